@@ -1,0 +1,145 @@
+//! Every limit, with its default and the reason for it. A configuration file (TOML) changes them.
+
+use std::path::Path;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+/// The whole configuration.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// What an upload may be.
+    pub upload: UploadLimits,
+    /// What a plugin may use.
+    pub plugin: PluginLimits,
+    /// How an import is cut.
+    pub import: ImportLimits,
+    /// What is kept of issues and logs.
+    pub records: RecordLimits,
+}
+
+/// What an upload may be.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UploadLimits {
+    /// Longest record in bytes. 1 MiB: a thousand times a usual one, and still little memory.
+    pub max_record_bytes: usize,
+    /// Deepest nesting of objects and lists. 64: beyond what any domain has, below what a parser's stack holds.
+    pub max_depth: usize,
+    /// Records in a batch. 1,000: crossing into a plugin then costs next to nothing a record.
+    pub batch_records: usize,
+    /// Bytes in a batch before it is cut. 1 MiB: bounds memory where records are long.
+    pub batch_bytes: usize,
+    /// Records after which results wait no longer for a sync to disk. 16,384: a sync takes milliseconds,
+    /// so this costs under a microsecond a record.
+    pub sync_records: usize,
+    /// Longest that results wait for a sync, in milliseconds, while records trickle in. 250: feels immediate.
+    pub sync_millis: u64,
+    /// Longest silence of a sending client, in seconds. 60: longer than any hiccup, short enough that a
+    /// vanished client holds nothing for long.
+    pub idle_seconds: u64,
+}
+
+impl Default for UploadLimits {
+    fn default() -> Self {
+        Self {
+            max_record_bytes: 1 << 20,
+            max_depth: 64,
+            batch_records: 1_000,
+            batch_bytes: 1 << 20,
+            sync_records: 16_384,
+            sync_millis: 250,
+            idle_seconds: 60,
+        }
+    }
+}
+
+/// What a plugin may use, for each call or instance.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PluginLimits {
+    /// Time for a batch, in milliseconds. 5,000: a Python guest takes 40 for a thousand records.
+    pub batch_millis: u64,
+    /// Time for a part of a batch while the record that breaks the plugin is looked for. 500.
+    pub narrowing_millis: u64,
+    /// Memory of an instance in bytes. 128 MiB: a Python guest starts with about 40.
+    pub memory_bytes: usize,
+    /// Elements of all tables of an instance. 100,000: a Python guest has about 20,000 functions.
+    pub table_elements: usize,
+    /// Stack in bytes. 1 MiB: wasmtime's own default doubled; native stacks are larger.
+    pub stack_bytes: usize,
+    /// Bytes that a plugin may return for a batch, or ask for in one lookup. 32 MiB: thirty times a full batch.
+    pub output_bytes: usize,
+    /// Keys or ids in one lookup. 10,000: ten for each record of a batch.
+    pub lookup_keys: usize,
+    /// Bytes in the answer to a lookup. 16 MiB.
+    pub lookup_bytes: usize,
+    /// Log entries kept for each batch; the rest is counted. 100.
+    pub log_entries: usize,
+    /// Issues that a plugin may report for one record; the rest is dropped and said so. 100.
+    pub issues_per_record: usize,
+    /// Records quarantined in one upload or job before it is stopped: the plugin is unfit. 1,000.
+    pub max_quarantined: u64,
+    /// Timeouts in one upload or job before it is stopped. 20: they cost seconds each.
+    pub max_timeouts: u64,
+}
+
+impl Default for PluginLimits {
+    fn default() -> Self {
+        Self {
+            batch_millis: 5_000,
+            narrowing_millis: 500,
+            memory_bytes: 128 << 20,
+            table_elements: 100_000,
+            stack_bytes: 1 << 20,
+            output_bytes: 32 << 20,
+            lookup_keys: 10_000,
+            lookup_bytes: 16 << 20,
+            log_entries: 100,
+            issues_per_record: 100,
+            max_quarantined: 1_000,
+            max_timeouts: 100,
+        }
+    }
+}
+
+/// How an import is cut.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImportLimits {
+    /// Records in a transaction of the embedded target. 50,000: a commit takes milliseconds, and sorting so
+    /// many by key halves the cost of its index.
+    pub transaction_records: usize,
+    /// The embedded target's page cache in bytes. 64 MiB.
+    pub cache_bytes: usize,
+}
+
+impl Default for ImportLimits {
+    fn default() -> Self {
+        Self { transaction_records: 50_000, cache_bytes: 64 << 20 }
+    }
+}
+
+/// What is kept of issues and logs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RecordLimits {
+    /// Issues listed for a validation or upload; beyond that they are counted only. 100,000: nobody
+    /// reads more, and it bounds the disk that a broken mapper fills.
+    pub listed_issues: u64,
+}
+
+impl Default for RecordLimits {
+    fn default() -> Self {
+        Self { listed_issues: 100_000 }
+    }
+}
+
+impl Config {
+    /// Reads a configuration file; what it leaves out keeps its default.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("{} is not a configuration", path.display()))
+    }
+}

@@ -1,0 +1,152 @@
+//! What must come of a bank: how many records of each table, how many domain records, what they add up to.
+
+use super::bank::Bank;
+use super::rows::{ENTITY_TYPES, Entity, Row, TABLES, Table};
+use super::spoil::{Outcome, WAYS, Way, spoil};
+
+/// What must come of a bank.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// By table, in upload order.
+    pub tables: Vec<TableCount>,
+    /// By entity type, in order of import.
+    pub entities: Vec<EntityCount>,
+    /// Records spoiled, by name of the way.
+    pub spoiled: Vec<(&'static str, u64)>,
+}
+
+/// What must come of a table. Every line is skipped, rejected, replaced or staged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TableCount {
+    pub table: &'static str,
+    /// Lines.
+    pub records: u64,
+    /// Rightly not migrated.
+    pub skipped: u64,
+    /// Not staged for an error.
+    pub rejected: u64,
+    /// Lines that a later line with the same key replaces.
+    pub replaced: u64,
+}
+
+/// What must come out as one entity type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EntityCount {
+    pub entity_type: &'static str,
+    /// Records staged, and their amounts in hundredths of a crown.
+    pub staged: u64,
+    pub amount: u64,
+    /// Those of them that validation finds an error in: spoiled themselves, or referring to a record that
+    /// was rejected.
+    pub invalid: u64,
+}
+
+impl Expected {
+    /// Records of all tables.
+    pub fn records(&self) -> u64 {
+        self.tables.iter().map(|table| table.records).sum()
+    }
+
+    /// Domain records of all entity types.
+    pub fn staged(&self) -> u64 {
+        self.entities.iter().map(|entity| entity.staged).sum()
+    }
+}
+
+/// Goes through all of the bank.
+pub(super) fn of(bank: &Bank) -> Expected {
+    let entity = |&entity_type| EntityCount { entity_type, ..EntityCount::default() };
+    let mut expected = Expected {
+        tables: vec![],
+        entities: ENTITY_TYPES.iter().map(entity).collect(),
+        spoiled: WAYS.iter().map(|&(_, name, ..)| (name, 0)).collect(),
+    };
+    for &(name, table) in TABLES {
+        let mut count = TableCount { table: name, ..TableCount::default() };
+        for step in 1..=table.steps(bank.customers) {
+            table.rows(bank.seed, step, &mut |row| expect(bank, step, row, &mut count, &mut expected));
+        }
+        expected.tables.push(count);
+    }
+    expected
+}
+
+fn expect(bank: &Bank, step: u64, mut row: Row, count: &mut TableCount, expected: &mut Expected) {
+    let way = spoil(bank.seed, &bank.spoil, &mut row);
+    if let Some(way) = way {
+        expected.spoiled[way as usize].1 += 1;
+    }
+    let outcome = way.map(Way::outcome);
+    count.records += 1;
+    if outcome == Some(Outcome::RejectedAtLoad) {
+        count.rejected += 1;
+        return;
+    }
+    if outcome == Some(Outcome::Replaced) {
+        count.records += 1;
+        count.replaced += 1;
+    }
+    let Some((entity, amount)) = row.becomes else {
+        count.skipped += 1;
+        return;
+    };
+    let orphan = || refers_to(entity).iter().any(|&table| rejected(bank, table, step));
+    let invalid = outcome == Some(Outcome::FoundByValidation) || (!bank.spoil.is_empty() && orphan());
+    let entity = &mut expected.entities[entity as usize];
+    entity.staged += 1;
+    entity.amount += amount;
+    entity.invalid += u64::from(invalid);
+}
+
+/// Tables of which the same customer's only row must have been staged, for a reference to be good.
+fn refers_to(entity: Entity) -> &'static [Table] {
+    match entity {
+        Entity::Counterparty | Entity::CollateralObject => &[],
+        Entity::Agreement => &[Table::Client],
+        Entity::Collateral => &[Table::Client, Table::Loan, Table::Property],
+        Entity::DebitMandate => &[Table::Client, Table::Loan],
+        Entity::Disbursement | Entity::Repayment | Entity::AdditionalRepayment => &[Table::Loan],
+    }
+}
+
+fn rejected(bank: &Bank, table: Table, step: u64) -> bool {
+    let mut rejected = false;
+    table.rows(bank.seed, step, &mut |mut row| {
+        let way = spoil(bank.seed, &bank.spoil, &mut row);
+        rejected |= way.map(Way::outcome) == Some(Outcome::RejectedAtLoad);
+    });
+    rejected
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::Spoil;
+
+    #[test]
+    fn what_is_expected_is_what_is_written() {
+        for spoil in [vec![], Spoil::parse("0.1").expect("a share")] {
+            let bank = Bank { customers: 2_000, seed: 3, spoil };
+            let expected = bank.expected();
+            for table in &expected.tables {
+                let written = bank.write_table(table.table, &mut std::io::sink()).expect("a table");
+                assert_eq!(written.records, table.records, "{}", table.table);
+            }
+            let left =
+                expected.tables.iter().map(|table| table.records - table.skipped - table.rejected - table.replaced);
+            assert_eq!(left.sum::<u64>(), expected.staged());
+            let spoiled: u64 = expected.spoiled.iter().map(|(_, count)| count).sum();
+            assert_eq!(spoiled > 0, !bank.spoil.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_sound_bank_has_no_errors_and_records_of_every_entity_type() {
+        let expected = Bank { customers: 2_000, seed: 3, spoil: vec![] }.expected();
+        assert!(expected.entities.iter().all(|entity| entity.staged > 0 && entity.invalid == 0));
+        assert!(expected.tables.iter().all(|table| table.rejected == 0 && table.replaced == 0));
+        let amount =
+            |name| expected.entities.iter().find(|entity| entity.entity_type == name).map(|entity| entity.amount);
+        assert_eq!(amount("agreements"), amount("disbursements"));
+    }
+}

@@ -1,0 +1,138 @@
+//! Reads the members of one JSON object that a source's keys name, and judges the rest in passing.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::Fault;
+
+/// Checks that `record` is one JSON object without a field twice and not nested too deep, and hands
+/// each member to `member` as raw JSON text.
+pub fn scan_object<'a>(record: &'a [u8], max_depth: usize, mut member: impl FnMut(&str, &'a str)) -> Result<(), Fault> {
+    if too_deep(record, max_depth) {
+        return Err(Fault::Depth);
+    }
+    if record.first() != Some(&b'{') {
+        let json = serde_json::from_slice::<serde::de::IgnoredAny>(record).is_ok();
+        return Err(if json { Fault::NotAnObject } else { Fault::Json });
+    }
+    let mut json = serde_json::Deserializer::from_slice(record);
+    let members = json.deserialize_map(Members).and_then(|members| json.end().map(|()| members));
+    let members = members.map_err(|_| Fault::Json)?;
+    for (index, (name, value)) in members.iter().enumerate() {
+        if members[..index].iter().any(|(earlier, _)| earlier == name) {
+            return Err(Fault::DuplicateField);
+        }
+        member(name, value.get());
+    }
+    Ok(())
+}
+
+/// The text of a JSON scalar as a key: `576` and `"576"` are the same. None for `null`, an empty
+/// string, and what is no scalar.
+pub fn scalar_text(json: &str) -> Option<Cow<'_, str>> {
+    match json.as_bytes().first()? {
+        b'"' => {
+            let inner = &json[1..json.len() - 1];
+            let text =
+                if inner.contains('\\') { serde_json::from_str(json).ok().map(Cow::Owned)? } else { inner.into() };
+            (!text.is_empty()).then_some(text)
+        }
+        b'{' | b'[' | b'n' => None,
+        _ => Some(json.into()),
+    }
+}
+
+/// Counting brackets is cheap and almost always enough; only where there are more than may be
+/// inside each other is it worth telling those in strings apart.
+fn too_deep(record: &[u8], max_depth: usize) -> bool {
+    let opening = memchr::memchr2_iter(b'{', b'[', record);
+    if opening.take(max_depth + 1).count() <= max_depth {
+        return false;
+    }
+    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
+    for &byte in record {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => depth += 1,
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > max_depth {
+            return true;
+        }
+    }
+    false
+}
+
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::with_capacity(16);
+        while let Some(Name(name)) = map.next_key()? {
+            members.push((name, map.next_value()?));
+        }
+        Ok(members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scans() {
+        let deep = format!("{{\"a\":{}1{}}}", "[".repeat(10_000), "]".repeat(10_000));
+        let cases: &[(&str, &str, Result<&str, Fault>)] = &[
+            ("object", r#"{"a":1,"b":"x"}"#, Ok(r#"a=1 b="x" "#)),
+            ("empty", "{}", Ok("")),
+            ("array", "[{}]", Err(Fault::NotAnObject)),
+            ("scalar", "1", Err(Fault::NotAnObject)),
+            ("words", "hello", Err(Fault::Json)),
+            ("cut", r#"{"a":"#, Err(Fault::Json)),
+            ("more after it", r#"{"a":1}{"b":2}"#, Err(Fault::Json)),
+            ("twice", r#"{"a":1,"a":1}"#, Err(Fault::DuplicateField)),
+            ("twice by escape", "{\"a\":1,\"\\u0061\":1}", Err(Fault::DuplicateField)),
+            ("beyond a double", r#"{"a":1e999}"#, Ok("a=1e999 ")),
+            ("deep", &deep, Err(Fault::Depth)),
+            ("brackets in a string", r#"{"a":"[[[[[[[["}"#, Ok(r#"a="[[[[[[[[" "#)),
+        ];
+        for (name, record, expected) in cases {
+            let mut seen = String::new();
+            let scanned =
+                scan_object(record.as_bytes(), 4, |name, value| seen += &format!("{name}={value} ")).map(|()| &*seen);
+            assert_eq!(scanned, *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn keys() {
+        let cases = [
+            ("576", Some("576")),
+            (r#""576""#, Some("576")),
+            (r#""a\nb""#, Some("a\nb")),
+            ("null", None),
+            (r#""""#, None),
+            ("[1]", None),
+            ("true", Some("true")),
+        ];
+        for (json, expected) in cases {
+            assert_eq!(scalar_text(json).as_deref(), expected, "{json}");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Sluice: moves a lender's data into a new lending platform through sandboxed plugins.
+//!
+//! A record's way, in one direction: HTTP body → [`framing`] → mapper ([`plugin`]) → domain plugin →
+//! [`staging`] → [`target`] → counts. [`pipeline`] has a file for each of the five steps.
+
+pub mod config;
+pub mod demo;
+pub mod framing;
+pub mod model;
+pub mod pipeline;
+pub mod plugin;
+pub mod staging;
+pub mod store;
+pub mod target;

@@ -1,0 +1,129 @@
+//! A job: something long that shows how far it is, can be cancelled, and says how it ended.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// What a job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobKind {
+    /// Checks all staged records.
+    Validate,
+    /// Carries them into the target.
+    Import,
+    /// Compares what is staged with what is in the target.
+    Counts,
+}
+
+impl JobKind {
+    /// As it stands in paths.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            JobKind::Validate => "validate",
+            JobKind::Import => "import",
+            JobKind::Counts => "counts",
+        }
+    }
+
+    /// The kind with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [JobKind::Validate, JobKind::Import, JobKind::Counts].into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// How a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobState {
+    /// At work.
+    Running,
+    /// At its end, with a result.
+    Succeeded,
+    /// At its end, and the result says what is wrong.
+    Failed,
+    /// Stopped by somebody.
+    Cancelled,
+    /// Stopped because the server ended. Starting the same job again goes on from there.
+    Interrupted,
+}
+
+impl JobState {
+    /// As it is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            JobState::Running => "running",
+            JobState::Succeeded => "succeeded",
+            JobState::Failed => "failed",
+            JobState::Cancelled => "cancelled",
+            JobState::Interrupted => "interrupted",
+        }
+    }
+
+    /// The state with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        use JobState::*;
+        [Running, Succeeded, Failed, Cancelled, Interrupted].into_iter().find(|state| state.as_str() == name)
+    }
+}
+
+/// A job as it is kept.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its id.
+    pub id: Uuid,
+    /// Whose it is.
+    pub migration: Uuid,
+    /// What it does.
+    pub kind: JobKind,
+    /// How it stands.
+    pub state: JobState,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// Records worked through.
+    pub done: u64,
+    /// Records to work through, as far as is known.
+    pub total: u64,
+    /// What came of it, or a problem: codes and figures.
+    pub result: Option<serde_json::Value>,
+}
+
+/// How far a running job is; shared between who works and who looks.
+#[derive(Debug, Default)]
+pub struct Progress {
+    done: AtomicU64,
+    total: AtomicU64,
+    cancelled: AtomicBool,
+}
+
+impl Progress {
+    /// Adds to what is to be done.
+    pub fn expect(&self, records: u64) {
+        self.total.fetch_add(records, Relaxed);
+    }
+
+    /// Adds to what is done.
+    pub fn advance(&self, records: u64) {
+        self.done.fetch_add(records, Relaxed);
+    }
+
+    /// Done and to be done.
+    pub fn figures(&self) -> (u64, u64) {
+        let done = self.done.load(Relaxed);
+        (done, self.total.load(Relaxed).max(done))
+    }
+
+    /// Asks the job to stop at its next batch.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Relaxed);
+    }
+
+    /// Whether it was asked to.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Relaxed)
+    }
+}

@@ -1,0 +1,15 @@
+//! The words of a migration, pure: no IO, no plugin, no HTTP.
+
+mod domain;
+mod issue;
+mod job;
+mod migration;
+mod status;
+mod upload;
+
+pub use domain::{DOMAINS, Domain};
+pub use issue::{Blame, Issue, Severity};
+pub use job::{Job, JobKind, JobState, Progress};
+pub use migration::Migration;
+pub use status::{Event, ImportStatus, Refusal, StagingStatus, Status};
+pub use upload::{Outcome, Produced, RecordResult};

@@ -1,0 +1,96 @@
+//! What a step works with: one migration's parts, and the ways in which work ends early.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::model::{Blame, Migration};
+use crate::plugin::{Context, PluginError, Plugins};
+use crate::staging::{StagingArea, StagingError};
+use crate::store::{Store, StoreError};
+use crate::target::{Target, TargetError};
+
+/// One migration and everything that a step needs to work on it.
+#[derive(Clone)]
+pub struct Desk {
+    /// Limits.
+    pub config: Arc<Config>,
+    /// This server's plugins.
+    pub plugins: Arc<Plugins>,
+    /// The catalogue.
+    pub store: Arc<Store>,
+    /// Where records are imported.
+    pub target: Arc<dyn Target>,
+    /// The migration.
+    pub migration: Migration,
+    /// Its staging area.
+    pub area: Arc<StagingArea>,
+}
+
+impl Desk {
+    /// What plugins are told of the migration.
+    pub fn context(&self) -> Context {
+        Context {
+            migration: self.migration.reference_id.as_bytes().to_vec(),
+            registered_on: self.migration.registered_on().to_string(),
+        }
+    }
+}
+
+/// Why a step cannot go on. A record that is wrong is not among these.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The staging area failed.
+    #[error(transparent)]
+    Staging(#[from] StagingError),
+    /// The catalogue failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A plugin is unfit, or the engine failed.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+    /// The target failed.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+}
+
+impl Failure {
+    /// Who has to act.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Failure::Staging(_) | Failure::Store(_) => Blame::Host,
+            Failure::Plugin(PluginError::Refused { .. } | PluginError::Unfit { .. }) => Blame::Plugin,
+            Failure::Plugin(_) => Blame::Host,
+            Failure::Target(_) => Blame::Target,
+        }
+    }
+
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Failure::Staging(_) => "STAGING_FAILED",
+            Failure::Store(_) => "CATALOGUE_FAILED",
+            Failure::Plugin(PluginError::Unfit { .. }) => "PLUGIN_UNFIT",
+            Failure::Plugin(PluginError::Refused { .. }) => "PLUGIN_REFUSED",
+            Failure::Plugin(_) => "PLUGIN_ENGINE_FAILED",
+            Failure::Target(_) => "TARGET_FAILED",
+        }
+    }
+}
+
+/// How a job ended before its end.
+#[derive(Debug)]
+pub enum Stop {
+    /// Somebody cancelled it.
+    Cancelled,
+    /// It cannot go on.
+    Failed(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        match error.into() {
+            Failure::Target(TargetError::Cancelled) => Stop::Cancelled,
+            failure => Stop::Failed(failure),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Loading records in the platform's own shape, and removing them: no mapper, the domain plugin judges.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::quarantine::{Place, quarantine};
+use super::results::Results;
+use super::upload::{Body, Upload, frame};
+use super::{Desk, Failure};
+use crate::framing::{Format, RawBatch, scalar_text, scan_object};
+use crate::model::{Issue, Outcome, RecordResult};
+use crate::plugin::{Batch, DomainPlugin};
+use crate::staging::{DirectRecord, Origin};
+use crate::store::{ListedIssue, Phase};
+
+/// Stages a body of records of one entity type, and answers each in order.
+pub fn load_records(
+    desk: &Desk,
+    plugin: &Arc<DomainPlugin>,
+    entity_type: &str,
+    upload: u32,
+    format: Format,
+    body: Body,
+    results: &mut Results,
+) -> Result<Upload, Failure> {
+    let mut instance = plugin.instance(desk.context(), None);
+    let mut done = Upload::default();
+    let max_depth = desk.config.upload.max_depth;
+    done.broken_off = frame(body, format, &desk.config.upload, |raw| {
+        let mut found: Vec<Vec<Issue>> = vec![vec![]; raw.len()];
+        note_faults(&raw, &mut found, max_depth);
+        let (batch, positions) = whole_records(raw.bytes.as_slice(), &raw, &found);
+        let validated = instance.validate(entity_type, &batch)?;
+        let mut ids = vec![None; raw.len()];
+        for (id, position) in validated.ids.iter().zip(&positions) {
+            ids[*position] = *id;
+        }
+        for (position, issue) in validated.issues {
+            found[positions[position as usize]].push(issue);
+        }
+        let mut broken = vec![None; raw.len()];
+        for poisoned in &validated.poisoned {
+            broken[positions[poisoned.position as usize]] = Some(poisoned.failure.cause.code());
+        }
+        let place =
+            |position: u32| Place { upload, stream: entity_type, line: raw.lines[positions[position as usize]] };
+        quarantine(&desk.area, &validated.poisoned, place)?;
+
+        let mut staged = vec![];
+        for position in 0..raw.len() {
+            if let Some(id) = ids[position]
+                && broken[position].is_none()
+                && !found[position].iter().any(Issue::stops)
+            {
+                let origin = Origin::Line(raw.lines[position]);
+                staged.push(DirectRecord { origin, id, body: raw.record(position) });
+            }
+        }
+        let effects = desk.area.stage_records(entity_type, upload, &staged)?;
+        done.changed |= effects.iter().any(|effect| effect.changes());
+
+        let mut listed = vec![];
+        for (position, issues) in found.into_iter().enumerate() {
+            let id = ids[position].map(Uuid::from_bytes);
+            let outcome = match (broken[position], id) {
+                (Some(code), _) => Outcome::Quarantined(code.into()),
+                (None, Some(id)) if !issues.iter().any(Issue::stops) => Outcome::Staged(id),
+                _ => Outcome::Rejected(id),
+            };
+            let result = RecordResult { line: raw.lines[position], outcome, issues };
+            done.tally(&result);
+            results.add(&result);
+            list(&result, entity_type, id, &mut listed);
+        }
+        finish_batch(desk, &listed, results)
+    })?;
+    results.settle(&desk.area, true)?;
+    Ok(done)
+}
+
+/// Adds what is wrong with a record to the issues to be listed.
+pub(super) fn list(result: &RecordResult, stream: &str, id: Option<Uuid>, listed: &mut Vec<ListedIssue>) {
+    let add = |issue: Issue| ListedIssue { stream: stream.into(), line: Some(result.line), reference_id: id, issue };
+    listed.extend(result.issues.iter().cloned().map(add));
+    if let Outcome::Quarantined(code) = &result.outcome {
+        listed.push(add(Issue::error(code)));
+    }
+}
+
+pub(super) fn finish_batch(desk: &Desk, listed: &[ListedIssue], results: &mut Results) -> Result<(), Failure> {
+    let most = desk.config.records.listed_issues;
+    desk.store.add_issues(desk.migration.reference_id, Phase::Load, listed, most)?;
+    Ok(results.settle(&desk.area, false)?)
+}
+
+/// Notes what framing found, and what is no object.
+fn note_faults(raw: &RawBatch, found: &mut [Vec<Issue>], max_depth: usize) {
+    for (position, fault) in &raw.faults {
+        found[*position as usize].push(Issue::error(fault.code()));
+    }
+    for (position, issues) in found.iter_mut().enumerate().filter(|(_, issues)| issues.is_empty()) {
+        if let Err(fault) = scan_object(raw.record(position), max_depth, |_, _| {}) {
+            issues.push(Issue::error(fault.code()));
+        }
+    }
+}
+
+/// The records of which nothing is known to be wrong, as a batch, with their positions.
+fn whole_records(bytes: &[u8], raw: &RawBatch, found: &[Vec<Issue>]) -> (Batch, Vec<usize>) {
+    let positions: Vec<usize> = (0..raw.len()).filter(|position| found[*position].is_empty()).collect();
+    if positions.len() == raw.len() {
+        return (Batch { bytes: bytes.to_vec(), ends: raw.ends.clone() }, positions);
+    }
+    let mut batch = Batch { bytes: vec![], ends: vec![] };
+    for position in &positions {
+        batch.bytes.extend_from_slice(raw.record(*position));
+        batch.ends.push(batch.bytes.len() as u32);
+    }
+    (batch, positions)
+}
+
+/// Removes the records that a body of reference ids names, and answers each in order. An id is a JSON
+/// string, or an object with a `referenceId`.
+pub fn delete_records(
+    desk: &Desk,
+    entity_type: &str,
+    format: Format,
+    body: Body,
+    results: &mut Results,
+) -> Result<Upload, Failure> {
+    let mut done = Upload::default();
+    done.broken_off = frame(body, format, &desk.config.upload, |raw| {
+        let ids: Vec<Option<Uuid>> = raw.records().map(reference_id).collect();
+        let known: Vec<[u8; 16]> = ids.iter().flatten().map(|id| id.into_bytes()).collect();
+        let mut deleted = desk.area.delete_records(entity_type, &known)?.into_iter();
+        for (id, line) in ids.into_iter().zip(&raw.lines) {
+            let (outcome, issues) = match id {
+                None => (Outcome::Rejected(None), vec![Issue::error("INVALID_FORMAT")]),
+                Some(id) if deleted.next() == Some(true) => {
+                    done.changed = true;
+                    (Outcome::Deleted(id), vec![])
+                }
+                Some(id) => (Outcome::Rejected(Some(id)), vec![Issue::error("UNKNOWN_REFERENCE")]),
+            };
+            let result = RecordResult { line: *line, outcome, issues };
+            done.tally(&result);
+            results.add(&result);
+        }
+        Ok(results.settle(&desk.area, false)?)
+    })?;
+    results.settle(&desk.area, true)?;
+    Ok(done)
+}
+
+fn reference_id(record: &[u8]) -> Option<Uuid> {
+    let text = std::str::from_utf8(record).ok()?;
+    if !text.starts_with('{') {
+        // Bare, or as a JSON string.
+        return Uuid::try_parse(text.trim_matches('"')).ok();
+    }
+    let mut id = None;
+    scan_object(record, 1, |name, value| {
+        if name == "referenceId" {
+            id = scalar_text(value).and_then(|text| Uuid::try_parse(&text).ok());
+        }
+    })
+    .ok()?;
+    id
+}

@@ -1,0 +1,141 @@
+//! What plugins may look up: the migration's own staging area, and the target.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::plugin::{EntityType, Found, LookupRefusal, MapperPlugin, Plugins, RecordLookup, SourceLookup};
+use crate::staging::{StagingArea, StagingError, StreamName, hash};
+use crate::target::{Target, TargetError};
+
+/// The names under which a source's identifying key is looked up, and the hash of its values.
+pub fn key_name(key: &[String]) -> String {
+    key.join("+")
+}
+
+/// Between the values of a key of several fields: no text of an old system holds it.
+pub const KEY_SEPARATOR: &str = "\u{1f}";
+
+/// A mapper's view: source records as they were when the upload began.
+pub struct LoadedSources {
+    area: Arc<StagingArea>,
+    mapper: Arc<MapperPlugin>,
+    /// How far each source's stream had come.
+    limits: HashMap<String, u64>,
+}
+
+impl LoadedSources {
+    /// Fixes what counts as loaded.
+    pub fn new(area: Arc<StagingArea>, mapper: Arc<MapperPlugin>) -> Result<Self, StagingError> {
+        let mut limits = HashMap::new();
+        for source in &mapper.description.sources {
+            limits.insert(source.name.clone(), area.length(StreamName::Source(&source.name))?);
+        }
+        Ok(Self { area, mapper, limits })
+    }
+}
+
+impl SourceLookup for LoadedSources {
+    fn find(&self, source: &str, field: &str, keys: &[&[u8]], max_bytes: usize) -> Result<Found, LookupRefusal> {
+        let described = self.mapper.source(source).ok_or(LookupRefusal::UnknownName)?;
+        let by = if field == key_name(&described.key) {
+            None
+        } else if described.lookups.iter().any(|lookup| lookup == field) {
+            Some(field)
+        } else {
+            return Err(LookupRefusal::UnknownField);
+        };
+        let (mut found, mut bytes) = (vec![], 0);
+        for (index, key) in keys.iter().enumerate() {
+            let bodies = self.area.find_source(source, by, hash(&[key]), self.limits[source]);
+            for body in bodies.map_err(|error| LookupRefusal::Unavailable(error.to_string()))? {
+                bytes += body.len();
+                if bytes > max_bytes {
+                    return Err(LookupRefusal::TooLarge);
+                }
+                found.push((index as u32, body));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// A domain plugin's view: staged records of this migration, and the target.
+pub struct KnownRecords {
+    area: Arc<StagingArea>,
+    target: Arc<dyn Target>,
+    plugins: Arc<Plugins>,
+}
+
+impl KnownRecords {
+    /// For one migration.
+    pub fn new(area: Arc<StagingArea>, target: Arc<dyn Target>, plugins: Arc<Plugins>) -> Self {
+        Self { area, target, plugins }
+    }
+
+    fn entity_type(&self, name: &str) -> Result<&EntityType, LookupRefusal> {
+        let plugin = self.plugins.of_entity_type(name).ok_or(LookupRefusal::UnknownName)?;
+        plugin.entity_type(name).ok_or(LookupRefusal::UnknownName)
+    }
+}
+
+fn unavailable(error: impl std::fmt::Display) -> LookupRefusal {
+    LookupRefusal::Unavailable(error.to_string())
+}
+
+impl RecordLookup for KnownRecords {
+    fn exist(&self, entity_type: &str, ids: &[[u8; 16]]) -> Result<Vec<u8>, LookupRefusal> {
+        self.entity_type(entity_type)?;
+        let staged = self.area.contains(entity_type, ids).map_err(unavailable)?;
+        let elsewhere: Vec<[u8; 16]> =
+            ids.iter().zip(&staged).filter(|(_, staged)| !**staged).map(|(id, _)| *id).collect();
+        let mut imported = self.target.exist(entity_type, &elsewhere).map_err(unavailable)?.into_iter();
+        let place = |staged: bool| if staged { 1 } else { u8::from(imported.next().unwrap_or(false)) * 2 };
+        Ok(staged.into_iter().map(place).collect())
+    }
+
+    fn read(&self, entity_type: &str, ids: &[[u8; 16]], max_bytes: usize) -> Result<Found, LookupRefusal> {
+        let described = self.entity_type(entity_type)?;
+        collect(ids, max_bytes, |id| {
+            let staged = self.area.read(entity_type, id).map_err(unavailable)?;
+            Ok(match staged {
+                Some(body) => vec![body],
+                None => self.target.read(described, id).map_err(unavailable)?.into_iter().collect(),
+            })
+        })
+    }
+
+    fn referring(
+        &self,
+        entity_type: &str,
+        column: &str,
+        ids: &[[u8; 16]],
+        max_bytes: usize,
+    ) -> Result<Found, LookupRefusal> {
+        let described = self.entity_type(entity_type)?;
+        if !described.columns.iter().any(|described| described.name == column) {
+            return Err(LookupRefusal::UnknownField);
+        }
+        collect(ids, max_bytes, |id| {
+            self.target.referring(described, column, id).map_err(|error: TargetError| unavailable(error))
+        })
+    }
+}
+
+fn collect(
+    ids: &[[u8; 16]],
+    max_bytes: usize,
+    mut of: impl FnMut([u8; 16]) -> Result<Vec<Vec<u8>>, LookupRefusal>,
+) -> Result<Found, LookupRefusal> {
+    let (mut found, mut bytes) = (vec![], 0);
+    for (index, id) in ids.iter().enumerate() {
+        for body in of(*id)? {
+            bytes += body.len();
+            if bytes > max_bytes {
+                return Err(LookupRefusal::TooLarge);
+            }
+            found.push((index as u32, body));
+        }
+    }
+    Ok(found)
+}

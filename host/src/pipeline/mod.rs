@@ -1,0 +1,23 @@
+//! The five steps, a file each: what is done to records, without HTTP and without a database of its own.
+
+mod counts;
+mod desk;
+mod direct;
+mod import;
+mod lookups;
+mod order;
+mod quarantine;
+mod results;
+mod source;
+mod tallies;
+mod upload;
+mod validate;
+
+pub use counts::{Count, count, count_sources};
+pub use desk::{Desk, Failure, Stop};
+pub use direct::{delete_records, load_records};
+pub use import::import;
+pub use order::{Stage, stages};
+pub use source::load_source;
+pub use upload::{Body, Upload};
+pub use validate::validate;

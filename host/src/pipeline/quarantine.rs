@@ -1,0 +1,71 @@
+//! Records that broke a plugin: the plugin's own words, kept in the migration's directory and nowhere else.
+
+use std::io::Write;
+
+use cap_std::fs::OpenOptions;
+use serde::Serialize;
+
+use crate::plugin::Poisoned;
+use crate::staging::{StagingArea, StagingError};
+
+/// The file beside the journal.
+const FILE: &str = "quarantine.jsonl";
+
+/// Where a quarantined record stands.
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Place<'a> {
+    /// Number of the upload; 0 outside one.
+    pub upload: u32,
+    /// The source or entity type.
+    pub stream: &'a str,
+    /// Line in the upload, or ordinal in staging.
+    pub line: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry<'a> {
+    #[serde(flatten)]
+    place: Place<'a>,
+    plugin: &'a str,
+    digest: &'a str,
+    code: &'a str,
+    message: &'a str,
+}
+
+/// Adds records to the migration's list of quarantined ones.
+pub fn quarantine<'a>(
+    area: &StagingArea,
+    poisoned: &'a [Poisoned],
+    place: impl Fn(u32) -> Place<'a>,
+) -> Result<(), StagingError> {
+    if poisoned.is_empty() {
+        return Ok(());
+    }
+    let mut lines = vec![];
+    for Poisoned { position, failure } in poisoned {
+        let entry = Entry {
+            place: place(*position),
+            plugin: &failure.plugin,
+            digest: &failure.digest,
+            code: failure.cause.code(),
+            message: &failure.message,
+        };
+        serde_json::to_writer(&mut lines, &entry).map_err(std::io::Error::from)?;
+        lines.push(b'\n');
+    }
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    let mut file = area.dir().open_with(FILE, &options)?;
+    file.write_all(&lines)?;
+    Ok(file.sync_data()?)
+}
+
+/// The list, as JSON Lines.
+pub fn read(area: &StagingArea) -> Result<Vec<u8>, StagingError> {
+    match area.dir().read(FILE) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(vec![]),
+        read => Ok(read?),
+    }
+}

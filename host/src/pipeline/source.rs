@@ -1,0 +1,349 @@
+//! Loading a source table: frame, read keys, map, let the domain plugins judge, stage, answer.
+//!
+//! Mapping and staging run side by side, a batch apart, in the order of the upload.
+
+use std::ops::Range;
+use std::sync::{Arc, mpsc};
+
+use hashbrown::HashMap;
+use uuid::Uuid;
+
+use super::direct::{finish_batch, list};
+use super::lookups::{KEY_SEPARATOR, LoadedSources};
+use super::quarantine::{Place, quarantine};
+use super::results::Results;
+use super::upload::{Body, Upload, frame};
+use super::{Desk, Failure};
+use crate::framing::{Fault, Format, RawBatch, scalar_text, scan_object};
+use crate::model::{Issue, Outcome, Produced, RecordResult};
+use crate::plugin::{Batch, DomainInstance, MapperInstance, MapperPlugin, PluginLog, Source, Transformed};
+use crate::staging::{Effect, Key, Product, SourceRecord, SourceStatus, hash};
+use crate::store::LogEntry;
+
+/// Batches that may wait between mapping and staging: enough that neither stands still.
+const BATCHES_BETWEEN: usize = 2;
+
+/// Loads a body of source records through the migration's mapper, and answers each in order.
+pub fn load_source(
+    desk: &Desk,
+    mapper: &Arc<MapperPlugin>,
+    source: &Source,
+    upload: u32,
+    format: Format,
+    body: Body,
+    results: &mut Results,
+) -> Result<Upload, Failure> {
+    let lookup = LoadedSources::new(desk.area.clone(), mapper.clone())?;
+    let mut instance = mapper.instance(desk.context(), Arc::new(lookup));
+    let mut stager = Stager::new(desk, source, upload);
+    let (send, receive) = mpsc::sync_channel::<Mapped>(BATCHES_BETWEEN);
+    let mut done = Upload::default();
+    std::thread::scope(|scope| {
+        let mapping = scope.spawn(move || {
+            frame(body, format, &desk.config.upload, |raw| {
+                let mapped = map(desk, &mut instance, source, raw)?;
+                // Where staging has failed there is nobody left to tell; its own error is what counts.
+                let _ = send.send(mapped);
+                Ok(())
+            })
+        });
+        let staged = receive.iter().try_for_each(|mapped| stager.stage(mapped, &mut done, results));
+        drop(receive);
+        let framed = mapping.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        staged?;
+        done.broken_off = framed?;
+        Ok::<_, Failure>(())
+    })?;
+    results.settle(&desk.area, true)?;
+    Ok(done)
+}
+
+/// A batch on its way from mapping to staging.
+struct Mapped {
+    raw: RawBatch,
+    keys: Vec<Keys>,
+    transformed: Transformed,
+    /// Position in `raw` of each record that the mapper was given.
+    positions: Vec<usize>,
+}
+
+/// What a record can be found by, or why it cannot be read.
+struct Keys {
+    own: Option<Key>,
+    lookups: Vec<Option<Key>>,
+    fault: Option<Fault>,
+}
+
+fn map(desk: &Desk, instance: &mut MapperInstance, source: &Source, raw: RawBatch) -> Result<Mapped, Failure> {
+    let mut keys: Vec<Keys> = Vec::with_capacity(raw.len());
+    let mut faults = raw.faults.iter().peekable();
+    for (position, record) in raw.records().enumerate() {
+        let framed = faults.next_if(|(of, _)| *of as usize == position).map(|(_, fault)| *fault);
+        keys.push(match framed {
+            Some(fault) => Keys { own: None, lookups: vec![], fault: Some(fault) },
+            None => read_keys(record, source, desk.config.upload.max_depth),
+        });
+    }
+    let positions: Vec<usize> = (0..raw.len()).filter(|position| keys[*position].fault.is_none()).collect();
+    let mut raw = raw;
+    let transformed = if positions.len() == raw.len() {
+        // The usual case: the batch crosses as it is, without a copy on our side.
+        let batch = Batch { bytes: std::mem::take(&mut raw.bytes), ends: std::mem::take(&mut raw.ends) };
+        let transformed = instance.transform(&source.name, &batch);
+        (raw.bytes, raw.ends) = (batch.bytes, batch.ends);
+        transformed?
+    } else {
+        let mut batch = Batch { bytes: vec![], ends: vec![] };
+        for position in &positions {
+            batch.bytes.extend_from_slice(raw.record(*position));
+            batch.ends.push(batch.bytes.len() as u32);
+        }
+        instance.transform(&source.name, &batch)?
+    };
+    Ok(Mapped { raw, keys, transformed, positions })
+}
+
+/// Reads what a record is identified by and can be looked up by.
+fn read_keys(record: &[u8], source: &Source, max_depth: usize) -> Keys {
+    let mut own: Vec<Option<String>> = vec![None; source.key.len()];
+    let mut lookups = vec![None; source.lookups.len()];
+    let scanned = scan_object(record, max_depth, |name, value| {
+        if let Some(part) = source.key.iter().position(|field| field == name) {
+            own[part] = scalar_text(value).map(|text| text.into_owned());
+        }
+        if let Some(lookup) = source.lookups.iter().position(|field| field == name) {
+            lookups[lookup] = scalar_text(value).map(|text| hash(&[text.as_bytes()]));
+        }
+    });
+    let whole: Option<Vec<String>> = own.into_iter().collect();
+    let fault = scanned.err().or(whole.is_none().then_some(Fault::Key));
+    if fault.is_some() {
+        return Keys { own: None, lookups: vec![], fault };
+    }
+    Keys { own: whole.map(|parts| hash(&[parts.join(KEY_SEPARATOR).as_bytes()])), lookups, fault }
+}
+
+/// A record that the mapper made, judged by its domain plugin.
+struct Made {
+    batch: usize,
+    place: usize,
+    id: [u8; 16],
+}
+
+/// What is known of a source record after mapping and judging.
+#[derive(Default)]
+struct Verdict {
+    made: Vec<Made>,
+    issues: Vec<Issue>,
+    skipped: Option<String>,
+    broken: Option<&'static str>,
+    /// It was mapped only to domains that this migration does not cover.
+    uncovered: bool,
+}
+
+struct Stager<'a> {
+    desk: &'a Desk,
+    source: &'a Source,
+    upload: u32,
+    /// A domain plugin for each entity type, made when it is first needed; none if it is not covered.
+    judges: HashMap<String, Option<DomainInstance>>,
+}
+
+impl<'a> Stager<'a> {
+    fn new(desk: &'a Desk, source: &'a Source, upload: u32) -> Self {
+        Self { desk, source, upload, judges: HashMap::new() }
+    }
+
+    fn stage(&mut self, mapped: Mapped, done: &mut Upload, results: &mut Results) -> Result<(), Failure> {
+        let Mapped { raw, keys, mut transformed, positions } = mapped;
+        let mut verdicts: Vec<Verdict> = keys
+            .iter()
+            .map(|keys| Verdict {
+                issues: keys.fault.iter().map(|fault| Issue::error(fault.code())).collect(),
+                ..Verdict::default()
+            })
+            .collect();
+        self.take_over(&mut transformed, &positions, &raw, &mut verdicts)?;
+        let ranges = self.judge(&mut transformed, &positions, &raw, &mut verdicts)?;
+
+        let body_of = |made: &Made| {
+            let range: &Range<usize> = &ranges[made.batch][made.place];
+            &transformed.produced[made.batch].records.bytes[range.clone()]
+        };
+        let records: Vec<SourceRecord> = verdicts
+            .iter()
+            .enumerate()
+            .map(|(position, verdict)| {
+                let (status, code) = verdict.status();
+                let mapped = status == SourceStatus::Mapped;
+                SourceRecord {
+                    line: raw.lines[position],
+                    key: keys[position].own,
+                    lookups: keys[position].lookups.clone(),
+                    body: raw.record(position),
+                    status,
+                    code,
+                    products: verdict
+                        .made
+                        .iter()
+                        .filter(|_| mapped)
+                        .map(|made| Product {
+                            entity_type: &transformed.produced[made.batch].entity_type,
+                            id: made.id,
+                            body: body_of(made),
+                        })
+                        .collect(),
+                }
+            })
+            .collect();
+        let effects = self.desk.area.stage_sources(&self.source.name, &self.source.lookups, self.upload, &records)?;
+        drop(records);
+
+        let mut listed = vec![];
+        for (position, (mut verdict, effect)) in verdicts.into_iter().zip(effects).enumerate() {
+            done.changed |= effect.changes();
+            match effect {
+                Effect::DuplicateKey => verdict.issues.push(Issue::error("DUPLICATE_KEY")),
+                Effect::DuplicateReferenceId => verdict.issues.push(Issue::error("DUPLICATE_REFERENCE_ID")),
+                Effect::New | Effect::Replaced | Effect::Unchanged => {}
+            }
+            let result = verdict.result(raw.lines[position], &transformed);
+            done.tally(&result);
+            results.add(&result);
+            list(&result, &self.source.name, None, &mut listed);
+        }
+        self.log(&transformed.logs)?;
+        finish_batch(self.desk, &listed, results)
+    }
+
+    /// Takes over what the mapper said of each record.
+    fn take_over(
+        &self,
+        transformed: &mut Transformed,
+        positions: &[usize],
+        raw: &RawBatch,
+        verdicts: &mut [Verdict],
+    ) -> Result<(), Failure> {
+        let place = |position: u32| Place {
+            upload: self.upload,
+            stream: &self.source.name,
+            line: raw.lines[positions[position as usize]],
+        };
+        quarantine(&self.desk.area, &transformed.poisoned, place)?;
+        for (code, skipped) in &transformed.skipped {
+            for position in skipped {
+                verdicts[positions[*position as usize]].skipped = Some(code.clone());
+            }
+        }
+        for (position, issue) in transformed.issues.drain(..) {
+            verdicts[positions[position as usize]].issues.push(issue);
+        }
+        for poisoned in &transformed.poisoned {
+            verdicts[positions[poisoned.position as usize]].broken = Some(poisoned.failure.cause.code());
+        }
+        Ok(())
+    }
+
+    /// Lets the domain plugins judge what the mapper made; where each record stands in its batch.
+    fn judge(
+        &mut self,
+        transformed: &mut Transformed,
+        positions: &[usize],
+        raw: &RawBatch,
+        verdicts: &mut [Verdict],
+    ) -> Result<Vec<Vec<Range<usize>>>, Failure> {
+        let mut ranges = vec![];
+        for (batch, produced) in transformed.produced.iter().enumerate() {
+            ranges.push(record_ranges(&produced.records.ends));
+            let origin = |place: usize| positions[produced.origins[place] as usize];
+            let desk = self.desk;
+            let judge = self.judges.entry_ref(produced.entity_type.as_str()).or_insert_with(|| {
+                let plugin = desk.plugins.of_entity_type(&produced.entity_type)?;
+                let covered = desk.migration.covers(&plugin.description.domain);
+                covered.then(|| plugin.instance(desk.context(), None))
+            });
+            let Some(judge) = judge else {
+                (0..produced.origins.len()).for_each(|place| verdicts[origin(place)].uncovered = true);
+                continue;
+            };
+            let validated = judge.validate(&produced.entity_type, &produced.records)?;
+            for (place, id) in validated.ids.iter().enumerate() {
+                if let Some(id) = *id {
+                    verdicts[origin(place)].made.push(Made { batch, place, id });
+                }
+            }
+            for (place, mut issue) in validated.issues {
+                // The field is the made record's, not the source record's: say so.
+                issue.field = format!("{}/{}", produced.entity_type, issue.field);
+                verdicts[origin(place as usize)].issues.push(issue);
+            }
+            for poisoned in &validated.poisoned {
+                verdicts[origin(poisoned.position as usize)].broken = Some(poisoned.failure.cause.code());
+            }
+            let place = |position: u32| Place {
+                upload: self.upload,
+                stream: &self.source.name,
+                line: raw.lines[origin(position as usize)],
+            };
+            quarantine(&self.desk.area, &validated.poisoned, place)?;
+        }
+        for verdict in verdicts.iter_mut() {
+            let silent = verdict.made.is_empty()
+                && verdict.skipped.is_none()
+                && verdict.broken.is_none()
+                && !verdict.uncovered
+                && !verdict.issues.iter().any(Issue::stops);
+            if silent {
+                verdict.issues.push(Issue::error("NOT_ACCOUNTED_FOR"));
+            }
+        }
+        Ok(ranges)
+    }
+
+    fn log(&self, logs: &[PluginLog]) -> Result<(), Failure> {
+        for PluginLog { level, code, position } in logs {
+            let entry = LogEntry::new(level, code).with("upload", self.upload).with("position", *position);
+            self.desk.store.log(self.desk.migration.reference_id, &entry)?;
+        }
+        Ok(())
+    }
+}
+
+impl Verdict {
+    fn status(&self) -> (SourceStatus, &str) {
+        if let Some(code) = self.broken {
+            return (SourceStatus::Quarantined, code);
+        }
+        if let Some(issue) = self.issues.iter().find(|issue| issue.stops()) {
+            return (SourceStatus::Rejected, &issue.code);
+        }
+        match &self.skipped {
+            _ if !self.made.is_empty() => (SourceStatus::Mapped, ""),
+            Some(code) => (SourceStatus::Skipped, code),
+            None => (SourceStatus::Skipped, "DOMAIN_NOT_COVERED"),
+        }
+    }
+
+    fn result(self, line: u64, transformed: &Transformed) -> RecordResult {
+        let outcome = match self.status() {
+            (SourceStatus::Mapped, _) => Outcome::Mapped(
+                self.made
+                    .iter()
+                    .map(|made| Produced {
+                        entity_type: transformed.produced[made.batch].entity_type.clone(),
+                        reference_id: Uuid::from_bytes(made.id),
+                    })
+                    .collect(),
+            ),
+            (SourceStatus::Skipped, code) => Outcome::Skipped(code.into()),
+            (SourceStatus::Rejected, _) => Outcome::Rejected(None),
+            (SourceStatus::Quarantined, code) => Outcome::Quarantined(code.into()),
+        };
+        RecordResult { line, outcome, issues: self.issues }
+    }
+}
+
+fn record_ranges(ends: &[u32]) -> Vec<Range<usize>> {
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    starts.zip(ends).map(|(start, end)| start as usize..*end as usize).collect()
+}

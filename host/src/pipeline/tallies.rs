@@ -1,0 +1,128 @@
+//! Rules over many records: adds up by key whatever plugins tallied, on disk when there is much of it.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
+
+use cap_std::fs::{Dir, OpenOptions};
+
+/// One record's part in a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Part {
+    /// Number of the rule among all plugins' rules.
+    pub rule: u32,
+    /// What belongs together.
+    pub key: u128,
+    /// Index of the entity type among those that were validated.
+    pub stream: u32,
+    /// Place of the record in its stream: earlier records have their part first.
+    pub ordinal: u64,
+    /// Reference id of the record.
+    pub id: [u8; 16],
+    /// How much.
+    pub amount: i64,
+    /// How much all together may be.
+    pub limit: i64,
+}
+
+const PART_BYTES: usize = 64;
+
+/// Parts kept in memory: 64 MB.
+const MEMORY_PARTS: usize = 800_000;
+
+/// Collects parts, sorted by rule and key.
+#[derive(Default)]
+pub struct Tallies {
+    memory: Vec<Part>,
+    spilled: Vec<File>,
+}
+
+impl Tallies {
+    /// Adds a part; what is too much for memory goes to a file without a name in `dir`.
+    pub fn add(&mut self, part: Part, dir: &Dir) -> io::Result<()> {
+        self.memory.push(part);
+        if self.memory.len() < MEMORY_PARTS {
+            return Ok(());
+        }
+        self.memory.sort_unstable();
+        let name = format!("tallies-{}.spill", uuid::Uuid::new_v4());
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        let file = dir.open_with(&name, &options)?.into_std();
+        dir.remove_file(&name)?;
+        let mut out = BufWriter::new(&file);
+        self.memory.drain(..).try_for_each(|part| out.write_all(&part.encode()))?;
+        out.flush()?;
+        drop(out);
+        self.spilled.push(file);
+        Ok(())
+    }
+
+    /// Calls `beyond` with each part that takes its key's sum past its limit.
+    pub fn settle(mut self, mut beyond: impl FnMut(Part)) -> io::Result<()> {
+        self.memory.sort_unstable();
+        let mut sources: Vec<Box<dyn Iterator<Item = io::Result<Part>>>> =
+            vec![Box::new(self.memory.into_iter().map(Ok))];
+        for mut file in self.spilled {
+            file.rewind()?;
+            sources.push(Box::new(parts(BufReader::new(file))));
+        }
+        let mut current = None;
+        let mut sum = 0i128;
+        let mut heads = std::collections::BinaryHeap::new();
+        for (index, source) in sources.iter_mut().enumerate() {
+            heads.extend(source.next().transpose()?.map(|part| std::cmp::Reverse((part, index))));
+        }
+        while let Some(std::cmp::Reverse((part, index))) = heads.pop() {
+            heads.extend(sources[index].next().transpose()?.map(|part| std::cmp::Reverse((part, index))));
+            if current != Some((part.rule, part.key)) {
+                current = Some((part.rule, part.key));
+                sum = 0;
+            }
+            sum += i128::from(part.amount);
+            if sum > i128::from(part.limit) {
+                beyond(part);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn parts(mut file: BufReader<File>) -> impl Iterator<Item = io::Result<Part>> {
+    std::iter::from_fn(move || {
+        let mut bytes = [0; PART_BYTES];
+        match file.read_exact(&mut bytes) {
+            Ok(()) => Some(Ok(Part::decode(&bytes))),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
+            Err(error) => Some(Err(error)),
+        }
+    })
+}
+
+impl Part {
+    fn encode(&self) -> [u8; PART_BYTES] {
+        let mut bytes = [0; PART_BYTES];
+        bytes[..4].copy_from_slice(&self.rule.to_le_bytes());
+        bytes[4..8].copy_from_slice(&self.stream.to_le_bytes());
+        bytes[8..24].copy_from_slice(&self.key.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.ordinal.to_le_bytes());
+        bytes[32..48].copy_from_slice(&self.id);
+        bytes[48..56].copy_from_slice(&self.amount.to_le_bytes());
+        bytes[56..].copy_from_slice(&self.limit.to_le_bytes());
+        bytes
+    }
+
+    fn decode(bytes: &[u8; PART_BYTES]) -> Self {
+        fn take<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+            bytes[at..at + N].try_into().expect("within the part")
+        }
+        Self {
+            rule: u32::from_le_bytes(take(bytes, 0)),
+            stream: u32::from_le_bytes(take(bytes, 4)),
+            key: u128::from_le_bytes(take(bytes, 8)),
+            ordinal: u64::from_le_bytes(take(bytes, 24)),
+            id: take(bytes, 32),
+            amount: i64::from_le_bytes(take(bytes, 48)),
+            limit: i64::from_le_bytes(take(bytes, 56)),
+        }
+    }
+}

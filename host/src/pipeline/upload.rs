@@ -1,0 +1,94 @@
+//! An upload: framed batches out of a body, and the tally of what became of its records.
+
+use tokio::sync::mpsc;
+
+use super::Failure;
+use crate::config::UploadLimits;
+use crate::framing::{Format, Framer, RawBatch};
+use crate::model::{Outcome, RecordResult};
+
+/// The pieces of a request's body, or word that it broke off.
+pub type Body = mpsc::Receiver<Result<bytes::Bytes, BrokenOff>>;
+
+/// The client went away, or was silent for too long.
+#[derive(Clone, Copy, Debug)]
+pub struct BrokenOff;
+
+/// What became of an upload's records.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Upload {
+    /// Records that were read.
+    pub records: u64,
+    /// Source records that were mapped, or records that were staged.
+    pub accepted: u64,
+    /// Source records that were skipped.
+    pub skipped: u64,
+    /// Records that were wrong.
+    pub rejected: u64,
+    /// Records that broke a plugin.
+    pub quarantined: u64,
+    /// Whether anything in staging is not what it was.
+    pub changed: bool,
+    /// Whether the body broke off before its end.
+    pub broken_off: bool,
+}
+
+impl Upload {
+    pub(super) fn tally(&mut self, result: &RecordResult) {
+        self.records += 1;
+        *match result.outcome {
+            Outcome::Staged(_) | Outcome::Mapped(_) | Outcome::Deleted(_) => &mut self.accepted,
+            Outcome::Skipped(_) => &mut self.skipped,
+            Outcome::Rejected(_) => &mut self.rejected,
+            Outcome::Quarantined(_) => &mut self.quarantined,
+        } += 1;
+    }
+}
+
+/// Reads the body to its end and hands on each batch; whether it broke off. Whole records that came
+/// before a break are handed on, the unfinished one is not.
+pub(super) fn frame(
+    mut body: Body,
+    format: Format,
+    limits: &UploadLimits,
+    mut batch: impl FnMut(RawBatch) -> Result<(), Failure>,
+) -> Result<bool, Failure> {
+    let mut framer = Framer::new(format, limits.max_record_bytes);
+    let mut broken_off = false;
+    loop {
+        let piece = match body.try_recv() {
+            Ok(piece) => Some(piece),
+            // Nothing more at the moment: what waits need not wait for more.
+            Err(mpsc::error::TryRecvError::Empty) => {
+                if framer.waiting() > 0 {
+                    batch(framer.take_batch())?;
+                }
+                body.blocking_recv()
+            }
+            Err(mpsc::error::TryRecvError::Disconnected) => None,
+        };
+        let bytes = match piece {
+            Some(Ok(bytes)) => bytes,
+            Some(Err(BrokenOff)) => {
+                broken_off = true;
+                break;
+            }
+            None => {
+                framer.finish();
+                break;
+            }
+        };
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            let taken = framer.push(rest, limits.batch_records, limits.batch_bytes);
+            rest = &rest[taken..];
+            if framer.waiting() >= limits.batch_records || !rest.is_empty() {
+                batch(framer.take_batch())?;
+            }
+        }
+    }
+    if framer.waiting() > 0 {
+        batch(framer.take_batch())?;
+    }
+    Ok(broken_off)
+}

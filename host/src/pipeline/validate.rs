@@ -1,0 +1,157 @@
+//! Validation: all staged records of the migration's domains, their references, and the rules over many.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::lookups::KnownRecords;
+use super::order::{Stage, stages};
+use super::quarantine::{Place, quarantine};
+use super::tallies::{Part, Tallies};
+use super::{Desk, Stop};
+use crate::model::{Issue, Progress, Severity};
+use crate::plugin::{Batch, DomainPlugin, EntityType};
+use crate::staging::{StagedBatch, StreamName};
+use crate::store::{ListedIssue, Phase};
+
+/// Validates everything; whether there was no error, and the result: figures by code.
+pub fn validate(desk: &Desk, progress: &Progress) -> Result<(bool, Value), Stop> {
+    let migration = desk.migration.reference_id;
+    desk.store.clear_issues(migration, Phase::Validate)?;
+    let types: Vec<(Arc<DomainPlugin>, EntityType)> = stages(&desk.plugins, &desk.migration)
+        .into_iter()
+        .filter_map(|stage| match stage {
+            Stage::Import(plugin, entity_type) => Some((plugin, entity_type)),
+            Stage::Generate(..) => None,
+        })
+        .collect();
+    for (_, entity_type) in &types {
+        progress.expect(desk.area.count(StreamName::Records(&entity_type.name))?);
+    }
+    let mut pass = Pass { desk, progress, records: 0, tallies: Tallies::default() };
+    for (stream, (plugin, entity_type)) in types.iter().enumerate() {
+        pass.check(stream, plugin, entity_type)?;
+    }
+    let Pass { records, tallies, .. } = pass;
+    settle(desk, &types, tallies)?;
+
+    let counts = desk.store.issue_counts(migration, Phase::Validate)?;
+    let (mut errors, mut warnings) = (0, 0);
+    let mut by_code = vec![];
+    for (entity_type, severity, code, rule, count) in counts {
+        *if severity == Severity::Error.as_str() { &mut errors } else { &mut warnings } += count;
+        let mut entry = json!({"entityType": entity_type, "severity": severity, "code": code, "count": count});
+        if !rule.is_empty() {
+            entry["rule"] = rule.into();
+        }
+        by_code.push(entry);
+    }
+    let result = json!({
+        "isValid": errors == 0,
+        "numberOfRecords": records,
+        "numberOfErrors": errors,
+        "numberOfWarnings": warnings,
+        "issuesByCode": by_code,
+    });
+    Ok((errors == 0, result))
+}
+
+struct Pass<'a> {
+    desk: &'a Desk,
+    progress: &'a Progress,
+    records: u64,
+    tallies: Tallies,
+}
+
+/// Rules of all plugins are told apart by the plugin's place and the rule's.
+const RULES_PER_PLUGIN: u32 = 1_000;
+
+impl Pass<'_> {
+    fn check(&mut self, stream: usize, plugin: &Arc<DomainPlugin>, entity_type: &EntityType) -> Result<(), Stop> {
+        let desk = self.desk;
+        let known = KnownRecords::new(desk.area.clone(), desk.target.clone(), desk.plugins.clone());
+        let mut instance = plugin.instance(desk.context(), Some(Arc::new(known)));
+        let mut reader = desk.area.reader(StreamName::Records(&entity_type.name), 0)?;
+        let limits = &desk.config.upload;
+        let mut staged = StagedBatch::default();
+        while reader.next_batch(&mut staged, limits.batch_records, limits.batch_bytes)? {
+            if self.progress.is_cancelled() {
+                return Err(Stop::Cancelled);
+            }
+            let batch = Batch { bytes: std::mem::take(&mut staged.bytes), ends: std::mem::take(&mut staged.ends) };
+            let validated = instance.validate(&entity_type.name, &batch)?;
+            let id = |position: u32| staged.entries[position as usize].key;
+            let issue = |position: u32, issue: Issue| ListedIssue {
+                stream: entity_type.name.clone(),
+                line: None,
+                reference_id: Some(Uuid::from_bytes(id(position))),
+                issue,
+            };
+            let mut listed: Vec<ListedIssue> =
+                validated.issues.into_iter().map(|(position, found)| issue(position, found)).collect();
+            listed.extend(
+                validated
+                    .poisoned
+                    .iter()
+                    .map(|poisoned| issue(poisoned.position, Issue::error(poisoned.failure.cause.code()))),
+            );
+            let place = |position: u32| Place {
+                upload: 0,
+                stream: &entity_type.name,
+                line: staged.entries[position as usize].ordinal,
+            };
+            quarantine(&desk.area, &validated.poisoned, place)?;
+            let most = desk.config.records.listed_issues;
+            desk.store.add_issues(desk.migration.reference_id, Phase::Validate, &listed, most)?;
+            for tally in validated.tallies {
+                let entry = &staged.entries[tally.position as usize];
+                let part = Part {
+                    rule: plugin_place(desk, plugin) * RULES_PER_PLUGIN + tally.rule,
+                    key: u128::from(tally.key.0) << 64 | u128::from(tally.key.1),
+                    stream: stream as u32,
+                    ordinal: entry.ordinal,
+                    id: entry.key,
+                    amount: tally.amount,
+                    limit: tally.limit,
+                };
+                self.tallies.add(part, desk.area.dir()).map_err(crate::staging::StagingError::from)?;
+            }
+            let records = batch.ends.len() as u64;
+            self.records += records;
+            self.progress.advance(records);
+            (staged.bytes, staged.ends) = (batch.bytes, batch.ends);
+        }
+        Ok(())
+    }
+}
+
+fn plugin_place(desk: &Desk, plugin: &Arc<DomainPlugin>) -> u32 {
+    let place = desk.plugins.domains().iter().position(|other| Arc::ptr_eq(other, plugin));
+    place.expect("the plugin is one of the server's") as u32
+}
+
+/// Adds an issue for each record that takes a sum past its limit.
+fn settle(desk: &Desk, types: &[(Arc<DomainPlugin>, EntityType)], tallies: Tallies) -> Result<(), Stop> {
+    let mut listed = vec![];
+    tallies
+        .settle(|part| {
+            let plugin = &desk.plugins.domains()[(part.rule / RULES_PER_PLUGIN) as usize];
+            let rule = &plugin.description.tally_rules[(part.rule % RULES_PER_PLUGIN) as usize];
+            let issue = Issue {
+                severity: Severity::Error,
+                code: "RULE_VIOLATION".into(),
+                field: rule.field.clone(),
+                rule: Some(rule.code.clone()),
+            };
+            listed.push(ListedIssue {
+                stream: types[part.stream as usize].1.name.clone(),
+                line: None,
+                reference_id: Some(Uuid::from_bytes(part.id)),
+                issue,
+            });
+        })
+        .map_err(crate::staging::StagingError::from)?;
+    let most = desk.config.records.listed_issues;
+    Ok(desk.store.add_issues(desk.migration.reference_id, Phase::Validate, &listed, most)?)
+}

@@ -1,0 +1,120 @@
+//! How a plugin fails, said so that its author can find it.
+
+use super::state::State;
+
+/// Why a call into a plugin did not return what it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It trapped.
+    Trapped,
+    /// It panicked, and said why.
+    Panicked,
+    /// It took longer than it may.
+    TimedOut,
+    /// It wanted more memory than it may have.
+    OutOfMemory,
+    /// It called itself too deep.
+    StackOverflow,
+    /// What it returned does not fit what it was given.
+    BrokeContract,
+    /// It returned, or asked for, more than it may.
+    TooMuchOutput,
+}
+
+impl Cause {
+    /// Stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Cause::Trapped => "PLUGIN_TRAPPED",
+            Cause::Panicked => "PLUGIN_PANICKED",
+            Cause::TimedOut => "PLUGIN_TIMED_OUT",
+            Cause::OutOfMemory => "PLUGIN_OUT_OF_MEMORY",
+            Cause::StackOverflow => "PLUGIN_STACK_OVERFLOW",
+            Cause::BrokeContract => "PLUGIN_BROKE_CONTRACT",
+            Cause::TooMuchOutput => "PLUGIN_OUTPUT_TOO_LARGE",
+        }
+    }
+}
+
+/// A failed call. `message` may quote the record: it goes to the migration's own directory and nowhere else.
+#[derive(Clone, Debug)]
+pub struct PluginFailure {
+    /// The plugin's name and version.
+    pub plugin: String,
+    /// Its digest.
+    pub digest: String,
+    /// Why.
+    pub cause: Cause,
+    /// The plugin's own words, or where it trapped.
+    pub message: String,
+}
+
+/// Why a plugin, or work with one, cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum PluginError {
+    /// It is no plugin for this host.
+    #[error("plugin {name}: {reason}")]
+    Refused {
+        /// What it is called, or where it came from.
+        name: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// It broke on more records than is tolerated.
+    #[error("plugin {name} is unfit: it broke on {records} records, the last time with {code}")]
+    Unfit {
+        /// Its name and version.
+        name: String,
+        /// How many.
+        records: u64,
+        /// The last cause.
+        code: &'static str,
+    },
+    /// A lookup could not be answered because the host could not read.
+    #[error("a lookup could not be answered: {0}")]
+    Lookup(String),
+    /// The host's own trouble with the engine.
+    #[error("the plugin engine failed: {0}")]
+    Engine(String),
+}
+
+/// Text beyond this is cut: a message is for reading.
+const MAX_MESSAGE_BYTES: usize = 4_096;
+
+pub(super) fn cut(text: &str) -> String {
+    let mut end = text.len().min(MAX_MESSAGE_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}
+
+/// Reads a failed call's cause from what wasmtime says and what the store has seen.
+pub(super) fn classify(plugin: &str, digest: &str, error: &wasmtime::Error, state: &mut State) -> PluginFailure {
+    let trap = error.downcast_ref::<wasmtime::Trap>();
+    let panic = state.panic.take();
+    let stderr = state.stderr();
+    let cause = if state.limits.memory_denied {
+        Cause::OutOfMemory
+    } else {
+        match trap {
+            Some(wasmtime::Trap::Interrupt) => Cause::TimedOut,
+            Some(wasmtime::Trap::StackOverflow) => Cause::StackOverflow,
+            _ if panic.is_some() => Cause::Panicked,
+            Some(_) => Cause::Trapped,
+            None if format!("{error:#}").contains("fuel") => Cause::TooMuchOutput,
+            None if error.downcast_ref::<wasmtime::WasmBacktrace>().is_some() => Cause::Trapped,
+            None => Cause::BrokeContract,
+        }
+    };
+    let where_it_was = || match error.downcast_ref::<wasmtime::WasmBacktrace>() {
+        Some(trace) => {
+            let frames = trace.frames().iter().take(12).filter_map(|frame| frame.func_name());
+            let frames: Vec<&str> = frames.collect();
+            format!("{}: at {}", error.root_cause(), frames.join(" < "))
+        }
+        None => format!("{error:#}"),
+    };
+    let message = panic.or_else(|| (!stderr.is_empty()).then_some(stderr)).unwrap_or_else(where_it_was);
+    PluginFailure { plugin: plugin.into(), digest: digest.into(), cause, message: cut(&message) }
+}

@@ -1,0 +1,132 @@
+//! Narrows a failing batch down to the records that break the plugin, so that the rest goes on.
+
+use std::ops::Range;
+
+use super::failure::{Cause, PluginError, PluginFailure};
+use crate::config::PluginLimits;
+
+/// A record that broke a plugin.
+#[derive(Clone, Debug)]
+pub struct Poisoned {
+    /// Its position in the batch.
+    pub position: u32,
+    /// How the plugin broke.
+    pub failure: PluginFailure,
+}
+
+/// How often a plugin has broken in one upload or job, and how often it may.
+#[derive(Clone, Debug)]
+pub struct Tolerance {
+    quarantined: u64,
+    timeouts: u64,
+    max_quarantined: u64,
+    max_timeouts: u64,
+}
+
+impl Tolerance {
+    /// Nothing has happened yet.
+    pub fn new(limits: &PluginLimits) -> Self {
+        let PluginLimits { max_quarantined, max_timeouts, .. } = *limits;
+        Self { quarantined: 0, timeouts: 0, max_quarantined, max_timeouts }
+    }
+
+    fn note(&mut self, failure: &PluginFailure, alone: bool) -> Result<(), PluginError> {
+        self.quarantined += u64::from(alone);
+        self.timeouts += u64::from(failure.cause == Cause::TimedOut);
+        if self.quarantined > self.max_quarantined || self.timeouts > self.max_timeouts {
+            return Err(PluginError::Unfit {
+                name: failure.plugin.clone(),
+                records: self.quarantined,
+                code: failure.cause.code(),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// What a call into a plugin comes to when it does not come to a result.
+pub(super) enum CallError {
+    /// The plugin failed: on a record, perhaps.
+    Plugin(PluginFailure),
+    /// Something else did, and there is no use in going on.
+    Fatal(PluginError),
+}
+
+/// Results for parts of a batch, in order, and the records that broke the plugin.
+pub(super) struct Isolated<T> {
+    pub parts: Vec<(Range<usize>, T)>,
+    pub poisoned: Vec<Poisoned>,
+}
+
+/// Runs `call` on the whole batch; where it fails, on its halves, and so on down to single records.
+/// `call` is told whether the part is the whole, which has the full time limit.
+pub(super) fn isolate<T>(
+    records: usize,
+    tolerance: &mut Tolerance,
+    mut call: impl FnMut(Range<usize>, bool) -> Result<T, CallError>,
+) -> Result<Isolated<T>, PluginError> {
+    let mut isolated = Isolated { parts: vec![], poisoned: vec![] };
+    let mut open = vec![0..records];
+    while let Some(part) = open.pop() {
+        match call(part.clone(), part.len() == records) {
+            Ok(result) => isolated.parts.push((part, result)),
+            Err(CallError::Fatal(error)) => return Err(error),
+            Err(CallError::Plugin(failure)) => {
+                tolerance.note(&failure, part.len() <= 1)?;
+                if part.len() <= 1 {
+                    isolated.poisoned.push(Poisoned { position: part.start as u32, failure });
+                } else {
+                    let middle = part.start + part.len() / 2;
+                    open.push(middle..part.end);
+                    open.push(part.start..middle);
+                }
+            }
+        }
+    }
+    Ok(isolated)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failing(cause: Cause) -> CallError {
+        CallError::Plugin(PluginFailure { plugin: "p".into(), digest: "d".into(), cause, message: String::new() })
+    }
+
+    #[test]
+    fn finds_exactly_the_poisonous() {
+        let cases: &[(usize, &[usize])] =
+            &[(0, &[]), (1, &[]), (1, &[0]), (1_000, &[0, 7, 8, 999]), (5, &[0, 1, 2, 3, 4])];
+        for (records, poison) in cases {
+            let mut tolerance = Tolerance::new(&PluginLimits::default());
+            let isolated = isolate(*records, &mut tolerance, |part, _| {
+                if poison.iter().any(|position| part.contains(position)) {
+                    Err(failing(Cause::Trapped))
+                } else {
+                    Ok(())
+                }
+            });
+            let isolated = isolated.unwrap_or_else(|error| panic!("{error}"));
+            let found: Vec<usize> = isolated.poisoned.iter().map(|poisoned| poisoned.position as usize).collect();
+            assert_eq!(found, *poison);
+            let healthy: usize = isolated.parts.iter().map(|(part, ())| part.len()).sum();
+            assert_eq!(healthy + poison.len(), *records);
+            assert!(isolated.parts.is_sorted_by_key(|(part, ())| part.start), "in order");
+        }
+    }
+
+    #[test]
+    fn gives_up_on_an_unfit_plugin() {
+        for (cause, limit) in [(Cause::Trapped, 1_000), (Cause::TimedOut, 100)] {
+            let mut tolerance = Tolerance::new(&PluginLimits::default());
+            let mut calls = 0;
+            let isolated = isolate(100_000, &mut tolerance, |_, _| {
+                calls += 1;
+                Err::<(), _>(failing(cause))
+            });
+            assert!(matches!(isolated, Err(PluginError::Unfit { .. })));
+            assert!(calls <= limit * 2 + 40, "{cause:?}: {calls} calls");
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Runs a mapper: a store that lives as long as an upload and is thrown away when it traps.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use wasmtime::Store;
+
+use super::bindings::mapper::{Mapper, MapperPre, exports::sluice::plugin::mapping};
+use super::bindings::types::{self, Batch, Context};
+use super::contract::{MapperDescription, check_mapper, is_code, is_field_path};
+use super::engine::{Engine, engine_error};
+use super::failure::{Cause, PluginError, PluginFailure, classify};
+use super::isolate::{CallError, Isolated, Poisoned, Tolerance, isolate};
+use super::state::{PluginLog, SourceLookup, State};
+use crate::model::{Issue, Severity};
+
+/// A compiled mapper.
+pub struct MapperPlugin {
+    engine: Arc<Engine>,
+    pre: MapperPre<State>,
+    /// SHA-256 of the component, in hexadecimal.
+    pub digest: String,
+    /// What it says of itself.
+    pub description: MapperDescription,
+}
+
+/// What came of a batch. Positions are those of the batch that was passed in.
+#[derive(Default)]
+pub struct Transformed {
+    /// Records by entity type, each with the position it came from.
+    pub produced: Vec<types::Produced>,
+    /// Codes, and the positions that were skipped with them.
+    pub skipped: Vec<(String, Vec<u32>)>,
+    /// What is wrong with which record.
+    pub issues: Vec<(u32, Issue)>,
+    /// Records that broke the mapper.
+    pub poisoned: Vec<Poisoned>,
+    /// What it logged.
+    pub logs: Vec<PluginLog>,
+}
+
+impl MapperPlugin {
+    /// Compiles a mapper and asks it to describe itself.
+    pub fn new(engine: &Arc<Engine>, name: &str, digest: String, bytes: &[u8]) -> Result<Arc<Self>, PluginError> {
+        let refused = |reason: String| PluginError::Refused { name: name.into(), reason };
+        let component = engine.compile(name, &digest, bytes)?;
+        let pre = engine.mappers.instantiate_pre(&component).and_then(MapperPre::new);
+        let pre = pre.map_err(|error| refused(super::inspect::link_reason(&error)))?;
+        let context = Context { migration: vec![0; 16], registered_on: "1970-01-01".into() };
+        let mut store = new_store(engine, &context);
+        let described =
+            pre.instantiate(&mut store).and_then(|mapper| mapper.sluice_plugin_mapping().call_describe(&mut store));
+        let description = described.map_err(|error| {
+            let failure = classify(name, &digest, &error, store.data_mut());
+            refused(format!("it broke when asked to describe itself ({}): {}", failure.cause.code(), failure.message))
+        })?;
+        check_mapper(&description).map_err(|reason| refused(format!("its description is wrong: {reason}")))?;
+        Ok(Arc::new(Self { engine: engine.clone(), pre, digest, description }))
+    }
+
+    /// Name and version, as they stand in messages.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.description.name, self.description.version)
+    }
+
+    /// The source with this name.
+    pub fn source(&self, name: &str) -> Option<&mapping::Source> {
+        self.description.sources.iter().find(|source| source.name == name)
+    }
+
+    /// Prepares to run for one upload.
+    pub fn instance(self: &Arc<Self>, context: Context, lookup: Arc<dyn SourceLookup>) -> MapperInstance {
+        let tolerance = Tolerance::new(&self.engine.limits);
+        MapperInstance { plugin: self.clone(), context, lookup, live: None, tolerance }
+    }
+}
+
+pub(super) fn new_store(engine: &Engine, context: &Context) -> Store<State> {
+    let midnight = context.registered_on.parse::<jiff::civil::Date>().ok();
+    let now = midnight.and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC).ok());
+    let now = now.and_then(|midnight| midnight.timestamp().as_duration().try_into().ok()).unwrap_or_default();
+    let seed = context.migration.as_slice().try_into().unwrap_or_default();
+    let mut store = Store::new(&engine.wasmtime, State::new(&engine.limits, now, seed));
+    store.limiter(|state| &mut state.limits);
+    store.set_hostcall_fuel(engine.limits.output_bytes);
+    store.set_epoch_deadline(engine.ticks(engine.limits.batch_millis));
+    store
+}
+
+/// A mapper at work for one upload.
+pub struct MapperInstance {
+    plugin: Arc<MapperPlugin>,
+    context: Context,
+    lookup: Arc<dyn SourceLookup>,
+    live: Option<(Store<State>, Mapper)>,
+    tolerance: Tolerance,
+}
+
+impl MapperInstance {
+    /// Maps a batch; what breaks the mapper is narrowed down to its records.
+    pub fn transform(&mut self, source: &str, batch: &Batch) -> Result<Transformed, PluginError> {
+        let mut tolerance = self.tolerance.clone();
+        let mut logs = vec![];
+        let isolated = isolate(batch.ends.len(), &mut tolerance, |part, whole| {
+            let called = self.call(source, batch, &part, whole);
+            if let Some((store, _)) = &mut self.live {
+                logs.append(&mut store.data_mut().logs);
+            }
+            called
+        });
+        self.tolerance = tolerance;
+        let Isolated { parts, poisoned } = isolated?;
+        let mut transformed = Transformed { poisoned, logs, ..Transformed::default() };
+        for (part, result) in parts {
+            transformed.add(part.start as u32, result);
+        }
+        Ok(transformed)
+    }
+
+    fn call(
+        &mut self,
+        source: &str,
+        batch: &Batch,
+        part: &Range<usize>,
+        whole: bool,
+    ) -> Result<mapping::Transformed, CallError> {
+        let engine = self.plugin.engine.clone();
+        let (store, mapper) = match self.live.take() {
+            Some(live) => self.live.insert(live),
+            None => {
+                let mut store = new_store(&engine, &self.context);
+                store.data_mut().sources = Some(self.lookup.clone());
+                let mapper =
+                    self.plugin.pre.instantiate(&mut store).map_err(|error| CallError::Fatal(engine_error(error)))?;
+                self.live.insert((store, mapper))
+            }
+        };
+        let limit = if whole { engine.limits.batch_millis } else { engine.limits.narrowing_millis };
+        store.set_epoch_deadline(engine.ticks(limit));
+        let cut;
+        let batch = if whole {
+            batch
+        } else {
+            cut = slice(batch, part);
+            &cut
+        };
+        let called = mapper.sluice_plugin_mapping().call_transform(&mut *store, &self.context, source, batch);
+        let title = self.plugin.title();
+        let outcome = match called {
+            Ok(transformed) => {
+                let checked = check(&transformed, part.len(), &self.plugin.description, engine.limits.output_bytes);
+                checked.map(|()| transformed).map_err(|(cause, message)| PluginFailure {
+                    plugin: title,
+                    digest: self.plugin.digest.clone(),
+                    cause,
+                    message,
+                })
+            }
+            Err(error) => Err(classify(&title, &self.plugin.digest, &error, store.data_mut())),
+        };
+        outcome.map_err(|failure| {
+            // A store that has failed is not used again: what is left in it is anybody's guess.
+            let unavailable = self.live.take().and_then(|(store, _)| store.into_data().unavailable);
+            unavailable.map_or(CallError::Plugin(failure), |why| CallError::Fatal(PluginError::Lookup(why)))
+        })
+    }
+}
+
+/// The records of a batch; none if its ends do not fit its bytes.
+pub(super) fn unpack(batch: &Batch) -> Option<Vec<&[u8]>> {
+    let mut start = 0;
+    let mut records = Vec::with_capacity(batch.ends.len());
+    for &end in &batch.ends {
+        records.push(batch.bytes.get(start..end as usize)?);
+        start = end as usize;
+    }
+    (start == batch.bytes.len()).then_some(records)
+}
+
+/// Part of a batch, as a batch.
+pub(super) fn slice(batch: &Batch, part: &Range<usize>) -> Batch {
+    let start = if part.start == 0 { 0 } else { batch.ends[part.start - 1] };
+    let end = if part.end == 0 { 0 } else { batch.ends[part.end - 1] };
+    let ends = batch.ends[part.clone()].iter().map(|end| end - start).collect();
+    Batch { bytes: batch.bytes[start as usize..end as usize].to_vec(), ends }
+}
+
+/// Whether what a mapper returned fits what it was given.
+fn check(
+    transformed: &mapping::Transformed,
+    records: usize,
+    description: &MapperDescription,
+    max_bytes: usize,
+) -> Result<(), (Cause, String)> {
+    let broke = |what: String| Err((Cause::BrokeContract, what));
+    let mut bytes = 0;
+    for produced in &transformed.produced {
+        if !description.entity_types.contains(&produced.entity_type) {
+            return broke("it returned records of an entity type that it does not describe".into());
+        }
+        check_produced(produced, records)?;
+        bytes += produced.records.bytes.len();
+    }
+    if bytes > max_bytes {
+        return Err((Cause::TooMuchOutput, format!("it returned {bytes} bytes for a batch; {max_bytes} are allowed")));
+    }
+    for skipped in &transformed.skipped {
+        if !is_code(&skipped.code) {
+            return broke("a skip code is not made of upper-case letters, digits and _".into());
+        }
+        if skipped.positions.iter().any(|position| *position as usize >= records) {
+            return broke(format!("it skipped a record beyond the {records} of the batch"));
+        }
+    }
+    if transformed.issues.iter().any(|issue| issue.position as usize >= records) {
+        return broke(format!("it reported an issue for a record beyond the {records} of the batch"));
+    }
+    Ok(())
+}
+
+pub(super) fn check_produced(produced: &types::Produced, records: usize) -> Result<(), (Cause, String)> {
+    let broke = |what: String| Err((Cause::BrokeContract, what));
+    if unpack(&produced.records).is_none() {
+        return broke("it returned a batch whose ends do not fit its bytes".into());
+    }
+    if produced.origins.len() != produced.records.ends.len() {
+        return broke(format!(
+            "it returned {} records with {} origins",
+            produced.records.ends.len(),
+            produced.origins.len()
+        ));
+    }
+    if produced.origins.iter().any(|origin| *origin as usize >= records) {
+        return broke(format!("it returned a record that came from beyond the {records} of the batch"));
+    }
+    Ok(())
+}
+
+/// A plugin's issue as the host keeps it: what is no code and no path is not repeated.
+pub(super) fn issue(issue: types::Issue) -> Issue {
+    let code = |code: String| if is_code(&code) { code } else { "PLUGIN_ISSUE_CODE_INVALID".into() };
+    Issue {
+        severity: match issue.severity {
+            types::Severity::Error => Severity::Error,
+            types::Severity::Warning => Severity::Warning,
+        },
+        code: code(issue.code),
+        field: if is_field_path(&issue.field) { issue.field } else { "?".into() },
+        rule: issue.rule.map(code),
+    }
+}
+
+impl Transformed {
+    fn add(&mut self, start: u32, part: mapping::Transformed) {
+        for mut produced in part.produced {
+            produced.origins.iter_mut().for_each(|origin| *origin += start);
+            self.produced.push(produced);
+        }
+        for mut skipped in part.skipped {
+            skipped.positions.iter_mut().for_each(|position| *position += start);
+            self.skipped.push((skipped.code, skipped.positions));
+        }
+        self.issues.extend(part.issues.into_iter().map(|reported| (reported.position + start, issue(reported))));
+    }
+}

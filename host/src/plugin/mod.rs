@@ -1,0 +1,29 @@
+//! The plugin boundary: the only place that knows wasmtime.
+//!
+//! It knows records as bytes, and nothing of staging, targets or HTTP: what a plugin may look up is
+//! handed in as a trait.
+
+mod bindings;
+mod contract;
+mod domain;
+mod engine;
+mod failure;
+mod inspect;
+mod isolate;
+mod mapper;
+mod registry;
+mod state;
+
+pub use bindings::types::{Batch, Context};
+pub use contract::{
+    Column, ColumnKind, CountGroup, DomainDescription, EntityType, Generation, MapperDescription, Reference, Source,
+    Tally, TallyRule,
+};
+pub use domain::{DomainInstance, DomainPlugin, GeneratedRecord, Step, Validated};
+pub use engine::Engine;
+pub use failure::{Cause, PluginError, PluginFailure};
+pub use inspect::{Inspection, World, inspect};
+pub use isolate::{Poisoned, Tolerance};
+pub use mapper::{MapperInstance, MapperPlugin, Transformed};
+pub use registry::Plugins;
+pub use state::{Found, LookupRefusal, PluginLog, RecordLookup, SourceLookup};

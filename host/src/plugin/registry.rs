@@ -1,0 +1,67 @@
+//! The plugins that this server has: the embedded ones, and mappers that the operator named.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::domain::DomainPlugin;
+use super::engine::Engine;
+use super::failure::PluginError;
+use super::inspect::{digest, inspect};
+use super::mapper::MapperPlugin;
+
+include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
+
+/// Every plugin of this server.
+pub struct Plugins {
+    engine: Arc<Engine>,
+    mappers: BTreeMap<String, Arc<MapperPlugin>>,
+    domains: Vec<Arc<DomainPlugin>>,
+}
+
+impl Plugins {
+    /// The plugins that are part of this binary.
+    pub fn embedded(engine: &Arc<Engine>) -> Result<Self, PluginError> {
+        let mut plugins = Self { engine: engine.clone(), mappers: BTreeMap::new(), domains: vec![] };
+        for (name, bytes) in EMBEDDED_MAPPERS {
+            let mapper = MapperPlugin::new(engine, name, digest(bytes), bytes)?;
+            plugins.mappers.insert(mapper.description.name.clone(), mapper);
+        }
+        for (name, bytes) in EMBEDDED_DOMAINS {
+            plugins.domains.push(DomainPlugin::new(engine, name, digest(bytes), bytes)?);
+        }
+        Ok(plugins)
+    }
+
+    /// Adds a mapper; one of the same name is replaced.
+    pub fn add_mapper(&mut self, name: &str, bytes: &[u8]) -> Result<Arc<MapperPlugin>, PluginError> {
+        inspect(&self.engine, name, bytes)?;
+        let mapper = MapperPlugin::new(&self.engine, name, digest(bytes), bytes)?;
+        self.mappers.insert(mapper.description.name.clone(), mapper.clone());
+        Ok(mapper)
+    }
+
+    /// The mapper with this name.
+    pub fn mapper(&self, name: &str) -> Option<&Arc<MapperPlugin>> {
+        self.mappers.get(name)
+    }
+
+    /// All mappers, by name.
+    pub fn mappers(&self) -> impl Iterator<Item = &Arc<MapperPlugin>> {
+        self.mappers.values()
+    }
+
+    /// All domain plugins.
+    pub fn domains(&self) -> &[Arc<DomainPlugin>] {
+        &self.domains
+    }
+
+    /// The plugin of a domain, as the API names it.
+    pub fn domain(&self, component: &str) -> Option<&Arc<DomainPlugin>> {
+        self.domains.iter().find(|plugin| plugin.description.domain == component)
+    }
+
+    /// The plugin that judges this entity type.
+    pub fn of_entity_type(&self, entity_type: &str) -> Option<&Arc<DomainPlugin>> {
+        self.domains.iter().find(|plugin| plugin.entity_type(entity_type).is_some())
+    }
+}

@@ -1,0 +1,270 @@
+//! One migration's staging area: opening it, and finding and reading what is in it.
+
+use std::sync::{RwLock, RwLockReadGuard};
+
+use cap_std::fs::Dir;
+use hashbrown::HashMap;
+
+use super::block::{Block, Header, Origin};
+use super::index::Index;
+use super::journal::{BlockRef, Journal};
+use super::streams::{Cache, EntryReader, Stream};
+use super::{Key, StagingError, hash};
+
+#[path = "append.rs"]
+mod append;
+pub use append::{DirectRecord, Effect, Product, SourceRecord};
+
+/// What a stream holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamName<'a> {
+    /// Source records of a table.
+    Source(&'a str),
+    /// Domain records of an entity type.
+    Records(&'a str),
+}
+
+impl StreamName<'_> {
+    fn text(&self) -> String {
+        match self {
+            StreamName::Source(name) => format!("source/{name}"),
+            StreamName::Records(name) => format!("records/{name}"),
+        }
+    }
+}
+
+/// Stream of the names of the other streams, in the order of their numbers.
+pub(super) const NAMES: u16 = u16::MAX;
+/// Stream of the ordinals that died.
+pub(super) const DEATHS: u16 = u16::MAX - 1;
+
+/// The field name of an index by an entry's own key.
+const OWN_KEY: &str = "";
+
+/// A migration's staging area.
+pub struct StagingArea {
+    pub(super) dir: Dir,
+    pub(super) inner: RwLock<Inner>,
+}
+
+/// What changes.
+pub(super) struct Inner {
+    pub journal: Journal,
+    pub streams: Vec<Stream>,
+    numbers: HashMap<String, u16>,
+    /// By stream and field; the entry's own key is the field `""`.
+    indexes: HashMap<(u16, String), Index>,
+    pub cache: Cache,
+    index_dir: Dir,
+    pub poisoned: bool,
+}
+
+impl StagingArea {
+    /// Opens the area in this directory, new or not, and drops what was never committed.
+    pub fn open(dir: Dir) -> Result<Self, StagingError> {
+        dir.create_dir_all("journal")?;
+        dir.create_dir_all("index")?;
+        let mut streams: Vec<Stream> = vec![];
+        let mut numbers = HashMap::new();
+        let journal = Journal::open(dir.open_dir("journal")?, |header, reference, read| {
+            recover(&mut streams, &mut numbers, header, reference, read)
+        })?;
+        let index_dir = dir.open_dir("index")?;
+        let cache = Cache::default();
+        let indexes = HashMap::new();
+        let inner = Inner { journal, streams, numbers, indexes, cache, index_dir, poisoned: false };
+        Ok(Self { dir, inner: RwLock::new(inner) })
+    }
+
+    /// The directory itself, for what is kept beside the journal.
+    pub fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    pub(super) fn read_inner(&self) -> Result<RwLockReadGuard<'_, Inner>, StagingError> {
+        let inner = self.inner.read().map_err(|_| StagingError::Poisoned)?;
+        if inner.poisoned { Err(StagingError::Poisoned) } else { Ok(inner) }
+    }
+
+    /// How many live entries a stream holds.
+    pub fn count(&self, stream: StreamName) -> Result<u64, StagingError> {
+        let inner = self.read_inner()?;
+        Ok(inner.number(stream).map_or(0, |number| inner.streams[number as usize].live()))
+    }
+
+    /// One past the last ordinal of a stream.
+    pub fn length(&self, stream: StreamName) -> Result<u64, StagingError> {
+        let inner = self.read_inner()?;
+        Ok(inner.number(stream).map_or(0, |number| inner.streams[number as usize].length))
+    }
+
+    /// Grows with every change: two equal versions are the same contents.
+    pub fn version(&self) -> Result<u64, StagingError> {
+        Ok(self.read_inner()?.journal.version())
+    }
+
+    /// Names of the sources that have entries.
+    pub fn sources(&self) -> Result<Vec<String>, StagingError> {
+        let inner = self.read_inner()?;
+        let names = inner.streams.iter().filter_map(|stream| stream.name.strip_prefix("source/"));
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    /// The name of the source with this stream number.
+    pub fn source_of(&self, number: u16) -> Result<Option<String>, StagingError> {
+        let inner = self.read_inner()?;
+        let name = inner.streams.get(number as usize).and_then(|stream| stream.name.strip_prefix("source/"));
+        Ok(name.map(str::to_owned))
+    }
+
+    /// Reads a stream's live entries from an ordinal on, up to what it holds now.
+    pub fn reader(&self, stream: StreamName, from: u64) -> Result<EntryReader<'_>, StagingError> {
+        let inner = self.read_inner()?;
+        let number = inner.number(stream);
+        let end = number.map_or(0, |number| inner.streams[number as usize].length);
+        drop(inner);
+        Ok(EntryReader::new(self, number, from, end))
+    }
+
+    /// Which of these reference ids are staged.
+    pub fn contains(&self, entity_type: &str, ids: &[Key]) -> Result<Vec<bool>, StagingError> {
+        let Some(number) = self.prepare(StreamName::Records(entity_type), &[])? else {
+            return Ok(vec![false; ids.len()]);
+        };
+        let inner = self.read_inner()?;
+        ids.iter().map(|id| Ok(inner.latest(number, *id)?.is_some())).collect()
+    }
+
+    /// The staged record with this reference id.
+    pub fn read(&self, entity_type: &str, id: Key) -> Result<Option<Vec<u8>>, StagingError> {
+        let Some(number) = self.prepare(StreamName::Records(entity_type), &[])? else { return Ok(None) };
+        let inner = self.read_inner()?;
+        let Some(ordinal) = inner.latest(number, id)? else { return Ok(None) };
+        inner.body(number, ordinal).map(Some)
+    }
+
+    /// Live source records whose field (`None`: the identifying key) has this key, among those below `limit`.
+    pub fn find_source(
+        &self,
+        source: &str,
+        field: Option<&str>,
+        key: Key,
+        limit: u64,
+    ) -> Result<Vec<Vec<u8>>, StagingError> {
+        let fields: Vec<String> = field.iter().map(|&field| field.to_owned()).collect();
+        let Some(number) = self.prepare(StreamName::Source(source), &fields)? else { return Ok(vec![]) };
+        let inner = self.read_inner()?;
+        let held = &inner.streams[number as usize];
+        let ordinals = inner.index(number, field.unwrap_or(OWN_KEY)).find(key)?;
+        let live = ordinals.into_iter().filter(|ordinal| *ordinal < limit && held.lives(*ordinal));
+        live.map(|ordinal| inner.body(number, ordinal)).collect()
+    }
+
+    /// Makes everything appended so far durable.
+    pub fn sync(&self) -> Result<(), StagingError> {
+        let tail = self.read_inner()?.journal.tail();
+        if let Some(tail) = tail
+            && let Err(error) = tail.sync_data()
+        {
+            // After a failed fsync nobody knows what is on disk: only opening again, from disk, will tell.
+            self.inner.write().map_err(|_| StagingError::Poisoned)?.poisoned = true;
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    /// Opens the stream's indexes, by its own key and by these fields, if it exists.
+    fn prepare(&self, stream: StreamName, fields: &[String]) -> Result<Option<u16>, StagingError> {
+        let number = {
+            let inner = self.read_inner()?;
+            let Some(number) = inner.number(stream) else { return Ok(None) };
+            let open = |field: &str| inner.indexes.contains_key(&(number, field.to_owned()));
+            if open(OWN_KEY) && fields.iter().all(|field| open(field)) {
+                return Ok(Some(number));
+            }
+            number
+        };
+        let mut inner = self.inner.write().map_err(|_| StagingError::Poisoned)?;
+        inner.open_index(number, OWN_KEY)?;
+        for field in fields {
+            inner.open_index(number, field)?;
+        }
+        Ok(Some(number))
+    }
+}
+
+impl Inner {
+    pub fn number(&self, stream: StreamName) -> Option<u16> {
+        self.numbers.get(&stream.text()).copied()
+    }
+
+    fn index(&self, stream: u16, field: &str) -> &Index {
+        &self.indexes[&(stream, field.to_owned())]
+    }
+
+    /// The live entry with this key that came last.
+    pub fn latest(&self, stream: u16, key: Key) -> Result<Option<u64>, StagingError> {
+        let found = self.index(stream, OWN_KEY).find(key)?;
+        let held = &self.streams[stream as usize];
+        Ok(found.into_iter().rev().find(|ordinal| held.lives(*ordinal)))
+    }
+
+    fn body(&self, stream: u16, ordinal: u64) -> Result<Vec<u8>, StagingError> {
+        let (block, place) = self.cached_block(stream, ordinal)?;
+        let damaged = StagingError::Damaged { what: "an entry", segment: 0, offset: ordinal };
+        Ok(block.entry(place).ok_or(damaged)?.body.to_vec())
+    }
+
+    /// Opens an index and tells it what its runs do not cover.
+    fn open_index(&mut self, stream: u16, field: &str) -> Result<(), StagingError> {
+        let name = (stream, field.to_owned());
+        if self.indexes.contains_key(&name) {
+            return Ok(());
+        }
+        let file = format!("{stream:05}-{:032x}", u128::from_be_bytes(hash(&[field.as_bytes()])));
+        let mut index = Index::open(&self.index_dir, &file, self.streams[stream as usize].length)?;
+        let held = &self.streams[stream as usize];
+        let mut next = index.covered();
+        while next < held.length {
+            let (block, place) = self.cached_block(stream, next)?;
+            for place in place..block.count {
+                let damaged = StagingError::Damaged { what: "an entry", segment: 0, offset: next };
+                let entry = block.entry(place).ok_or(damaged)?;
+                let key = if field == OWN_KEY { Some(entry.key) } else { append::field_key(entry.body, field) };
+                if let Some(key) = key.filter(|key| *key != [0; 16]) {
+                    index.insert(key, next);
+                }
+                next += 1;
+            }
+            index.settle(&self.index_dir, next)?;
+        }
+        self.indexes.insert(name, index);
+        Ok(())
+    }
+}
+
+/// Takes one committed block into account.
+fn recover(
+    streams: &mut Vec<Stream>,
+    numbers: &mut HashMap<String, u16>,
+    header: &Header,
+    reference: BlockRef,
+    read: &dyn Fn() -> Result<Block, StagingError>,
+) -> Result<(), StagingError> {
+    let damaged = |what| StagingError::Damaged { what, segment: reference.segment, offset: reference.offset };
+    match header.stream {
+        NAMES => {
+            let name = String::from_utf8(read()?.payload).map_err(|_| damaged("a stream's name"))?;
+            numbers.insert(name.clone(), streams.len() as u16);
+            streams.push(Stream { name, ..Stream::default() });
+        }
+        DEATHS => {
+            for death in read()?.payload.chunks_exact(append::DEATH_BYTES) {
+                let (stream, ordinal) = append::decode_death(death);
+                streams.get_mut(stream as usize).ok_or_else(|| damaged("a removal"))?.dead.set(ordinal);
+            }
+        }
+        stream => streams.get_mut(stream as usize).ok_or_else(|| damaged("a stream"))?.add(reference),
+    }
+    Ok(())
+}

@@ -1,0 +1,24 @@
+//! What can go wrong with a staging area: always the host's trouble, never a record's.
+
+use std::io;
+
+/// A failure of the staging area.
+#[derive(Debug, thiserror::Error)]
+pub enum StagingError {
+    /// The operating system refused.
+    #[error("staging cannot be read or written: {0}")]
+    Io(#[from] io::Error),
+    /// What stands on disk is not what was written.
+    #[error("staging is damaged: {what} in segment {segment} at byte {offset}")]
+    Damaged {
+        /// What did not fit.
+        what: &'static str,
+        /// Number of the segment file.
+        segment: u32,
+        /// Where in it.
+        offset: u64,
+    },
+    /// A write failed before: what is on disk is not known until the area is opened again.
+    #[error("staging is closed after a failed write; it is recovered when the server starts again")]
+    Poisoned,
+}

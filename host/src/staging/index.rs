@@ -1,0 +1,179 @@
+//! From key to ordinals: what came last in memory, the rest in sorted runs.
+//!
+//! Random keys in one big tree cost a seek each; runs are written in one go and merged eight at a time,
+//! so a key is written a few times and read at most once a run.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use cap_std::fs::Dir;
+
+use super::run::{self, Pair, Run};
+use super::{Key, StagingError};
+
+/// Pairs kept in memory for each index: about six megabytes.
+const MEMORY_PAIRS: usize = 128 * 1024;
+
+/// Runs of about one size that are merged into one.
+const MERGE_RUNS: usize = 8;
+
+/// An index of one stream by one kind of key.
+pub(super) struct Index {
+    name: String,
+    memory: BTreeSet<Pair>,
+    /// Oldest first; what they cover does not overlap.
+    runs: Vec<Run>,
+    /// Ordinals below this are in the runs or in memory.
+    covered: u64,
+}
+
+impl Index {
+    /// Opens the index of this name for a stream of this length; the stream tells it again what its runs
+    /// do not cover.
+    pub fn open(dir: &Dir, name: &str, length: u64) -> Result<Self, StagingError> {
+        let prefix = format!("{name}.");
+        let mut runs = vec![];
+        for file in dir.entries()? {
+            let file = file?.file_name().to_string_lossy().into_owned();
+            if !file.starts_with(&prefix) {
+                continue;
+            }
+            match if file.ends_with(".run") { run::open(dir, &file)? } else { None } {
+                Some(run) => runs.push(run),
+                None => dir.remove_file(&file)?,
+            }
+        }
+        // A merged run and the runs it was made of can stand side by side after a crash: the longer wins.
+        runs.sort_by_key(|run| (run.covers.start, std::cmp::Reverse(run.covers.end)));
+        let mut kept: Vec<Run> = vec![];
+        for run in runs {
+            let reached = kept.last().map_or(0, |last| last.covers.end);
+            // A run beyond the stream's end covers what was never committed.
+            if run.covers.start == reached && run.covers.end > reached && run.covers.end <= length {
+                kept.push(run);
+            } else {
+                dir.remove_file(&run.name)?;
+            }
+        }
+        let covered = kept.last().map_or(0, |last| last.covers.end);
+        Ok(Self { name: name.into(), memory: BTreeSet::new(), runs: kept, covered })
+    }
+
+    /// Ordinals below this need not be told again.
+    pub fn covered(&self) -> u64 {
+        self.covered
+    }
+
+    pub fn insert(&mut self, key: Key, ordinal: u64) {
+        self.memory.insert((u128::from_be_bytes(key), ordinal));
+    }
+
+    /// All ordinals of this key, ascending.
+    pub fn find(&self, key: Key) -> Result<Vec<u64>, StagingError> {
+        let key = u128::from_be_bytes(key);
+        let mut found = vec![];
+        for run in &self.runs {
+            run.find(key, &mut found)?;
+        }
+        found.extend(self.memory.range((key, 0)..=(key, u64::MAX)).map(|pair| pair.1));
+        Ok(found)
+    }
+
+    /// Moves what is in memory to disk if there is much of it; `end` is one past the last ordinal told,
+    /// all of which must be committed.
+    pub fn settle(&mut self, dir: &Dir, end: u64) -> Result<(), StagingError> {
+        if self.memory.len() < MEMORY_PAIRS {
+            return Ok(());
+        }
+        let from = self.covered;
+        let name = format!("{}.{from:012}-{end:012}.run", self.name);
+        let pairs = std::mem::take(&mut self.memory);
+        self.runs.push(run::write(dir, &name, from..end, pairs.into_iter().map(Ok))?);
+        self.covered = end;
+        while let Some(start) = self.to_merge() {
+            self.merge(dir, start)?;
+        }
+        Ok(())
+    }
+
+    /// Where the youngest runs begin that are of one size and enough to be merged.
+    fn to_merge(&self) -> Option<usize> {
+        let tier = |run: &Run| (run.count / MEMORY_PAIRS as u64).max(1).ilog(MERGE_RUNS as u64);
+        let last = tier(self.runs.last()?);
+        let start = self.runs.iter().rposition(|run| tier(run) != last).map_or(0, |other| other + 1);
+        (self.runs.len() - start >= MERGE_RUNS).then_some(start)
+    }
+
+    fn merge(&mut self, dir: &Dir, start: usize) -> Result<(), StagingError> {
+        let merged = &self.runs[start..];
+        let covers = merged[0].covers.start..merged[merged.len() - 1].covers.end;
+        let name = format!("{}.{:012}-{:012}.run", self.name, covers.start, covers.end);
+        let run = run::write(dir, &name, covers, merge_sorted(merged.iter().map(Run::pairs).collect()))?;
+        for old in self.runs.drain(start..) {
+            dir.remove_file(&old.name)?;
+        }
+        self.runs.push(run);
+        Ok(())
+    }
+}
+
+/// Merges sorted sequences into one.
+fn merge_sorted<I: Iterator<Item = io::Result<Pair>>>(mut sources: Vec<I>) -> impl Iterator<Item = io::Result<Pair>> {
+    use std::cmp::Reverse;
+    let mut heads = std::collections::BinaryHeap::new();
+    let mut failed = None;
+    for (index, source) in sources.iter_mut().enumerate() {
+        match source.next() {
+            Some(Ok(pair)) => heads.push(Reverse((pair, index))),
+            Some(Err(error)) => failed = Some(error),
+            None => {}
+        }
+    }
+    std::iter::from_fn(move || {
+        if let Some(error) = failed.take() {
+            return Some(Err(error));
+        }
+        let Reverse((pair, index)) = heads.pop()?;
+        match sources[index].next() {
+            Some(Ok(next)) => heads.push(Reverse((next, index))),
+            Some(Err(error)) => failed = Some(error),
+            None => {}
+        }
+        Some(Ok(pair))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::staging::hash;
+
+    /// More pairs than memory holds, many times over, keys that repeat and keys that are absent;
+    /// closed, opened again, and told the rest.
+    #[test]
+    fn finds_what_was_told() {
+        let held = tempfile::tempdir().unwrap();
+        let dir = Dir::open_ambient_dir(held.path(), cap_std::ambient_authority()).unwrap();
+        let total = MEMORY_PAIRS as u64 * 10;
+        let key = |number: u64| hash(&[&(number / 2).to_le_bytes()]);
+        let mut index = Index::open(&dir, "a", 0).unwrap();
+        for ordinal in 0..total {
+            index.insert(key(ordinal), ordinal);
+            if ordinal % 1_000 == 999 {
+                index.settle(&dir, ordinal + 1).unwrap();
+            }
+        }
+        assert!(index.runs.len() < MERGE_RUNS, "runs are merged: {}", index.runs.len());
+        let mut again = Index::open(&dir, "a", total).unwrap();
+        for ordinal in again.covered()..total {
+            again.insert(key(ordinal), ordinal);
+        }
+        for index in [&index, &again] {
+            for number in (0..total).step_by(9_999) {
+                let even = number / 2 * 2;
+                assert_eq!(index.find(key(number)).unwrap(), [even, even + 1]);
+                assert_eq!(index.find(hash(&[b"absent", &number.to_le_bytes()])).unwrap(), []);
+            }
+        }
+    }
+}

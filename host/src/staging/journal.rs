@@ -1,0 +1,195 @@
+//! The append-only files of a staging area: groups of blocks, each group there whole or not at all.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use cap_std::fs::{Dir, OpenOptions};
+
+use super::StagingError;
+use super::block::{Block, HEADER_BYTES, Header};
+
+/// A segment is closed at this size: large enough to be few, small enough to be copied.
+const SEGMENT_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Where a block stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BlockRef {
+    pub first: u64,
+    pub count: u32,
+    pub payload_bytes: u32,
+    pub payload_crc: u32,
+    pub segment: u32,
+    /// Of the payload.
+    pub offset: u64,
+}
+
+/// Blocks that are written together.
+#[derive(Default)]
+pub(super) struct Group {
+    pub bytes: Vec<u8>,
+    /// Header and place in `bytes` of each block.
+    blocks: Vec<(usize, Header)>,
+}
+
+impl Group {
+    /// Notes the block that was just written to `bytes`.
+    pub fn note(&mut self, at: usize, header: Header) {
+        self.blocks.push((at, header));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+}
+
+/// The segments of one staging area.
+pub(super) struct Journal {
+    dir: Dir,
+    segments: Vec<Arc<File>>,
+    /// Length of the last segment.
+    length: u64,
+}
+
+fn segment_name(number: usize) -> String {
+    format!("{number:08}.seg")
+}
+
+impl Journal {
+    /// Opens the journal, drops what was not committed, and shows every committed block in order.
+    pub fn open(
+        dir: Dir,
+        mut block: impl FnMut(&Header, BlockRef, &dyn Fn() -> Result<Block, StagingError>) -> Result<(), StagingError>,
+    ) -> Result<Self, StagingError> {
+        let mut names: Vec<String> = dir
+            .entries()?
+            .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
+            .collect::<io::Result<_>>()?;
+        names.retain(|name| name.ends_with(".seg"));
+        names.sort();
+        let mut journal = Self { dir, segments: vec![], length: 0 };
+        let last = names.len().saturating_sub(1);
+        for (number, name) in names.iter().enumerate() {
+            let file = journal.dir.open_with(name, OpenOptions::new().read(true).write(true))?.into_std();
+            journal.segments.push(Arc::new(file));
+            let file = journal.segments[number].clone();
+            let size = file.metadata()?.len();
+            let committed = journal.scan(number as u32, size, number == last, &mut block)?;
+            if committed < size {
+                if number != last {
+                    return Err(StagingError::Damaged { what: "a block", segment: number as u32, offset: committed });
+                }
+                file.set_len(committed)?;
+                file.sync_data()?;
+            }
+            journal.length = committed;
+        }
+        Ok(journal)
+    }
+
+    /// Shows the committed blocks of a segment; returns where they end.
+    fn scan(
+        &self,
+        segment: u32,
+        size: u64,
+        check_payload: bool,
+        block: &mut impl FnMut(&Header, BlockRef, &dyn Fn() -> Result<Block, StagingError>) -> Result<(), StagingError>,
+    ) -> Result<u64, StagingError> {
+        let file = &self.segments[segment as usize];
+        let (mut at, mut committed) = (0u64, 0u64);
+        let mut group = vec![];
+        while at + HEADER_BYTES as u64 <= size {
+            let mut bytes = [0; HEADER_BYTES];
+            file.read_exact_at(&mut bytes, at)?;
+            let Some(header) = Header::decode(&bytes) else { break };
+            let reference = reference(&header, segment, at);
+            at = reference.offset + u64::from(header.payload_bytes);
+            if at > size || (check_payload && self.read(&reference).is_err()) {
+                break;
+            }
+            group.push((header, reference));
+            if header.commits {
+                for (header, reference) in group.drain(..) {
+                    block(&header, reference, &|| self.read(&reference))?;
+                }
+                committed = at;
+            }
+        }
+        Ok(committed)
+    }
+
+    /// Appends a group; returns where its blocks stand. It is durable after the next [`Journal::tail`]'s sync.
+    pub fn append(&mut self, group: &mut Group) -> Result<Vec<(u16, BlockRef)>, StagingError> {
+        let Some((at, last)) = group.blocks.last_mut() else { return Ok(vec![]) };
+        last.commits = true;
+        let at = *at;
+        let header = last.encode();
+        group.bytes[at..at + HEADER_BYTES].copy_from_slice(&header);
+        if self.segments.is_empty() || self.length >= SEGMENT_BYTES {
+            self.begin_segment()?;
+        }
+        let segment = self.segments.len() - 1;
+        self.segments[segment].write_all_at(&group.bytes, self.length)?;
+        let written = group
+            .blocks
+            .iter()
+            .map(|(at, header)| (header.stream, reference(header, segment as u32, self.length + *at as u64)))
+            .collect();
+        self.length += group.bytes.len() as u64;
+        Ok(written)
+    }
+
+    fn begin_segment(&mut self) -> io::Result<()> {
+        if let Some(full) = self.segments.last() {
+            full.sync_data()?;
+        }
+        let options = OpenOptions::new().read(true).write(true).create_new(true).to_owned();
+        let file = self.dir.open_with(segment_name(self.segments.len()), &options)?.into_std();
+        // The file's name must be as durable as what will be in it.
+        self.dir.try_clone()?.into_std_file().sync_all()?;
+        self.segments.push(Arc::new(file));
+        self.length = 0;
+        Ok(())
+    }
+
+    /// The file that still has to be synced for everything appended so far to be durable.
+    pub fn tail(&self) -> Option<Arc<File>> {
+        self.segments.last().cloned()
+    }
+
+    /// Segments and bytes in the last one, as one number that only grows.
+    pub fn version(&self) -> u64 {
+        ((self.segments.len() as u64) << 40) + self.length
+    }
+
+    /// The file of a block, to read it without holding on to the journal.
+    pub fn file(&self, reference: &BlockRef) -> Arc<File> {
+        self.segments[reference.segment as usize].clone()
+    }
+
+    fn read(&self, reference: &BlockRef) -> Result<Block, StagingError> {
+        read_block(&self.segments[reference.segment as usize], reference)
+    }
+}
+
+fn reference(header: &Header, segment: u32, at: u64) -> BlockRef {
+    BlockRef {
+        first: header.first,
+        count: header.count,
+        payload_bytes: header.payload_bytes,
+        payload_crc: header.payload_crc,
+        segment,
+        offset: at + HEADER_BYTES as u64,
+    }
+}
+
+/// Reads a block's payload and checks it.
+pub(super) fn read_block(file: &File, reference: &BlockRef) -> Result<Block, StagingError> {
+    let mut payload = vec![0; reference.payload_bytes as usize];
+    file.read_exact_at(&mut payload, reference.offset)?;
+    if crc32fast::hash(&payload) != reference.payload_crc {
+        return Err(StagingError::Damaged { what: "a checksum", segment: reference.segment, offset: reference.offset });
+    }
+    Ok(Block { count: reference.count as usize, payload })
+}

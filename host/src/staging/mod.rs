@@ -1,0 +1,33 @@
+//! A migration's own directory: what was uploaded and what came of it, and nothing of any other migration.
+//!
+//! Everything is appended to one journal and committed a group at a time; indexes are derived from it
+//! and can be thrown away. It does not know what a record means.
+
+mod area;
+mod block;
+mod error;
+mod index;
+mod journal;
+mod marks;
+mod root;
+mod run;
+mod spool;
+mod streams;
+
+pub use area::{DirectRecord, Effect, Product, SourceRecord, StagingArea, StreamName};
+pub use block::{Entry, Origin, SourceStatus};
+pub use error::StagingError;
+pub use root::StagingRoot;
+pub use spool::{Spool, SpoolReader};
+pub use streams::{EntryReader, StagedBatch, StagedEntry};
+
+/// A 16-byte key: a reference id, or the hash of a source record's key.
+pub type Key = [u8; 16];
+
+/// The first 16 bytes of SHA-256: enough to tell records apart, and cheap.
+pub fn hash(parts: &[&[u8]]) -> Key {
+    use sha2::{Digest, Sha256};
+    let mut hasher = Sha256::new();
+    parts.iter().for_each(|part| hasher.update(part));
+    hasher.finalize()[..16].try_into().expect("a SHA-256 has 32 bytes")
+}

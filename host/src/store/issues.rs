@@ -1,0 +1,187 @@
+//! Issues: listed up to a limit, counted beyond it.
+
+use hashbrown::HashMap;
+use rusqlite::params;
+use uuid::Uuid;
+
+use super::{Page, Store, StoreError};
+use crate::model::Issue;
+
+/// What found an issue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// An upload.
+    Load,
+    /// The last validation.
+    Validate,
+    /// The last import.
+    Import,
+}
+
+impl Phase {
+    /// As it is stored and asked for.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Load => "load",
+            Phase::Validate => "validate",
+            Phase::Import => "import",
+        }
+    }
+
+    /// The phase with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Phase::Load, Phase::Validate, Phase::Import].into_iter().find(|phase| phase.as_str() == name)
+    }
+}
+
+/// An issue and whose it is.
+#[derive(Clone, Debug)]
+pub struct ListedIssue {
+    /// The source or entity type.
+    pub stream: String,
+    /// Line in the upload, where it has no reference id.
+    pub line: Option<u64>,
+    /// Reference id of the record, where it has one.
+    pub reference_id: Option<Uuid>,
+    /// What is wrong.
+    pub issue: Issue,
+}
+
+/// Which issues to list.
+#[derive(Clone, Debug, Default)]
+pub struct IssueFilter {
+    /// Only those with this code.
+    pub code: Option<String>,
+    /// Only those of this source or entity type.
+    pub stream: Option<String>,
+}
+
+/// Count of issues: stream, severity, code, rule, how many.
+pub type IssueCount = (String, String, String, String, u64);
+
+impl Store {
+    /// Adds issues: all are counted, and listed while there are fewer than `listed`.
+    pub fn add_issues(
+        &self,
+        migration: Uuid,
+        phase: Phase,
+        issues: &[ListedIssue],
+        listed: u64,
+    ) -> Result<(), StoreError> {
+        if issues.is_empty() {
+            return Ok(());
+        }
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        let id = migration.to_string();
+        let there: u64 = transaction.query_row(
+            "SELECT count(*) FROM issues WHERE migration = ? AND phase = ?",
+            params![id, phase.as_str()],
+            |row| row.get(0),
+        )?;
+        let mut counts: HashMap<(&str, &str, &str, &str), u64> = HashMap::new();
+        {
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO issues (migration, phase, stream, line, reference_id, severity, code, field, rule)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )?;
+            for (index, listed_issue) in issues.iter().enumerate() {
+                let ListedIssue { stream, line, reference_id, issue } = listed_issue;
+                let severity = issue.severity.as_str();
+                let rule = issue.rule.as_deref().unwrap_or_default();
+                *counts.entry((stream, severity, &issue.code, rule)).or_default() += 1;
+                if there + index as u64 >= listed {
+                    continue;
+                }
+                insert.execute(params![
+                    id,
+                    phase.as_str(),
+                    stream,
+                    line,
+                    reference_id.map(|id| id.to_string()),
+                    severity,
+                    issue.code,
+                    issue.field,
+                    issue.rule,
+                ])?;
+            }
+            let mut count = transaction.prepare_cached(
+                "INSERT INTO issue_counts (migration, phase, stream, severity, code, rule, count)
+                 VALUES (?, ?, ?, ?, ?, ?, ?)
+                 ON CONFLICT DO UPDATE SET count = count + excluded.count",
+            )?;
+            for ((stream, severity, code, rule), many) in counts {
+                count.execute(params![id, phase.as_str(), stream, severity, code, rule, many])?;
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// Forgets the issues of a phase, before it begins again.
+    pub fn clear_issues(&self, migration: Uuid, phase: Phase) -> Result<(), StoreError> {
+        let connection = self.lock();
+        for table in ["issues", "issue_counts"] {
+            connection.execute(
+                &format!("DELETE FROM {table} WHERE migration = ? AND phase = ?"),
+                params![migration.to_string(), phase.as_str()],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// A page of listed issues, and how many of them there are.
+    pub fn issues(
+        &self,
+        migration: Uuid,
+        phase: Phase,
+        filter: &IssueFilter,
+        page: Page,
+    ) -> Result<(Vec<ListedIssue>, u64), StoreError> {
+        let connection = self.lock();
+        let matching = "migration = ?1 AND phase = ?2 AND (?3 IS NULL OR code = ?3) AND (?4 IS NULL OR stream = ?4)";
+        let id = migration.to_string();
+        let mut query = connection.prepare_cached(&format!(
+            "SELECT stream, line, reference_id, severity, code, field, rule FROM issues
+             WHERE {matching} ORDER BY number LIMIT ?5 OFFSET ?6"
+        ))?;
+        let items = query
+            .query_map(params![id, phase.as_str(), filter.code, filter.stream, page.limit, page.offset], |row| {
+                let severity: String = row.get(3)?;
+                let reference_id: Option<String> = row.get(2)?;
+                Ok(ListedIssue {
+                    stream: row.get(0)?,
+                    line: row.get(1)?,
+                    reference_id: reference_id.and_then(|id| id.parse().ok()),
+                    issue: Issue {
+                        severity: if severity == "error" {
+                            crate::model::Severity::Error
+                        } else {
+                            crate::model::Severity::Warning
+                        },
+                        code: row.get(4)?,
+                        field: row.get(5)?,
+                        rule: row.get(6)?,
+                    },
+                })
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        let total = connection.query_row(
+            &format!("SELECT count(*) FROM issues WHERE {matching}"),
+            params![id, phase.as_str(), filter.code, filter.stream],
+            |row| row.get(0),
+        )?;
+        Ok((items, total))
+    }
+
+    /// How many issues a phase found, by stream, severity, code and rule: all of them, listed or not.
+    pub fn issue_counts(&self, migration: Uuid, phase: Phase) -> Result<Vec<IssueCount>, StoreError> {
+        let connection = self.lock();
+        let mut query = connection.prepare_cached(
+            "SELECT stream, severity, code, rule, count FROM issue_counts WHERE migration = ? AND phase = ?",
+        )?;
+        let counts = query.query_map(params![migration.to_string(), phase.as_str()], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        })?;
+        Ok(counts.collect::<rusqlite::Result<_>>()?)
+    }
+}

@@ -1,0 +1,83 @@
+//! The catalogue: migrations, jobs, issues and logs. Reference ids, positions, codes and figures only.
+
+mod issues;
+mod jobs;
+mod logs;
+mod migrations;
+mod uploads;
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard};
+
+use rusqlite::Connection;
+
+pub use issues::{IssueFilter, ListedIssue, Phase};
+pub use logs::LogEntry;
+pub use migrations::TransitionError;
+
+/// A failure of the catalogue: the host's trouble.
+#[derive(Debug, thiserror::Error)]
+#[error("the catalogue cannot be read or written: {0}")]
+pub struct StoreError(#[from] rusqlite::Error);
+
+/// A page of a listing.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// How many to pass over.
+    pub offset: u64,
+    /// How many to give.
+    pub limit: u64,
+}
+
+/// The catalogue, one SQLite file.
+pub struct Store {
+    connection: Mutex<Connection>,
+}
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS migrations (
+    number INTEGER PRIMARY KEY, reference_id TEXT NOT NULL UNIQUE, components TEXT NOT NULL, mapper TEXT,
+    registered_at TEXT NOT NULL, staging TEXT NOT NULL, import TEXT NOT NULL,
+    validated_version INTEGER
+);
+CREATE TABLE IF NOT EXISTS uploads (
+    migration TEXT NOT NULL, number INTEGER NOT NULL, stream TEXT NOT NULL, mapper TEXT, started_at TEXT NOT NULL,
+    PRIMARY KEY (migration, number)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS jobs (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, migration TEXT NOT NULL, kind TEXT NOT NULL,
+    state TEXT NOT NULL, started_at TEXT NOT NULL, finished_at TEXT, done INTEGER NOT NULL, total INTEGER NOT NULL,
+    result TEXT
+);
+CREATE INDEX IF NOT EXISTS jobs_of_migration ON jobs (migration);
+CREATE TABLE IF NOT EXISTS issues (
+    number INTEGER PRIMARY KEY, migration TEXT NOT NULL, phase TEXT NOT NULL, stream TEXT NOT NULL,
+    line INTEGER, reference_id TEXT, severity TEXT NOT NULL, code TEXT NOT NULL, field TEXT NOT NULL, rule TEXT
+);
+CREATE INDEX IF NOT EXISTS issues_of_migration ON issues (migration, phase);
+CREATE TABLE IF NOT EXISTS issue_counts (
+    migration TEXT NOT NULL, phase TEXT NOT NULL, stream TEXT NOT NULL, severity TEXT NOT NULL, code TEXT NOT NULL,
+    rule TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (migration, phase, stream, severity, code, rule)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS logs (
+    number INTEGER PRIMARY KEY, migration TEXT NOT NULL, at TEXT NOT NULL, severity TEXT NOT NULL,
+    component TEXT, job TEXT, code TEXT NOT NULL, figures TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS logs_of_migration ON logs (migration);
+";
+
+impl Store {
+    /// Opens the catalogue, and makes it if need be.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let connection = Connection::open(path)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.execute_batch(SCHEMA)?;
+        Ok(Self { connection: Mutex::new(connection) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        // A panic while it was held has at worst left a transaction, which its guard rolled back.
+        self.connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

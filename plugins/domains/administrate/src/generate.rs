@@ -1,0 +1,206 @@
+//! Makes the payment administrations of imported agreements that have none of their own.
+//!
+//! What has been repaid on an agreement goes to its facilities in their order, currency by currency:
+//! repayments pay a facility's installments from the front, of each the interest first; final additional
+//! repayments then reduce the principal of what is left, from the front. The outstanding principal is
+//! the facility's amount less the principal repaid. A closed agreement has nothing outstanding.
+
+use std::borrow::Cow;
+
+use sluice_sdk::prelude::*;
+use sluice_sdk::{Checked, Generated, Related, from_minor_units, minor_units};
+
+use crate::schedule::{Installment, Method, Repaid, Terms};
+
+/// Agreements whose repayments are held at the same time: thirty years of months for each of them is
+/// some ten megabytes.
+const AT_ONCE: usize = 100;
+
+reads! {
+    #[serde(rename_all = "camelCase")]
+    struct Agreement<'a> {
+        status: Status,
+        start_date: Date,
+        #[serde(borrow)]
+        facilities: Vec<Facility<'a>>,
+    }
+
+    #[derive(PartialEq)]
+    #[serde(rename_all = "lowercase")]
+    enum Status {
+        Draft,
+        Active,
+        Closed,
+        Defaulted,
+    }
+
+    #[serde(rename_all = "camelCase")]
+    struct Facility<'a> {
+        reference_id: Id,
+        #[serde(borrow)]
+        amount: Money<'a>,
+        interest: Option<Interest>,
+        term_in_months: u32,
+        repayment_method: Method,
+        first_repayment_date: Option<Date>,
+    }
+
+    struct Interest {
+        percentage: Option<Amount>,
+    }
+
+    struct Repayment<'a> {
+        #[serde(borrow)]
+        amount: Money<'a>,
+        /// Of an additional repayment.
+        status: Option<Progress>,
+    }
+
+    #[derive(PartialEq)]
+    enum Progress {
+        Draft,
+        Final,
+    }
+
+    #[serde(rename_all = "camelCase")]
+    struct Existing {
+        reference_id: Id,
+    }
+}
+
+writes! {
+    #[serde(rename_all = "camelCase")]
+    struct PaymentAdministration<'a> {
+        reference_id: Id,
+        agreement_reference_id: Id,
+        facility_reference_id: Id,
+        outstanding_principal: Money<'a>,
+        installments: Vec<Due<'a>>,
+    }
+
+    #[serde(rename_all = "camelCase")]
+    struct Due<'a> {
+        number: u32,
+        due_date: Date,
+        principal: Money<'a>,
+        interest: Money<'a>,
+    }
+}
+
+pub fn from_agreements(agreements: &[Checked], out: &mut Generated) {
+    for (chunk, agreements) in agreements.chunks(AT_ONCE).enumerate() {
+        let parsed: Vec<Agreement> = agreements.iter().map(Checked::parse).collect();
+        let facilities = parsed.iter().flat_map(|agreement| &agreement.facilities);
+        let related = Imported {
+            own: Related::referring(
+                "payment-administrations",
+                "facility_reference_id",
+                facilities.map(|facility| facility.reference_id),
+            ),
+            regular: referring("repayments", agreements),
+            additional: referring("additional-repayments", agreements),
+        };
+        for (index, (record, agreement)) in agreements.iter().zip(&parsed).enumerate() {
+            out.from_source(chunk * AT_ONCE + index);
+            from_agreement(record, agreement, &related, out);
+        }
+    }
+}
+
+/// What else has been imported for some agreements.
+struct Imported {
+    own: Related,
+    regular: Related,
+    additional: Related,
+}
+
+fn referring(entity_type: &str, agreements: &[Checked]) -> Related {
+    Related::referring(entity_type, "agreement_reference_id", agreements.iter().map(|agreement| agreement.id))
+}
+
+fn from_agreement(record: &Checked, agreement: &Agreement, imported: &Imported, out: &mut Generated) {
+    let closed = agreement.status == Status::Closed;
+    let mut by_currency = if closed { vec![] } else { repaid_on(record.id, imported) };
+    for (index, facility) in agreement.facilities.iter().enumerate() {
+        let currency = &*facility.amount.currency;
+        let mut none = Repaid::default();
+        let paid = by_currency.iter_mut().find(|(of, _)| of == currency);
+        let repaid = paid.map_or(&mut none, |(_, repaid)| repaid);
+        let id = record.reference_id("payment-administrations", facility.reference_id);
+        // A facility with an administration of its own still takes its part of what was repaid.
+        let has_own = imported.own.of(facility.reference_id).any(|own: Existing| own.reference_id != id);
+        let installments = if closed { Some(vec![]) } else { outstanding(agreement, facility, repaid) };
+        if has_own {
+            continue;
+        }
+        match installments.and_then(|installments| write(record, facility, id, &installments)) {
+            Some(administration) => out.put(&administration),
+            None => out.report(finding("OUT_OF_RANGE", format!("facilities[{index}]"))),
+        }
+    }
+    if by_currency.iter().any(|(_, repaid)| repaid.regular > 0 || repaid.additional > 0) {
+        out.report(rule("REPAID_MORE_THAN_OWED", "facilities").warning());
+    }
+}
+
+/// What has been repaid on an agreement, by currency.
+fn repaid_on(agreement: Id, imported: &Imported) -> Vec<(String, Repaid)> {
+    let mut by_currency: Vec<(String, Repaid)> = vec![];
+    let mut add = |repayment: &Repayment, into: fn(&mut Repaid) -> &mut i128| {
+        let Money { amount, currency } = &repayment.amount;
+        let units = minor_units(amount.0, currency).unwrap_or(0);
+        let index = by_currency.iter().position(|(of, _)| of == currency).unwrap_or_else(|| {
+            by_currency.push((currency.to_string(), Repaid::default()));
+            by_currency.len() - 1
+        });
+        *into(&mut by_currency[index].1) += i128::from(units);
+    };
+    for repayment in imported.regular.of::<Repayment>(agreement) {
+        add(&repayment, |repaid| &mut repaid.regular);
+    }
+    for repayment in imported.additional.of::<Repayment>(agreement) {
+        if repayment.status == Some(Progress::Final) {
+            add(&repayment, |repaid| &mut repaid.additional);
+        }
+    }
+    by_currency
+}
+
+/// What is still to be paid on a facility; none where a figure or date is beyond reach.
+fn outstanding(agreement: &Agreement, facility: &Facility, repaid: &mut Repaid) -> Option<Vec<Installment>> {
+    let (from, delay) = match facility.first_repayment_date {
+        Some(first) => (first, -1),
+        None => (agreement.start_date, 0),
+    };
+    let percentage = facility.interest.as_ref().and_then(|interest| interest.percentage).unwrap_or_default();
+    let terms = Terms {
+        principal: minor_units(facility.amount.amount.0, &facility.amount.currency)?,
+        percentage: percentage.0,
+        months: facility.term_in_months,
+        method: facility.repayment_method,
+        from,
+        delay,
+    };
+    terms.remaining(terms.installments()?, repaid)
+}
+
+fn write<'a>(
+    record: &Checked,
+    facility: &'a Facility,
+    id: Id,
+    installments: &[Installment],
+) -> Option<PaymentAdministration<'a>> {
+    let currency = &*facility.amount.currency;
+    let money = |units| Some(Money { amount: from_minor_units(units, currency)?, currency: Cow::Borrowed(currency) });
+    let due = |installment: &Installment| {
+        let (principal, interest) = (money(installment.principal)?, money(installment.interest)?);
+        Some(Due { number: installment.number, due_date: installment.due, principal, interest })
+    };
+    Some(PaymentAdministration {
+        reference_id: id,
+        agreement_reference_id: record.id,
+        facility_reference_id: facility.reference_id,
+        outstanding_principal: money(installments.iter().map(|installment| installment.principal).sum())?,
+        installments: installments.iter().map(due).collect::<Option<_>>()?,
+    })
+}

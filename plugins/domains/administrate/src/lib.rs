@@ -1,0 +1,38 @@
+//! The platform's rules for payment administrations, and how they are generated.
+
+mod fields;
+mod generate;
+mod rules;
+mod schedule;
+
+use sluice_sdk::domain::Generation;
+use sluice_sdk::schema::Entity;
+use sluice_sdk::{Checked, Domain, Findings, Generated};
+
+/// Domain `Administrate`.
+pub struct Administrate;
+
+impl Domain for Administrate {
+    const NAME: &'static str = "administrate";
+    const DOMAIN: &'static str = "Administrate";
+    const ENTITIES: &'static [Entity] = fields::ENTITIES;
+    const GENERATIONS: &'static [Generation] = &[Generation {
+        entity_type: "payment-administrations",
+        source: "agreements",
+        after: &["repayments", "additional-repayments", "disbursements"],
+    }];
+
+    fn record_rules(_entity_type: &str, record: &Checked, findings: &mut Findings) {
+        rules::of_record(&record.parse(), findings);
+    }
+
+    fn migration_rules(_entity_type: &str, records: &[Checked], findings: &mut [Findings]) {
+        rules::of_migration(records, findings);
+    }
+
+    fn generate(_entity_type: &str, agreements: &[Checked], out: &mut Generated) {
+        generate::from_agreements(agreements, out);
+    }
+}
+
+sluice_sdk::domain!(Administrate);

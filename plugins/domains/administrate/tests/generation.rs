@@ -1,0 +1,323 @@
+//! What is generated, to the last minor unit.
+
+use sluice_domain_administrate::Administrate;
+use sluice_sdk::harness::{Harness, parse, with};
+use sluice_sdk::prelude::*;
+
+/// 1000.00 at 6 % a year, half a per cent a month.
+const AGREEMENT: &str = r#"{"referenceId": "a0000000-0000-4000-8000-000000000001", "status": "active",
+    "startDate": "2024-01-31", "facilities": [{"referenceId": "fa000000-0000-4000-8000-000000000001",
+    "amount": {"amount": 1000, "currency": "EUR"}, "interest": {"type": "fixed", "percentage": 6},
+    "termInMonths": 4, "repaymentMethod": "linear"}]}"#;
+
+type Edits<'a> = &'a [(&'a str, &'a str)];
+/// Entity type, amount, currency; of an additional repayment also its status.
+type Payments<'a> = &'a [(&'a str, &'a str, &'a str, &'a str)];
+
+const METHOD: &str = "facilities[0].repaymentMethod";
+const AMOUNT: &str = "facilities[0].amount";
+const MONTHS: &str = "facilities[0].termInMonths";
+const PERCENTAGE: &str = "facilities[0].interest.percentage";
+const FACILITIES: &str = "facilities";
+
+const ANNUITY: (&str, &str) = (METHOD, r#""annuity""#);
+const BULLET: (&str, &str) = (METHOD, r#""bullet""#);
+const INTEREST_ONLY: (&str, &str) = (METHOD, r#""interest-only""#);
+
+const TWO_FACILITIES: &str = r#"[{"referenceId": "fa000000-0000-4000-8000-000000000001",
+    "amount": {"amount": 100, "currency": "EUR"}, "termInMonths": 2, "repaymentMethod": "linear"},
+    {"referenceId": "fa000000-0000-4000-8000-000000000002", "amount": {"amount": 50, "currency": "EUR"},
+    "termInMonths": 1, "repaymentMethod": "bullet", "interest": {"type": "variable"}},
+    {"referenceId": "fa000000-0000-4000-8000-000000000003", "amount": {"amount": 50, "currency": "CZK"},
+    "termInMonths": 1, "repaymentMethod": "annuity", "interest": null}]"#;
+
+const REPAID_MORE: &str = "! 0 warning RULE_VIOLATION/REPAID_MORE_THAN_OWED facilities";
+
+/// Name, changes to the agreement, what was repaid, and what comes out: a line a facility, with what is
+/// outstanding and then number, day, principal and interest of each installment.
+const CASES: &[(&str, Edits, Payments, &[&str])] = &[
+    // Methods.
+    (
+        "annuity",
+        &[ANNUITY],
+        &[],
+        &[
+            "1000.00: 1 2024-02-29 248.13+5.00, 2 2024-03-31 249.37+3.76, 3 2024-04-30 250.62+2.51, 4 2024-05-31 251.88+1.26",
+        ],
+    ),
+    (
+        "linear",
+        &[],
+        &[],
+        &[
+            "1000.00: 1 2024-02-29 250.00+5.00, 2 2024-03-31 250.00+3.75, 3 2024-04-30 250.00+2.50, 4 2024-05-31 250.00+1.25",
+        ],
+    ),
+    ("bullet", &[BULLET], &[], &["1000.00: 1 2024-05-31 1000.00+20.00"]),
+    (
+        "interest-only",
+        &[INTEREST_ONLY],
+        &[],
+        &["1000.00: 1 2024-02-29 0.00+5.00, 2 2024-03-31 0.00+5.00, 3 2024-04-30 0.00+5.00, 4 2024-05-31 1000.00+5.00"],
+    ),
+    // Rounding.
+    (
+        "linear, thirds",
+        &[(MONTHS, "3"), (PERCENTAGE, "0")],
+        &[],
+        &["1000.00: 1 2024-02-29 333.33+0.00, 2 2024-03-31 333.33+0.00, 3 2024-04-30 333.34+0.00"],
+    ),
+    (
+        "annuity without interest",
+        &[ANNUITY, (MONTHS, "3"), ("facilities[0].interest", "")],
+        &[],
+        &["1000.00: 1 2024-02-29 333.33+0.00, 2 2024-03-31 333.33+0.00, 3 2024-04-30 333.34+0.00"],
+    ),
+    (
+        "annuity at next to no interest",
+        &[ANNUITY, (MONTHS, "2"), (PERCENTAGE, "0.000000000000000000000000001")],
+        &[],
+        &["1000.00: 1 2024-02-29 500.00+0.00, 2 2024-03-31 500.00+0.00"],
+    ),
+    (
+        "annuity at a third of a per cent",
+        &[ANNUITY, (MONTHS, "3"), (PERCENTAGE, "0.3333333333333333333333333")],
+        &[],
+        &["1000.00: 1 2024-02-29 333.24+0.28, 2 2024-03-31 333.33+0.19, 3 2024-04-30 333.43+0.09"],
+    ),
+    (
+        "a currency without cents",
+        &[ANNUITY, (MONTHS, "7"), (PERCENTAGE, "3"), (AMOUNT, r#"{"amount": 1000, "currency": "JPY"}"#)],
+        &[],
+        &["1000: 1 2024-02-29 141+3, 2 2024-03-31 142+2, 3 2024-04-30 142+2, 4 2024-05-31 143+1, 5 2024-06-30 143+1, \
+         6 2024-07-31 143+1, 7 2024-08-31 146+0"],
+    ),
+    (
+        "half a cent a month is rounded up",
+        &[INTEREST_ONLY, (MONTHS, "2"), (AMOUNT, r#"{"amount": 1, "currency": "EUR"}"#)],
+        &[],
+        &["1.00: 1 2024-02-29 0.00+0.01, 2 2024-03-31 1.00+0.01"],
+    ),
+    (
+        "more months than cents",
+        &[(MONTHS, "10"), (PERCENTAGE, "0"), (AMOUNT, r#"{"amount": 0.05, "currency": "EUR"}"#)],
+        &[],
+        &["0.05: 1 2024-02-29 0.01+0.00, 2 2024-03-31 0.01+0.00, 3 2024-04-30 0.01+0.00, 4 2024-05-31 0.01+0.00, \
+         5 2024-06-30 0.01+0.00"],
+    ),
+    // Days.
+    (
+        "a first day of its own",
+        &[(MONTHS, "2"), (PERCENTAGE, "0"), ("facilities[0].firstRepaymentDate", r#""2024-12-31""#)],
+        &[],
+        &["1000.00: 1 2024-12-31 500.00+0.00, 2 2025-01-31 500.00+0.00"],
+    ),
+    (
+        "a bullet's first day",
+        &[BULLET, ("facilities[0].firstRepaymentDate", r#""2024-03-15""#)],
+        &[],
+        &["1000.00: 1 2024-06-15 1000.00+20.00"],
+    ),
+    // Repaid: of each installment first the interest.
+    (
+        "repaid in part",
+        &[],
+        &[("repayments", "255", "EUR", ""), ("repayments", "45", "EUR", "")],
+        &["708.75: 2 2024-03-31 208.75+0.00, 3 2024-04-30 250.00+2.50, 4 2024-05-31 250.00+1.25"],
+    ),
+    (
+        "less than the first interest",
+        &[],
+        &[("repayments", "3.01", "EUR", "")],
+        &[
+            "1000.00: 1 2024-02-29 250.00+1.99, 2 2024-03-31 250.00+3.75, 3 2024-04-30 250.00+2.50, 4 2024-05-31 250.00+1.25",
+        ],
+    ),
+    (
+        "interest repaid",
+        &[INTEREST_ONLY],
+        &[("repayments", "12", "EUR", "")],
+        &["1000.00: 3 2024-04-30 0.00+3.00, 4 2024-05-31 1000.00+5.00"],
+    ),
+    (
+        "an early repayment",
+        &[],
+        &[("additional-repayments", "300", "EUR", "Final")],
+        &["700.00: 2 2024-03-31 200.00+3.50, 3 2024-04-30 250.00+2.50, 4 2024-05-31 250.00+1.25"],
+    ),
+    (
+        "an early repayment that is a draft",
+        &[BULLET],
+        &[("additional-repayments", "300", "EUR", "Draft")],
+        &["1000.00: 1 2024-05-31 1000.00+20.00"],
+    ),
+    (
+        "an early repayment of a bullet",
+        &[BULLET],
+        &[("additional-repayments", "400", "EUR", "Final")],
+        &["600.00: 1 2024-05-31 600.00+12.00"],
+    ),
+    (
+        "an early repayment where only interest falls due",
+        &[INTEREST_ONLY],
+        &[("additional-repayments", "400", "EUR", "Final")],
+        &["600.00: 1 2024-02-29 0.00+3.00, 2 2024-03-31 0.00+3.00, 3 2024-04-30 0.00+3.00, 4 2024-05-31 600.00+3.00"],
+    ),
+    (
+        "both",
+        &[],
+        &[("repayments", "255", "EUR", ""), ("additional-repayments", "250", "EUR", "Final")],
+        &["500.00: 3 2024-04-30 250.00+2.50, 4 2024-05-31 250.00+1.25"],
+    ),
+    ("all of it", &[], &[("repayments", "1012.5", "EUR", "")], &["0.00:"]),
+    ("all of it early", &[INTEREST_ONLY], &[("additional-repayments", "1000", "EUR", "Final")], &["0.00:"]),
+    ("more than all of it", &[], &[("repayments", "1012.51", "EUR", "")], &["0.00:", REPAID_MORE]),
+    // Facilities.
+    (
+        "facilities in their order",
+        &[(FACILITIES, TWO_FACILITIES)],
+        &[("repayments", "120", "EUR", ""), ("repayments", "10", "CZK", "")],
+        &["0.00:", "30.00: 1 2024-02-29 30.00+0.00", "40.00: 1 2024-02-29 40.00+0.00"],
+    ),
+    (
+        "closed",
+        &[("status", r#""closed""#), (FACILITIES, TWO_FACILITIES)],
+        &[("repayments", "9999", "EUR", "")],
+        &["0.00:", "0.00:", "0.00:"],
+    ),
+    ("draft", &[("status", r#""draft""#), (MONTHS, "1")], &[], &["1000.00: 1 2024-02-29 1000.00+5.00"]),
+    ("defaulted", &[("status", r#""defaulted""#), (MONTHS, "1")], &[], &["1000.00: 1 2024-02-29 1000.00+5.00"]),
+    // Beyond reach.
+    (
+        "too much interest",
+        &[
+            BULLET,
+            (MONTHS, "1200"),
+            (PERCENTAGE, "100"),
+            (AMOUNT, r#"{"amount": 92233720368547758.07, "currency": "EUR"}"#),
+        ],
+        &[],
+        &["! 0 error OUT_OF_RANGE facilities[0]"],
+    ),
+    (
+        "the most there can be",
+        &[
+            INTEREST_ONLY,
+            (MONTHS, "1"),
+            (PERCENTAGE, "100"),
+            (AMOUNT, r#"{"amount": 92233720368547758.07, "currency": "EUR"}"#),
+        ],
+        &[],
+        &["92233720368547758.07: 1 2024-02-29 92233720368547758.07+7686143364045646.51"],
+    ),
+    ("beyond the calendar", &[("startDate", r#""9999-11-30""#)], &[], &["! 0 error OUT_OF_RANGE facilities[0]"]),
+];
+
+reads! {
+    #[serde(rename_all = "camelCase")]
+    struct Administration<'a> {
+        #[serde(borrow)]
+        outstanding_principal: Money<'a>,
+        #[serde(borrow)]
+        installments: Vec<Installment<'a>>,
+    }
+
+    #[serde(rename_all = "camelCase")]
+    struct Installment<'a> {
+        number: u32,
+        due_date: Date,
+        #[serde(borrow)]
+        principal: Money<'a>,
+        #[serde(borrow)]
+        interest: Money<'a>,
+    }
+}
+
+fn shown(line: &str) -> String {
+    let administration: Administration = parse(line);
+    let installments = administration
+        .installments
+        .iter()
+        .map(|due| format!(" {} {} {}+{}", due.number, due.due_date, due.principal.amount.0, due.interest.amount.0));
+    format!("{}:{}", administration.outstanding_principal.amount.0, installments.collect::<Vec<_>>().join(","))
+}
+
+fn harness(payments: Payments) -> Harness {
+    let harness = Harness::new();
+    for (entity_type, amount, currency, status) in payments {
+        let status = if status.is_empty() { String::new() } else { format!(r#", "status": "{status}""#) };
+        let amount = format!(r#""amount": {{"amount": {amount}, "currency": "{currency}"}}"#);
+        let agreement = r#""agreementReferenceId": "a0000000-0000-4000-8000-000000000001""#;
+        harness.stage(entity_type, &format!("{{{agreement}, {amount}{status}}}"));
+    }
+    harness
+}
+
+#[test]
+fn figures() {
+    for (name, edits, payments, expected) in CASES {
+        let agreement = edits.iter().fold(AGREEMENT.to_owned(), |record, (path, value)| with(&record, path, value));
+        let agreement = agreement.replace('\n', "");
+        let harness = harness(payments);
+        let made = harness.generate::<Administrate>("payment-administrations", &agreement);
+        let (lines, issues) = (made.lines(), made.issues());
+        let figures = lines.lines().map(shown).chain(issues.iter().map(|issue| format!("! {issue}")));
+        assert_eq!(figures.collect::<Vec<_>>(), *expected, "{name}");
+
+        // What is generated is right by the plugin's own rules.
+        harness.stage("agreements", &agreement);
+        assert_eq!(harness.said::<Administrate>("payment-administrations", true, &made.lines()), "", "{name}");
+    }
+}
+
+#[test]
+fn a_record_as_it_is_written() {
+    let agreement = with(&with(AGREEMENT, MONTHS, "1"), AMOUNT, r#"{"amount": 1e1, "currency": "EUR"}"#);
+    let made = harness(&[]).generate::<Administrate>("payment-administrations", &agreement);
+    let id = harness(&[]).reference_id("payment-administrations", "fa000000-0000-4000-8000-000000000001");
+    let expected = [
+        &format!(r#"{{"referenceId":"{id}","agreementReferenceId":"a0000000-0000-4000-8000-000000000001","#),
+        r#""facilityReferenceId":"fa000000-0000-4000-8000-000000000001","#,
+        r#""outstandingPrincipal":{"amount":10.00,"currency":"EUR"},"#,
+        r#""installments":[{"number":1,"dueDate":"2024-02-29","principal":{"amount":10.00,"currency":"EUR"},"#,
+        r#""interest":{"amount":0.05,"currency":"EUR"}}]}"#,
+        "\n",
+    ];
+    assert_eq!(made.lines(), expected.concat());
+}
+
+/// One that was made before is made again, and only what somebody else made stands in the way; its
+/// facility still takes its part of what was repaid.
+#[test]
+fn a_facility_with_an_administration_of_its_own_gets_no_other() {
+    let agreement = with(AGREEMENT, FACILITIES, TWO_FACILITIES).replace('\n', "");
+    let facility = "fa000000-0000-4000-8000-000000000001";
+    let derived = harness(&[]).reference_id("payment-administrations", facility).to_string();
+    let others = "ad000000-0000-4000-8000-000000000001".to_owned();
+    for (id, expected) in [
+        (derived, vec!["0.00:", "40.00: 1 2024-02-29 40.00+0.00", "50.00: 1 2024-02-29 50.00+0.00"]),
+        (others, vec!["40.00: 1 2024-02-29 40.00+0.00", "50.00: 1 2024-02-29 50.00+0.00"]),
+    ] {
+        let harness = harness(&[("repayments", "110", "EUR", "")]);
+        let existing = format!(r#"{{"referenceId": "{id}", "facilityReferenceId": "{facility}"}}"#);
+        harness.stage("payment-administrations", &existing);
+        let made = harness.generate::<Administrate>("payment-administrations", &agreement);
+        assert_eq!(made.lines().lines().map(shown).collect::<Vec<_>>(), expected, "{id}");
+    }
+}
+
+#[test]
+fn each_record_says_which_agreement_it_comes_from() {
+    let agreements: Vec<String> = (0..250)
+        .map(|number| {
+            let id = format!(r#""a0000000-0000-4000-8000-{number:012}""#);
+            let facility = format!(r#""fa000000-0000-4000-8000-{number:012}""#);
+            with(&with(AGREEMENT, "referenceId", &id), "facilities[0].referenceId", &facility)
+        })
+        .collect();
+    let made = harness(&[]).generate::<Administrate>("payment-administrations", &agreements.join("\n"));
+    assert_eq!(made.0.produced[0].origins, (0..250).collect::<Vec<u32>>());
+    for (record, number) in made.records().iter().zip(0..) {
+        assert_eq!(record["agreementReferenceId"], format!("a0000000-0000-4000-8000-{number:012}"));
+    }
+}

@@ -1,0 +1,156 @@
+//! Disbursements, repayments, additional repayments and debit mandates: fields, references, rules.
+
+use sluice_domain_financing_execution::FinancingExecutions;
+use sluice_sdk::harness::{Harness, Row, with};
+
+const DISBURSEMENT: &str = r#"{"referenceId": "d0000000-0000-4000-8000-000000000001",
+    "agreementReferenceId": "a0000000-0000-4000-8000-000000000001",
+    "facilityReferenceId": "fa000000-0000-4000-8000-000000000001", "effectiveDate": "2000-03-01",
+    "amount": {"amount": 1000.5, "currency": "CZK"}}"#;
+
+const REPAYMENT: &str = r#"{"referenceId": "e0000000-0000-4000-8000-000000000001",
+    "agreementReferenceId": "a0000000-0000-4000-8000-000000000001", "effectiveDate": "2000-03-01",
+    "amount": {"amount": 3373, "currency": "CZK"}}"#;
+
+const ADDITIONAL: &str = r#"{"referenceId": "e0000000-0000-4000-8000-000000000002",
+    "agreementReferenceId": "a0000000-0000-4000-8000-000000000001",
+    "processReferenceId": "e0000000-0000-4000-8000-000000000003", "status": "Draft", "type": "early-repayment",
+    "effectiveDate": "2000-03-01", "requestReceivedDate": "2000-02-20", "amount": {"amount": 1, "currency": "EUR"},
+    "administrationFee": {"amount": 0.5, "currency": "CZK"}}"#;
+
+const MANDATE: &str = r#"{"referenceId": "f0000000-0000-4000-8000-000000000001",
+    "agreementReferenceId": "a0000000-0000-4000-8000-000000000001",
+    "counterpartyReferenceId": "c0000000-0000-4000-8000-000000000001", "scheme": "DOMESTIC", "type": "b2c",
+    "debtorAccount": "1/0800", "amount": {"amount": 3373, "currency": "CZK"}, "signedDate": "2000-03-01"}"#;
+
+const OF_A_DISBURSEMENT: &[Row] = &[
+    ("referenceId", "", "MISSING_REQUIRED_FIELD referenceId"),
+    ("agreementReferenceId", "", "MISSING_REQUIRED_FIELD agreementReferenceId"),
+    ("facilityReferenceId", "", "MISSING_REQUIRED_FIELD facilityReferenceId"),
+    ("facilityReferenceId", "1", "INVALID_FORMAT facilityReferenceId"),
+    ("effectiveDate", "", "MISSING_REQUIRED_FIELD effectiveDate"),
+    ("effectiveDate", "20000301", "INVALID_FORMAT effectiveDate"),
+    ("amount", "", "MISSING_REQUIRED_FIELD amount"),
+    ("amount.amount", "0.001", "OUT_OF_RANGE amount.amount"),
+    ("ammount", "1", "UNKNOWN_FIELD ammount"),
+];
+
+const OF_A_REPAYMENT: &[Row] = &[
+    ("agreementReferenceId", "[]", "INVALID_FORMAT agreementReferenceId"),
+    ("effectiveDate", "", "MISSING_REQUIRED_FIELD effectiveDate"),
+    ("amount.currency", r#""ABC""#, "INVALID_VALUE amount.currency"),
+    ("facilityReferenceId", r#""fa000000-0000-4000-8000-000000000001""#, "UNKNOWN_FIELD facilityReferenceId"),
+];
+
+const OF_AN_ADDITIONAL: &[Row] = &[
+    ("agreementReferenceId", "", "MISSING_REQUIRED_FIELD agreementReferenceId"),
+    ("processReferenceId", "", ""),
+    ("processReferenceId", "1", "INVALID_FORMAT processReferenceId"),
+    ("status", r#""draft""#, "INVALID_VALUE status"),
+    ("status", "", "MISSING_REQUIRED_FIELD status"),
+    ("type", r#""late-repayment""#, "INVALID_VALUE type"),
+    ("type", "", "MISSING_REQUIRED_FIELD type"),
+    ("effectiveDate", "", "MISSING_REQUIRED_FIELD effectiveDate"),
+    ("requestReceivedDate", r#""""#, "INVALID_FORMAT requestReceivedDate"),
+    ("amount", "", "MISSING_REQUIRED_FIELD amount"),
+    ("administrationFee.currency", "", "MISSING_REQUIRED_FIELD administrationFee.currency"),
+];
+
+const OF_A_MANDATE: &[Row] = &[
+    ("agreementReferenceId", "", "MISSING_REQUIRED_FIELD agreementReferenceId"),
+    ("counterpartyReferenceId", "", "MISSING_REQUIRED_FIELD counterpartyReferenceId"),
+    ("scheme", r#""sepa""#, "INVALID_VALUE scheme"),
+    ("type", r#""c2c""#, "INVALID_VALUE type"),
+    ("debtorAccount", "", "MISSING_REQUIRED_FIELD debtorAccount"),
+    ("debtorAccount", "1", "INVALID_FORMAT debtorAccount"),
+    ("amount", "", ""),
+    ("amount", "1", "INVALID_FORMAT amount"),
+    ("signedDate", r#""2000-3-1""#, "INVALID_FORMAT signedDate"),
+];
+
+const NOWHERE: &str = r#""ffffffff-0000-4000-8000-000000000001""#;
+
+/// With an unknown agreement that alone is said, however early the payment and odd its currency.
+const RULES_OF_A_DISBURSEMENT: &[Row] = &[
+    ("agreementReferenceId", NOWHERE, "UNKNOWN_REFERENCE agreementReferenceId"),
+    ("facilityReferenceId", NOWHERE, "UNKNOWN_REFERENCE facilityReferenceId"),
+    ("facilityReferenceId", r#""fa000000-0000-4000-8000-000000000003""#, "UNKNOWN_REFERENCE facilityReferenceId"),
+    ("effectiveDate", r#""2000-02-29""#, "RULE_VIOLATION/BEFORE_AGREEMENT_START effectiveDate"),
+    ("amount.currency", r#""EUR""#, "RULE_VIOLATION/CURRENCY_DIFFERS_FROM_FACILITY amount.currency"),
+];
+
+const RULES_OF_A_REPAYMENT: &[Row] = &[
+    ("agreementReferenceId", NOWHERE, "UNKNOWN_REFERENCE agreementReferenceId"),
+    ("effectiveDate", r#""2000-02-29""#, "RULE_VIOLATION/BEFORE_AGREEMENT_START effectiveDate"),
+    ("amount.currency", r#""EUR""#, ""),
+    ("amount.currency", r#""USD""#, "RULE_VIOLATION/CURRENCY_DIFFERS_FROM_AGREEMENT amount.currency"),
+];
+
+const RULES_OF_A_MANDATE: &[Row] = &[
+    ("agreementReferenceId", NOWHERE, "UNKNOWN_REFERENCE agreementReferenceId"),
+    ("counterpartyReferenceId", NOWHERE, "UNKNOWN_REFERENCE counterpartyReferenceId"),
+    ("signedDate", r#""1999-01-01""#, ""),
+];
+
+fn harness() -> Harness {
+    let harness = Harness::new();
+    harness.stage("counterparties", r#"{"referenceId": "c0000000-0000-4000-8000-000000000001"}"#);
+    harness.stage(
+        "agreements",
+        r#"{"referenceId": "a0000000-0000-4000-8000-000000000001", "startDate": "2000-03-01", "facilities": [
+            {"referenceId": "fa000000-0000-4000-8000-000000000001", "amount": {"amount": 80952, "currency": "CZK"}},
+            {"referenceId": "fa000000-0000-4000-8000-000000000002", "amount": {"amount": 5, "currency": "EUR"}}]}"#
+            .replace('\n', "")
+            .as_str(),
+    );
+    harness.stage(
+        "agreements",
+        r#"{"referenceId": "a0000000-0000-4000-8000-000000000002", "startDate": "2000-03-01", "facilities": [
+            {"referenceId": "fa000000-0000-4000-8000-000000000003", "amount": {"amount": 1, "currency": "CZK"}}]}"#
+            .replace('\n', "")
+            .as_str(),
+    );
+    harness
+}
+
+fn check(entity_type: &str, record: &str, fields: &[Row], rules: &[Row]) {
+    harness().check_rows::<FinancingExecutions>(entity_type, false, record, fields);
+    harness().check_rows::<FinancingExecutions>(entity_type, true, record, rules);
+}
+
+#[test]
+fn disbursements() {
+    check("disbursements", DISBURSEMENT, OF_A_DISBURSEMENT, RULES_OF_A_DISBURSEMENT);
+}
+
+#[test]
+fn repayments() {
+    check("repayments", REPAYMENT, OF_A_REPAYMENT, RULES_OF_A_REPAYMENT);
+}
+
+#[test]
+fn additional_repayments() {
+    check("additional-repayments", ADDITIONAL, OF_AN_ADDITIONAL, RULES_OF_A_REPAYMENT);
+}
+
+#[test]
+fn debit_mandates() {
+    check("debit-mandates", MANDATE, OF_A_MANDATE, RULES_OF_A_MANDATE);
+}
+
+/// What is paid out counts against the facility, in its minor unit, unless something is wrong with it.
+#[test]
+fn disbursements_are_added_up_by_facility() {
+    let count = |record: &str| {
+        let tallies = harness().tallies::<FinancingExecutions>("disbursements", &record.replace('\n', ""));
+        tallies.iter().map(|tally| (tally.rule, tally.key.0, tally.amount, tally.limit)).collect::<Vec<_>>()
+    };
+    let facility = 0xfa00_0000_0000_4000;
+    assert_eq!(count(DISBURSEMENT), [(0, facility, 100_050, 8_095_200)]);
+    assert_eq!(count(&with(DISBURSEMENT, "amount.amount", "80953")), [(0, facility, 8_095_300, 8_095_200)]);
+    for (path, value) in
+        [("agreementReferenceId", NOWHERE), ("facilityReferenceId", NOWHERE), ("amount.currency", r#""EUR""#)]
+    {
+        assert_eq!(count(&with(DISBURSEMENT, path, value)), [], "{path}");
+    }
+}

@@ -1,0 +1,27 @@
+//! The platform's rules for agreements.
+
+mod fields;
+mod rules;
+
+use sluice_sdk::schema::Entity;
+use sluice_sdk::{Checked, Domain, Findings};
+
+/// Domain `FinancingSolutions`.
+pub struct FinancingSolutions;
+
+impl Domain for FinancingSolutions {
+    const NAME: &'static str = "financing-solution";
+    const DOMAIN: &'static str = "FinancingSolutions";
+    const ENTITIES: &'static [Entity] = fields::ENTITIES;
+    const TALLY_RULES: &'static [(&'static str, &'static str)] = &[("FACILITY_IN_TWO_AGREEMENTS", "facilities")];
+
+    fn record_rules(_entity_type: &str, record: &Checked, findings: &mut Findings) {
+        rules::of_record(&record.parse(), findings);
+    }
+
+    fn migration_rules(_entity_type: &str, records: &[Checked], findings: &mut [Findings]) {
+        rules::of_migration(records, findings);
+    }
+}
+
+sluice_sdk::domain!(FinancingSolutions);

@@ -1,0 +1,71 @@
+//! Loans become agreements with one facility each.
+
+use std::fmt::Display;
+
+use sluice_sdk::prelude::*;
+
+use crate::domain::{Agreement, Borrower, Facility, Text};
+use crate::source::{Disp, Loan, OnAccount, czk, day};
+
+/// A loan is on an account, and the account's owner has borrowed it.
+pub fn wants(record: &Record, wanted: &mut Wanted) {
+    if let Ok(OnAccount { account_id }) = record.parse() {
+        wanted.find("disp", "account_id", account_id);
+    }
+}
+
+/// The bank charges no interest: payments times duration is the amount, so repayment is linear.
+pub fn loan(record: &Record, out: &mut Output) -> Result<(), Finding> {
+    let loan: Loan = record.parse()?;
+    let start_date = day(loan.date, "date")?;
+    let facility = Facility {
+        reference_id: facility_id(record, loan.loan_id),
+        amount: czk(loan.amount, "amount")?,
+        term_in_months: loan.duration,
+        repayment_method: "linear",
+        first_repayment_date: months_after(start_date, 1),
+        withdrawal: "single",
+    };
+    let borrower = Borrower { counterparty_reference_id: owner(record, loan.account_id)?, role: "main" };
+    out.put(
+        "agreements",
+        &Agreement {
+            reference_id: agreement_id(record, loan.loan_id),
+            agreement_number: Text(loan.loan_id),
+            status: status(&loan.status).ok_or_else(|| invalid("status"))?,
+            start_date,
+            borrowers: [borrower],
+            facilities: [facility],
+        },
+    );
+    Ok(())
+}
+
+/// The reference id of a loan's agreement.
+pub fn agreement_id(record: &Record, loan_id: impl Display) -> Id {
+    record.reference_id("agreements", loan_id)
+}
+
+/// The reference id of a loan's only facility.
+pub fn facility_id(record: &Record, loan_id: impl Display) -> Id {
+    record.reference_id("facilities", loan_id)
+}
+
+/// The reference id of the client who owns an account.
+pub fn owner(record: &Record, account_id: u64) -> Result<Id, Finding> {
+    let mut holders = record.find("disp", "account_id", account_id);
+    let owner = holders.find_map(|disp| disp.parse::<Disp>().ok().filter(|disp| disp.r#type == "OWNER"));
+    let owner = owner.ok_or_else(|| finding("UNKNOWN_REFERENCE", "account_id"))?;
+    Ok(record.reference_id("counterparties", owner.client_id))
+}
+
+/// The bank's four ways of saying how a loan stands. Whoever did not pay as agreed is in default, whether
+/// the contract has ended (B) or still runs (D): closing B would drop what is still owed.
+fn status(status: &str) -> Option<&'static str> {
+    match status {
+        "A" => Some("closed"),
+        "B" | "D" => Some("defaulted"),
+        "C" => Some("active"),
+        _ => None,
+    }
+}

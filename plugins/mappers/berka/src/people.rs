@@ -1,0 +1,33 @@
+//! Clients become counterparties.
+
+use sluice_sdk::prelude::*;
+
+use crate::domain::{Counterparty, ExternalReference, Text};
+use crate::source::Client;
+
+/// The data is anonymised: a client has a number and no name, so the number stands for it.
+pub fn client(record: &Record, out: &mut Output) -> Result<(), Finding> {
+    let client: Client = record.parse()?;
+    let birth_date = birth_date(&client.birth_number).ok_or_else(|| finding("INVALID_FORMAT", "birth_number"))?;
+    out.put(
+        "counterparties",
+        &Counterparty {
+            reference_id: record.reference_id("counterparties", client.client_id),
+            r#type: "person",
+            initials: "C.",
+            surname: Text(client.client_id),
+            birth_date,
+            external_references: [ExternalReference { system: "berka", value: Text(client.client_id) }],
+        },
+    );
+    Ok(())
+}
+
+fn birth_date(birth_number: &str) -> Option<Date> {
+    if birth_number.len() != 6 || !birth_number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number: u32 = birth_number.parse().ok()?;
+    let woman = number / 100 % 100 > 50;
+    yymmdd(if woman { number - 5_000 } else { number })
+}

@@ -1,0 +1,115 @@
+//! The bank's tables: the fields that the mapper reads, under the names that the bank gave them.
+
+use std::borrow::Cow;
+
+use sluice_sdk::prelude::*;
+
+reads! {
+    pub struct Client<'a> {
+        pub client_id: u64,
+        /// YYMMDD; for women the month is increased by 50.
+        #[serde(borrow)]
+        pub birth_number: Cow<'a, str>,
+    }
+
+    pub struct Disp<'a> {
+        pub client_id: u64,
+        #[serde(rename = "account_id")]
+        pub _account_id: u64,
+        /// OWNER or DISPONENT.
+        #[serde(borrow)]
+        pub r#type: Cow<'a, str>,
+    }
+
+    pub struct Loan<'a> {
+        pub loan_id: u64,
+        pub account_id: u64,
+        pub date: u32,
+        pub amount: Amount,
+        pub duration: u32,
+        #[serde(borrow)]
+        pub status: Cow<'a, str>,
+    }
+
+    pub struct Order<'a> {
+        pub order_id: u64,
+        pub account_id: u64,
+        pub amount: Amount,
+        #[serde(borrow)]
+        pub k_symbol: Cow<'a, str>,
+    }
+
+    pub struct Trans<'a> {
+        pub trans_id: u64,
+        pub account_id: u64,
+        pub date: u32,
+        pub amount: Amount,
+        #[serde(borrow)]
+        pub k_symbol: Cow<'a, str>,
+    }
+
+    /// What an order or a transaction is for.
+    pub struct Symbol<'a> {
+        #[serde(borrow, rename = "k_symbol")]
+        _k_symbol: Cow<'a, str>,
+    }
+
+    pub struct Property<'a> {
+        pub property_id: u64,
+        #[serde(borrow)]
+        pub kind: Cow<'a, str>,
+        pub value: Amount,
+        pub valued: u32,
+        #[serde(borrow)]
+        pub street: Cow<'a, str>,
+        #[serde(borrow)]
+        pub zip: Cow<'a, str>,
+        #[serde(borrow)]
+        pub city: Cow<'a, str>,
+    }
+
+    pub struct Pledge {
+        pub pledge_id: u64,
+        pub loan_id: u64,
+        pub property_id: u64,
+        pub client_id: u64,
+        pub rank: u32,
+        pub amount: Amount,
+    }
+
+    pub struct LoanId {
+        pub loan_id: u64,
+    }
+
+    pub struct OnAccount {
+        pub account_id: u64,
+    }
+
+    pub struct Account {
+        #[serde(rename = "account_id")]
+        _account_id: u64,
+    }
+
+    pub struct Card {
+        #[serde(rename = "card_id")]
+        _card_id: u64,
+    }
+
+    pub struct District {
+        #[serde(rename = "A1")]
+        _key: u64,
+    }
+}
+
+/// A date that the bank wrote as YYMMDD, in a field of this name.
+pub fn day(number: u32, field: &str) -> Result<Date, Finding> {
+    yymmdd(number).ok_or_else(|| finding("INVALID_FORMAT", field))
+}
+
+/// An amount of the bank's only currency, in a field of this name.
+pub fn czk(amount: Amount, field: &str) -> Result<Money<'static>, Finding> {
+    if amount.0.is_sign_negative() || amount.0.normalize().scale() > 2 {
+        return Err(finding("OUT_OF_RANGE", field));
+    }
+    Ok(Money::new(amount.0, "CZK"))
+}

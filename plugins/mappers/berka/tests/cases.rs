@@ -1,0 +1,54 @@
+//! One record a case: what is loaded, what comes in, what comes out.
+
+use serde_json::Value;
+use sluice_mapper_berka::Berka;
+use sluice_sdk::harness::Harness;
+
+#[test]
+fn every_case() {
+    let wrong: Vec<String> = include_str!("cases.jsonl").lines().filter_map(check).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Runs a case; none when it comes out as it says.
+fn check(line: &str) -> Option<String> {
+    let case: Value = serde_json::from_str(line).expect("a case is JSON");
+    let harness = Harness::new();
+    for (table, records) in case["loaded"].as_object().into_iter().flatten() {
+        records.as_array().expect("a list").iter().for_each(|record| {
+            harness.load(table, &record.to_string());
+        });
+    }
+    let source = case["source"].as_str().expect("a source");
+    let mapped = harness.map::<Berka>(source, &case["record"].to_string());
+
+    let mut made: Vec<String> = mapped.issues();
+    made.extend(mapped.skipped().into_iter().map(|(code, _)| code));
+    for produced in &mapped.made.produced {
+        let records = mapped.records(&produced.entity_type);
+        made.extend(records.iter().map(|record| format!("{}: {record}", produced.entity_type)));
+    }
+    let mut wanted: Vec<String> = case["issue"].as_str().map(|issue| format!("0 error {issue}")).into_iter().collect();
+    wanted.extend(case["skipped"].as_str().map(str::to_owned));
+    for (entity_type, record) in case["gives"].as_object().into_iter().flatten() {
+        wanted.push(format!("{entity_type}: {}", with_ids(&harness, record)));
+    }
+    (made != wanted).then(|| format!("{}\n  made   {made:#?}\n  wanted {wanted:#?}", case["case"]))
+}
+
+/// The record with `@entity-type:key` replaced by the reference id that it stands for.
+fn with_ids(harness: &Harness, record: &Value) -> Value {
+    match record {
+        Value::String(text) => match text.strip_prefix('@').and_then(|name| name.split_once(':')) {
+            Some((entity_type, key)) => harness.reference_id(entity_type, key).to_string().into(),
+            None => record.clone(),
+        },
+        Value::Array(items) => items.iter().map(|item| with_ids(harness, item)).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| (name.clone(), with_ids(harness, value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,31 @@
+//! The contract in `wit/`, as Rust. Authors meet it only through the traits.
+
+#![allow(missing_docs)]
+
+/// World `mapper`.
+pub mod mapper {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "mapper",
+        pub_export_macro: true,
+        export_macro_name: "export_mapper",
+        default_bindings_module: "sluice_sdk::bindings::mapper",
+    });
+}
+
+/// World `domain`.
+pub mod domain {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "domain",
+        pub_export_macro: true,
+        export_macro_name: "export_domain",
+        default_bindings_module: "sluice_sdk::bindings::domain",
+        with: {
+            "sluice:plugin/types@0.1.0": crate::bindings::mapper::sluice::plugin::types,
+            "sluice:plugin/log@0.1.0": crate::bindings::mapper::sluice::plugin::log,
+        },
+    });
+}
+
+pub use mapper::sluice::plugin::types;

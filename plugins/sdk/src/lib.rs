@@ -1,0 +1,71 @@
+//! What a Sluice plugin is written with.
+//!
+//! A **mapper** turns records of an old system into domain records: implement [`Mapper`] and name the
+//! type in [`mapper!`]. A **domain plugin** says which records a domain takes and what is wrong with
+//! them: implement [`Domain`] and name the type in [`domain!`]. How records cross the sandbox's
+//! boundary is not the author's concern; with [`harness`] the same code runs natively in `cargo test`.
+
+pub mod bindings;
+pub mod domain;
+pub mod harness;
+pub mod mapper;
+pub mod schema;
+
+mod batch;
+mod check;
+mod countries;
+mod dates;
+mod ids;
+mod issues;
+mod log;
+mod lookup;
+mod money;
+mod path;
+mod records;
+mod scalars;
+
+pub use batch::BatchBuilder;
+pub use dates::{date, months_after, yymmdd};
+pub use domain::{Checked, Domain, Findings, Generated, Related};
+pub use ids::{Id, reference_id};
+pub use issues::{Finding, finding, invalid, missing, rule};
+pub use mapper::{Description, Mapper, Output};
+pub use money::{Amount, HALF_UP, Money, from_minor_units, minor_units};
+pub use records::{Record, Wanted};
+
+/// Everything a small plugin needs in one `use`.
+pub mod prelude {
+    pub use crate::{
+        Amount, Description, Finding, Id, Mapper, Money, Output, Record, Wanted, date, finding, invalid, mapper,
+        missing, months_after, reads, reference_id, rule, writes, yymmdd,
+    };
+    pub use jiff::civil::Date;
+    pub use rust_decimal::Decimal;
+    pub use serde_json::json;
+}
+
+#[doc(hidden)]
+pub mod __export {
+    pub use crate::bindings;
+    pub use crate::domain::driver as domain;
+    pub use crate::log::install_panic_hook;
+    pub use crate::mapper::driver as mapper;
+}
+
+pub use serde;
+
+/// The fields of a record that a plugin reads: the structs and enums inside can be parsed from JSON.
+#[macro_export]
+macro_rules! reads {
+    ($($item:item)*) => {
+        $(#[derive($crate::serde::Deserialize)] #[serde(crate = "sluice_sdk::serde")] $item)*
+    };
+}
+
+/// The records that a plugin writes: the structs and enums inside can be put as JSON.
+#[macro_export]
+macro_rules! writes {
+    ($($item:item)*) => {
+        $(#[derive($crate::serde::Serialize)] #[serde(crate = "sluice_sdk::serde")] $item)*
+    };
+}

@@ -1,0 +1,112 @@
+//! Reads one scalar as what its field should hold: its value, or the code of what is wrong with it.
+
+use std::borrow::Cow;
+
+use rust_decimal::Decimal;
+
+use crate::countries::COUNTRIES;
+use crate::money::fraction_digits;
+use crate::schema::Kind;
+use crate::{Amount, Id};
+
+/// A scalar that is right, as far as anything else depends on it.
+pub(crate) enum Scalar {
+    Plain,
+    ReferenceId(Id),
+    Reference(&'static str, Id),
+    /// One of several words: its index.
+    Word(u8),
+    Amount(Decimal),
+    /// A currency's fraction digits.
+    Digits(u32),
+}
+
+const INVALID_FORMAT: &str = "INVALID_FORMAT";
+const INVALID_VALUE: &str = "INVALID_VALUE";
+const OUT_OF_RANGE: &str = "OUT_OF_RANGE";
+
+/// Reads the raw JSON text of a value that is not `null`.
+pub(crate) fn read(kind: Kind, raw: &str) -> Result<Scalar, &'static str> {
+    match kind {
+        // Sixteen zeros stand for "no id" where ids cross the boundary.
+        Kind::ReferenceId => match id(raw)? {
+            id if id.0.is_nil() => Err(INVALID_VALUE),
+            id => Ok(Scalar::ReferenceId(id)),
+        },
+        Kind::Id => id(raw).map(|_| Scalar::Plain),
+        Kind::Reference(entity_type) => id(raw).map(|id| Scalar::Reference(entity_type, id)),
+        Kind::Text(most) => text(raw, most).map(|_| Scalar::Plain),
+        Kind::Email => {
+            let text = text(raw, MAX_EMAIL)?;
+            let parts = text.split_once('@').is_some_and(|(user, host)| {
+                !user.is_empty() && !host.is_empty() && !host.contains('@') && !text.contains(char::is_whitespace)
+            });
+            if parts { Ok(Scalar::Plain) } else { Err(INVALID_FORMAT) }
+        }
+        Kind::Boolean => match raw {
+            "true" | "false" => Ok(Scalar::Plain),
+            _ => Err(INVALID_FORMAT),
+        },
+        Kind::Integer(least, most) => {
+            let digits = raw.strip_prefix('-').unwrap_or(raw);
+            // serde takes "-0" for a float, so it is none of our whole numbers.
+            if !digits.bytes().all(|byte| byte.is_ascii_digit()) || raw == "-0" {
+                return Err(INVALID_FORMAT);
+            }
+            match raw.parse() {
+                Ok(number) if (least..=most).contains(&number) => Ok(Scalar::Plain),
+                _ => Err(OUT_OF_RANGE),
+            }
+        }
+        Kind::Decimal(least, most) => {
+            if !raw.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+                return Err(INVALID_FORMAT);
+            }
+            match Amount::parse(raw) {
+                Some(Amount(number)) if number >= least.into() && number <= most.into() => Ok(Scalar::Amount(number)),
+                _ => Err(OUT_OF_RANGE),
+            }
+        }
+        Kind::Date => crate::date(&string(raw)?).map(|_| Scalar::Plain).ok_or(INVALID_FORMAT),
+        Kind::Currency => fraction_digits(&string(raw)?).map(Scalar::Digits).ok_or(INVALID_VALUE),
+        Kind::Country => match COUNTRIES.binary_search(&&*string(raw)?) {
+            Ok(_) => Ok(Scalar::Plain),
+            Err(_) => Err(INVALID_VALUE),
+        },
+        Kind::OneOf(words) => {
+            let word = string(raw)?;
+            words.iter().position(|&known| known == word).map(|index| Scalar::Word(index as u8)).ok_or(INVALID_VALUE)
+        }
+        Kind::Object(_) | Kind::List(..) | Kind::Money | Kind::MoneyWith(_) => Err(INVALID_FORMAT),
+    }
+}
+
+/// What a mail address may have at most.
+const MAX_EMAIL: usize = 254;
+
+fn id(raw: &str) -> Result<Id, &'static str> {
+    Id::parse(&string(raw)?).ok_or(INVALID_FORMAT)
+}
+
+/// Text with something in it, and nothing that a database refuses.
+fn text(raw: &str, most: usize) -> Result<Cow<'_, str>, &'static str> {
+    let text = string(raw)?;
+    if text.trim().is_empty() {
+        Err(INVALID_VALUE)
+    } else if text.len() > most && text.chars().count() > most {
+        Err(OUT_OF_RANGE)
+    } else if text.contains('\0') {
+        Err(INVALID_FORMAT)
+    } else {
+        Ok(text)
+    }
+}
+
+fn string(raw: &str) -> Result<Cow<'_, str>, &'static str> {
+    let inner = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or(INVALID_FORMAT)?;
+    if inner.contains('\\') {
+        serde_json::from_str(raw).map(Cow::Owned).map_err(|_| INVALID_FORMAT)
+    } else {
+        Ok(Cow::Borrowed(inner))
+    }
+}

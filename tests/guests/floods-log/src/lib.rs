@@ -1,0 +1,11 @@
+//! A mapper that writes a million log entries at a poisoned record.
+
+use sluice_guest_kit::sluice_sdk::bindings::mapper::sluice::plugin::log;
+
+const ENTRIES: u32 = 1_000_000;
+
+sluice_guest_kit::on_poison!("floods-log", |_| {
+    for _ in 0..ENTRIES {
+        log::entry(log::Level::Info, "FLOODS_LOG_AGAIN", None);
+    }
+});

@@ -1,0 +1,28 @@
+//! A mapper that remembers how many records it has seen, and writes that as each one's surname.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sluice_guest_kit::{Client, sluice_sdk::prelude::*};
+
+static SEEN: AtomicU64 = AtomicU64::new(0);
+
+pub struct Guest;
+
+impl Mapper for Guest {
+    fn describe() -> Description {
+        sluice_guest_kit::description("stateful")
+    }
+
+    fn map(record: &Record, out: &mut Output) -> Result<(), Finding> {
+        let client: Client = record.parse()?;
+        let seen = SEEN.fetch_add(1, Ordering::Relaxed) + 1;
+        let id = record.reference_id("counterparties", client.client_id);
+        out.put(
+            "counterparties",
+            &json!({"referenceId": id, "type": "person", "initials": "C.", "surname": seen.to_string()}),
+        );
+        Ok(())
+    }
+}
+
+mapper!(Guest);

@@ -1,0 +1,12 @@
+//! Sluice from outside, in one binary.
+
+/// What a component's first eight bytes are; a core module's differ in the last two.
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+#[test]
+fn every_guest_is_a_component() {
+    assert!(!sluice_tests::GUESTS.is_empty());
+    for (name, bytes) in sluice_tests::GUESTS {
+        assert!(bytes.starts_with(COMPONENT), "{name}");
+    }
+}
