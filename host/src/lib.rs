@@ -3,9 +3,12 @@
 //! A record's way, in one direction: HTTP body → [`framing`] → mapper ([`plugin`]) → domain plugin →
 //! [`staging`] → [`target`] → counts. [`pipeline`] has a file for each of the five steps.
 
+pub mod app;
 pub mod config;
 pub mod demo;
 pub mod framing;
+pub mod http;
+pub mod jobs;
 pub mod model;
 pub mod pipeline;
 pub mod plugin;

@@ -58,7 +58,7 @@ pub fn load_records(
             }
         }
         let effects = desk.area.stage_records(entity_type, upload, &staged)?;
-        done.changed |= effects.iter().any(|effect| effect.changes());
+        done.note_change(desk, effects.iter().any(|effect| effect.changes()))?;
 
         let mut listed = vec![];
         for (position, issues) in found.into_iter().enumerate() {
@@ -133,14 +133,13 @@ pub fn delete_records(
     done.broken_off = frame(body, format, &desk.config.upload, |raw| {
         let ids: Vec<Option<Uuid>> = raw.records().map(reference_id).collect();
         let known: Vec<[u8; 16]> = ids.iter().flatten().map(|id| id.into_bytes()).collect();
-        let mut deleted = desk.area.delete_records(entity_type, &known)?.into_iter();
+        let deleted = desk.area.delete_records(entity_type, &known)?;
+        done.note_change(desk, deleted.contains(&true))?;
+        let mut deleted = deleted.into_iter();
         for (id, line) in ids.into_iter().zip(&raw.lines) {
             let (outcome, issues) = match id {
                 None => (Outcome::Rejected(None), vec![Issue::error("INVALID_FORMAT")]),
-                Some(id) if deleted.next() == Some(true) => {
-                    done.changed = true;
-                    (Outcome::Deleted(id), vec![])
-                }
+                Some(id) if deleted.next() == Some(true) => (Outcome::Deleted(id), vec![]),
                 Some(id) => (Outcome::Rejected(Some(id)), vec![Issue::error("UNKNOWN_REFERENCE")]),
             };
             let result = RecordResult { line: *line, outcome, issues };

@@ -61,11 +61,3 @@ pub fn quarantine<'a>(
     file.write_all(&lines)?;
     Ok(file.sync_data()?)
 }
-
-/// The list, as JSON Lines.
-pub fn read(area: &StagingArea) -> Result<Vec<u8>, StagingError> {
-    match area.dir().read(FILE) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(vec![]),
-        read => Ok(read?),
-    }
-}

@@ -199,9 +199,10 @@ impl<'a> Stager<'a> {
         let effects = self.desk.area.stage_sources(&self.source.name, &self.source.lookups, self.upload, &records)?;
         drop(records);
 
+        done.note_change(self.desk, effects.iter().any(|effect| effect.changes()))?;
+
         let mut listed = vec![];
         for (position, (mut verdict, effect)) in verdicts.into_iter().zip(effects).enumerate() {
-            done.changed |= effect.changes();
             match effect {
                 Effect::DuplicateKey => verdict.issues.push(Issue::error("DUPLICATE_KEY")),
                 Effect::DuplicateReferenceId => verdict.issues.push(Issue::error("DUPLICATE_REFERENCE_ID")),

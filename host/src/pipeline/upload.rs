@@ -2,10 +2,11 @@
 
 use tokio::sync::mpsc;
 
-use super::Failure;
+use super::{Desk, Failure};
 use crate::config::UploadLimits;
 use crate::framing::{Format, Framer, RawBatch};
-use crate::model::{Outcome, RecordResult};
+use crate::model::{Event, Outcome, RecordResult};
+use crate::store::TransitionError;
 
 /// The pieces of a request's body, or word that it broke off.
 pub type Body = mpsc::Receiver<Result<bytes::Bytes, BrokenOff>>;
@@ -34,6 +35,18 @@ pub struct Upload {
 }
 
 impl Upload {
+    /// Notes that staging is not what it was: whatever validation said of it holds no longer.
+    pub(super) fn note_change(&mut self, desk: &Desk, changed: bool) -> Result<(), Failure> {
+        if changed && !std::mem::replace(&mut self.changed, true) {
+            // Refused only while a job runs, and none starts while an upload does.
+            match desk.store.transition(desk.migration.reference_id, Event::Changed) {
+                Err(TransitionError::Store(error)) => return Err(error.into()),
+                Err(TransitionError::Refused(_) | TransitionError::Gone) | Ok(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn tally(&mut self, result: &RecordResult) {
         self.records += 1;
         *match result.outcome {

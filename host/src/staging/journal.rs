@@ -146,8 +146,9 @@ impl Journal {
         }
         let options = OpenOptions::new().read(true).write(true).create_new(true).to_owned();
         let file = self.dir.open_with(segment_name(self.segments.len()), &options)?.into_std();
-        // The file's name must be as durable as what will be in it.
-        self.dir.try_clone()?.into_std_file().sync_all()?;
+        // The file's name must be as durable as what will be in it. A `Dir` is opened with O_PATH, which
+        // cannot be synced: the directory is opened once more, for reading.
+        self.dir.open(".")?.sync_all()?;
         self.segments.push(Arc::new(file));
         self.length = 0;
         Ok(())

@@ -1,4 +1,11 @@
-//! Sluice from outside, in one binary.
+//! Sluice from outside, in one binary: real servers, real guests, over HTTP.
+
+mod architecture;
+mod bad_uploads;
+mod berka;
+mod hostile;
+mod lifecycle;
+mod server;
 
 /// What a component's first eight bytes are; a core module's differ in the last two.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";

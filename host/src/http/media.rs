@@ -1,0 +1,87 @@
+//! Media types: how a body is framed, what a client accepts, and which version it speaks.
+
+use axum::http::{HeaderMap, StatusCode, header};
+
+use super::problem::Problem;
+use crate::framing::Format;
+
+/// The version of the API that this server speaks.
+const API_VERSION: &str = "2025.1.0";
+
+/// The media type of a format.
+pub fn media_type(format: Format) -> &'static str {
+    match format {
+        Format::JsonLines => "application/jsonl",
+        Format::JsonSeq => "application/json-seq",
+    }
+}
+
+/// How the body is framed, by its `Content-Type`.
+pub fn body_format(headers: &HeaderMap) -> Result<Format, Problem> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match given.split(';').next().unwrap_or_default().trim() {
+        "application/jsonl" => Ok(Format::JsonLines),
+        "application/json-seq" => Ok(Format::JsonSeq),
+        _ => Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UNSUPPORTED_MEDIA_TYPE",
+            "Send records as Content-Type: application/jsonl (an object a line) or application/json-seq (RFC 7464).",
+        )),
+    }
+}
+
+/// How records are to be answered, by `Accept`: JSON Lines unless a sequence is asked for.
+pub fn answer_format(headers: &HeaderMap) -> Result<Format, Problem> {
+    let accepted = accepted(headers)?;
+    let wants = |name: &str| accepted.iter().any(|accepted| accepted == name);
+    if accepted.is_empty() || wants("*/*") || wants("application/*") || wants("application/jsonl") {
+        return Ok(Format::JsonLines);
+    }
+    if wants("application/json-seq") {
+        return Ok(Format::JsonSeq);
+    }
+    // A client that speaks of JSON in general is content with lines of it.
+    if wants("application/json") {
+        return Ok(Format::JsonLines);
+    }
+    Err(Problem::new(
+        StatusCode::NOT_ACCEPTABLE,
+        "NOT_ACCEPTABLE",
+        "This path answers with application/jsonl or application/json-seq.",
+    ))
+}
+
+/// Checks that a client can take JSON of our version.
+pub fn accepts_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let accepted = accepted(headers)?;
+    let fits = |name: &String| matches!(name.as_str(), "*/*" | "application/*" | "application/json");
+    if accepted.is_empty() || accepted.iter().any(fits) {
+        return Ok(());
+    }
+    Err(Problem::new(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", "This path answers with application/json."))
+}
+
+fn accepted(headers: &HeaderMap) -> Result<Vec<String>, Problem> {
+    let mut names = vec![];
+    for value in headers.get_all(header::ACCEPT) {
+        for item in value.to_str().unwrap_or_default().split(',') {
+            let mut parts = item.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+            for parameter in parts {
+                if let Some(version) = parameter.strip_prefix("api-version=")
+                    && version != API_VERSION
+                {
+                    return Err(Problem::new(
+                        StatusCode::NOT_ACCEPTABLE,
+                        "UNKNOWN_API_VERSION",
+                        format!("This server speaks api-version={API_VERSION}."),
+                    ));
+                }
+            }
+            if !name.is_empty() {
+                names.push(name);
+            }
+        }
+    }
+    Ok(names)
+}

@@ -1,0 +1,76 @@
+//! Pages: `offset` and `limit` in the query, `items` and figures in the answer.
+
+use axum::extract::FromRequestParts;
+use axum::http::Uri;
+use axum::http::request::Parts;
+use serde::Serialize;
+
+use super::problem::Problem;
+use crate::store::Page;
+
+/// Items on a page unless asked for otherwise, and at most.
+const DEFAULT_LIMIT: u64 = 20;
+const MAX_LIMIT: u64 = 100;
+
+/// A page of a listing.
+#[derive(Serialize)]
+pub struct Listing<T> {
+    pub items: Vec<T>,
+    pub total: u64,
+    pub offset: u64,
+    pub limit: u64,
+}
+
+impl<T> Listing<T> {
+    pub fn new(items: Vec<T>, total: u64, page: Page) -> axum::Json<Self> {
+        axum::Json(Self { items, total, offset: page.offset, limit: page.limit })
+    }
+}
+
+/// A query's parameters, of which every one must be known.
+pub struct Query {
+    values: Vec<(String, String)>,
+}
+
+impl Query {
+    fn read(uri: &Uri) -> Result<Self, Problem> {
+        let parsed = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri);
+        let values = parsed
+            .map_err(|_| Problem::bad_request("INVALID_QUERY", "The query cannot be read: it is not form-encoded."))?;
+        Ok(Self { values: values.0 })
+    }
+
+    /// The page asked for; parameters other than these and `others` are refused.
+    pub fn page(&self, others: &[&str]) -> Result<Page, Problem> {
+        let known = |name: &str| name == "offset" || name == "limit" || others.contains(&name);
+        if self.values.iter().any(|(name, _)| !known(name)) {
+            let names: Vec<&str> = ["offset", "limit"].into_iter().chain(others.iter().copied()).collect();
+            let detail = format!("The query has an unknown parameter. Known are: {}.", names.join(", "));
+            return Err(Problem::bad_request("UNKNOWN_PARAMETER", detail));
+        }
+        let number = |name: &str, default: u64, least: u64, most: u64| match self.get(name) {
+            None => Ok(default),
+            Some(text) => text.parse().ok().filter(|number| (least..=most).contains(number)).ok_or_else(|| {
+                let detail = format!("{name} must be a whole number from {least} to {most}.");
+                Problem::bad_request("INVALID_PARAMETER", detail)
+            }),
+        };
+        Ok(Page {
+            offset: number("offset", 0, 0, i64::MAX as u64)?,
+            limit: number("limit", DEFAULT_LIMIT, 1, MAX_LIMIT)?,
+        })
+    }
+
+    /// A parameter's value.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.values.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Query {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Self::read(&parts.uri)
+    }
+}

@@ -1,0 +1,143 @@
+//! Jobs and uploads: what may run beside what, progress, cancellation, and how each ended.
+
+mod run;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use hashbrown::{HashMap, HashSet};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::model::{Progress, Refusal};
+use crate::staging::StagingError;
+use crate::store::{StoreError, TransitionError};
+
+pub use run::start;
+
+/// What is running on this server.
+pub struct Jobs {
+    inner: Mutex<Inner>,
+    /// How many jobs and uploads are running.
+    count: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// Running jobs.
+    jobs: HashMap<Uuid, Arc<Progress>>,
+    /// Streams that are being uploaded to, by migration.
+    uploads: HashMap<Uuid, HashSet<String>>,
+    stopping: bool,
+}
+
+/// Why a job or an upload cannot begin now.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The migration's state does not allow it.
+    #[error("{}", .0.remedy())]
+    Refused(Refusal),
+    /// An upload is running that it would disturb.
+    #[error("An upload to this migration is running. Wait for it to end.")]
+    UploadRunning,
+    /// The server is about to stop.
+    #[error("The server is about to stop. Try again when it is back.")]
+    Stopping,
+    /// There is no such migration any more.
+    #[error("the migration does not exist")]
+    Gone,
+    /// The catalogue failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The staging area failed.
+    #[error(transparent)]
+    Staging(#[from] StagingError),
+}
+
+impl From<TransitionError> for StartError {
+    fn from(error: TransitionError) -> Self {
+        match error {
+            TransitionError::Refused(refusal) => StartError::Refused(refusal),
+            TransitionError::Gone => StartError::Gone,
+            TransitionError::Store(error) => StartError::Store(error),
+        }
+    }
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self { inner: Mutex::default(), count: watch::Sender::new(0) }
+    }
+}
+
+/// An upload in progress; it ends when this is dropped.
+pub struct UploadGuard {
+    app: Arc<crate::app::App>,
+    migration: Uuid,
+    stream: String,
+}
+
+impl Jobs {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Begins an upload to a stream of a migration: not while a job works on it, nor two to one stream.
+    pub fn begin_upload(app: &Arc<crate::app::App>, migration: Uuid, stream: &str) -> Result<UploadGuard, StartError> {
+        let mut inner = app.jobs.lock();
+        if inner.stopping {
+            return Err(StartError::Stopping);
+        }
+        app.store.transition(migration, crate::model::Event::ChangeStarts)?;
+        if !inner.uploads.entry(migration).or_default().insert(stream.to_owned()) {
+            return Err(StartError::UploadRunning);
+        }
+        app.jobs.count.send_modify(|count| *count += 1);
+        Ok(UploadGuard { app: app.clone(), migration, stream: stream.to_owned() })
+    }
+
+    /// The progress of a running job.
+    pub fn progress(&self, job: Uuid) -> Option<Arc<Progress>> {
+        self.lock().jobs.get(&job).cloned()
+    }
+
+    /// Waits until a job has ended.
+    pub async fn ended(&self, job: Uuid) {
+        // The sender is ours: waiting cannot fail.
+        let _ = self.count.subscribe().wait_for(|_| self.progress(job).is_none()).await;
+    }
+
+    /// Whether a migration is being uploaded to.
+    pub fn is_uploading(&self, migration: Uuid) -> bool {
+        self.lock().uploads.contains_key(&migration)
+    }
+
+    /// Lets nothing new begin, and asks running jobs to stop at their next batch.
+    pub fn stop(&self) {
+        let mut inner = self.lock();
+        inner.stopping = true;
+        inner.jobs.values().for_each(|progress| progress.cancel());
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.lock().stopping
+    }
+
+    /// Waits until nothing runs.
+    pub async fn wait(&self) {
+        // The sender is ours: waiting cannot fail.
+        let _ = self.count.subscribe().wait_for(|count| *count == 0).await;
+    }
+}
+
+impl Drop for UploadGuard {
+    fn drop(&mut self) {
+        let mut inner = self.app.jobs.lock();
+        if let Some(streams) = inner.uploads.get_mut(&self.migration) {
+            streams.remove(&self.stream);
+            if streams.is_empty() {
+                inner.uploads.remove(&self.migration);
+            }
+        }
+        self.app.jobs.count.send_modify(|count| *count -= 1);
+    }
+}

@@ -1,0 +1,177 @@
+//! Runs one job to its end, whatever that is, and says how it ended.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::StartError;
+use crate::app::App;
+use crate::model::{Blame, Event, Job, JobKind, JobState, Progress, Refusal, StagingStatus};
+use crate::pipeline::{Desk, Failure, Stop, count, import, validate};
+use crate::store::LogEntry;
+
+/// Starts a job on a migration; its id.
+pub fn start(app: &Arc<App>, desk: Desk, kind: JobKind) -> Result<Uuid, StartError> {
+    let migration = desk.migration.reference_id;
+    let mut inner = app.jobs.lock();
+    if inner.stopping {
+        return Err(StartError::Stopping);
+    }
+    if inner.uploads.contains_key(&migration) {
+        return Err(StartError::UploadRunning);
+    }
+    let version = desk.area.version()?;
+    let event = match kind {
+        JobKind::Validate => Event::ValidationStarts,
+        JobKind::Import => {
+            // The status says that a validation passed; the version says that it was of these very records.
+            let validated = desk.migration.status.staging == StagingStatus::Validated;
+            if validated && app.store.validated_version(migration)? != Some(version) {
+                return Err(StartError::Refused(Refusal::NotValidated));
+            }
+            Event::ImportStarts
+        }
+        JobKind::Counts => Event::CountsStart,
+    };
+    app.store.transition(migration, event)?;
+    let (id, started_at) = (Uuid::now_v7(), Timestamp::now());
+    let state = JobState::Running;
+    let job = Job { id, migration, kind, state, started_at, finished_at: None, done: 0, total: 0, result: None };
+    app.store.put_job(&job)?;
+    let progress = Arc::new(Progress::default());
+    inner.jobs.insert(id, progress.clone());
+    app.jobs.count.send_modify(|count| *count += 1);
+    drop(inner);
+    let app = app.clone();
+    tokio::task::spawn_blocking(move || run(&app, &desk, job, &progress, version));
+    Ok(id)
+}
+
+/// How a job ended, and what came of it.
+struct End {
+    state: JobState,
+    event: Option<Event>,
+    result: Value,
+}
+
+fn run(app: &App, desk: &Desk, mut job: Job, progress: &Progress, version: u64) {
+    let worked = std::panic::catch_unwind(AssertUnwindSafe(|| work(desk, job.kind, progress)));
+    let end = match worked {
+        Ok(Ok((good, result))) => ended(job.kind, good, result),
+        Ok(Err(stop)) => stopped(app, job.kind, stop),
+        Err(_) => broken(job.kind, "HOST_PANICKED", Blame::Host, "The job broke off by a mistake in the server."),
+    };
+    (job.done, job.total) = progress.figures();
+    job.state = end.state;
+    job.finished_at = Some(Timestamp::now());
+    job.result = Some(end.result);
+    if let Err(error) = settle(app, desk, &job, end.event, version) {
+        tracing::error!(code = "JOB_NOT_SETTLED", job = %job.id, %error, "a job ended and its end could not be kept");
+    }
+    app.jobs.lock().jobs.remove(&job.id);
+    app.jobs.count.send_modify(|count| *count -= 1);
+}
+
+fn work(desk: &Desk, kind: JobKind, progress: &Progress) -> Result<(bool, Value), Stop> {
+    match kind {
+        JobKind::Validate => validate(desk, progress),
+        JobKind::Import => import(desk, progress),
+        JobKind::Counts => {
+            let (agree, counts) = count(desk, progress)?;
+            Ok((agree, json!(counts)))
+        }
+    }
+}
+
+fn ended(kind: JobKind, good: bool, result: Value) -> End {
+    let event = match (kind, good) {
+        (JobKind::Validate, true) => Some(Event::ValidationPassed),
+        (JobKind::Validate, false) => Some(Event::ValidationFoundErrors),
+        (JobKind::Import, true) => Some(Event::ImportFinished),
+        (JobKind::Import, false) => Some(Event::ImportStopped),
+        (JobKind::Counts, _) => None,
+    };
+    End { state: if good { JobState::Succeeded } else { JobState::Failed }, event, result }
+}
+
+fn stop_event(kind: JobKind) -> Option<Event> {
+    match kind {
+        JobKind::Validate => Some(Event::ValidationStopped),
+        JobKind::Import => Some(Event::ImportStopped),
+        JobKind::Counts => None,
+    }
+}
+
+fn stopped(app: &App, kind: JobKind, stop: Stop) -> End {
+    match stop {
+        Stop::Cancelled => {
+            let state = if app.jobs.is_stopping() { JobState::Interrupted } else { JobState::Cancelled };
+            End { state, event: stop_event(kind), result: Value::Null }
+        }
+        Stop::Failed(failure) => {
+            tracing::error!(code = failure.code(), blame = ?failure.blame(), error = %failure, "a job failed");
+            broken(kind, failure.code(), failure.blame(), &shown(&failure))
+        }
+    }
+}
+
+/// What may be told to a client: the host's and the target's own trouble is for the log.
+fn shown(failure: &Failure) -> String {
+    match failure.blame() {
+        Blame::Plugin | Blame::Record => failure.to_string(),
+        Blame::Host => "The server could not go on. Its log says why.".into(),
+        Blame::Target => "The target could not be read or written. The server's log says why.".into(),
+    }
+}
+
+fn broken(kind: JobKind, code: &str, blame: Blame, detail: &str) -> End {
+    let problem = json!({
+        "type": format!("/problems/{code}"),
+        "title": "The job broke off",
+        "status": 500,
+        "code": code,
+        "blame": blame,
+        "detail": detail,
+    });
+    End { state: JobState::Failed, event: stop_event(kind), result: json!({ "problem": problem }) }
+}
+
+/// Attempts at keeping a job's end: the catalogue may be locked for a moment.
+const ATTEMPTS: u32 = 3;
+
+fn settle(app: &App, desk: &Desk, job: &Job, event: Option<Event>, version: u64) -> anyhow::Result<()> {
+    let migration = desk.migration.reference_id;
+    match event {
+        Some(Event::ValidationPassed) => app.store.set_validated_version(migration, version)?,
+        // What an import generates and stages was judged on the way: the validation still holds.
+        Some(Event::ImportFinished | Event::ImportStopped) => {
+            app.store.set_validated_version(migration, desk.area.version()?)?;
+        }
+        _ => {}
+    }
+    if let Some(event) = event {
+        app.store.transition(migration, event)?;
+    }
+    let mut attempt = 1;
+    while let Err(error) = app.store.put_job(job) {
+        if attempt == ATTEMPTS {
+            return Err(error.into());
+        }
+        attempt += 1;
+    }
+    let severity = if job.state == JobState::Failed { "warning" } else { "info" };
+    let code = format!("{}_{}", job.kind.as_str(), job.state.as_str()).to_uppercase();
+    let elapsed = job
+        .finished_at
+        .map_or(Duration::ZERO, |end| Duration::try_from(end.duration_since(job.started_at)).unwrap_or_default());
+    let entry = LogEntry::new(severity, &code)
+        .by(job.id)
+        .with("records", job.done)
+        .with("seconds", (elapsed.as_secs_f64() * 1_000.0).round() / 1_000.0);
+    app.store.log(migration, &entry)?;
+    Ok(())
+}

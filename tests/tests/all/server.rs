@@ -1,0 +1,186 @@
+//! A server on a port of its own and a client that says what it sees.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use sluice::app::{Options, serve};
+use sluice::config::Config;
+
+pub const ALL: &[&str] =
+    &["Counterparties", "Collaterals", "FinancingSolutions", "FinancingExecutions", "Administrate"];
+
+/// A running server.
+pub struct Server {
+    pub url: String,
+    pub data_dir: PathBuf,
+    pub client: reqwest::Client,
+}
+
+/// Guests that a server can be given; the others are refused, which a test of its own shows.
+fn mappers(dir: &std::path::Path) -> Vec<PathBuf> {
+    let offered = sluice_tests::GUESTS.iter().filter(|(name, _)| *name != "unoffered-import");
+    offered
+        .map(|(name, bytes)| {
+            let file = dir.join(format!("{name}.wasm"));
+            std::fs::write(&file, bytes).unwrap();
+            file
+        })
+        .collect()
+}
+
+/// Short limits, so that what is contained is contained soon.
+fn config() -> Config {
+    let mut config = Config::default();
+    config.plugin.batch_millis = 1_500;
+    config.plugin.narrowing_millis = 150;
+    config.plugin.memory_bytes = 64 << 20;
+    config.upload.max_record_bytes = 256 * 1024;
+    config
+}
+
+/// The server that most tests share, each with migrations of its own: what runs side by side must not meet.
+pub fn shared() -> &'static Server {
+    static SHARED: OnceLock<Server> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap().keep();
+        let mappers = mappers(&dir);
+        let data_dir = dir.join("data");
+        let options = Options { data_dir: data_dir.clone(), config: config(), mappers };
+        let (send, receive) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+                send.send(listener.local_addr().unwrap()).unwrap();
+                serve(listener, options, std::future::pending()).await.unwrap();
+            });
+        });
+        let address = receive.recv().unwrap();
+        Server { url: format!("http://{address}"), data_dir, client: reqwest::Client::new() }
+    })
+}
+
+/// A status and a body.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    pub fn lines(&self) -> Vec<Value> {
+        self.body.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
+    }
+
+    /// Status and code of a problem document.
+    pub fn problem(&self) -> (u16, String) {
+        (self.status, self.json()["code"].as_str().unwrap_or_default().to_owned())
+    }
+}
+
+impl Server {
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url))
+    }
+
+    pub async fn send(&self, request: RequestBuilder) -> Answer {
+        let response = request.send().await.unwrap();
+        Answer { status: response.status().as_u16(), body: response.text().await.unwrap() }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    pub async fn register(&'static self, mapper: Option<&str>, components: &[&str]) -> Migration {
+        let body = json!({"components": components, "mapper": mapper});
+        let answer = self.send(self.request(Method::POST, "/migration-assistance/migrations").json(&body)).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        let id = answer.json()["referenceId"].as_str().unwrap().to_owned();
+        Migration { server: self, id }
+    }
+}
+
+/// A registered migration.
+pub struct Migration {
+    pub server: &'static Server,
+    pub id: String,
+}
+
+impl Migration {
+    pub fn path(&self, rest: &str) -> String {
+        format!("/migration-assistance/migrations/{}{rest}", self.id)
+    }
+
+    pub async fn get(&self, rest: &str) -> Value {
+        let answer = self.server.get(&self.path(rest)).await;
+        assert_eq!(answer.status, 200, "{rest}: {}", answer.body);
+        answer.json()
+    }
+
+    pub async fn put_as(&self, path: &str, media_type: &str, body: impl Into<reqwest::Body>) -> Answer {
+        let request = self.server.request(Method::PUT, path).header("content-type", media_type).body(body);
+        self.server.send(request).await
+    }
+
+    /// Uploads JSON Lines to a source.
+    pub async fn source(&self, source: &str, body: impl Into<reqwest::Body>) -> Answer {
+        self.put_as(&self.path(&format!("/sources/{source}")), "application/jsonl", body).await
+    }
+
+    pub fn staging(&self, domain: &str, rest: &str) -> String {
+        format!("/{domain}/migrations/{}/staging/{rest}", self.id)
+    }
+
+    /// Uploads JSON Lines in the platform's own shape; or ids, to `…/delete`.
+    pub async fn stage(&self, domain: &str, rest: &str, body: impl Into<reqwest::Body>) -> Answer {
+        self.put_as(&self.staging(domain, rest), "application/jsonl", body).await
+    }
+
+    /// Starts a job, or is told why not.
+    pub async fn start(&self, kind: &str) -> Answer {
+        let path = self.path(&format!("/jobs/{kind}"));
+        self.server.send(self.server.request(Method::PUT, &path)).await
+    }
+
+    /// Runs a job to its end.
+    pub async fn job(&self, kind: &str) -> Value {
+        let answer = self.start(kind).await;
+        assert_eq!(answer.status, 200, "{kind}: {}", answer.body);
+        let job = answer.json();
+        let path = self.path(&format!("/jobs/{}", job.as_str().unwrap()));
+        loop {
+            let request = self.server.request(Method::GET, &path).header("prefer", "wait=60");
+            let job = self.server.send(request).await.json();
+            if job["state"] != "running" {
+                return job;
+            }
+        }
+    }
+
+    /// All issues of a phase, page by page.
+    pub async fn issues(&self, phase: &str) -> Vec<Value> {
+        let mut issues = vec![];
+        loop {
+            let page = self.get(&format!("/issues?phase={phase}&limit=100&offset={}", issues.len())).await;
+            let items = page["items"].as_array().unwrap();
+            issues.extend(items.iter().cloned());
+            if issues.len() as u64 >= page["total"].as_u64().unwrap() || items.is_empty() {
+                return issues;
+            }
+        }
+    }
+
+    /// A count of a counts job's result: rows of one side.
+    pub fn rows(counts: &Value, name: &str, side: &str) -> Vec<Vec<String>> {
+        let counts = counts["result"].as_array().unwrap();
+        let count = counts.iter().find(|count| count["type"] == name).unwrap_or_else(|| panic!("no {name}"));
+        serde_json::from_value(count[side].clone()).unwrap()
+    }
+}
