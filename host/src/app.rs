@@ -39,7 +39,7 @@ pub struct App {
     /// Where records are imported.
     pub target: Arc<dyn Target>,
     /// What is running.
-    pub jobs: Jobs,
+    pub jobs: Arc<Jobs>,
     staging: StagingRoot,
     /// Held as long as the server lives: no second server on the same directory.
     _lock: std::fs::File,
@@ -65,12 +65,13 @@ impl App {
         for plugin in plugins.domains() {
             plugin.description.entity_types.iter().try_for_each(|entity_type| target.prepare(entity_type))?;
         }
+        let store = Arc::new(Store::open(&data_dir.join("catalogue.db"))?);
         let app = Arc::new(Self {
             config: Arc::new(options.config.clone()),
             plugins: Arc::new(plugins),
-            store: Arc::new(Store::open(&data_dir.join("catalogue.db"))?),
+            store: store.clone(),
             target: Arc::new(target),
-            jobs: Jobs::default(),
+            jobs: Jobs::new(store),
             staging,
             _lock: lock,
         });

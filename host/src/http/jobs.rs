@@ -60,7 +60,7 @@ pub async fn start(
     let migration = find(&app, &id)?;
     let kind = JobKind::parse(&kind).ok_or_else(no_job)?;
     let desk = app.desk(migration)?;
-    Ok(Json(crate::jobs::start(&app, desk, kind)?))
+    Ok(Json(app.jobs.start(desk, kind)?))
 }
 
 /// Longest that a client may ask to be kept waiting, in seconds: below what proxies cut off.

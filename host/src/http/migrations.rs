@@ -14,7 +14,6 @@ use super::media::accepts_json;
 use super::paging::{Listing, Query};
 use super::problem::Problem;
 use crate::app::App;
-use crate::jobs::Jobs;
 use crate::model::{DOMAINS, Domain, ImportStatus, Migration, StagingStatus};
 use crate::staging::StreamName;
 use crate::store::LogEntry;
@@ -194,7 +193,7 @@ pub async fn set_mapper(
     let choice: MapperChoice = body(&headers, &bytes, r#"{"mapper":"berka"}, or null for none"#)?;
     let id = find(&app, &id)?.reference_id;
     known_mapper(&app, choice.mapper.as_deref())?;
-    let _guard = Jobs::begin_upload(&app, id, "mapper")?;
+    let _guard = app.jobs.begin_upload(id, "mapper")?;
     app.store.set_mapper(id, choice.mapper.as_deref())?;
     app.store.log(id, &LogEntry::new("info", "MAPPER_SET").with("mapper", choice.mapper))?;
     Ok(Json(show(&app, find(&app, &id.to_string())?)?))
@@ -208,7 +207,7 @@ pub async fn purge(State(app): State<Arc<App>>, Path(id): Path<String>) -> Resul
         if app.jobs.is_uploading(id) {
             return Err(crate::jobs::StartError::UploadRunning.into());
         }
-        let _guard = Jobs::begin_upload(&app, id, "purge")?;
+        let _guard = app.jobs.begin_upload(id, "purge")?;
         app.purge(id)?;
         app.store.forget(id)?;
         tracing::info!(code = "MIGRATION_PURGED", migration = %id);

@@ -13,7 +13,7 @@ use super::media::media_type;
 use super::problem::Problem;
 use crate::app::App;
 use crate::framing::Format;
-use crate::jobs::{Jobs, UploadGuard};
+use crate::jobs::UploadGuard;
 use crate::model::Migration;
 use crate::pipeline::{self, BrokenOff, Desk, Failure, Results, Upload};
 use crate::staging::{Spool, SpoolReader};
@@ -45,12 +45,12 @@ impl Incoming {
         load: impl FnOnce(&Desk, pipeline::Body, &mut Results) -> Result<Upload, Failure> + Send + 'static,
     ) -> Result<Response, Problem> {
         let Self { app, migration, stream, answer, of_source } = self;
-        let guard = Jobs::begin_upload(&app, migration.reference_id, &stream)?;
+        let guard = app.jobs.begin_upload(migration.reference_id, &stream)?;
         let desk = app.desk(migration)?;
         let idle = Duration::from_secs(app.config.upload.idle_seconds);
         let mut pieces = body.into_data_stream();
         let first = first_piece(&mut pieces, idle).await?;
-        let (spool, reader) = Spool::new(desk.area.dir())?;
+        let (spool, reader) = Spool::new(&desk.area)?;
         let results = Results::new(spool, answer, of_source, &app.config.upload);
         let (send, receive) = mpsc::channel(WAITING_PIECES);
         tokio::spawn(pump(first, pieces, send, idle));

@@ -10,12 +10,11 @@ use uuid::Uuid;
 
 use crate::model::{Progress, Refusal};
 use crate::staging::StagingError;
-use crate::store::{StoreError, TransitionError};
-
-pub use run::start;
+use crate::store::{Store, StoreError, TransitionError};
 
 /// What is running on this server.
 pub struct Jobs {
+    store: Arc<Store>,
     inner: Mutex<Inner>,
     /// How many jobs and uploads are running.
     count: watch::Sender<usize>,
@@ -63,36 +62,35 @@ impl From<TransitionError> for StartError {
     }
 }
 
-impl Default for Jobs {
-    fn default() -> Self {
-        Self { inner: Mutex::default(), count: watch::Sender::new(0) }
-    }
-}
-
 /// An upload in progress; it ends when this is dropped.
 pub struct UploadGuard {
-    app: Arc<crate::app::App>,
+    jobs: Arc<Jobs>,
     migration: Uuid,
     stream: String,
 }
 
 impl Jobs {
+    /// Nothing is running yet.
+    pub fn new(store: Arc<Store>) -> Arc<Self> {
+        Arc::new(Self { store, inner: Mutex::default(), count: watch::Sender::new(0) })
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Begins an upload to a stream of a migration: not while a job works on it, nor two to one stream.
-    pub fn begin_upload(app: &Arc<crate::app::App>, migration: Uuid, stream: &str) -> Result<UploadGuard, StartError> {
-        let mut inner = app.jobs.lock();
+    pub fn begin_upload(self: &Arc<Self>, migration: Uuid, stream: &str) -> Result<UploadGuard, StartError> {
+        let mut inner = self.lock();
         if inner.stopping {
             return Err(StartError::Stopping);
         }
-        app.store.transition(migration, crate::model::Event::ChangeStarts)?;
+        self.store.transition(migration, crate::model::Event::ChangeStarts)?;
         if !inner.uploads.entry(migration).or_default().insert(stream.to_owned()) {
             return Err(StartError::UploadRunning);
         }
-        app.jobs.count.send_modify(|count| *count += 1);
-        Ok(UploadGuard { app: app.clone(), migration, stream: stream.to_owned() })
+        self.count.send_modify(|count| *count += 1);
+        Ok(UploadGuard { jobs: self.clone(), migration, stream: stream.to_owned() })
     }
 
     /// The progress of a running job.
@@ -131,13 +129,13 @@ impl Jobs {
 
 impl Drop for UploadGuard {
     fn drop(&mut self) {
-        let mut inner = self.app.jobs.lock();
+        let mut inner = self.jobs.lock();
         if let Some(streams) = inner.uploads.get_mut(&self.migration) {
             streams.remove(&self.stream);
             if streams.is_empty() {
                 inner.uploads.remove(&self.migration);
             }
         }
-        self.app.jobs.count.send_modify(|count| *count -= 1);
+        self.jobs.count.send_modify(|count| *count -= 1);
     }
 }

@@ -8,47 +8,48 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::StartError;
-use crate::app::App;
+use super::{Jobs, StartError};
 use crate::model::{Blame, Event, Job, JobKind, JobState, Progress, Refusal, StagingStatus};
 use crate::pipeline::{Desk, Failure, Stop, count, import, validate};
 use crate::store::LogEntry;
 
-/// Starts a job on a migration; its id.
-pub fn start(app: &Arc<App>, desk: Desk, kind: JobKind) -> Result<Uuid, StartError> {
-    let migration = desk.migration.reference_id;
-    let mut inner = app.jobs.lock();
-    if inner.stopping {
-        return Err(StartError::Stopping);
-    }
-    if inner.uploads.contains_key(&migration) {
-        return Err(StartError::UploadRunning);
-    }
-    let version = desk.area.version()?;
-    let event = match kind {
-        JobKind::Validate => Event::ValidationStarts,
-        JobKind::Import => {
-            // The status says that a validation passed; the version says that it was of these very records.
-            let validated = desk.migration.status.staging == StagingStatus::Validated;
-            if validated && app.store.validated_version(migration)? != Some(version) {
-                return Err(StartError::Refused(Refusal::NotValidated));
-            }
-            Event::ImportStarts
+impl Jobs {
+    /// Starts a job on a migration; its id.
+    pub fn start(self: &Arc<Self>, desk: Desk, kind: JobKind) -> Result<Uuid, StartError> {
+        let migration = desk.migration.reference_id;
+        let mut inner = self.lock();
+        if inner.stopping {
+            return Err(StartError::Stopping);
         }
-        JobKind::Counts => Event::CountsStart,
-    };
-    app.store.transition(migration, event)?;
-    let (id, started_at) = (Uuid::now_v7(), Timestamp::now());
-    let state = JobState::Running;
-    let job = Job { id, migration, kind, state, started_at, finished_at: None, done: 0, total: 0, result: None };
-    app.store.put_job(&job)?;
-    let progress = Arc::new(Progress::default());
-    inner.jobs.insert(id, progress.clone());
-    app.jobs.count.send_modify(|count| *count += 1);
-    drop(inner);
-    let app = app.clone();
-    tokio::task::spawn_blocking(move || run(&app, &desk, job, &progress, version));
-    Ok(id)
+        if inner.uploads.contains_key(&migration) {
+            return Err(StartError::UploadRunning);
+        }
+        let version = desk.area.version()?;
+        let event = match kind {
+            JobKind::Validate => Event::ValidationStarts,
+            JobKind::Import => {
+                // The status says that a validation passed; the version says that it was of these very records.
+                let validated = desk.migration.status.staging == StagingStatus::Validated;
+                if validated && self.store.validated_version(migration)? != Some(version) {
+                    return Err(StartError::Refused(Refusal::NotValidated));
+                }
+                Event::ImportStarts
+            }
+            JobKind::Counts => Event::CountsStart,
+        };
+        self.store.transition(migration, event)?;
+        let (id, started_at) = (Uuid::now_v7(), Timestamp::now());
+        let state = JobState::Running;
+        let job = Job { id, migration, kind, state, started_at, finished_at: None, done: 0, total: 0, result: None };
+        self.store.put_job(&job)?;
+        let progress = Arc::new(Progress::default());
+        inner.jobs.insert(id, progress.clone());
+        self.count.send_modify(|count| *count += 1);
+        drop(inner);
+        let jobs = self.clone();
+        tokio::task::spawn_blocking(move || run(&jobs, &desk, job, &progress, version));
+        Ok(id)
+    }
 }
 
 /// How a job ended, and what came of it.
@@ -58,22 +59,22 @@ struct End {
     result: Value,
 }
 
-fn run(app: &App, desk: &Desk, mut job: Job, progress: &Progress, version: u64) {
+fn run(jobs: &Jobs, desk: &Desk, mut job: Job, progress: &Progress, version: u64) {
     let worked = std::panic::catch_unwind(AssertUnwindSafe(|| work(desk, job.kind, progress)));
     let end = match worked {
         Ok(Ok((good, result))) => ended(job.kind, good, result),
-        Ok(Err(stop)) => stopped(app, job.kind, stop),
+        Ok(Err(stop)) => stopped(jobs, job.kind, stop),
         Err(_) => broken(job.kind, "HOST_PANICKED", Blame::Host, "The job broke off by a mistake in the server."),
     };
     (job.done, job.total) = progress.figures();
     job.state = end.state;
     job.finished_at = Some(Timestamp::now());
     job.result = Some(end.result);
-    if let Err(error) = settle(app, desk, &job, end.event, version) {
+    if let Err(error) = settle(jobs, desk, &job, end.event, version) {
         tracing::error!(code = "JOB_NOT_SETTLED", job = %job.id, %error, "a job ended and its end could not be kept");
     }
-    app.jobs.lock().jobs.remove(&job.id);
-    app.jobs.count.send_modify(|count| *count -= 1);
+    jobs.lock().jobs.remove(&job.id);
+    jobs.count.send_modify(|count| *count -= 1);
 }
 
 fn work(desk: &Desk, kind: JobKind, progress: &Progress) -> Result<(bool, Value), Stop> {
@@ -106,10 +107,10 @@ fn stop_event(kind: JobKind) -> Option<Event> {
     }
 }
 
-fn stopped(app: &App, kind: JobKind, stop: Stop) -> End {
+fn stopped(jobs: &Jobs, kind: JobKind, stop: Stop) -> End {
     match stop {
         Stop::Cancelled => {
-            let state = if app.jobs.is_stopping() { JobState::Interrupted } else { JobState::Cancelled };
+            let state = if jobs.is_stopping() { JobState::Interrupted } else { JobState::Cancelled };
             End { state, event: stop_event(kind), result: Value::Null }
         }
         Stop::Failed(failure) => {
@@ -143,21 +144,21 @@ fn broken(kind: JobKind, code: &str, blame: Blame, detail: &str) -> End {
 /// Attempts at keeping a job's end: the catalogue may be locked for a moment.
 const ATTEMPTS: u32 = 3;
 
-fn settle(app: &App, desk: &Desk, job: &Job, event: Option<Event>, version: u64) -> anyhow::Result<()> {
+fn settle(jobs: &Jobs, desk: &Desk, job: &Job, event: Option<Event>, version: u64) -> anyhow::Result<()> {
     let migration = desk.migration.reference_id;
     match event {
-        Some(Event::ValidationPassed) => app.store.set_validated_version(migration, version)?,
+        Some(Event::ValidationPassed) => jobs.store.set_validated_version(migration, version)?,
         // What an import generates and stages was judged on the way: the validation still holds.
         Some(Event::ImportFinished | Event::ImportStopped) => {
-            app.store.set_validated_version(migration, desk.area.version()?)?;
+            jobs.store.set_validated_version(migration, desk.area.version()?)?;
         }
         _ => {}
     }
     if let Some(event) = event {
-        app.store.transition(migration, event)?;
+        jobs.store.transition(migration, event)?;
     }
     let mut attempt = 1;
-    while let Err(error) = app.store.put_job(job) {
+    while let Err(error) = jobs.store.put_job(job) {
         if attempt == ATTEMPTS {
             return Err(error.into());
         }
@@ -172,6 +173,6 @@ fn settle(app: &App, desk: &Desk, job: &Job, event: Option<Event>, version: u64)
         .by(job.id)
         .with("records", job.done)
         .with("seconds", (elapsed.as_secs_f64() * 1_000.0).round() / 1_000.0);
-    app.store.log(migration, &entry)?;
+    jobs.store.log(migration, &entry)?;
     Ok(())
 }

@@ -1,8 +1,5 @@
 //! Records that broke a plugin: the plugin's own words, kept in the migration's directory and nowhere else.
 
-use std::io::Write;
-
-use cap_std::fs::OpenOptions;
 use serde::Serialize;
 
 use crate::plugin::Poisoned;
@@ -55,9 +52,5 @@ pub fn quarantine<'a>(
         serde_json::to_writer(&mut lines, &entry).map_err(std::io::Error::from)?;
         lines.push(b'\n');
     }
-    let mut options = OpenOptions::new();
-    options.append(true).create(true);
-    let mut file = area.dir().open_with(FILE, &options)?;
-    file.write_all(&lines)?;
-    Ok(file.sync_data()?)
+    area.append_lines(FILE, &lines)
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 
-use cap_std::fs::{Dir, OpenOptions};
+use crate::staging::{StagingArea, StagingError};
 
 /// One record's part in a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,18 +37,14 @@ pub struct Tallies {
 }
 
 impl Tallies {
-    /// Adds a part; what is too much for memory goes to a file without a name in `dir`.
-    pub fn add(&mut self, part: Part, dir: &Dir) -> io::Result<()> {
+    /// Adds a part; what is too much for memory goes to a scratch file.
+    pub fn add(&mut self, part: Part, area: &StagingArea) -> Result<(), StagingError> {
         self.memory.push(part);
         if self.memory.len() < MEMORY_PARTS {
             return Ok(());
         }
         self.memory.sort_unstable();
-        let name = format!("tallies-{}.spill", uuid::Uuid::new_v4());
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true);
-        let file = dir.open_with(&name, &options)?.into_std();
-        dir.remove_file(&name)?;
+        let file = area.scratch()?;
         let mut out = BufWriter::new(&file);
         self.memory.drain(..).try_for_each(|part| out.write_all(&part.encode()))?;
         out.flush()?;

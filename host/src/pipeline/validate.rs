@@ -115,7 +115,7 @@ impl Pass<'_> {
                     amount: tally.amount,
                     limit: tally.limit,
                 };
-                self.tallies.add(part, desk.area.dir()).map_err(crate::staging::StagingError::from)?;
+                self.tallies.add(part, &desk.area)?;
             }
             let records = batch.ends.len() as u64;
             self.records += records;

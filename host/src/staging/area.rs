@@ -5,15 +5,12 @@ use std::sync::{RwLock, RwLockReadGuard};
 use cap_std::fs::Dir;
 use hashbrown::HashMap;
 
-use super::block::{Block, Header, Origin};
+use super::block::{Block, Header};
+use super::change;
 use super::index::Index;
 use super::journal::{BlockRef, Journal};
 use super::streams::{Cache, EntryReader, Stream};
 use super::{Key, StagingError, hash};
-
-#[path = "append.rs"]
-mod append;
-pub use append::{DirectRecord, Effect, Product, SourceRecord};
 
 /// What a stream holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +22,7 @@ pub enum StreamName<'a> {
 }
 
 impl StreamName<'_> {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         match self {
             StreamName::Source(name) => format!("source/{name}"),
             StreamName::Records(name) => format!("records/{name}"),
@@ -39,7 +36,7 @@ pub(super) const NAMES: u16 = u16::MAX;
 pub(super) const DEATHS: u16 = u16::MAX - 1;
 
 /// The field name of an index by an entry's own key.
-const OWN_KEY: &str = "";
+pub(super) const OWN_KEY: &str = "";
 
 /// A migration's staging area.
 pub struct StagingArea {
@@ -51,11 +48,11 @@ pub struct StagingArea {
 pub(super) struct Inner {
     pub journal: Journal,
     pub streams: Vec<Stream>,
-    numbers: HashMap<String, u16>,
+    pub numbers: HashMap<String, u16>,
     /// By stream and field; the entry's own key is the field `""`.
-    indexes: HashMap<(u16, String), Index>,
+    pub indexes: HashMap<(u16, String), Index>,
     pub cache: Cache,
-    index_dir: Dir,
+    pub index_dir: Dir,
     pub poisoned: bool,
 }
 
@@ -74,11 +71,6 @@ impl StagingArea {
         let indexes = HashMap::new();
         let inner = Inner { journal, streams, numbers, indexes, cache, index_dir, poisoned: false };
         Ok(Self { dir, inner: RwLock::new(inner) })
-    }
-
-    /// The directory itself, for what is kept beside the journal.
-    pub fn dir(&self) -> &Dir {
-        &self.dir
     }
 
     pub(super) fn read_inner(&self) -> Result<RwLockReadGuard<'_, Inner>, StagingError> {
@@ -216,7 +208,7 @@ impl Inner {
     }
 
     /// Opens an index and tells it what its runs do not cover.
-    fn open_index(&mut self, stream: u16, field: &str) -> Result<(), StagingError> {
+    pub fn open_index(&mut self, stream: u16, field: &str) -> Result<(), StagingError> {
         let name = (stream, field.to_owned());
         if self.indexes.contains_key(&name) {
             return Ok(());
@@ -230,7 +222,7 @@ impl Inner {
             for place in place..block.count {
                 let damaged = StagingError::Damaged { what: "an entry", segment: 0, offset: next };
                 let entry = block.entry(place).ok_or(damaged)?;
-                let key = if field == OWN_KEY { Some(entry.key) } else { append::field_key(entry.body, field) };
+                let key = if field == OWN_KEY { Some(entry.key) } else { change::field_key(entry.body, field) };
                 if let Some(key) = key.filter(|key| *key != [0; 16]) {
                     index.insert(key, next);
                 }
@@ -259,8 +251,8 @@ fn recover(
             streams.push(Stream { name, ..Stream::default() });
         }
         DEATHS => {
-            for death in read()?.payload.chunks_exact(append::DEATH_BYTES) {
-                let (stream, ordinal) = append::decode_death(death);
+            for death in read()?.payload.chunks_exact(change::DEATH_BYTES) {
+                let (stream, ordinal) = change::decode_death(death);
                 streams.get_mut(stream as usize).ok_or_else(|| damaged("a removal"))?.dead.set(ordinal);
             }
         }

@@ -3,18 +3,22 @@
 //! Everything is appended to one journal and committed a group at a time; indexes are derived from it
 //! and can be thrown away. It does not know what a record means.
 
+mod append;
 mod area;
 mod block;
+mod change;
 mod error;
 mod index;
 mod journal;
 mod marks;
 mod root;
 mod run;
+mod scratch;
 mod spool;
 mod streams;
 
-pub use area::{DirectRecord, Effect, Product, SourceRecord, StagingArea, StreamName};
+pub use append::{DirectRecord, Effect, Product, SourceRecord};
+pub use area::{StagingArea, StreamName};
 pub use block::{Entry, Origin, SourceStatus};
 pub use error::StagingError;
 pub use root::StagingRoot;

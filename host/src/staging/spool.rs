@@ -7,10 +7,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use cap_std::fs::{Dir, OpenOptions};
 use tokio::sync::watch;
 
-use super::StagingError;
+use super::{StagingArea, StagingError};
 
 /// Bytes handed to the client at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -35,13 +34,9 @@ pub struct SpoolReader {
 }
 
 impl Spool {
-    /// A new spool in this directory.
-    pub fn new(dir: &Dir) -> Result<(Self, SpoolReader), StagingError> {
-        let name = format!("results-{}.spool", uuid::Uuid::new_v4());
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true);
-        let file = Arc::new(dir.open_with(&name, &options)?.into_std());
-        dir.remove_file(&name)?;
+    /// A new spool in a migration's directory.
+    pub fn new(area: &StagingArea) -> Result<(Self, SpoolReader), StagingError> {
+        let file = Arc::new(area.scratch()?);
         let (sender, receiver) = watch::channel(Reached { bytes: 0, ended: false });
         Ok((Self { file: file.clone(), reached: sender }, SpoolReader { file, reached: receiver, at: 0 }))
     }

@@ -1,1 +1,117 @@
+//! The rules of ARCHITECTURE.md, held against the source.
 
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+/// Every Rust file below a folder, by its path from there.
+fn sources(dir: &Path) -> Vec<(String, String)> {
+    let mut found = vec![];
+    let mut open = vec![dir.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(dir).unwrap().to_str().unwrap().to_owned();
+                found.push((name, std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "nothing in {}", dir.display());
+    found
+}
+
+/// A source without its comments: what it says in words is not what it does.
+fn code(source: &str) -> String {
+    source.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// What may be named only there. `plugin/engine.rs` keeps compiled code in a directory of the host's.
+const ONLY_IN: &[(&str, &[&str])] = &[
+    ("axum", &["http/"]),
+    ("wasmtime", &["plugin/"]),
+    ("cap_std", &["staging/", "app.rs", "plugin/engine.rs"]),
+    ("rusqlite", &["target/", "store/"]),
+    ("clap", &["cli/", "main.rs"]),
+    ("reqwest", &["cli/"]),
+    ("unsafe {", &["plugin/engine.rs"]),
+];
+
+#[test]
+fn what_may_be_named_where() {
+    for (file, source) in sources(&root().join("host/src")) {
+        for (name, places) in ONLY_IN {
+            let named = code(&source).contains(name);
+            assert!(!named || places.iter().any(|place| file.starts_with(place)), "{file} names {name}");
+        }
+    }
+}
+
+/// What each part may import, directly: what is downstream is never imported by what is upstream.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("config", &[]),
+    ("framing", &[]),
+    ("staging", &["framing"]),
+    ("plugin", &["config", "model"]),
+    ("target", &["config", "framing", "plugin"]),
+    ("store", &["model"]),
+    ("pipeline", &["config", "framing", "model", "plugin", "staging", "store", "target"]),
+    ("jobs", &["model", "pipeline", "staging", "store"]),
+    ("app", &["config", "http", "jobs", "model", "pipeline", "plugin", "staging", "store", "target"]),
+    ("http", &["app", "framing", "jobs", "model", "pipeline", "plugin", "staging", "store", "target"]),
+    ("demo", &[]),
+    ("cli", &["app", "config", "demo", "model", "plugin"]),
+];
+
+#[test]
+fn one_direction() {
+    for (file, source) in sources(&root().join("host/src")) {
+        let part = file.split(['/', '.']).next().unwrap();
+        if part == "lib" || part == "main" {
+            continue;
+        }
+        let (_, allowed) = MAY_IMPORT.iter().find(|(name, _)| *name == part).unwrap_or_else(|| panic!("{part} is new"));
+        for import in code(&source).split("crate::").skip(1) {
+            let imported = import.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
+            assert!(imported == part || allowed.contains(&imported), "{file} imports {imported}");
+        }
+    }
+}
+
+/// Folders of Rust in the workspace that people read.
+const FOLDERS: &[&str] = &["host", "plugins", "tests"];
+
+/// Lines beyond which a file is asking to be two.
+const MOST_LINES: usize = 400;
+
+#[test]
+fn every_file_is_one_sentence_and_not_too_long() {
+    for folder in FOLDERS {
+        for (file, source) in sources(&root().join(folder)) {
+            assert!(source.starts_with("//!"), "{folder}/{file} does not say what it is");
+            let lines = source.lines().count();
+            assert!(lines <= MOST_LINES, "{folder}/{file} has {lines} lines");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_ignored_or_left_unfinished() {
+    // Put together here, so that this file does not find itself.
+    let marks = [["#[ig", "nore"], ["to", "do!("], ["unimple", "mented!("], ["FIX", "ME"], ["thread::sl", "eep"]];
+    for folder in FOLDERS {
+        for (file, source) in sources(&root().join(folder)) {
+            for mark in &marks {
+                let mark = mark.concat();
+                // The engine's clock is the one thing that has to tick.
+                let clock = file == "src/plugin/engine.rs" && mark.starts_with("thread");
+                assert!(clock || !code(&source).contains(&mark), "{folder}/{file} has {mark}");
+            }
+        }
+    }
+}
