@@ -1,1 +1,26 @@
-fn main() {}
+//! The `sluice` command: parses, runs, and says how it ended.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(said) => {
+            // Help and version are no failure; 2 has a meaning of its own.
+            let code = if said.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+            let _ = said.print();
+            return code;
+        }
+    };
+    match cli::run(cli) {
+        Ok(code) => code.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -21,6 +21,7 @@ pub enum Way {
     DanglingReference,
     BeforeStart,
     Overpaid,
+    Repeated,
     DuplicateKey,
 }
 
@@ -31,8 +32,10 @@ pub enum Outcome {
     RejectedAtLoad,
     /// It is staged, and validation finds an error.
     FoundByValidation,
-    /// It replaces its like, and leaves no trace but the count of records read.
-    Replaced,
+    /// It stands there a second time, byte for byte: that is accepted, and changes nothing.
+    Unchanged,
+    /// It stays, and another record under the same key is rejected when that is loaded.
+    SecondRejected,
 }
 
 /// Every way: its name, what it does, what comes of it. In the order of [`Way`].
@@ -53,7 +56,8 @@ pub const WAYS: &[(Way, &str, &str, Outcome)] = &[
     ),
     (Way::BeforeStart, "before-start", "a repayment before the loan began", Outcome::FoundByValidation),
     (Way::Overpaid, "overpaid", "more is paid out than was lent", Outcome::FoundByValidation),
-    (Way::DuplicateKey, "duplicate-key", "the record stands there twice", Outcome::Replaced),
+    (Way::Repeated, "repeated", "the record stands there twice", Outcome::Unchanged),
+    (Way::DuplicateKey, "duplicate-key", "another record has the same key", Outcome::SecondRejected),
 ];
 
 impl Way {
@@ -74,7 +78,7 @@ impl Way {
         let (field, value) = match (self, row.table) {
             (_, Table::District | Table::Account | Table::Disp | Table::Card) => return false,
             (Way::NotJson | Way::Truncated, _) => return true,
-            (Way::DuplicateKey, _) => return entity.is_some(),
+            (Way::Repeated | Way::DuplicateKey, _) => return entity.is_some(),
 
             (Way::MissingField, table) => {
                 row.fields.remove(needed(table));
@@ -222,21 +226,47 @@ pub fn write(row: &Row, way: Option<Way>, out: &mut Vec<u8>) -> u64 {
         _ => row.fields.write_json(out),
     }
     out.push(b'\n');
-    if way == Some(Way::DuplicateKey) {
-        out.extend_from_within(start..);
-        return 2;
+    match way {
+        Some(Way::Repeated) => out.extend_from_within(start..),
+        Some(Way::DuplicateKey) => {
+            let record = start..out.len() - CLOSING.len();
+            out.extend_from_within(record);
+            out.extend_from_slice(b",\"remark\":\"2\"");
+            out.extend_from_slice(CLOSING);
+        }
+        _ => return 1,
     }
-    1
+    2
 }
+
+/// How a line ends that is JSON.
+const CLOSING: &[u8] = b"}\n";
 
 #[cfg(test)]
 mod tests {
+    use super::super::line::Fields;
     use super::*;
 
     #[test]
     fn ways_stand_in_their_own_places() {
         for (index, &(way, name, ..)) in WAYS.iter().enumerate() {
             assert_eq!((way as usize, way.name()), (index, name));
+        }
+    }
+
+    #[test]
+    fn a_record_can_stand_there_again() {
+        let cases = [
+            (None, "{\"a\":1}\n"),
+            (Some(Way::Repeated), "{\"a\":1}\n{\"a\":1}\n"),
+            (Some(Way::DuplicateKey), "{\"a\":1}\n{\"a\":1,\"remark\":\"2\"}\n"),
+        ];
+        for (way, wanted) in cases {
+            let fields = Fields::new(&[("a", Value::Whole(1))]);
+            let row = Row { table: Table::Client, key: 1, fields, becomes: None };
+            let mut out = vec![];
+            let lines = write(&row, way, &mut out);
+            assert_eq!((String::from_utf8_lossy(&out).as_ref(), lines), (wanted, wanted.lines().count() as u64));
         }
     }
 
@@ -258,7 +288,7 @@ mod tests {
         for (text, wanted) in cases {
             assert_eq!(Spoil::parse(text), wanted, "{text}");
         }
-        let all = Spoil::parse("0.012").expect("a share");
+        let all = Spoil::parse("0.013").expect("a share");
         assert!(all.len() == WAYS.len() && all.iter().all(|spoil| spoil.per_million == 1_000));
     }
 }

@@ -100,8 +100,9 @@ impl Jobs {
 
     /// Waits until a job has ended.
     pub async fn ended(&self, job: Uuid) {
-        // The sender is ours: waiting cannot fail.
-        let _ = self.count.subscribe().wait_for(|_| self.progress(job).is_none()).await;
+        let mut count = self.count.subscribe();
+        // Looked at between waits and not within one: whoever counts holds the lock that this takes.
+        while self.progress(job).is_some() && count.changed().await.is_ok() {}
     }
 
     /// Whether a migration is being uploaded to.

@@ -11,8 +11,8 @@ use cap_std::fs::Dir;
 use super::run::{self, Pair, Run};
 use super::{Key, StagingError};
 
-/// Pairs kept in memory for each index: about six megabytes.
-const MEMORY_PAIRS: usize = 128 * 1024;
+/// Pairs kept in memory for each index: about two megabytes, as a migration has two or three dozen indexes.
+const MEMORY_PAIRS: usize = 32 * 1024;
 
 /// Runs of about one size that are merged into one.
 const MERGE_RUNS: usize = 8;
@@ -88,7 +88,7 @@ impl Index {
         let from = self.covered;
         let name = format!("{}.{from:012}-{end:012}.run", self.name);
         let pairs = std::mem::take(&mut self.memory);
-        self.runs.push(run::write(dir, &name, from..end, pairs.into_iter().map(Ok))?);
+        self.runs.push(run::write(dir, &name, from..end, pairs.len() as u64, pairs.into_iter().map(Ok))?);
         self.covered = end;
         while let Some(start) = self.to_merge() {
             self.merge(dir, start)?;
@@ -108,7 +108,13 @@ impl Index {
         let merged = &self.runs[start..];
         let covers = merged[0].covers.start..merged[merged.len() - 1].covers.end;
         let name = format!("{}.{:012}-{:012}.run", self.name, covers.start, covers.end);
-        let run = run::write(dir, &name, covers, merge_sorted(merged.iter().map(Run::pairs).collect()))?;
+        let run = run::write(
+            dir,
+            &name,
+            covers,
+            merged.iter().map(|run| run.count).sum(),
+            merge_sorted(merged.iter().map(Run::pairs).collect()),
+        )?;
         for old in self.runs.drain(start..) {
             dir.remove_file(&old.name)?;
         }

@@ -48,11 +48,13 @@ fn decode(bytes: &[u8]) -> Pair {
     (key, u64::from_le_bytes(bytes[16..24].try_into().expect("8 bytes")))
 }
 
-/// Writes the pairs, which come in order, as a run of this name; it is there whole or not at all.
+/// Writes the pairs, which come in order and are so many, as a run of this name; it is there whole or not
+/// at all.
 pub(super) fn write(
     dir: &Dir,
     name: &str,
     covers: std::ops::Range<u64>,
+    expected: u64,
     pairs: impl Iterator<Item = io::Result<Pair>>,
 ) -> io::Result<Run> {
     let unfinished = format!("{name}.new");
@@ -60,13 +62,13 @@ pub(super) fn write(
     file.write_all(&[0; HEADER_BYTES])?;
     let mut out = io::BufWriter::with_capacity(1 << 18, file);
     let (mut count, mut crc) = (0u64, crc32fast::Hasher::new());
-    let (mut fences, mut hashes) = (vec![], FilterBuilder::default());
+    let (mut fences, mut filter) = (vec![], new_filter(expected));
     for pair in pairs {
         let pair = pair?;
         if count.is_multiple_of(PAGE_ENTRIES) {
             fences.push(pair.0);
         }
-        hashes.add(pair.0);
+        add_to(&mut filter, pair.0);
         let bytes = encode(pair);
         crc.update(&bytes);
         out.write_all(&bytes)?;
@@ -86,7 +88,7 @@ pub(super) fn write(
     file.sync_data()?;
     dir.rename(&unfinished, dir, name)?;
     let file = dir.open(name)?.into_std();
-    Ok(Run { file, name: name.into(), count, covers, fences, filter: hashes.finish() })
+    Ok(Run { file, name: name.into(), count, covers, fences, filter })
 }
 
 /// Opens a run; none if it is not whole. A run is derived, so one that is not is simply made again.
@@ -103,20 +105,20 @@ pub(super) fn open(dir: &Dir, name: &str) -> io::Result<Option<Run>> {
     }
     let (count, covers) = (u64_at(8), u64_at(16)..u64_at(24));
     let mut run = Run { file, name: name.into(), count, covers, fences: vec![], filter: vec![] };
-    let (mut crc, mut hashes, mut fences) = (crc32fast::Hasher::new(), FilterBuilder::default(), vec![]);
+    let (mut crc, mut filter, mut fences) = (crc32fast::Hasher::new(), new_filter(count), vec![]);
     for (index, pair) in run.pairs().enumerate() {
         let Ok(pair) = pair else { return Ok(None) };
         if (index as u64).is_multiple_of(PAGE_ENTRIES) {
             fences.push(pair.0);
         }
         crc.update(&encode(pair));
-        hashes.add(pair.0);
+        add_to(&mut filter, pair.0);
     }
     if crc.finalize() != u32_at(32) {
         return Ok(None);
     }
     run.fences = fences;
-    run.filter = hashes.finish();
+    run.filter = filter;
     Ok(Some(run))
 }
 
@@ -170,25 +172,12 @@ fn partition(bytes: &[u8], below: impl Fn(Pair) -> bool) -> usize {
     low
 }
 
-/// Collects what a filter needs of each key: eight bytes, mixed, as keys may be anything a customer chose.
-#[derive(Default)]
-struct FilterBuilder {
-    mixed: Vec<u64>,
+fn new_filter(keys: u64) -> Vec<u64> {
+    vec![0; (keys * FILTER_BITS).max(64).div_ceil(64) as usize]
 }
 
-impl FilterBuilder {
-    fn add(&mut self, key: u128) {
-        self.mixed.push(mix(key));
-    }
-
-    fn finish(self) -> Vec<u64> {
-        let bits = (self.mixed.len() as u64 * FILTER_BITS).max(64);
-        let mut filter = vec![0u64; bits.div_ceil(64) as usize];
-        for mixed in self.mixed {
-            probes(mixed, filter.len()).for_each(|bit| filter[(bit / 64) as usize] |= 1 << (bit % 64));
-        }
-        filter
-    }
+fn add_to(filter: &mut [u64], key: u128) {
+    probes(mix(key), filter.len()).for_each(|bit| filter[(bit / 64) as usize] |= 1 << (bit % 64));
 }
 
 fn may_hold(filter: &[u64], key: u128) -> bool {

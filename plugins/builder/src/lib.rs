@@ -33,9 +33,13 @@ pub fn build(root: &Path, packages: &[&str], out_dir: &Path) -> Result<Vec<PathB
     for source in ["plugins", "wit", "Cargo.toml", "Cargo.lock"] {
         println!("cargo:rerun-if-changed={}", root.join(source).display());
     }
+    build_in(root, packages, out_dir, &target_dir(out_dir))
+}
+
+/// The same outside a build script, with a target directory of the caller's choice.
+pub fn build_in(root: &Path, packages: &[&str], out_dir: &Path, target_dir: &Path) -> Result<Vec<PathBuf>> {
     let toolchain = Toolchain::find()?;
-    let target_dir = target_dir(out_dir);
-    let status = cargo(&toolchain, root, &target_dir)
+    let status = cargo(&toolchain, root, target_dir)
         .args(packages.iter().flat_map(|package| ["--package", package]))
         .stdout(Stdio::null())
         .status()

@@ -1,0 +1,230 @@
+//! `sluice demo`: a synthetic bank through all five steps, against a server in the same process.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use serde_json::{Value, json};
+use sluice::app::{self, Options, TARGET_FILE};
+use sluice::config::Config;
+use sluice::demo::bank::MAX_CUSTOMERS;
+use sluice::demo::{Bank, Expected, Spoil};
+use sluice::model::DOMAINS;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use super::client::Client;
+use super::report::{Ending, Report};
+use super::steps::{self, Length, Plan, Table, Tables};
+use super::view::{View, counted, print};
+use super::{outcome, text};
+
+/// Something to try on the result.
+const SAMPLE_QUERY: &str = "SELECT status, count(*) FROM agreements GROUP BY status";
+
+/// What `sluice demo` is told.
+#[derive(Args)]
+pub struct Demo {
+    /// Customers of the bank, each with about thirteen records
+    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=MAX_CUSTOMERS))]
+    customers: u64,
+    /// The same seed makes the same bank
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// Share of records to spoil, such as 0.01, or by way, such as bad-date=0.01,overpaid=0.002
+    #[arg(long, value_name = "SHARE", value_parser = Spoil::parse)]
+    spoil: Option<Wishes>,
+    /// Where to keep the result [default: a new directory in ./sluice-demo]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Keep what was staged too, for `sluice serve --data-dir`, and not the platform's database alone
+    #[arg(long)]
+    keep: bool,
+    #[command(flatten)]
+    output: super::Output,
+}
+
+/// How records are to be spoiled. The name keeps clap from taking it for an option given many times.
+type Wishes = Vec<Spoil>;
+
+/// The bank's tables, made while they are uploaded.
+struct Generated {
+    bank: Bank,
+    expected: Expected,
+}
+
+impl Tables for Generated {
+    fn open(&self, source: &str) -> Result<Option<Table>> {
+        let records = self.expected.tables.iter().find(|table| table.table == source).map_or(0, |table| table.records);
+        let lines = self.bank.records(source).filter(|_| records > 0);
+        Ok(lines.map(|lines| Table { chunks: Box::new(lines.map(Ok)), length: Length::Records(records) }))
+    }
+
+    fn others(&self, _: &[String]) -> Result<Vec<String>> {
+        Ok(vec![])
+    }
+}
+
+/// Runs it; the exit code.
+pub async fn run(args: Demo) -> Result<u8> {
+    let view = View::new(args.output.quiet || args.output.json);
+    let (data_dir, ours) = match args.data_dir {
+        Some(dir) => (dir, false),
+        None => (fresh_directory()?, true),
+    };
+    let bank = Bank { customers: args.customers, seed: args.seed, spoil: args.spoil.unwrap_or_default() };
+    let tables = make(view, bank).await?;
+    view.line(&format!(
+        "A bank of {}: {}, kept in {}",
+        counted(args.customers, "customer"),
+        counted(tables.expected.records(), "source record"),
+        data_dir.display()
+    ));
+    let mut report = drive(view, &tables, &data_dir).await?;
+    let differences = match report.ending {
+        Ending::Agreed => outcome::differences(&tables.expected, &report),
+        _ => vec![],
+    };
+    if !differences.is_empty() {
+        report.ending = Ending::Failed;
+        report.error = Some(format!("not all is as expected: {}", differences.join("; ")));
+    }
+    let kept = !ours || args.keep;
+    if !kept {
+        only_the_database(&data_dir).with_context(|| format!("cannot tidy up {}", data_dir.display()))?;
+    }
+    let out = if args.output.json {
+        as_json(&tables, &report, &data_dir)?
+    } else {
+        as_text(&tables.expected, &report, &data_dir, kept)
+    };
+    print(&out)?;
+    if let Some(error) = &report.error {
+        eprintln!("error: {error}");
+    }
+    Ok(report.ending.exit_code())
+}
+
+async fn make(view: View, bank: Bank) -> Result<Generated> {
+    let bar = view.bar("Making a bank", None);
+    let generated = tokio::task::spawn_blocking(move || Generated { expected: bank.expected(), bank }).await?;
+    bar.finish_and_clear();
+    Ok(generated)
+}
+
+/// Starts a server, drives the migration through it, and stops it.
+async fn drive(view: View, tables: &Generated, data_dir: &Path) -> Result<Report> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("cannot listen on a free port of 127.0.0.1")?;
+    let server = format!("http://{}", listener.local_addr()?);
+    let options = Options { data_dir: data_dir.to_owned(), config: Config::default(), mappers: vec![] };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stopped = async {
+        // Dropped or told, it is time to stop.
+        let _ = stopped.await;
+    };
+    let mut serving = tokio::spawn(app::serve(listener, options, stopped));
+    let plan = Plan {
+        client: Client::new(&server)?,
+        view,
+        mapper: Some("berka".into()),
+        components: DOMAINS.iter().map(|domain| domain.component.to_owned()).collect(),
+        migration: None,
+        keep_going: true,
+        delete_invalid: true,
+    };
+    let mut report = Report { server, ..Report::default() };
+    let migrating = async {
+        started(&plan).await?;
+        steps::run(&plan, tables, &mut report).await;
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        done = migrating => done?,
+        ended = &mut serving => {
+            ended??;
+            return Err(anyhow!("the server stopped before the migration was done"));
+        }
+    }
+    drop(stop);
+    serving.await??;
+    Ok(report)
+}
+
+/// Waits until the server answers: it compiles its plugins first.
+async fn started(plan: &Plan) -> Result<()> {
+    let bar = plan.view.bar("Starting a server", None);
+    let health = plan.client.get::<Value>("/health/live").await;
+    bar.finish_and_clear();
+    plan.view.line(&format!("Started a server at {}", plan.client.url("")));
+    health.map(drop)
+}
+
+/// A directory that nobody has used: here, or among temporary ones where nothing can be written here.
+fn fresh_directory() -> Result<PathBuf> {
+    let now = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S").to_string();
+    let below = |parent: &Path| -> io::Result<PathBuf> {
+        std::fs::create_dir_all(parent)?;
+        let name = |number: u32| if number == 1 { now.clone() } else { format!("{now}-{number}") };
+        for number in 1.. {
+            let dir = parent.join(name(number));
+            match std::fs::create_dir(&dir) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return made.map(|()| dir),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    };
+    below(Path::new("./sluice-demo"))
+        .or_else(|_| below(&std::env::temp_dir().join("sluice-demo")))
+        .context("cannot make a directory for the result: name one with --data-dir")
+}
+
+/// Removes what the server kept for itself.
+fn only_the_database(data_dir: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(data_dir)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(TARGET_FILE) {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            std::fs::remove_dir_all(entry.path())?;
+        } else {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn as_json(tables: &Generated, report: &Report, data_dir: &Path) -> Result<String> {
+    let mut document = serde_json::to_value(report)?;
+    document["customers"] = tables.bank.customers.into();
+    document["seed"] = tables.bank.seed.into();
+    document["expected"] = outcome::as_json(&tables.expected);
+    document["database"] = json!(data_dir.join(TARGET_FILE));
+    Ok(format!("{}\n", serde_json::to_string_pretty(&document)?))
+}
+
+fn as_text(expected: &Expected, report: &Report, data_dir: &Path, kept: bool) -> String {
+    if report.ending == Ending::Interrupted {
+        return "\nInterrupted. To begin again: sluice demo\n".into();
+    }
+    let mut out = String::from("\n");
+    out += &outcome::spoiled(expected, report);
+    if !report.counts.is_empty() {
+        out += &format!("{}\n", outcome::totals(expected, report));
+    }
+    out += &format!("{}\n", text::times(report));
+    out += &text::deleted(report);
+    if report.ending == Ending::Agreed {
+        out += "All counts and sums are as expected.\n";
+    }
+    let database = data_dir.join(TARGET_FILE);
+    out += &format!("\nThe result: {}\n  sqlite3 {0} \"{SAMPLE_QUERY}\"\n", database.display());
+    if kept {
+        let id = report.reference_id.map(|id| id.to_string()).unwrap_or_default();
+        out +=
+            &format!("The migration, {id}, can be looked at with:\n  sluice serve --data-dir {}\n", data_dir.display());
+    }
+    out
+}

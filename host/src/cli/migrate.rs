@@ -1,0 +1,150 @@
+//! `sluice migrate`: moves a directory of source tables through a running server.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use sluice::model::DOMAINS;
+use uuid::Uuid;
+
+use super::client::Client;
+use super::report::{Ending, Report};
+use super::steps::{self, Length, Plan, Table, Tables};
+use super::view::{View, counted, print};
+use super::{text, upload};
+
+/// What `sluice migrate` is told.
+#[derive(Args)]
+pub struct Migrate {
+    /// Directory with a file <source>.jsonl for each source table
+    dir: PathBuf,
+    /// Address of the server
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", env = "SLUICE_SERVER")]
+    server: String,
+    /// Mapper to use, such as berka; a migration to go on with has one
+    #[arg(long, value_name = "NAME", required_unless_present = "migration")]
+    mapper: Option<String>,
+    /// Components that the migration covers [default: all five]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "migration")]
+    components: Vec<String>,
+    /// Go on with this migration: what is uploaded again unchanged stays as it is
+    #[arg(long, value_name = "ID")]
+    migration: Option<Uuid>,
+    /// Import the rest even if source records were rejected at the upload
+    #[arg(long)]
+    keep_going: bool,
+    /// Delete the staged records that validation finds an error in, and import the rest
+    #[arg(long)]
+    delete_invalid: bool,
+    #[command(flatten)]
+    output: super::Output,
+}
+
+/// Files in a directory.
+struct Files(PathBuf);
+
+impl Tables for Files {
+    fn open(&self, source: &str) -> Result<Option<Table>> {
+        let path = self.0.join(format!("{source}.jsonl"));
+        if !path.exists() {
+            return Ok(None);
+        }
+        let file = upload::file_chunks(&path)?;
+        Ok(file.map(|(chunks, bytes)| Table { chunks, length: Length::Bytes(bytes) }))
+    }
+
+    fn others(&self, sources: &[String]) -> Result<Vec<String>> {
+        let cannot = || format!("cannot read the directory {}", self.0.display());
+        let mut others = vec![];
+        for entry in std::fs::read_dir(&self.0).with_context(cannot)? {
+            let name = entry.with_context(cannot)?.file_name().to_string_lossy().into_owned();
+            if name.strip_suffix(".jsonl").is_some_and(|source| !sources.iter().any(|known| known == source)) {
+                others.push(name);
+            }
+        }
+        others.sort();
+        Ok(others)
+    }
+}
+
+/// Runs it; the exit code.
+pub async fn run(args: Migrate) -> Result<u8> {
+    let all = || DOMAINS.iter().map(|domain| domain.component.to_owned()).collect();
+    let plan = Plan {
+        client: Client::new(&args.server)?,
+        view: View::new(args.output.quiet || args.output.json),
+        mapper: args.mapper,
+        components: if args.components.is_empty() { all() } else { args.components },
+        migration: args.migration,
+        keep_going: args.keep_going,
+        delete_invalid: args.delete_invalid,
+    };
+    let mut report = Report { server: plan.client.url(""), ..Report::default() };
+    let again = format!("sluice migrate --server {} --migration", report.server);
+    let dir = args.dir.display().to_string();
+    steps::run(&plan, &Files(args.dir), &mut report).await;
+    if args.output.json {
+        print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
+    } else {
+        print(&ended(&report, &again, &dir))?;
+    }
+    if let Some(error) = &report.error {
+        eprintln!("error: {error}");
+    }
+    Ok(report.ending.exit_code())
+}
+
+/// The end, for a person.
+fn ended(report: &Report, again: &str, dir: &str) -> String {
+    let id = report.reference_id.map(|id| id.to_string()).unwrap_or_default();
+    let go_on = format!("{again} {id}");
+    match report.ending {
+        Ending::Agreed => agreed(report),
+        Ending::Invalid => invalid(report, &go_on, dir),
+        Ending::Interrupted if id.is_empty() => "\nInterrupted; nothing has been registered.\n".into(),
+        Ending::Interrupted => format!("\nInterrupted. What is staged stays. To go on:\n  {go_on} {dir}\n"),
+        Ending::Failed => {
+            let mut out = String::new();
+            if !report.counts.is_empty() {
+                out += &format!("\n{}", text::totals(report));
+            }
+            if !id.is_empty() {
+                out += &format!("\nWhat is staged stays. To try again:\n  {go_on} {dir}\n");
+            }
+            out
+        }
+    }
+}
+
+fn agreed(report: &Report) -> String {
+    let mut out = format!("\n{}\n{}\n", text::totals(report), text::times(report));
+    if report.refused() > 0 {
+        out += &format!(
+            "{} refused at the upload and not imported:\n{}",
+            counted(report.refused(), "source record"),
+            text::refused(report)
+        );
+    }
+    out += &text::deleted(report);
+    out + &format!("All counts agree. The migration: {}\n", text::address(report))
+}
+
+fn invalid(report: &Report, go_on: &str, dir: &str) -> String {
+    let mut out = String::from("\nNothing has been imported.\n");
+    let mut flags = String::new();
+    if report.refused() > 0 {
+        let refused = counted(report.refused(), "source record");
+        out += &format!("\n{refused} refused at the upload:\n{}", text::refused(report));
+        flags += " --keep-going";
+    }
+    let errors: u64 = report.issues.iter().map(|group| group.count).sum();
+    if errors > 0 {
+        out += &format!("\nValidation found {}:\n{}", counted(errors, "error"), text::issues(report));
+        flags += " --delete-invalid";
+    }
+    out + &format!(
+        "\nAll of them: {}/issues\n\nCorrect the records in {dir} and upload them again:\n  {go_on} {dir}\nOr leave these \
+         records out, and import the rest:\n  {go_on}{flags} {dir}\n",
+        text::address(report)
+    )
+}

@@ -1,0 +1,104 @@
+//! The command line: its verbs, one file each, and what they share.
+
+mod client;
+mod demo;
+mod invalid;
+mod migrate;
+mod outcome;
+mod plugin;
+mod report;
+mod serve;
+mod steps;
+mod text;
+mod upload;
+mod view;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Moves a lender's data into a new lending platform, through sandboxed plugins.
+#[derive(Parser)]
+#[command(version, max_term_width = 100, after_help = "Begin with: sluice demo")]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Make a synthetic bank, and move it through all five steps on this machine
+    #[command(after_help = "Example: sluice demo --customers 20000 --spoil 0.01\n\nExit codes: 0 all counts are as \
+                      expected, 1 they are not or something failed, 130 interrupted.")]
+    Demo(demo::Demo),
+    /// Move a directory of source tables through a running server
+    #[command(
+        after_help = "Example: sluice migrate --server http://127.0.0.1:8080 --mapper berka ./berka\n\nExit codes: 0 \
+                      all is imported and all counts agree, 1 something failed, 2 records are wrong and nothing was \
+                      imported, 130 interrupted."
+    )]
+    Migrate(migrate::Migrate),
+    /// Run the server
+    #[command(
+        after_help = "Example: sluice serve --listen 127.0.0.1:8080 --data-dir ./sluice-data\n\nSLUICE_LOG says what \
+                      is logged, such as debug or sluice=debug."
+    )]
+    Serve(serve::Serve),
+    /// Look into plugins
+    #[command(after_help = "Example: sluice plugin inspect my_mapper.wasm")]
+    Plugin(plugin::Plugin),
+}
+
+/// How a verb shows what it does.
+#[derive(Args)]
+struct Output {
+    /// One JSON document on standard output, and no progress
+    #[arg(long)]
+    json: bool,
+    /// No progress
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Does what was asked for; the exit code.
+pub fn run(cli: Cli) -> Result<u8> {
+    match cli.verb {
+        Verb::Demo(args) => {
+            log("warn", false);
+            runtime()?.block_on(demo::run(args))
+        }
+        Verb::Migrate(args) => {
+            log("warn", false);
+            runtime()?.block_on(migrate::run(args))
+        }
+        Verb::Serve(args) => {
+            log("info", args.log_format == serve::LogFormat::Json);
+            runtime()?.block_on(serve::run(args))
+        }
+        Verb::Plugin(args) => {
+            log("warn", false);
+            plugin::run(args)
+        }
+    }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// Logs on standard error, from this level on unless SLUICE_LOG says otherwise.
+fn log(level: &str, json: bool) {
+    let filter = EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json { log.json().init() } else { log.init() }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

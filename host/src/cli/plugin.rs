@@ -1,0 +1,70 @@
+//! `sluice plugin inspect`: what a plugin's file is, and what it would be allowed to do.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use serde_json::json;
+use sluice::config::PluginLimits;
+use sluice::plugin::{Engine, Inspection, World, inspect};
+
+use super::text::table;
+use super::view::{grouped, print};
+
+/// What `sluice plugin` is told.
+#[derive(Args)]
+pub struct Plugin {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Show a plugin's world, sources or entity types, imports, size and digest
+    #[command(after_help = "Example: sluice plugin inspect my_mapper.wasm")]
+    Inspect {
+        /// The WebAssembly component
+        file: PathBuf,
+        /// One JSON document instead of text
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs it; the exit code.
+pub fn run(args: Plugin) -> Result<u8> {
+    let Verb::Inspect { file, json } = args.verb;
+    let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let engine = Engine::new(PluginLimits::default(), None)?;
+    let found = inspect(&engine, &file.display().to_string(), &bytes)?;
+    print(&if json { as_json(&found)? } else { as_text(&found) })?;
+    Ok(0)
+}
+
+fn as_json(found: &Inspection) -> Result<String> {
+    let mut document = serde_json::to_value(found)?;
+    let imports = found.imports.iter().map(|(name, may)| json!({"import": name, "allows": may}));
+    document["imports"] = imports.collect();
+    Ok(format!("{}\n", serde_json::to_string_pretty(&document)?))
+}
+
+fn as_text(found: &Inspection) -> String {
+    let world = match found.world {
+        World::Mapper => "mapper",
+        World::Domain => "domain",
+    };
+    let mut rows = vec![
+        ["name", &found.name].map(str::to_owned),
+        ["version", &found.version].map(str::to_owned),
+        ["world", world].map(str::to_owned),
+        ["size".into(), format!("{} bytes", grouped(found.bytes))],
+        ["digest".into(), format!("sha256:{}", found.digest)],
+    ];
+    if found.world == World::Mapper {
+        rows.push(["sources (key)".into(), found.sources.join("\n")]);
+    }
+    rows.push(["entity types".into(), found.entity_types.join("\n")]);
+    let facts = table(&["plugin", " "], rows.into_iter().map(Vec::from));
+    let imports = found.imports.iter().map(|(name, may)| vec![name.clone(), (*may).to_owned()]);
+    format!("{facts}\n{}", table(&["it imports", " which lets it"], imports))
+}

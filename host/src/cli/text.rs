@@ -1,0 +1,117 @@
+//! The report for a person: what is wrong and what to do, or counts, times, and where to look.
+
+use std::fmt::Write;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use super::report::{Report, Total};
+use super::steps::MIGRATIONS;
+use super::view::{counted, grouped};
+
+/// Reference ids shown in all, if they are few, or of each kind of error, if they are many.
+const FEW: u64 = 40;
+const FIRST: usize = 3;
+
+/// A table with numbers to the right, under these headers. The first column is text, and so is every
+/// other whose header begins with a blank.
+pub fn table(headers: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(headers.iter().map(|header| header.trim_start()));
+    for row in rows {
+        table.add_row(row);
+    }
+    for (index, header) in headers.iter().enumerate().skip(1) {
+        if let Some(column) = table.column_mut(index).filter(|_| !header.starts_with(' ')) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    format!("{}\n", table.trim_fmt())
+}
+
+/// Counts and sums on both sides.
+pub fn totals(report: &Report) -> String {
+    let row = |total: Total| {
+        let amounts = match (sums(&total.staged_sums), sums(&total.imported_sums)) {
+            (staged, imported) if staged == imported => imported,
+            (staged, imported) => format!("{imported}, but staged: {staged}"),
+        };
+        vec![total.entity_type, grouped(total.staged), grouped(total.imported), amounts]
+    };
+    table(&["entity type", "staged", "imported", "amount imported"], report.totals().into_iter().map(row))
+}
+
+/// Sums by currency, in words.
+pub fn sums(sums: &[(String, String)]) -> String {
+    let words: Vec<String> = sums.iter().map(|(currency, sum)| format!("{} {currency}", grouped(sum))).collect();
+    words.join(", ")
+}
+
+/// Time of each step, and its pace.
+pub fn times(report: &Report) -> String {
+    let row = |step: &super::report::Step| {
+        let pace = if step.records > 0 { grouped((step.records as f64 / step.seconds) as u64) } else { String::new() };
+        let records = if step.records > 0 { grouped(step.records) } else { String::new() };
+        vec![step.step.into(), records, format!("{:.2}", step.seconds), pace]
+    };
+    let uploaded: u64 = report.sources.iter().map(|source| source.tally.records).sum();
+    let seconds: f64 = report.steps.iter().map(|step| step.seconds).sum();
+    let pace = grouped((uploaded as f64 / seconds.max(f64::EPSILON)) as u64);
+    let all = vec!["all".into(), grouped(uploaded), format!("{seconds:.2}"), pace];
+    table(&["step", "records", "seconds", "records a second"], report.steps.iter().map(row).chain([all]))
+}
+
+/// Source records that were refused, by source and code, with the first of them.
+pub fn refused(report: &Report) -> String {
+    let mut out = String::new();
+    for source in report.sources.iter().filter(|source| source.tally.refused() > 0) {
+        for count in
+            source.tally.outcomes.iter().filter(|count| count.outcome == "rejected" || count.outcome == "quarantined")
+        {
+            let _ = writeln!(out, "  {} · {} {} · {}", source.source, count.outcome, count.code, grouped(count.count));
+        }
+        for error in &source.tally.first_errors {
+            let line = error.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+            let field = if error.field.is_empty() { String::new() } else { format!(" in {}", error.field) };
+            let _ = writeln!(out, "      {line}{}{field}", error.code);
+        }
+    }
+    out
+}
+
+/// What validation found, by kind, with reference ids.
+pub fn issues(report: &Report) -> String {
+    let all: u64 = report.issues.iter().map(|group| group.count).sum();
+    let mut out = String::new();
+    for group in &report.issues {
+        let rule = group.rule.as_deref().map(|rule| format!(" {rule}")).unwrap_or_default();
+        let fields = group.fields.join(", ");
+        let _ = writeln!(out, "  {} · {}{rule} · {fields} · {}", group.entity_type, group.code, grouped(group.count));
+        let shown = if all <= FEW { FEW as usize } else { FIRST };
+        for id in group.reference_ids.iter().take(shown) {
+            let _ = writeln!(out, "      {id}");
+        }
+        let more = group.count.saturating_sub(group.reference_ids.len().min(shown) as u64);
+        if more > 0 {
+            let _ = writeln!(out, "      and {} more", grouped(more));
+        }
+    }
+    out
+}
+
+/// Where the migration stands on its server.
+pub fn address(report: &Report) -> String {
+    let id = report.reference_id.map(|id| id.to_string()).unwrap_or_default();
+    format!("{}{MIGRATIONS}/{id}", report.server)
+}
+
+/// What was deleted, in a sentence; nothing if nothing was.
+pub fn deleted(report: &Report) -> String {
+    if report.deleted.is_empty() {
+        return String::new();
+    }
+    let types: Vec<String> =
+        report.deleted.iter().map(|deleted| format!("{} {}", grouped(deleted.count), deleted.entity_type)).collect();
+    let all = counted(report.deleted(), "staged record");
+    format!("{all} that validation named were deleted and are not imported: {}.\n", types.join(", "))
+}

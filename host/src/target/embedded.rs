@@ -1,0 +1,241 @@
+//! The embedded platform database: one SQLite file, a table an entity type, queryable with plain SQL.
+//!
+//! A table that is empty when an import begins gets its unique index at the end: rows first and index
+//! last is six times as fast as keeping an index of random keys (DESIGN.md has the figures).
+
+use std::path::Path as FilePath;
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use rusqlite::{Connection, OptionalExtension, params};
+use uuid::Uuid;
+
+use super::table::{HASH, ORIGIN, Table};
+use super::{Load, NewRow, Provenance, Stored, TargetError, row};
+use crate::config::ImportLimits;
+use crate::plugin::EntityType;
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS sluice_origins (
+    number INTEGER PRIMARY KEY, migration TEXT NOT NULL, source TEXT NOT NULL, mapper TEXT NOT NULL,
+    domain_plugin TEXT NOT NULL, UNIQUE (migration, source, mapper, domain_plugin)
+);
+CREATE TABLE IF NOT EXISTS sluice_progress (
+    migration TEXT NOT NULL, entity_type TEXT NOT NULL, position INTEGER NOT NULL,
+    row_count INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (migration, entity_type)
+) WITHOUT ROWID;
+";
+
+/// How often somebody who waits for a table looks whether to give up.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The embedded target.
+pub struct EmbeddedTarget {
+    writer: Mutex<Connection>,
+    /// Readers do not wait for a writer: WAL.
+    pub(super) reader: Mutex<Connection>,
+    /// Tables into which a migration is importing.
+    busy: Mutex<HashMap<String, Uuid>>,
+    freed: Condvar,
+}
+
+/// A panic while it was held has at worst left a transaction, which its guard rolled back.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn connect(path: &FilePath, cache_bytes: usize) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -((cache_bytes / 1024) as i64))?;
+    connection.busy_timeout(Duration::from_secs(30))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+impl EmbeddedTarget {
+    /// Opens the database, and makes it if need be.
+    pub fn open(path: &FilePath, limits: &ImportLimits) -> Result<Self, TargetError> {
+        let writer = connect(path, limits.cache_bytes / 3 * 2)?;
+        writer.execute_batch(SCHEMA)?;
+        let reader = Mutex::new(connect(path, limits.cache_bytes / 3)?);
+        Ok(Self { writer: Mutex::new(writer), reader, busy: Mutex::default(), freed: Condvar::new() })
+    }
+
+    pub(super) fn prepare_table(&self, entity_type: &EntityType) -> Result<(), TargetError> {
+        let table = Table::new(entity_type);
+        let writer = lock(&self.writer);
+        writer.execute(&table.create(), [])?;
+        // A table without its index was left by an import that was killed; nobody is importing into it now.
+        if !lock(&self.busy).contains_key(&table.name) {
+            writer.execute(&table.create_index(), [])?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn note_progress(&self, migration: Uuid, entity_type: &str, position: u64) -> Result<(), TargetError> {
+        set_position(&lock(&self.writer), migration, entity_type, position, 0)?;
+        Ok(())
+    }
+
+    pub(super) fn begin_load<'a>(
+        &'a self,
+        migration: Uuid,
+        entity_type: &'a EntityType,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<SqliteLoad<'a>, TargetError> {
+        let table = Table::new(entity_type);
+        let mut busy = lock(&self.busy);
+        while busy.contains_key(&table.name) {
+            if cancelled() {
+                return Err(TargetError::Cancelled);
+            }
+            busy = self.freed.wait_timeout(busy, PATIENCE).unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        }
+        busy.insert(table.name.clone(), migration);
+        drop(busy);
+        let mut load = SqliteLoad { target: self, migration, entity_type, table, bulk: false };
+        let writer = lock(&self.writer);
+        let empty: bool =
+            writer.query_row(&format!("SELECT NOT EXISTS (SELECT 1 FROM \"{}\")", load.table.name), [], |row| {
+                row.get(0)
+            })?;
+        if empty {
+            writer.execute(&format!("DROP INDEX IF EXISTS \"{}\"", load.table.index_name()), [])?;
+            load.bulk = true;
+        }
+        drop(writer);
+        Ok(load)
+    }
+}
+
+/// Notes how far a migration has come, and how many rows it has added on the way.
+fn set_position(
+    connection: &Connection,
+    migration: Uuid,
+    entity_type: &str,
+    position: u64,
+    added: u64,
+) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "INSERT INTO sluice_progress (migration, entity_type, position, row_count) VALUES (?, ?, ?, ?)
+             ON CONFLICT DO UPDATE SET position = excluded.position, row_count = row_count + excluded.row_count",
+        )?
+        .execute(params![migration.to_string(), entity_type, position, added])
+}
+
+fn origin(connection: &Connection, migration: Uuid, provenance: &Provenance) -> rusqlite::Result<i64> {
+    let Provenance { source, mapper, domain_plugin } = provenance;
+    let of = params![migration.to_string(), source, mapper.as_deref().unwrap_or_default(), domain_plugin];
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO sluice_origins (migration, source, mapper, domain_plugin) VALUES (?, ?, ?, ?)",
+        )?
+        .execute(of)?;
+    connection
+        .prepare_cached(
+            "SELECT number FROM sluice_origins
+             WHERE migration = ? AND source = ? AND mapper = ? AND domain_plugin = ?",
+        )?
+        .query_row(of, |row| row.get(0))
+}
+
+/// An import into one table.
+pub(super) struct SqliteLoad<'a> {
+    target: &'a EmbeddedTarget,
+    migration: Uuid,
+    entity_type: &'a EntityType,
+    table: Table,
+    /// The table was empty: rows first, index last.
+    bulk: bool,
+}
+
+impl SqliteLoad<'_> {
+    fn misfit(&self, id: [u8; 16], column: usize) -> TargetError {
+        TargetError::Misfit {
+            entity_type: self.entity_type.name.clone(),
+            reference_id: Uuid::from_bytes(id),
+            column: self.table.columns[column].name.clone(),
+        }
+    }
+}
+
+impl Load for SqliteLoad<'_> {
+    fn store(
+        &mut self,
+        provenances: &[Provenance],
+        rows: &mut [NewRow],
+        progress: u64,
+    ) -> Result<(Stored, Vec<[u8; 16]>), TargetError> {
+        if !self.bulk {
+            rows.sort_unstable_by_key(|row| row.id);
+        }
+        let mut writer = lock(&self.target.writer);
+        let transaction = writer.transaction()?;
+        let origins = provenances
+            .iter()
+            .map(|provenance| origin(&transaction, self.migration, provenance))
+            .collect::<Result<Vec<i64>, _>>()?;
+        let (mut stored, mut foreign) = (Stored::default(), vec![]);
+        {
+            let mut insert = transaction.prepare_cached(&self.table.insert())?;
+            let mut update = transaction.prepare_cached(&self.table.update())?;
+            let mut existing = transaction.prepare_cached(&format!(
+                "SELECT {HASH}, (SELECT migration FROM sluice_origins WHERE number = {ORIGIN}) FROM \"{}\"
+                 WHERE \"{}\" = ?",
+                self.table.name,
+                self.table.key()
+            ))?;
+            let columns = &self.table.columns;
+            for new in rows {
+                let mut statement = &mut insert;
+                let mut text_buffer = Uuid::encode_buffer();
+                let id = Uuid::from_bytes(new.id).as_hyphenated().encode_lower(&mut text_buffer);
+                let there: Option<(Vec<u8>, String)> = if self.bulk {
+                    None
+                } else {
+                    existing.query_row([&*id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?
+                };
+                match there {
+                    None => stored.inserted += 1,
+                    Some((_, migration)) if migration != self.migration.to_string() => {
+                        foreign.push(new.id);
+                        continue;
+                    }
+                    Some((hash, _)) if hash == new.hash => {
+                        stored.unchanged += 1;
+                        continue;
+                    }
+                    Some(_) => {
+                        stored.updated += 1;
+                        statement = &mut update;
+                        statement.raw_bind_parameter(columns.len() + 4, &*id)?;
+                    }
+                }
+                row::bind(columns, new.body, statement)?.map_err(|column| self.misfit(new.id, column))?;
+                statement.raw_bind_parameter(columns.len() + 1, origins[new.provenance])?;
+                statement.raw_bind_parameter(columns.len() + 2, new.position)?;
+                statement.raw_bind_parameter(columns.len() + 3, &new.hash[..])?;
+                statement.raw_execute()?;
+            }
+        }
+        set_position(&transaction, self.migration, &self.entity_type.name, progress, stored.inserted)?;
+        transaction.commit()?;
+        Ok((stored, foreign))
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), TargetError> {
+        lock(&self.target.writer).execute(&self.table.create_index(), [])?;
+        Ok(())
+    }
+}
+
+impl Drop for SqliteLoad<'_> {
+    fn drop(&mut self) {
+        lock(&self.target.busy).remove(&self.table.name);
+        self.target.freed.notify_all();
+    }
+}

@@ -1,0 +1,145 @@
+//! Where records are imported. What is in a target is asked of the target, never remembered.
+//!
+//! It does not know how records were staged, only what they look like.
+
+mod embedded;
+mod paths;
+mod read;
+mod row;
+mod table;
+
+use uuid::Uuid;
+
+pub use embedded::EmbeddedTarget;
+pub use paths::{Path, money, visit};
+pub(crate) use read::add;
+
+use crate::plugin::{CountGroup, EntityType};
+
+/// A failure of the target: the platform's trouble.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// The database refused.
+    #[error("the target cannot be read or written: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// A record does not fit the table that its own plugin describes.
+    #[error("record {reference_id} of {entity_type} does not fit its table: column {column}")]
+    Misfit {
+        /// Its entity type.
+        entity_type: String,
+        /// Which record.
+        reference_id: Uuid,
+        /// Which column.
+        column: String,
+    },
+    /// Somebody cancelled while we waited for another import of the same table.
+    #[error("cancelled while waiting for another import into the same table")]
+    Cancelled,
+}
+
+/// Where a batch of rows comes from: what the provenance of a row names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Provenance {
+    /// The source table, or `upload` for records in the platform's own shape, or `generated`.
+    pub source: String,
+    /// Digest of the mapper, if one made the record.
+    pub mapper: Option<String>,
+    /// Digest of the domain plugin.
+    pub domain_plugin: String,
+}
+
+/// A row to be stored.
+pub struct NewRow<'a> {
+    /// Reference id.
+    pub id: [u8; 16],
+    /// Hash of the record.
+    pub hash: [u8; 16],
+    /// The record.
+    pub body: &'a [u8],
+    /// Index into the batch's provenances.
+    pub provenance: usize,
+    /// Ordinal of the source record, or line of the upload.
+    pub position: u64,
+}
+
+/// What storing came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Rows that were not there.
+    pub inserted: u64,
+    /// Rows that were there with other contents.
+    pub updated: u64,
+    /// Rows that were there just so.
+    pub unchanged: u64,
+}
+
+impl std::ops::AddAssign for Stored {
+    fn add_assign(&mut self, other: Self) {
+        self.inserted += other.inserted;
+        self.updated += other.updated;
+        self.unchanged += other.unchanged;
+    }
+}
+
+/// A verification count by the value of a field.
+pub type Groups = std::collections::BTreeMap<String, u64>;
+
+/// Sums by currency.
+pub type Sums = std::collections::BTreeMap<String, rust_decimal::Decimal>;
+
+/// Somewhere records can be imported.
+pub trait Target: Send + Sync {
+    /// Makes the entity type's table ready. Called before anything else is asked of it.
+    fn prepare(&self, entity_type: &EntityType) -> Result<(), TargetError>;
+
+    /// How far this migration has come with an entity type.
+    fn progress(&self, migration: Uuid, entity_type: &str) -> Result<u64, TargetError>;
+
+    /// Notes how far it has come where there was nothing to store.
+    fn set_progress(&self, migration: Uuid, entity_type: &str, progress: u64) -> Result<(), TargetError>;
+
+    /// How many rows this migration has added, as noted with its progress: for show, not for verification.
+    fn added(&self, migration: Uuid, entity_type: &str) -> Result<u64, TargetError>;
+
+    /// Begins to import records of an entity type; waits while another migration does. `cancelled` is asked
+    /// meanwhile.
+    fn begin<'a>(
+        &'a self,
+        migration: Uuid,
+        entity_type: &'a EntityType,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Box<dyn Load + 'a>, TargetError>;
+
+    /// Which of these ids are in the target.
+    fn exist(&self, entity_type: &str, ids: &[[u8; 16]]) -> Result<Vec<bool>, TargetError>;
+
+    /// The record with this id, as JSON.
+    fn read(&self, entity_type: &EntityType, id: [u8; 16]) -> Result<Option<Vec<u8>>, TargetError>;
+
+    /// The records whose column holds this id, as JSON, in order of their ids.
+    fn referring(&self, entity_type: &EntityType, column: &str, id: [u8; 16]) -> Result<Vec<Vec<u8>>, TargetError>;
+
+    /// How many records of this type the migration has brought.
+    fn count(&self, migration: Uuid, entity_type: &str) -> Result<u64, TargetError>;
+
+    /// The same by the value of a field.
+    fn groups(&self, migration: Uuid, entity_type: &EntityType, group: &CountGroup) -> Result<Groups, TargetError>;
+
+    /// Exact sums of an entity type's amounts by currency.
+    fn sums(&self, migration: Uuid, entity_type: &EntityType) -> Result<Sums, TargetError>;
+}
+
+/// An import of one entity type's records, in progress.
+pub trait Load {
+    /// Stores rows, and notes how far the migration has come, in one transaction. Rows whose id belongs to
+    /// another migration are left alone and returned.
+    fn store(
+        &mut self,
+        provenances: &[Provenance],
+        rows: &mut [NewRow],
+        progress: u64,
+    ) -> Result<(Stored, Vec<[u8; 16]>), TargetError>;
+
+    /// Ends it: after this, everything can be found.
+    fn finish(self: Box<Self>) -> Result<(), TargetError>;
+}

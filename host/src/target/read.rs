@@ -1,0 +1,158 @@
+//! Reading the embedded target: what exists, what refers, counts and sums.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{OptionalExtension, params};
+use uuid::Uuid;
+
+use super::embedded::{EmbeddedTarget, lock};
+use super::paths::{Path, each, money, visit};
+use super::table::{ORIGIN, Table, table_name};
+use super::{Groups, Load, Sums, Target, TargetError, row};
+use crate::plugin::{CountGroup, EntityType};
+
+/// Rows that a migration has brought.
+fn of_migration() -> String {
+    format!("{ORIGIN} IN (SELECT number FROM sluice_origins WHERE migration = ?1)")
+}
+
+fn text(id: [u8; 16]) -> String {
+    Uuid::from_bytes(id).to_string()
+}
+
+impl Target for EmbeddedTarget {
+    fn prepare(&self, entity_type: &EntityType) -> Result<(), TargetError> {
+        self.prepare_table(entity_type)
+    }
+
+    fn progress(&self, migration: Uuid, entity_type: &str) -> Result<u64, TargetError> {
+        let position = lock(&self.reader)
+            .prepare_cached("SELECT position FROM sluice_progress WHERE migration = ? AND entity_type = ?")?
+            .query_row(params![migration.to_string(), entity_type], |row| row.get(0))
+            .optional()?;
+        Ok(position.unwrap_or(0))
+    }
+
+    fn added(&self, migration: Uuid, entity_type: &str) -> Result<u64, TargetError> {
+        let added = lock(&self.reader)
+            .prepare_cached("SELECT row_count FROM sluice_progress WHERE migration = ? AND entity_type = ?")?
+            .query_row(params![migration.to_string(), entity_type], |row| row.get(0))
+            .optional()?;
+        Ok(added.unwrap_or(0))
+    }
+
+    fn set_progress(&self, migration: Uuid, entity_type: &str, progress: u64) -> Result<(), TargetError> {
+        self.note_progress(migration, entity_type, progress)
+    }
+
+    fn begin<'a>(
+        &'a self,
+        migration: Uuid,
+        entity_type: &'a EntityType,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Box<dyn Load + 'a>, TargetError> {
+        Ok(Box::new(self.begin_load(migration, entity_type, cancelled)?))
+    }
+
+    fn exist(&self, entity_type: &str, ids: &[[u8; 16]]) -> Result<Vec<bool>, TargetError> {
+        let reader = lock(&self.reader);
+        let table = table_name(entity_type);
+        let mut query =
+            reader.prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM \"{table}\" WHERE reference_id = ?)"))?;
+        ids.iter().map(|id| Ok(query.query_row([text(*id)], |row| row.get(0))?)).collect()
+    }
+
+    fn read(&self, entity_type: &EntityType, id: [u8; 16]) -> Result<Option<Vec<u8>>, TargetError> {
+        let table = Table::new(entity_type);
+        let reader = lock(&self.reader);
+        let mut query = reader.prepare_cached(&table.select(&format!("\"{}\" = ?", table.key())))?;
+        Ok(query.query_row([text(id)], |found| row::record(&table.columns, found)).optional()?)
+    }
+
+    fn referring(&self, entity_type: &EntityType, column: &str, id: [u8; 16]) -> Result<Vec<Vec<u8>>, TargetError> {
+        let table = Table::new(entity_type);
+        let reader = lock(&self.reader);
+        // Made when it is first needed, in one go: cheaper than keeping it through every import.
+        reader
+            .prepare_cached(&format!(
+                "CREATE INDEX IF NOT EXISTS \"{0}_by_{column}\" ON \"{0}\" (\"{column}\")",
+                table.name
+            ))?
+            .execute([])?;
+        let mut query = reader.prepare_cached(&table.select(&format!("\"{column}\" = ?")))?;
+        let found = query.query_map([text(id)], |found| row::record(&table.columns, found))?;
+        Ok(found.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn count(&self, migration: Uuid, entity_type: &str) -> Result<u64, TargetError> {
+        let (table, ours) = (table_name(entity_type), of_migration());
+        let query = format!("SELECT count(*) FROM \"{table}\" WHERE {ours}");
+        Ok(lock(&self.reader).prepare_cached(&query)?.query_row([migration.to_string()], |row| row.get(0))?)
+    }
+
+    fn groups(&self, migration: Uuid, entity_type: &EntityType, group: &CountGroup) -> Result<Groups, TargetError> {
+        let Some(column) = entity_type.columns.iter().find(|column| column.path == group.field) else {
+            return Ok(Groups::new());
+        };
+        let (table, ours) = (table_name(&entity_type.name), of_migration());
+        let query = format!("SELECT \"{0}\", count(*) FROM \"{table}\" WHERE {ours} GROUP BY \"{0}\"", column.name);
+        let reader = lock(&self.reader);
+        let mut query = reader.prepare_cached(&query)?;
+        let groups = query.query_map([migration.to_string()], |row| {
+            Ok((row.get::<_, Option<String>>(0)?.unwrap_or_default(), row.get(1)?))
+        })?;
+        Ok(groups.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn sums(&self, migration: Uuid, entity_type: &EntityType) -> Result<Sums, TargetError> {
+        let (table, ours) = (table_name(&entity_type.name), of_migration());
+        let mut sums = Sums::new();
+        let reader = lock(&self.reader);
+        for amount in &entity_type.amounts {
+            let column = |path: &str| entity_type.columns.iter().find(|column| column.path == path);
+            let (first, list, rest) = Path::new(amount).split_first_owned();
+            if let (Some(amounts), Some(currencies)) =
+                (column(&format!("{amount}.amount")), column(&format!("{amount}.currency")))
+            {
+                let query =
+                    format!("SELECT \"{}\", \"{}\" FROM \"{table}\" WHERE {ours}", amounts.name, currencies.name);
+                let mut query = reader.prepare_cached(&query)?;
+                let mut rows = query.query([migration.to_string()])?;
+                while let Some(row) = rows.next()? {
+                    if let (ValueRef::Text(digits), ValueRef::Text(currency)) = (row.get_ref(0)?, row.get_ref(1)?)
+                        && let (Ok(digits), Ok(currency)) = (std::str::from_utf8(digits), std::str::from_utf8(currency))
+                        && let Some(amount) = super::paths::decimal(digits)
+                    {
+                        add(&mut sums, currency, amount);
+                    }
+                }
+            } else if let Some(nested) = column(&first) {
+                let query = format!("SELECT \"{}\" FROM \"{table}\" WHERE {ours}", nested.name);
+                let mut query = reader.prepare_cached(&query)?;
+                let mut rows = query.query([migration.to_string()])?;
+                while let Some(row) = rows.next()? {
+                    let ValueRef::Text(json) = row.get_ref(0)? else { continue };
+                    let Ok(json) = std::str::from_utf8(json) else { continue };
+                    let mut found = |value: &str| {
+                        if let Some((amount, currency)) = money(value) {
+                            add(&mut sums, &currency, amount);
+                        }
+                    };
+                    if list {
+                        each(json, |item| visit(item, &rest, &mut found))
+                    } else {
+                        visit(json, &rest, &mut found)
+                    }
+                }
+            }
+        }
+        Ok(sums)
+    }
+}
+
+/// Adds to the sum of a currency.
+pub(crate) fn add(sums: &mut Sums, currency: &str, amount: rust_decimal::Decimal) {
+    match sums.get_mut(currency) {
+        Some(sum) => *sum += amount,
+        None => drop(sums.insert(currency.to_owned(), amount)),
+    }
+}

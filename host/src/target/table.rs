@@ -1,0 +1,79 @@
+//! An entity type's table: its columns and where in a record each comes from.
+
+use crate::plugin::{Column, ColumnKind, EntityType};
+
+/// Columns that every table has, after its own: where the row came from.
+pub(super) const ORIGIN: &str = "sluice_origin";
+pub(super) const POSITION: &str = "sluice_position";
+pub(super) const HASH: &str = "sluice_hash";
+
+/// Statements for an entity type.
+pub(super) struct Table {
+    pub name: String,
+    pub columns: Vec<Column>,
+}
+
+/// `debit-mandates` as `debit_mandates`.
+pub(super) fn table_name(entity_type: &str) -> String {
+    entity_type.replace('-', "_")
+}
+
+impl Table {
+    pub fn new(entity_type: &EntityType) -> Self {
+        Self { name: table_name(&entity_type.name), columns: entity_type.columns.clone() }
+    }
+
+    /// Makes the table, its unique index apart.
+    pub fn create(&self) -> String {
+        let columns: Vec<String> = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(index, column)| {
+                let kind = match column.kind {
+                    ColumnKind::Integer | ColumnKind::Boolean => "INTEGER",
+                    // Decimals too: SQLite would make floats of them.
+                    _ => "TEXT",
+                };
+                let required = if index == 0 { " NOT NULL" } else { "" };
+                format!("\"{}\" {kind}{required}", column.name)
+            })
+            .collect();
+        format!(
+            "CREATE TABLE IF NOT EXISTS \"{}\" ({}, {ORIGIN} INTEGER NOT NULL REFERENCES sluice_origins (number),
+             {POSITION} INTEGER NOT NULL, {HASH} BLOB NOT NULL)",
+            self.name,
+            columns.join(", ")
+        )
+    }
+
+    pub fn key(&self) -> &str {
+        &self.columns[0].name
+    }
+
+    pub fn index_name(&self) -> String {
+        format!("{}_by_reference_id", self.name)
+    }
+
+    pub fn create_index(&self) -> String {
+        format!("CREATE UNIQUE INDEX IF NOT EXISTS \"{}\" ON \"{}\" (\"{}\")", self.index_name(), self.name, self.key())
+    }
+
+    pub fn insert(&self) -> String {
+        let places = vec!["?"; self.columns.len() + 3].join(", ");
+        format!("INSERT INTO \"{}\" VALUES ({places})", self.name)
+    }
+
+    /// Parameters in the order of [`Table::insert`], and then the reference id once more.
+    pub fn update(&self) -> String {
+        let names = self.columns.iter().map(|column| column.name.as_str()).chain([ORIGIN, POSITION, HASH]);
+        let sets: Vec<String> = names.enumerate().map(|(index, name)| format!("\"{name}\" = ?{}", index + 1)).collect();
+        let id = self.columns.len() + 4;
+        format!("UPDATE \"{}\" SET {} WHERE \"{}\" = ?{id}", self.name, sets.join(", "), self.key())
+    }
+
+    pub fn select(&self, condition: &str) -> String {
+        let names: Vec<String> = self.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
+        format!("SELECT {} FROM \"{}\" WHERE {condition} ORDER BY \"{}\"", names.join(", "), self.name, self.key())
+    }
+}
