@@ -43,11 +43,11 @@ impl Problem {
 impl Client {
     /// A client of the server at this address, such as `http://127.0.0.1:8080`.
     pub fn new(server: &str) -> Result<Self> {
-        let url = Url::parse(server).with_context(|| format!("`{server}` is not a server's address"))?;
-        match url.scheme() {
-            "http" => {}
-            "https" => bail!("this client speaks plain HTTP only: put a proxy in front of it that speaks TLS"),
-            _ => bail!("`{server}` is not a server's address: it has to begin with http://"),
+        let Some(url) = Url::parse(server).ok().filter(|url| matches!(url.scheme(), "http" | "https")) else {
+            bail!("`{server}` is not a server's address: that begins with http://");
+        };
+        if url.scheme() == "https" {
+            bail!("{server} cannot be reached: this client speaks plain HTTP only");
         }
         let mut http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
         if matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {

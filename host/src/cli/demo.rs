@@ -91,8 +91,9 @@ pub async fn run(args: Demo) -> Result<u8> {
         report.error = Some(format!("not all is as expected: {}", differences.join("; ")));
     }
     let kept = !ours || args.keep;
-    if !kept {
-        only_the_database(&data_dir).with_context(|| format!("cannot tidy up {}", data_dir.display()))?;
+    if !kept && let Err(error) = only_the_database(&data_dir) {
+        // The result is there all the same.
+        view.line(&format!("Could not tidy up {}: {error}", data_dir.display()));
     }
     let out = if args.output.json {
         as_json(&tables, &report, &data_dir)?
@@ -187,11 +188,12 @@ fn only_the_database(data_dir: &Path) -> io::Result<()> {
         if entry.file_name().to_string_lossy().starts_with(TARGET_FILE) {
             continue;
         }
-        if entry.file_type()?.is_dir() {
-            std::fs::remove_dir_all(entry.path())?;
-        } else {
-            std::fs::remove_file(entry.path())?;
-        }
+        let removed = match entry.file_type() {
+            Ok(kind) if kind.is_dir() => std::fs::remove_dir_all(entry.path()),
+            _ => std::fs::remove_file(entry.path()),
+        };
+        // A catalogue that is being closed removes files of its own.
+        removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
     }
     Ok(())
 }

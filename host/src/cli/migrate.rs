@@ -16,8 +16,9 @@ use super::{text, upload};
 /// What `sluice migrate` is told.
 #[derive(Args)]
 pub struct Migrate {
-    /// Directory with a file <source>.jsonl for each source table
-    dir: PathBuf,
+    /// Directory with a file <source>.jsonl for each source table; a migration can go on without
+    #[arg(required_unless_present = "migration")]
+    dir: Option<PathBuf>,
     /// Address of the server
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", env = "SLUICE_SERVER")]
     server: String,
@@ -40,23 +41,22 @@ pub struct Migrate {
     output: super::Output,
 }
 
-/// Files in a directory.
-struct Files(PathBuf);
+/// Files in a directory, if one was named.
+struct Files(Option<PathBuf>);
 
 impl Tables for Files {
     fn open(&self, source: &str) -> Result<Option<Table>> {
-        let path = self.0.join(format!("{source}.jsonl"));
-        if !path.exists() {
-            return Ok(None);
-        }
+        let path = self.0.as_ref().map(|dir| dir.join(format!("{source}.jsonl")));
+        let Some(path) = path.filter(|path| path.exists()) else { return Ok(None) };
         let file = upload::file_chunks(&path)?;
         Ok(file.map(|(chunks, bytes)| Table { chunks, length: Length::Bytes(bytes) }))
     }
 
     fn others(&self, sources: &[String]) -> Result<Vec<String>> {
-        let cannot = || format!("cannot read the directory {}", self.0.display());
+        let Some(dir) = &self.0 else { return Ok(vec![]) };
+        let cannot = || format!("cannot read the directory {}", dir.display());
         let mut others = vec![];
-        for entry in std::fs::read_dir(&self.0).with_context(cannot)? {
+        for entry in std::fs::read_dir(dir).with_context(cannot)? {
             let name = entry.with_context(cannot)?.file_name().to_string_lossy().into_owned();
             if name.strip_suffix(".jsonl").is_some_and(|source| !sources.iter().any(|known| known == source)) {
                 others.push(name);
@@ -81,12 +81,18 @@ pub async fn run(args: Migrate) -> Result<u8> {
     };
     let mut report = Report { server: plan.client.url(""), ..Report::default() };
     let again = format!("sluice migrate --server {} --migration", report.server);
-    let dir = args.dir.display().to_string();
+    let dir = args.dir.as_ref().map(|dir| format!(" {}", dir.display())).unwrap_or_default();
+    let flags = match (plan.keep_going, plan.delete_invalid) {
+        (false, false) => "",
+        (true, false) => " --keep-going",
+        (false, true) => " --delete-invalid",
+        (true, true) => " --keep-going --delete-invalid",
+    };
     steps::run(&plan, &Files(args.dir), &mut report).await;
     if args.output.json {
         print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
     } else {
-        print(&ended(&report, &again, &dir))?;
+        print(&ended(&report, &again, flags, &dir))?;
     }
     if let Some(error) = &report.error {
         eprintln!("error: {error}");
@@ -95,21 +101,21 @@ pub async fn run(args: Migrate) -> Result<u8> {
 }
 
 /// The end, for a person.
-fn ended(report: &Report, again: &str, dir: &str) -> String {
+fn ended(report: &Report, again: &str, flags: &str, dir: &str) -> String {
     let id = report.reference_id.map(|id| id.to_string()).unwrap_or_default();
     let go_on = format!("{again} {id}");
     match report.ending {
         Ending::Agreed => agreed(report),
         Ending::Invalid => invalid(report, &go_on, dir),
         Ending::Interrupted if id.is_empty() => "\nInterrupted; nothing has been registered.\n".into(),
-        Ending::Interrupted => format!("\nInterrupted. What is staged stays. To go on:\n  {go_on} {dir}\n"),
+        Ending::Interrupted => format!("\nInterrupted. What is staged stays. To go on:\n  {go_on}{flags}{dir}\n"),
         Ending::Failed => {
             let mut out = String::new();
             if !report.counts.is_empty() {
                 out += &format!("\n{}", text::totals(report));
             }
             if !id.is_empty() {
-                out += &format!("\nWhat is staged stays. To try again:\n  {go_on} {dir}\n");
+                out += &format!("\nWhat is staged stays. To try again:\n  {go_on}{flags}{dir}\n");
             }
             out
         }
@@ -130,21 +136,23 @@ fn agreed(report: &Report) -> String {
 }
 
 fn invalid(report: &Report, go_on: &str, dir: &str) -> String {
-    let mut out = String::from("\nNothing has been imported.\n");
-    let mut flags = String::new();
+    let mut out = String::from("\nThis run has imported nothing.\n");
+    let address = text::address(report);
     if report.refused() > 0 {
         let refused = counted(report.refused(), "source record");
         out += &format!("\n{refused} refused at the upload:\n{}", text::refused(report));
-        flags += " --keep-going";
+        out += &format!("All of them: {address}/issues?phase=load\n");
     }
     let errors: u64 = report.issues.iter().map(|group| group.count).sum();
     if errors > 0 {
         out += &format!("\nValidation found {}:\n{}", counted(errors, "error"), text::issues(report));
-        flags += " --delete-invalid";
+        out += &format!("All of them: {address}/issues\n");
     }
+    // What is staged can go on as it is, without being uploaded again.
+    let flag = if errors > 0 { " --delete-invalid" } else { "" };
+    let dir = if dir.is_empty() { " DIR" } else { dir };
     out + &format!(
-        "\nAll of them: {}/issues\n\nCorrect the records in {dir} and upload them again:\n  {go_on} {dir}\nOr leave these \
-         records out, and import the rest:\n  {go_on}{flags} {dir}\n",
-        text::address(report)
+        "\nCorrect the records and upload them again:\n  {go_on}{dir}\nOr leave these records out, and import the \
+         rest of what is staged:\n  {go_on}{flag}\n"
     )
 }

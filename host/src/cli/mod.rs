@@ -13,6 +13,8 @@ mod text;
 mod upload;
 mod view;
 
+use std::io::IsTerminal;
+
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -90,6 +92,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 fn log(level: &str, json: bool) {
     let filter = EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = log.with_ansi(std::io::stderr().is_terminal());
     if json { log.json().init() } else { log.init() }
 }
 

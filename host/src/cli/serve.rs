@@ -23,17 +23,16 @@ pub struct Serve {
     /// A mapper beside the embedded one; may be given more than once
     #[arg(long, value_name = "FILE")]
     mapper: Vec<PathBuf>,
-    /// How log lines look
-    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    /// How log lines look: text or json
+    #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     pub log_format: LogFormat,
 }
 
 /// How log lines look.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people
     Text,
-    /// An object a line
+    /// An object a line.
     Json,
 }
 

@@ -13,8 +13,9 @@ use uuid::Uuid;
 use super::client::{Client, Problem};
 use super::invalid;
 use super::report::{Count, Ending, Report, SourceReport, Validation};
+use super::text;
 use super::upload::{self, Chunks, Tally};
-use super::view::{View, counted};
+use super::view::{View, counted, grouped};
 
 /// Seconds that the server may take to answer on a running job: how often a bar moves.
 const JOB_PATIENCE: u64 = 1;
@@ -97,6 +98,25 @@ struct Job {
     result: Option<Value>,
 }
 
+/// What an import did, as far as it is shown.
+#[derive(Deserialize)]
+struct Stored {
+    inserted: u64,
+    updated: u64,
+    unchanged: u64,
+}
+
+impl Stored {
+    fn records(&self) -> u64 {
+        self.inserted + self.updated + self.unchanged
+    }
+
+    fn words(&self) -> String {
+        let Self { inserted, updated, unchanged } = self;
+        format!("{} new, {} changed, {} as they were", grouped(inserted), grouped(updated), grouped(unchanged))
+    }
+}
+
 /// Goes through the steps, or stops at Ctrl-C and cancels what is running. The report says how it ended.
 pub async fn run(plan: &Plan, tables: &dyn Tables, report: &mut Report) {
     let ended = tokio::select! {
@@ -111,6 +131,12 @@ pub async fn run(plan: &Plan, tables: &dyn Tables, report: &mut Report) {
         }
         None => {
             report.ending = Ending::Interrupted;
+            plan.view.line("Interrupted: stopping what is running. Once more, and it is left as it is.");
+            tokio::spawn(async {
+                if tokio::signal::ctrl_c().await.is_ok() {
+                    std::process::exit(Ending::Interrupted.exit_code().into());
+                }
+            });
             if let (Some(migration), Some(job)) = (report.reference_id, report.running) {
                 // A job that has just ended cannot be cancelled, and need not be.
                 let _ = plan.client.put_silently(&format!("{MIGRATIONS}/{migration}/jobs/{job}/cancel")).await;
@@ -120,8 +146,8 @@ pub async fn run(plan: &Plan, tables: &dyn Tables, report: &mut Report) {
 }
 
 async fn steps(plan: &Plan, tables: &dyn Tables, report: &mut Report) -> Result<Ending> {
-    let sources = register(plan, report).await?;
-    upload_all(plan, tables, &sources, report).await?;
+    let sources = register(plan, tables, report).await?;
+    upload_all(plan, sources, report).await?;
     let mut valid = validate(plan, report).await?;
     if report.refused() > 0 && !plan.keep_going {
         return Ok(Ending::Invalid);
@@ -137,15 +163,20 @@ async fn steps(plan: &Plan, tables: &dyn Tables, report: &mut Report) -> Result<
     if !valid {
         return Ok(Ending::Invalid);
     }
-    let (_, imported) = job(plan, report, "import").await?;
+    let (whole, imported) = job(plan, report, "import").await?;
     report.import = Some(imported);
     let (agree, counts) = job(plan, report, "counts").await?;
     report.counts = serde_json::from_value::<Vec<Count>>(counts).context("the counts cannot be understood")?;
+    if !whole {
+        let address = text::address(report);
+        bail!("records were left out of the import; the reasons stand at {address}/issues?phase=import");
+    }
     if agree { Ok(Ending::Agreed) } else { bail!("what is staged and what is imported differ") }
 }
 
-/// Registers the migration, or finds it, and says in which order its mapper wants sources.
-async fn register(plan: &Plan, report: &mut Report) -> Result<Vec<String>> {
+/// Registers the migration, or finds it; the sources of its mapper in upload order, with what there is of
+/// each. Where nothing can be read or nothing is there, nothing is registered.
+async fn register(plan: &Plan, tables: &dyn Tables, report: &mut Report) -> Result<Vec<(String, Option<Table>)>> {
     let (client, start) = (&plan.client, Instant::now());
     let mappers: Items<Mapper> = client.get("/migration-assistance/mappers").await?;
     let mut migration: Option<Migration> = None;
@@ -158,7 +189,16 @@ async fn register(plan: &Plan, report: &mut Report) -> Result<Vec<String>> {
     let Some(mapper) = mappers.items.into_iter().find(|mapper| mapper.name == wanted) else {
         bail!("the server has no mapper `{wanted}`; it has: {names}");
     };
-    let found = migration.is_some();
+    let sources: Vec<String> = mapper.sources.into_iter().map(|source| source.name).collect();
+    report.ignored_files = tables.others(&sources)?;
+    let mut found = vec![];
+    for source in &sources {
+        found.push((source.clone(), tables.open(source)?));
+    }
+    if migration.is_none() && found.iter().all(|(_, table)| table.is_none()) {
+        bail!("there is nothing to upload: a file <source>.jsonl is wanted for each of {}", sources.join(", "));
+    }
+    let what = if migration.is_some() { "Going on with" } else { "Registered" };
     let migration = match migration {
         Some(migration) if migration.mapper.as_ref() == Some(&wanted) => migration,
         Some(Migration { reference_id, .. }) => {
@@ -172,42 +212,34 @@ async fn register(plan: &Plan, report: &mut Report) -> Result<Vec<String>> {
     };
     report.reference_id = Some(migration.reference_id);
     report.took("register", start.elapsed(), 0);
-    let what = if found { "Going on with" } else { "Registered" };
     plan.view.line(&format!("{what} migration {} with mapper {wanted}", migration.reference_id));
-    Ok(mapper.sources.into_iter().map(|source| source.name).collect())
+    Ok(found)
 }
 
-async fn upload_all(plan: &Plan, tables: &dyn Tables, sources: &[String], report: &mut Report) -> Result<()> {
-    report.ignored_files = tables.others(sources)?;
+async fn upload_all(plan: &Plan, sources: Vec<(String, Option<Table>)>, report: &mut Report) -> Result<()> {
     for file in &report.ignored_files {
         plan.view.line(&format!("Ignored {file}: the mapper has no such source"));
     }
-    for source in sources {
-        let Some(table) = tables.open(source)? else {
-            report.without_records.push(source.clone());
+    for (source, table) in sources {
+        let Some(table) = table else {
+            report.without_records.push(source);
             continue;
         };
         let start = Instant::now();
-        let tally = upload_one(plan, source, table, report).await.with_context(|| format!("uploading {source}"))?;
+        let tally = upload_one(plan, &source, table, report).await.with_context(|| format!("uploading {source}"))?;
         let took = start.elapsed();
         let outcomes: Vec<String> = ["mapped", "skipped", "rejected", "quarantined"]
             .into_iter()
             .filter(|outcome| tally.of(outcome) > 0)
-            .map(|outcome| format!("{} {outcome}", super::view::grouped(tally.of(outcome))))
+            .map(|outcome| format!("{} {outcome}", grouped(tally.of(outcome))))
             .collect();
         let (name, records) = (format!("Uploaded {source}"), counted(tally.records, "record"));
         plan.view.line(&format!("{name:20} {records:>19} {:>7.1} s   {}", took.as_secs_f64(), outcomes.join(", ")));
         report.took("upload", took, tally.records);
-        report.sources.push(SourceReport { source: source.clone(), tally, seconds: took.as_secs_f64() });
+        report.sources.push(SourceReport { source, tally, seconds: took.as_secs_f64() });
     }
-    if !report.without_records.is_empty() {
+    if !report.sources.is_empty() && !report.without_records.is_empty() {
         plan.view.line(&format!("Without records, and not uploaded: {}", report.without_records.join(", ")));
-    }
-    if report.sources.is_empty() && plan.migration.is_none() {
-        bail!(
-            "there is nothing to upload: the mapper's sources are {}, each in a file <source>.jsonl",
-            sources.join(", ")
-        );
     }
     Ok(())
 }
@@ -262,8 +294,11 @@ async fn job(plan: &Plan, report: &mut Report, kind: &'static str) -> Result<(bo
     let ended = ended?;
     report.running = None;
     let took = start.elapsed();
-    report.took(kind, took, ended.done);
     let result = ended.result.unwrap_or_default();
+    // An import's progress counts more than it stores: what it reads to generate others.
+    let stored = Stored::deserialize(&result).ok().filter(|_| kind == "import");
+    let records = stored.as_ref().map_or(ended.done, Stored::records);
+    report.took(kind, took, records);
     match ended.state {
         JobState::Cancelled => bail!("{kind} was cancelled by somebody"),
         JobState::Interrupted => bail!("{kind} was interrupted because the server stopped"),
@@ -273,8 +308,9 @@ async fn job(plan: &Plan, report: &mut Report, kind: &'static str) -> Result<(bo
         let problem = Problem::deserialize(problem).context("the job failed and its problem cannot be understood")?;
         bail!("{kind} failed. {}", problem.sentence());
     }
-    let records = counted(ended.done, "record");
-    plan.view.line(&format!("{done:20} {records:>19} {:>7.1} s", took.as_secs_f64()));
+    let records = counted(records, "record");
+    let details = stored.map(|stored| stored.words()).unwrap_or_default();
+    plan.view.line(format!("{done:20} {records:>19} {:>7.1} s   {details}", took.as_secs_f64()).trim_end());
     Ok((ended.state == JobState::Succeeded, result))
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
 use super::report::{Report, Total};
 use super::steps::MIGRATIONS;
@@ -12,11 +12,14 @@ use super::view::{counted, grouped};
 const FEW: u64 = 40;
 const FIRST: usize = 3;
 
+/// A line below the headers, and no other.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
 /// A table with numbers to the right, under these headers. The first column is text, and so is every
 /// other whose header begins with a blank.
 pub fn table(headers: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(STYLE);
     table.set_header(headers.iter().map(|header| header.trim_start()));
     for row in rows {
         table.add_row(row);
@@ -49,16 +52,19 @@ pub fn sums(sums: &[(String, String)]) -> String {
 
 /// Time of each step, and its pace.
 pub fn times(report: &Report) -> String {
-    let row = |step: &super::report::Step| {
-        let pace = if step.records > 0 { grouped((step.records as f64 / step.seconds) as u64) } else { String::new() };
-        let records = if step.records > 0 { grouped(step.records) } else { String::new() };
-        vec![step.step.into(), records, format!("{:.2}", step.seconds), pace]
-    };
+    let row = |step: &super::report::Step| timed(step.step, step.records, step.seconds);
     let uploaded: u64 = report.sources.iter().map(|source| source.tally.records).sum();
     let seconds: f64 = report.steps.iter().map(|step| step.seconds).sum();
-    let pace = grouped((uploaded as f64 / seconds.max(f64::EPSILON)) as u64);
-    let all = vec!["all".into(), grouped(uploaded), format!("{seconds:.2}"), pace];
+    let all = timed("all", uploaded, seconds);
     table(&["step", "records", "seconds", "records a second"], report.steps.iter().map(row).chain([all]))
+}
+
+fn timed(step: &str, records: u64, seconds: f64) -> Vec<String> {
+    let (mut shown, mut pace) = (String::new(), String::new());
+    if records > 0 {
+        (shown, pace) = (grouped(records), grouped((records as f64 / seconds.max(f64::EPSILON)) as u64));
+    }
+    vec![step.into(), shown, format!("{seconds:.2}"), pace]
 }
 
 /// Source records that were refused, by source and code, with the first of them.

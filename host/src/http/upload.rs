@@ -26,6 +26,9 @@ const WAITING_PIECES: usize = 8;
 /// What stands between records and at the front of a body.
 const BLANK: &[u8] = b" \t\r\n\x1e\xef\xbb\xbf";
 
+/// Blank bytes at the front of a body that are kept while nothing else has come: nobody means to send more.
+const MOST_BLANK: usize = 64 * 1024;
+
 /// One upload, from its first byte to its last result.
 pub struct Incoming {
     pub app: Arc<App>,
@@ -49,7 +52,7 @@ impl Incoming {
         let desk = app.desk(migration)?;
         let idle = Duration::from_secs(app.config.upload.idle_seconds);
         let mut pieces = body.into_data_stream();
-        let first = first_piece(&mut pieces, idle).await?;
+        let first = beginning(&mut pieces, idle).await?;
         let (spool, reader) = Spool::new(&desk.area)?;
         let results = Results::new(spool, answer, of_source, &app.config.upload);
         let (send, receive) = mpsc::channel(WAITING_PIECES);
@@ -60,13 +63,23 @@ impl Incoming {
     }
 }
 
-/// The first piece with anything in it. A body without any is almost always a mistake, and taking it
-/// for an empty table would lose one in silence.
-async fn first_piece(pieces: &mut BodyDataStream, idle: Duration) -> Result<Bytes, Problem> {
+/// The body up to the first piece with anything in it. A body without any is almost always a mistake, and
+/// taking it for an empty table would lose one in silence.
+async fn beginning(pieces: &mut BodyDataStream, idle: Duration) -> Result<Bytes, Problem> {
+    // What is blank counts as well: lines are numbered from the first byte on.
+    let mut blank = vec![];
     loop {
         match tokio::time::timeout(idle, pieces.next()).await {
-            Ok(Some(Ok(piece))) if piece.iter().all(|byte| BLANK.contains(byte)) => {}
-            Ok(Some(Ok(piece))) => return Ok(piece),
+            Ok(Some(Ok(piece))) => {
+                let more = piece.iter().all(|byte| BLANK.contains(byte)) && blank.len() < MOST_BLANK;
+                if !more && blank.is_empty() {
+                    return Ok(piece);
+                }
+                blank.extend_from_slice(&piece);
+                if !more {
+                    return Ok(blank.into());
+                }
+            }
             Ok(None) => {
                 let detail = "The body holds no record. An empty table need not be uploaded.";
                 return Err(Problem::bad_request("EMPTY_BODY", detail));
@@ -123,10 +136,12 @@ fn work(
     }
     // Before the last result is out, so that whoever has read it can start a job.
     drop(guard);
-    if let Err(failure) = loaded
-        && let Err(error) = results.stop(&Problem::from(failure).to_json())
-    {
-        tracing::error!(code = "STAGING_FAILED", %error, "a client could not be told why its upload stopped");
+    if let Err(failure) = loaded {
+        // What was worked on before is answered first, as far as it is on disk.
+        let answered = results.settle(&desk.area, true);
+        if let Err(error) = answered.and(results.stop(&Problem::from(failure).to_json())) {
+            tracing::error!(code = "STAGING_FAILED", %error, "a client could not be told why its upload stopped");
+        }
     }
 }
 

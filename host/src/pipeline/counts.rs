@@ -132,12 +132,15 @@ fn count_staged(
     Ok(figures)
 }
 
-/// What became of a source's records: how many by outcome and code.
-pub fn count_sources(desk: &Desk) -> Result<BTreeMap<String, BTreeMap<(String, String), u64>>, Failure> {
+/// How many records of a source came to each outcome and code.
+pub type Outcomes = BTreeMap<(String, String), u64>;
+
+/// What became of each source's records.
+pub fn count_sources(desk: &Desk) -> Result<BTreeMap<String, Outcomes>, Failure> {
     let mut sources = BTreeMap::new();
     let names: BTreeSet<String> = desk.area.sources()?.into_iter().collect();
     for name in names {
-        let mut outcomes: BTreeMap<(String, String), u64> = BTreeMap::new();
+        let mut outcomes = Outcomes::new();
         let mut reader = desk.area.reader(StreamName::Source(&name), 0)?;
         let mut staged = StagedBatch::default();
         let limits = &desk.config.upload;

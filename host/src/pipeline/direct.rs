@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use super::quarantine::{Place, quarantine};
 use super::results::Results;
-use super::upload::{Body, Upload, frame};
+use super::upload::{Body, Framed, Upload, frame};
 use super::{Desk, Failure};
 use crate::framing::{Format, RawBatch, scalar_text, scan_object};
 use crate::model::{Issue, Outcome, RecordResult};
@@ -27,7 +28,8 @@ pub fn load_records(
     let mut instance = plugin.instance(desk.context(), None);
     let mut done = Upload::default();
     let max_depth = desk.config.upload.max_depth;
-    done.broken_off = frame(body, format, &desk.config.upload, |raw| {
+    done.broken_off = frame(&Handle::current(), body, format, &desk.config.upload, |framed| {
+        let Framed::Batch(raw) = framed else { return Ok(results.settle(&desk.area, true)?) };
         let mut found: Vec<Vec<Issue>> = vec![vec![]; raw.len()];
         note_faults(&raw, &mut found, max_depth);
         let (batch, positions) = whole_records(raw.bytes.as_slice(), &raw, &found);
@@ -130,7 +132,8 @@ pub fn delete_records(
     results: &mut Results,
 ) -> Result<Upload, Failure> {
     let mut done = Upload::default();
-    done.broken_off = frame(body, format, &desk.config.upload, |raw| {
+    done.broken_off = frame(&Handle::current(), body, format, &desk.config.upload, |framed| {
+        let Framed::Batch(raw) = framed else { return Ok(results.settle(&desk.area, true)?) };
         let ids: Vec<Option<Uuid>> = raw.records().map(reference_id).collect();
         let known: Vec<[u8; 16]> = ids.iter().flatten().map(|id| id.into_bytes()).collect();
         let deleted = desk.area.delete_records(entity_type, &known)?;

@@ -14,7 +14,7 @@ use super::order::{Stage, stages};
 use super::quarantine::{Place, quarantine};
 use super::{Desk, Failure, Stop};
 use crate::model::{Issue, Progress};
-use crate::plugin::{Batch, DomainPlugin, EntityType, Generation, Poisoned};
+use crate::plugin::{Batch, DomainPlugin, EntityType, Generation, Made, Poisoned};
 use crate::staging::{DirectRecord, Origin, StagedBatch, StagedEntry, StreamName};
 use crate::store::{ListedIssue, Phase};
 use crate::target::{NewRow, Provenance, Stored};
@@ -93,6 +93,7 @@ impl Pass<'_> {
         }
         let known = KnownRecords::new(desk.area.clone(), desk.target.clone(), desk.plugins.clone());
         let mut instance = plugin.instance(desk.context(), Some(Arc::new(known)));
+        let left_out = self.left_out;
         let mut load = desk.target.begin(migration, entity_type, &|| self.progress.is_cancelled())?;
         let mut staged = StagedBatch::default();
         let mut waiting = Waiting::default();
@@ -103,7 +104,7 @@ impl Pass<'_> {
             if more {
                 let reached = staged.entries.last().map_or(0, |last| last.ordinal + 1);
                 let batch = Batch { bytes: std::mem::take(&mut staged.bytes), ends: std::mem::take(&mut staged.ends) };
-                let (steps, issues, poisoned) = instance.plan(&entity_type.name, &batch)?;
+                let Made { made: steps, issues, poisoned } = instance.plan(&entity_type.name, &batch)?;
                 (staged.bytes, staged.ends) = (batch.bytes, batch.ends);
                 self.leave_out(&entity_type.name, &staged.entries, issues, &poisoned)?;
                 for step in steps {
@@ -118,6 +119,7 @@ impl Pass<'_> {
                 stored += self.store(&mut *load, &entity_type.name, &mut waiting, reached)?;
                 if self.progress.is_cancelled() {
                     load.finish()?;
+                    self.come_back(&entity_type.name, left_out)?;
                     return Err(Stop::Cancelled);
                 }
             } else {
@@ -126,7 +128,17 @@ impl Pass<'_> {
             }
         }
         load.finish()?;
+        self.come_back(&entity_type.name, left_out)?;
         self.add_figures(&entity_type.name, stored);
+        Ok(())
+    }
+
+    /// Where more was left out than before, importing again has to look again, from the first record on:
+    /// what is in the target already is known by its hash.
+    fn come_back(&self, entity_type: &str, left_out_before: u64) -> Result<(), Failure> {
+        if self.left_out > left_out_before {
+            self.desk.target.set_progress(self.desk.migration.reference_id, entity_type, 0)?;
+        }
         Ok(())
     }
 
@@ -242,6 +254,7 @@ impl Pass<'_> {
                 reason: format!("it generates {}, which it does not describe", generation.entity_type),
             })?
             .clone();
+        let left_out = self.left_out;
         let known = KnownRecords::new(desk.area.clone(), desk.target.clone(), desk.plugins.clone());
         let mut maker = plugin.instance(desk.context(), Some(Arc::new(known)));
         let mut judge = plugin.instance(desk.context(), None);
@@ -253,7 +266,7 @@ impl Pass<'_> {
                 return Err(Stop::Cancelled);
             }
             let batch = Batch { bytes: std::mem::take(&mut staged.bytes), ends: std::mem::take(&mut staged.ends) };
-            let (made, issues, poisoned) = maker.generate(&generation.entity_type, &batch)?;
+            let Made { made, issues, poisoned } = maker.generate(&generation.entity_type, &batch)?;
             self.leave_out(&generation.source, &staged.entries, issues, &poisoned)?;
             let mut packed = Batch { bytes: vec![], ends: vec![] };
             for record in &made {
@@ -292,7 +305,11 @@ impl Pass<'_> {
         desk.area.sync()?;
         progress_expect(self.progress, desk, &generation.entity_type)?;
         self.carry_over(plugin, &entity_type)?;
-        Ok(desk.target.set_progress(migration, &marker, desk.area.version()?)?)
+        // What could not be made is tried again.
+        if self.left_out == left_out {
+            desk.target.set_progress(migration, &marker, desk.area.version()?)?;
+        }
+        Ok(())
     }
 }
 

@@ -6,13 +6,14 @@ use std::ops::Range;
 use std::sync::{Arc, mpsc};
 
 use hashbrown::HashMap;
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use super::direct::{finish_batch, list};
 use super::lookups::{KEY_SEPARATOR, LoadedSources};
 use super::quarantine::{Place, quarantine};
 use super::results::Results;
-use super::upload::{Body, Upload, frame};
+use super::upload::{Body, Framed, Upload, frame};
 use super::{Desk, Failure};
 use crate::framing::{Fault, Format, RawBatch, scalar_text, scan_object};
 use crate::model::{Issue, Outcome, Produced, RecordResult};
@@ -36,18 +37,25 @@ pub fn load_source(
     let lookup = LoadedSources::new(desk.area.clone(), mapper.clone())?;
     let mut instance = mapper.instance(desk.context(), Arc::new(lookup));
     let mut stager = Stager::new(desk, source, upload);
-    let (send, receive) = mpsc::sync_channel::<Mapped>(BATCHES_BETWEEN);
+    let (send, receive) = mpsc::sync_channel::<Option<Mapped>>(BATCHES_BETWEEN);
     let mut done = Upload::default();
+    let runtime = Handle::current();
     std::thread::scope(|scope| {
         let mapping = scope.spawn(move || {
-            frame(body, format, &desk.config.upload, |raw| {
-                let mapped = map(desk, &mut instance, source, raw)?;
+            frame(&runtime, body, format, &desk.config.upload, |framed| {
+                let mapped = match framed {
+                    Framed::Batch(raw) => Some(map(desk, &mut instance, source, raw)?),
+                    Framed::Pause => None,
+                };
                 // Where staging has failed there is nobody left to tell; its own error is what counts.
                 let _ = send.send(mapped);
                 Ok(())
             })
         });
-        let staged = receive.iter().try_for_each(|mapped| stager.stage(mapped, &mut done, results));
+        let staged = receive.iter().try_for_each(|mapped| match mapped {
+            Some(mapped) => stager.stage(mapped, &mut done, results),
+            None => Ok(results.settle(&desk.area, true)?),
+        });
         drop(receive);
         let framed = mapping.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         staged?;

@@ -1,5 +1,8 @@
 //! An upload: framed batches out of a body, and the tally of what became of its records.
 
+use std::time::Duration;
+
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::{Desk, Failure};
@@ -58,27 +61,46 @@ impl Upload {
     }
 }
 
+/// What comes out of a body.
+pub(super) enum Framed {
+    /// Records.
+    Batch(RawBatch),
+    /// Nothing came for a moment: whoever sends may be waiting for what we have to say.
+    Pause,
+}
+
+/// How long nothing comes before it counts as a pause: long enough that a steady stream has none, short
+/// enough that somebody who waits for each result does not notice.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// Reads the body to its end and hands on each batch; whether it broke off. Whole records that came
 /// before a break are handed on, the unfinished one is not.
 pub(super) fn frame(
+    runtime: &Handle,
     mut body: Body,
     format: Format,
     limits: &UploadLimits,
-    mut batch: impl FnMut(RawBatch) -> Result<(), Failure>,
+    mut take: impl FnMut(Framed) -> Result<(), Failure>,
 ) -> Result<bool, Failure> {
     let mut framer = Framer::new(format, limits.max_record_bytes);
     let mut broken_off = false;
     loop {
         let piece = match body.try_recv() {
             Ok(piece) => Some(piece),
+            Err(mpsc::error::TryRecvError::Disconnected) => None,
             // Nothing more at the moment: what waits need not wait for more.
             Err(mpsc::error::TryRecvError::Empty) => {
                 if framer.waiting() > 0 {
-                    batch(framer.take_batch())?;
+                    take(Framed::Batch(framer.take_batch()))?;
                 }
-                body.blocking_recv()
+                match runtime.block_on(async { tokio::time::timeout(PAUSE, body.recv()).await }) {
+                    Ok(piece) => piece,
+                    Err(_) => {
+                        take(Framed::Pause)?;
+                        body.blocking_recv()
+                    }
+                }
             }
-            Err(mpsc::error::TryRecvError::Disconnected) => None,
         };
         let bytes = match piece {
             Some(Ok(bytes)) => bytes,
@@ -96,12 +118,12 @@ pub(super) fn frame(
             let taken = framer.push(rest, limits.batch_records, limits.batch_bytes);
             rest = &rest[taken..];
             if framer.waiting() >= limits.batch_records || !rest.is_empty() {
-                batch(framer.take_batch())?;
+                take(Framed::Batch(framer.take_batch()))?;
             }
         }
     }
     if framer.waiting() > 0 {
-        batch(framer.take_batch())?;
+        take(Framed::Batch(framer.take_batch()))?;
     }
     Ok(broken_off)
 }

@@ -1,6 +1,5 @@
 //! Runs a domain plugin: validation, planning and generation, each batch narrowed down where it breaks.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use wasmtime::Store;
@@ -9,10 +8,12 @@ use super::bindings::domain::exports::sluice::plugin::validation::Scope;
 use super::bindings::domain::{Domain, DomainPre};
 use super::bindings::types::{Batch, Context};
 use super::contract::{DomainDescription, EntityType, Tally, check_domain};
-use super::engine::{Engine, engine_error};
-use super::failure::{Cause, PluginError, PluginFailure, classify};
-use super::isolate::{CallError, Isolated, Poisoned, Tolerance, isolate};
-use super::mapper::{check_produced, issue, new_store, slice, unpack};
+use super::engine::Engine;
+use super::failure::{Cause, PluginError};
+use super::inspect::link_error;
+use super::instance::{Instance, described};
+use super::isolate::{Isolated, Poisoned};
+use super::mapper::{check_produced, issue, unpack};
 use super::state::{RecordLookup, State};
 use crate::model::Issue;
 
@@ -39,6 +40,16 @@ pub struct Validated {
     pub poisoned: Vec<Poisoned>,
 }
 
+/// What a plugin made of a batch, and of which records it could not.
+pub struct Made<T> {
+    /// What it made.
+    pub made: Vec<T>,
+    /// What is wrong with which record.
+    pub issues: Vec<(u32, Issue)>,
+    /// Records that broke the plugin.
+    pub poisoned: Vec<Poisoned>,
+}
+
 /// One effect that a plugin has planned: storing a row.
 pub struct Step {
     /// The record that it belongs to.
@@ -58,19 +69,14 @@ pub struct GeneratedRecord {
 impl DomainPlugin {
     /// Compiles a domain plugin and asks it to describe itself.
     pub fn new(engine: &Arc<Engine>, name: &str, digest: String, bytes: &[u8]) -> Result<Arc<Self>, PluginError> {
-        let refused = |reason: String| PluginError::Refused { name: name.into(), reason };
         let component = engine.compile(name, &digest, bytes)?;
         let pre = engine.domains.instantiate_pre(&component).and_then(DomainPre::new);
-        let pre = pre.map_err(|error| refused(super::inspect::link_reason(&error)))?;
-        let context = Context { migration: vec![0; 16], registered_on: "1970-01-01".into() };
-        let mut store = new_store(engine, &context);
-        let described =
-            pre.instantiate(&mut store).and_then(|domain| domain.sluice_plugin_validation().call_describe(&mut store));
-        let description = described.map_err(|error| {
-            let failure = classify(name, &digest, &error, store.data_mut());
-            refused(format!("it broke when asked to describe itself ({}): {}", failure.cause.code(), failure.message))
-        })?;
-        check_domain(&description).map_err(|reason| refused(format!("its description is wrong: {reason}")))?;
+        let pre = pre.map_err(|error| link_error(name, &error))?;
+        let describe = |store: &mut Store<State>| {
+            let domain = pre.instantiate(&mut *store)?;
+            domain.sluice_plugin_validation().call_describe(store)
+        };
+        let description = described(engine, name, &digest, describe, check_domain)?;
         Ok(Arc::new(Self { engine: engine.clone(), pre, digest, description }))
     }
 
@@ -86,26 +92,19 @@ impl DomainPlugin {
 
     /// Prepares to run for one upload or job. Without lookups it can only judge records on their own.
     pub fn instance(self: &Arc<Self>, context: Context, lookup: Option<Arc<dyn RecordLookup>>) -> DomainInstance {
-        let tolerance = Tolerance::new(&self.engine.limits);
-        DomainInstance { plugin: self.clone(), context, lookup, live: None, tolerance }
+        let instance = Instance::new(&self.engine, self.title(), &self.digest, context);
+        DomainInstance { plugin: self.clone(), lookup, instance }
     }
 }
 
 /// A domain plugin at work for one upload or job.
 pub struct DomainInstance {
     plugin: Arc<DomainPlugin>,
-    context: Context,
     lookup: Option<Arc<dyn RecordLookup>>,
-    live: Option<(Store<State>, Domain)>,
-    tolerance: Tolerance,
+    instance: Instance<Domain>,
 }
 
 impl DomainInstance {
-    /// The plugin at work.
-    pub fn plugin(&self) -> &Arc<DomainPlugin> {
-        &self.plugin
-    }
-
     /// Validates a batch: in full where it was prepared with lookups, otherwise each record on its own.
     pub fn validate(&mut self, entity_type: &str, batch: &Batch) -> Result<Validated, PluginError> {
         let scope = if self.lookup.is_some() { Scope::Migration } else { Scope::Record };
@@ -139,11 +138,7 @@ impl DomainInstance {
     }
 
     /// Plans the import of a batch. A record with an issue has no step.
-    pub fn plan(
-        &mut self,
-        entity_type: &str,
-        batch: &Batch,
-    ) -> Result<(Vec<Step>, Vec<(u32, Issue)>, Vec<Poisoned>), PluginError> {
+    pub fn plan(&mut self, entity_type: &str, batch: &Batch) -> Result<Made<Step>, PluginError> {
         let Isolated { parts, poisoned } = self.isolated(batch, |domain, store, context, batch| {
             let planned = domain.sluice_plugin_importing().call_plan(store, context, entity_type, batch)?;
             let records = batch.ends.len();
@@ -163,15 +158,11 @@ impl DomainInstance {
             }));
             issues.extend(planned.issues.into_iter().map(|reported| (reported.position + start, issue(reported))));
         }
-        Ok((steps, issues, poisoned))
+        Ok(Made { made: steps, issues, poisoned })
     }
 
     /// Makes records of an entity type from a batch of imported ones.
-    pub fn generate(
-        &mut self,
-        entity_type: &str,
-        batch: &Batch,
-    ) -> Result<(Vec<GeneratedRecord>, Vec<(u32, Issue)>, Vec<Poisoned>), PluginError> {
+    pub fn generate(&mut self, entity_type: &str, batch: &Batch) -> Result<Made<GeneratedRecord>, PluginError> {
         let Isolated { parts, poisoned } = self.isolated(batch, |domain, store, context, batch| {
             let generated = domain.sluice_plugin_importing().call_generate(store, context, entity_type, batch)?;
             let records = batch.ends.len();
@@ -199,7 +190,7 @@ impl DomainInstance {
             }
             issues.extend(generated.issues.into_iter().map(|reported| (reported.position + start, issue(reported))));
         }
-        Ok((records, issues, poisoned))
+        Ok(Made { made: records, issues, poisoned })
     }
 
     fn isolated<T>(
@@ -207,48 +198,13 @@ impl DomainInstance {
         batch: &Batch,
         mut call: impl FnMut(&Domain, &mut Store<State>, &Context, &Batch) -> wasmtime::Result<Result<T, String>>,
     ) -> Result<Isolated<T>, PluginError> {
-        let mut tolerance = self.tolerance.clone();
-        let isolated =
-            isolate(batch.ends.len(), &mut tolerance, |part, whole| self.call(batch, &part, whole, &mut call));
-        self.tolerance = tolerance;
-        isolated
-    }
-
-    fn call<T>(
-        &mut self,
-        batch: &Batch,
-        part: &Range<usize>,
-        whole: bool,
-        call: &mut impl FnMut(&Domain, &mut Store<State>, &Context, &Batch) -> wasmtime::Result<Result<T, String>>,
-    ) -> Result<T, CallError> {
-        let engine = self.plugin.engine.clone();
-        let (store, domain) = match self.live.take() {
-            Some(live) => self.live.insert(live),
-            None => {
-                let mut store = new_store(&engine, &self.context);
-                store.data_mut().records = self.lookup.clone();
-                let domain =
-                    self.plugin.pre.instantiate(&mut store).map_err(|error| CallError::Fatal(engine_error(error)))?;
-                self.live.insert((store, domain))
-            }
+        let Self { plugin, lookup, instance } = self;
+        let instantiate = |store: &mut Store<State>| {
+            store.data_mut().records = lookup.clone();
+            plugin.pre.instantiate(store)
         };
-        let limit = if whole { engine.limits.batch_millis } else { engine.limits.narrowing_millis };
-        store.set_epoch_deadline(engine.ticks(limit));
-        let cut;
-        let batch = if whole {
-            batch
-        } else {
-            cut = slice(batch, part);
-            &cut
-        };
-        let (plugin, digest) = (self.plugin.title(), self.plugin.digest.clone());
-        let failure = match call(domain, store, &self.context, batch) {
-            Ok(Ok(result)) => return Ok(result),
-            Ok(Err(message)) => PluginFailure { plugin, digest, cause: Cause::BrokeContract, message },
-            Err(error) => classify(&plugin, &digest, &error, store.data_mut()),
-        };
-        // A store that has failed is not used again: what is left in it is anybody's guess.
-        let unavailable = self.live.take().and_then(|(store, _)| store.into_data().unavailable);
-        Err(unavailable.map_or(CallError::Plugin(failure), |why| CallError::Fatal(PluginError::Lookup(why))))
+        instance.isolated(batch, &instantiate, &mut |domain, store, context, batch| {
+            Ok(call(domain, store, context, batch)?.map_err(|message| (Cause::BrokeContract, message)))
+        })
     }
 }

@@ -68,37 +68,22 @@ pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspect
              importing@0.1 (a domain plugin): build it against the contract in wit/",
         )
     })?;
-    let bytes_long = bytes.len();
-    Ok(match world {
+    let (described, sources, entity_types) = match world {
         World::Mapper => {
             let plugin = MapperPlugin::new(engine, name, digest.clone(), bytes)?;
-            let described = &plugin.description;
-            Inspection {
-                world,
-                name: described.name.clone(),
-                version: described.version.clone(),
-                digest,
-                bytes: bytes_long,
-                sources: described.sources.iter().map(|s| format!("{} ({})", s.name, s.key.join("+"))).collect(),
-                entity_types: described.entity_types.clone(),
-                imports,
-            }
+            let of = &plugin.description;
+            let sources = of.sources.iter().map(|source| format!("{} ({})", source.name, source.key.join("+")));
+            ((of.name.clone(), of.version.clone()), sources.collect(), of.entity_types.clone())
         }
         World::Domain => {
             let plugin = DomainPlugin::new(engine, name, digest.clone(), bytes)?;
-            let described = &plugin.description;
-            Inspection {
-                world,
-                name: described.name.clone(),
-                version: described.version.clone(),
-                digest,
-                bytes: bytes_long,
-                sources: vec![],
-                entity_types: described.entity_types.iter().map(|entity_type| entity_type.name.clone()).collect(),
-                imports,
-            }
+            let of = &plugin.description;
+            let entity_types = of.entity_types.iter().map(|entity_type| entity_type.name.clone());
+            ((of.name.clone(), of.version.clone()), vec![], entity_types.collect())
         }
-    })
+    };
+    let (name, version) = described;
+    Ok(Inspection { world, name, version, digest, bytes: bytes.len(), sources, entity_types, imports })
 }
 
 fn world(engine: &Engine, component: &Component) -> Option<World> {
@@ -147,13 +132,14 @@ fn meaning(import: &str) -> &'static str {
 }
 
 /// Why a component cannot be linked, in a sentence.
-pub(super) fn link_reason(error: &wasmtime::Error) -> String {
+pub(super) fn link_error(name: &str, error: &wasmtime::Error) -> PluginError {
     let text = format!("{error:#}");
     // `component imports instance `a:b/c`, but a matching implementation was not found in the linker`
-    match text.split('`').nth(1) {
+    let reason = match text.split('`').nth(1) {
         Some(import) if text.contains("imports") => format!(
             "it imports {import}, which this host does not offer: build it without, or against the contract in wit/"
         ),
         _ => format!("it does not fit the contract sluice:plugin@0.1.0: {text}"),
-    }
+    };
+    PluginError::Refused { name: name.into(), reason }
 }

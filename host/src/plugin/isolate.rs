@@ -66,7 +66,7 @@ pub(super) fn isolate<T>(
     mut call: impl FnMut(Range<usize>, bool) -> Result<T, CallError>,
 ) -> Result<Isolated<T>, PluginError> {
     let mut isolated = Isolated { parts: vec![], poisoned: vec![] };
-    let mut open = vec![0..records];
+    let mut open: Vec<Range<usize>> = Vec::from([0..records]);
     while let Some(part) = open.pop() {
         match call(part.clone(), part.len() == records) {
             Ok(result) => isolated.parts.push((part, result)),

@@ -8,9 +8,11 @@ use wasmtime::Store;
 use super::bindings::mapper::{Mapper, MapperPre, exports::sluice::plugin::mapping};
 use super::bindings::types::{self, Batch, Context};
 use super::contract::{MapperDescription, check_mapper, is_code, is_field_path};
-use super::engine::{Engine, engine_error};
-use super::failure::{Cause, PluginError, PluginFailure, classify};
-use super::isolate::{CallError, Isolated, Poisoned, Tolerance, isolate};
+use super::engine::Engine;
+use super::failure::{Cause, PluginError};
+use super::inspect::link_error;
+use super::instance::{Instance, described};
+use super::isolate::{Isolated, Poisoned};
 use super::state::{PluginLog, SourceLookup, State};
 use crate::model::{Issue, Severity};
 
@@ -42,19 +44,14 @@ pub struct Transformed {
 impl MapperPlugin {
     /// Compiles a mapper and asks it to describe itself.
     pub fn new(engine: &Arc<Engine>, name: &str, digest: String, bytes: &[u8]) -> Result<Arc<Self>, PluginError> {
-        let refused = |reason: String| PluginError::Refused { name: name.into(), reason };
         let component = engine.compile(name, &digest, bytes)?;
         let pre = engine.mappers.instantiate_pre(&component).and_then(MapperPre::new);
-        let pre = pre.map_err(|error| refused(super::inspect::link_reason(&error)))?;
-        let context = Context { migration: vec![0; 16], registered_on: "1970-01-01".into() };
-        let mut store = new_store(engine, &context);
-        let described =
-            pre.instantiate(&mut store).and_then(|mapper| mapper.sluice_plugin_mapping().call_describe(&mut store));
-        let description = described.map_err(|error| {
-            let failure = classify(name, &digest, &error, store.data_mut());
-            refused(format!("it broke when asked to describe itself ({}): {}", failure.cause.code(), failure.message))
-        })?;
-        check_mapper(&description).map_err(|reason| refused(format!("its description is wrong: {reason}")))?;
+        let pre = pre.map_err(|error| link_error(name, &error))?;
+        let describe = |store: &mut Store<State>| {
+            let mapper = pre.instantiate(&mut *store)?;
+            mapper.sluice_plugin_mapping().call_describe(store)
+        };
+        let description = described(engine, name, &digest, describe, check_mapper)?;
         Ok(Arc::new(Self { engine: engine.clone(), pre, digest, description }))
     }
 
@@ -70,99 +67,39 @@ impl MapperPlugin {
 
     /// Prepares to run for one upload.
     pub fn instance(self: &Arc<Self>, context: Context, lookup: Arc<dyn SourceLookup>) -> MapperInstance {
-        let tolerance = Tolerance::new(&self.engine.limits);
-        MapperInstance { plugin: self.clone(), context, lookup, live: None, tolerance }
+        let instance = Instance::new(&self.engine, self.title(), &self.digest, context);
+        MapperInstance { plugin: self.clone(), lookup, instance }
     }
-}
-
-pub(super) fn new_store(engine: &Engine, context: &Context) -> Store<State> {
-    let midnight = context.registered_on.parse::<jiff::civil::Date>().ok();
-    let now = midnight.and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC).ok());
-    let now = now.and_then(|midnight| midnight.timestamp().as_duration().try_into().ok()).unwrap_or_default();
-    let seed = context.migration.as_slice().try_into().unwrap_or_default();
-    let mut store = Store::new(&engine.wasmtime, State::new(&engine.limits, now, seed));
-    store.limiter(|state| &mut state.limits);
-    store.set_hostcall_fuel(engine.limits.output_bytes);
-    store.set_epoch_deadline(engine.ticks(engine.limits.batch_millis));
-    store
 }
 
 /// A mapper at work for one upload.
 pub struct MapperInstance {
     plugin: Arc<MapperPlugin>,
-    context: Context,
     lookup: Arc<dyn SourceLookup>,
-    live: Option<(Store<State>, Mapper)>,
-    tolerance: Tolerance,
+    instance: Instance<Mapper>,
 }
 
 impl MapperInstance {
     /// Maps a batch; what breaks the mapper is narrowed down to its records.
     pub fn transform(&mut self, source: &str, batch: &Batch) -> Result<Transformed, PluginError> {
-        let mut tolerance = self.tolerance.clone();
-        let mut logs = vec![];
-        let isolated = isolate(batch.ends.len(), &mut tolerance, |part, whole| {
-            let called = self.call(source, batch, &part, whole);
-            if let Some((store, _)) = &mut self.live {
-                logs.append(&mut store.data_mut().logs);
-            }
-            called
-        });
-        self.tolerance = tolerance;
-        let Isolated { parts, poisoned } = isolated?;
+        let Self { plugin, lookup, instance } = self;
+        let instantiate = |store: &mut Store<State>| {
+            store.data_mut().sources = Some(lookup.clone());
+            plugin.pre.instantiate(store)
+        };
+        let max_bytes = plugin.engine.limits.output_bytes;
+        let Isolated { parts, poisoned } =
+            instance.isolated(batch, &instantiate, &mut |mapper, store, context, batch| {
+                let transformed = mapper.sluice_plugin_mapping().call_transform(store, context, source, batch)?;
+                let fits = check(&transformed, batch.ends.len(), &plugin.description, max_bytes);
+                Ok(fits.map(|()| transformed))
+            })?;
+        let logs = std::mem::take(&mut instance.logs);
         let mut transformed = Transformed { poisoned, logs, ..Transformed::default() };
         for (part, result) in parts {
             transformed.add(part.start as u32, result);
         }
         Ok(transformed)
-    }
-
-    fn call(
-        &mut self,
-        source: &str,
-        batch: &Batch,
-        part: &Range<usize>,
-        whole: bool,
-    ) -> Result<mapping::Transformed, CallError> {
-        let engine = self.plugin.engine.clone();
-        let (store, mapper) = match self.live.take() {
-            Some(live) => self.live.insert(live),
-            None => {
-                let mut store = new_store(&engine, &self.context);
-                store.data_mut().sources = Some(self.lookup.clone());
-                let mapper =
-                    self.plugin.pre.instantiate(&mut store).map_err(|error| CallError::Fatal(engine_error(error)))?;
-                self.live.insert((store, mapper))
-            }
-        };
-        let limit = if whole { engine.limits.batch_millis } else { engine.limits.narrowing_millis };
-        store.set_epoch_deadline(engine.ticks(limit));
-        let cut;
-        let batch = if whole {
-            batch
-        } else {
-            cut = slice(batch, part);
-            &cut
-        };
-        let called = mapper.sluice_plugin_mapping().call_transform(&mut *store, &self.context, source, batch);
-        let title = self.plugin.title();
-        let outcome = match called {
-            Ok(transformed) => {
-                let checked = check(&transformed, part.len(), &self.plugin.description, engine.limits.output_bytes);
-                checked.map(|()| transformed).map_err(|(cause, message)| PluginFailure {
-                    plugin: title,
-                    digest: self.plugin.digest.clone(),
-                    cause,
-                    message,
-                })
-            }
-            Err(error) => Err(classify(&title, &self.plugin.digest, &error, store.data_mut())),
-        };
-        outcome.map_err(|failure| {
-            // A store that has failed is not used again: what is left in it is anybody's guess.
-            let unavailable = self.live.take().and_then(|(store, _)| store.into_data().unavailable);
-            unavailable.map_or(CallError::Plugin(failure), |why| CallError::Fatal(PluginError::Lookup(why)))
-        })
     }
 }
 

@@ -9,6 +9,7 @@ mod domain;
 mod engine;
 mod failure;
 mod inspect;
+mod instance;
 mod isolate;
 mod mapper;
 mod registry;
@@ -19,7 +20,7 @@ pub use contract::{
     Column, ColumnKind, CountGroup, DomainDescription, EntityType, Generation, MapperDescription, Reference, Source,
     Tally, TallyRule,
 };
-pub use domain::{DomainInstance, DomainPlugin, GeneratedRecord, Step, Validated};
+pub use domain::{DomainInstance, DomainPlugin, GeneratedRecord, Made, Step, Validated};
 pub use engine::Engine;
 pub use failure::{Cause, PluginError, PluginFailure};
 pub use inspect::{Inspection, World, inspect};

@@ -64,9 +64,9 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// Whether the staging area is not what it was.
+    /// Whether the staging area is not what it was: what is refused is kept there as well.
     pub fn changes(self) -> bool {
-        matches!(self, Effect::New | Effect::Replaced)
+        !matches!(self, Effect::Unchanged)
     }
 }
 

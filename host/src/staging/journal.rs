@@ -10,8 +10,9 @@ use cap_std::fs::{Dir, OpenOptions};
 use super::StagingError;
 use super::block::{Block, HEADER_BYTES, Header};
 
-/// A segment is closed at this size: large enough to be few, small enough to be copied.
-const SEGMENT_BYTES: u64 = 256 * 1024 * 1024;
+/// A segment is closed at this size: large enough to be few, small enough to be copied. In tests so small
+/// that there are several.
+const SEGMENT_BYTES: u64 = if cfg!(test) { 4 * 1024 } else { 256 * 1024 * 1024 };
 
 /// Where a block stands.
 #[derive(Clone, Copy, Debug)]

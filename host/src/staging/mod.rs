@@ -7,6 +7,8 @@ mod append;
 mod area;
 mod block;
 mod change;
+#[cfg(test)]
+mod crash;
 mod error;
 mod index;
 mod journal;

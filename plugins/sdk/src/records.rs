@@ -92,7 +92,8 @@ fn misfit<'a, T: Deserialize<'a>>(text: &'a str) -> Finding {
     }
     let mut json = serde_json::Deserializer::from_str(text);
     match serde_path_to_error::deserialize::<_, T>(&mut json) {
-        Err(error) if error.inner().is_data() => {
+        // It is JSON, so whatever is the matter is that it does not fit: a number beyond its type, for one.
+        Err(error) => {
             let path = error.path().to_string();
             let message = error.inner().to_string();
             // `missing field `name``: the name is the type's own, not the record's.
@@ -102,7 +103,7 @@ fn misfit<'a, T: Deserialize<'a>>(text: &'a str) -> Finding {
                 None => finding("INVALID_FORMAT", if path == "." { String::new() } else { path }),
             }
         }
-        _ => finding("INVALID_JSON", ""),
+        Ok(_) => finding("INVALID_FORMAT", ""),
     }
 }
 

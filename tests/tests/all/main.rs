@@ -1,11 +1,22 @@
 //! Sluice from outside, in one binary: real servers, real guests, over HTTP.
 
 mod architecture;
+mod bad_records;
 mod bad_uploads;
 mod berka;
 mod hostile;
+mod lender;
 mod lifecycle;
+mod neighbour;
+mod plugin_files;
+mod raw;
+mod restart;
+mod rules;
 mod server;
+mod side_by_side;
+mod staging;
+mod streaming;
+mod tolerance;
 
 /// What a component's first eight bytes are; a core module's differ in the last two.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::thread::JoinHandle;
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -45,21 +46,27 @@ pub fn shared() -> &'static Server {
     static SHARED: OnceLock<Server> = OnceLock::new();
     SHARED.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap().keep();
-        let mappers = mappers(&dir);
-        let data_dir = dir.join("data");
-        let options = Options { data_dir: data_dir.clone(), config: config(), mappers };
-        let (send, receive) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Runtime::new().unwrap();
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-                send.send(listener.local_addr().unwrap()).unwrap();
-                serve(listener, options, std::future::pending()).await.unwrap();
-            });
-        });
-        let address = receive.recv().unwrap();
-        Server { url: format!("http://{address}"), data_dir, client: reqwest::Client::new() }
+        let options = Options { data_dir: dir.join("data"), config: config(), mappers: mappers(&dir) };
+        start(options, std::future::pending()).0
     })
+}
+
+/// A server on a directory of its own, until `shutdown`; whoever joins the thread sees it ended.
+pub fn start(options: Options, shutdown: impl Future<Output = ()> + Send + 'static) -> (Server, JoinHandle<()>) {
+    let data_dir = options.data_dir.clone();
+    let (send, receive) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            send.send(listener.local_addr().unwrap()).unwrap();
+            serve(listener, options, shutdown).await.unwrap();
+        });
+    });
+    let address = receive.recv().unwrap();
+    // A connection lives in the runtime of the test that opened it: none is kept for another.
+    let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
+    (Server { url: format!("http://{address}"), data_dir, client }, thread)
 }
 
 /// A status and a body.
@@ -96,6 +103,22 @@ impl Server {
 
     pub async fn get(&self, path: &str) -> Answer {
         self.send(self.request(Method::GET, path)).await
+    }
+
+    /// The catalogue's bytes: what is kept of all migrations outside their own directories.
+    pub fn catalogue(&self) -> Vec<u8> {
+        let read = |name: &str| std::fs::read(self.data_dir.join(name)).unwrap_or_default();
+        [read("catalogue.db"), read("catalogue.db-wal")].concat()
+    }
+
+    /// Whose rows the catalogue holds.
+    pub fn catalogue_rows(&self) -> Vec<String> {
+        let database = rusqlite::Connection::open(self.data_dir.join("catalogue.db")).unwrap();
+        let of = |table: &str| format!("SELECT migration FROM {table}");
+        let tables = ["jobs", "issues", "issue_counts", "logs", "uploads"].map(of).join(" UNION ");
+        let query = format!("SELECT reference_id FROM migrations UNION {tables}");
+        let mut rows = database.prepare(&query).unwrap();
+        rows.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
     }
 
     pub async fn register(&'static self, mapper: Option<&str>, components: &[&str]) -> Migration {
@@ -141,6 +164,18 @@ impl Migration {
     /// Uploads JSON Lines in the platform's own shape; or ids, to `…/delete`.
     pub async fn stage(&self, domain: &str, rest: &str, body: impl Into<reqwest::Body>) -> Answer {
         self.put_as(&self.staging(domain, rest), "application/jsonl", body).await
+    }
+
+    /// What is staged of an entity type, in order.
+    pub async fn staged(&self, domain: &str, entity_type: &str) -> Vec<Value> {
+        let answer = self.server.get(&self.staging(domain, &format!("{entity_type}/stream"))).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.lines()
+    }
+
+    /// The migration's own directory.
+    pub fn directory(&self) -> PathBuf {
+        self.server.data_dir.join("migrations").join(&self.id)
     }
 
     /// Starts a job, or is told why not.

@@ -82,14 +82,15 @@ impl Tables {
     }
 }
 
-/// Which lines hold each value of `field`, or of the fields that are joined by `+`.
+/// Which lines hold each value of `field`, or of the fields whose names are joined by `+`: their values are
+/// joined by U+001F.
 fn index(lines: &[String], field: &str) -> BTreeMap<String, Vec<usize>> {
     let mut index: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (position, line) in lines.iter().enumerate() {
         let record: Value = serde_json::from_str(line).expect("JSON");
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let key: Vec<String> = field.split('+').map(|field| text(&record[field])).collect();
-        index.entry(key.join("+")).or_default().push(position);
+        index.entry(key.join("\u{1f}")).or_default().push(position);
     }
     index
 }

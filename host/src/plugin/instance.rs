@@ -1,0 +1,123 @@
+//! A plugin at work: a store that lives as long as an upload or a job, and is thrown away when a call fails.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use wasmtime::Store;
+
+use super::bindings::types::{Batch, Context};
+use super::engine::{Engine, engine_error};
+use super::failure::{Cause, PluginError, PluginFailure, classify};
+use super::isolate::{CallError, Isolated, Tolerance, isolate};
+use super::mapper::slice;
+use super::state::{PluginLog, State};
+
+/// What a call comes to that returned: a result, or why it does not fit what was given.
+pub(super) type Returned<T> = wasmtime::Result<Result<T, (Cause, String)>>;
+
+/// A plugin at work; `B` is its world's bindings.
+pub(super) struct Instance<B> {
+    engine: Arc<Engine>,
+    title: String,
+    digest: String,
+    context: Context,
+    live: Option<(Store<State>, B)>,
+    tolerance: Tolerance,
+    /// What it logged since this was last taken.
+    pub logs: Vec<PluginLog>,
+}
+
+impl<B> Instance<B> {
+    /// Not yet instantiated: that is done with the first call, and after each that failed.
+    pub fn new(engine: &Arc<Engine>, title: String, digest: &str, context: Context) -> Self {
+        let (engine, digest) = (engine.clone(), digest.to_owned());
+        let tolerance = Tolerance::new(&engine.limits);
+        Self { engine, title, digest, context, live: None, tolerance, logs: vec![] }
+    }
+
+    /// Makes `call` on a batch; what breaks the plugin is narrowed down to its records.
+    pub fn isolated<T>(
+        &mut self,
+        batch: &Batch,
+        instantiate: &dyn Fn(&mut Store<State>) -> wasmtime::Result<B>,
+        call: &mut dyn FnMut(&B, &mut Store<State>, &Context, &Batch) -> Returned<T>,
+    ) -> Result<Isolated<T>, PluginError> {
+        let mut tolerance = self.tolerance.clone();
+        let isolated =
+            isolate(batch.ends.len(), &mut tolerance, |part, whole| self.call(batch, &part, whole, instantiate, call));
+        self.tolerance = tolerance;
+        isolated
+    }
+
+    fn call<T>(
+        &mut self,
+        batch: &Batch,
+        part: &Range<usize>,
+        whole: bool,
+        instantiate: &dyn Fn(&mut Store<State>) -> wasmtime::Result<B>,
+        call: &mut dyn FnMut(&B, &mut Store<State>, &Context, &Batch) -> Returned<T>,
+    ) -> Result<T, CallError> {
+        let limits = &self.engine.limits;
+        let (store, bindings) = match self.live.take() {
+            Some(live) => self.live.insert(live),
+            None => {
+                let mut store = new_store(&self.engine, &self.context);
+                let bindings = instantiate(&mut store).map_err(|error| CallError::Fatal(engine_error(error)))?;
+                self.live.insert((store, bindings))
+            }
+        };
+        let limit = if whole { limits.batch_millis } else { limits.narrowing_millis };
+        store.set_epoch_deadline(self.engine.ticks(limit));
+        let cut;
+        let batch = if whole {
+            batch
+        } else {
+            cut = slice(batch, part);
+            &cut
+        };
+        let returned = call(bindings, store, &self.context, batch);
+        self.logs.append(&mut store.data_mut().logs);
+        let failure = match returned {
+            Ok(Ok(result)) => return Ok(result),
+            Ok(Err((cause, message))) => {
+                PluginFailure { plugin: self.title.clone(), digest: self.digest.clone(), cause, message }
+            }
+            Err(error) => classify(&self.title, &self.digest, &error, store.data_mut()),
+        };
+        // A store that has failed is not used again: what is left in it is anybody's guess.
+        let unavailable = self.live.take().and_then(|(store, _)| store.into_data().unavailable);
+        Err(unavailable.map_or(CallError::Plugin(failure), |why| CallError::Fatal(PluginError::Lookup(why))))
+    }
+}
+
+/// A store with all limits, whose clock stands at the migration's registration.
+fn new_store(engine: &Engine, context: &Context) -> Store<State> {
+    let midnight = context.registered_on.parse::<jiff::civil::Date>().ok();
+    let now = midnight.and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC).ok());
+    let now = now.and_then(|midnight| midnight.timestamp().as_duration().try_into().ok()).unwrap_or_default();
+    let seed = context.migration.as_slice().try_into().unwrap_or_default();
+    let mut store = Store::new(&engine.wasmtime, State::new(&engine.limits, now, seed));
+    store.limiter(|state| &mut state.limits);
+    store.set_hostcall_fuel(engine.limits.output_bytes);
+    store.set_epoch_deadline(engine.ticks(engine.limits.batch_millis));
+    store
+}
+
+/// Asks a plugin to describe itself, in a store of its own, and checks what it says.
+pub(super) fn described<D>(
+    engine: &Engine,
+    name: &str,
+    digest: &str,
+    describe: impl FnOnce(&mut Store<State>) -> wasmtime::Result<D>,
+    check: impl FnOnce(&D) -> Result<(), String>,
+) -> Result<D, PluginError> {
+    let refused = |reason: String| PluginError::Refused { name: name.into(), reason };
+    let context = Context { migration: vec![0; 16], registered_on: "1970-01-01".into() };
+    let mut store = new_store(engine, &context);
+    let description = describe(&mut store).map_err(|error| {
+        let failure = classify(name, digest, &error, store.data_mut());
+        refused(format!("it broke when asked to describe itself ({}): {}", failure.cause.code(), failure.message))
+    })?;
+    check(&description).map_err(|reason| refused(format!("its description is wrong: {reason}")))?;
+    Ok(description)
+}

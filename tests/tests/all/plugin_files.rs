@@ -1,0 +1,55 @@
+//! Files that are no plugin for this host: each is refused in one sentence, before anything is served.
+
+use sluice::app::{App, Options};
+use sluice::config::{Config, PluginLimits};
+use sluice::plugin::{Engine, inspect};
+
+/// A core module with nothing in it.
+const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
+/// Name, file, and what must be said of it.
+fn files() -> Vec<(&'static str, Vec<u8>, &'static [&'static str])> {
+    let panics = sluice_tests::guest("panics");
+    vec![
+        (
+            "unoffered-import",
+            sluice_tests::guest("unoffered-import").into(),
+            &["it imports sluice:elsewhere/secrets, which this host does not offer", "build it without"],
+        ),
+        ("core-module", CORE_MODULE.into(), &["a core module, not a component", "wasm-tools component new"]),
+        ("text", b"fn main() {}\n".into(), &["it is not WebAssembly"]),
+        ("empty", vec![], &["it is not WebAssembly"]),
+        ("cut-header", b"\0asm".into(), &["not a component that can be compiled"]),
+        ("cut-in-half", panics[..panics.len() / 2].into(), &["not a component that can be compiled"]),
+        ("cut-at-the-end", panics[..panics.len() - 1].into(), &["not a component that can be compiled"]),
+    ]
+}
+
+fn check(name: &str, told: &str, expected: &[&str]) {
+    for part in expected.iter().chain(&[name]) {
+        assert!(told.contains(part), "{name}: {part:?} is not in {told:?}");
+    }
+    assert!(!told.contains('\n') && told.len() < 300, "{name}: not a sentence: {told}");
+}
+
+#[test]
+fn are_refused_by_inspection() {
+    let engine = Engine::new(PluginLimits::default(), None).unwrap();
+    for (name, bytes, expected) in files() {
+        let error = inspect(&engine, name, &bytes).map(|_| ()).unwrap_err();
+        check(name, &error.to_string(), expected);
+    }
+}
+
+#[test]
+fn are_refused_by_a_server_before_it_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes, expected) in files() {
+        let file = dir.path().join(format!("{name}.wasm"));
+        std::fs::write(&file, bytes).unwrap();
+        let options =
+            Options { data_dir: dir.path().join("data"), config: Config::default(), mappers: vec![file.clone()] };
+        let error = App::open(&options).map(|_| ()).unwrap_err();
+        check(name, &format!("{error:#}"), expected);
+    }
+}
