@@ -1,10 +1,15 @@
 # What people do here. Each of these is all that it takes on a fresh machine.
 
-.PHONY: demo test check setup
+.PHONY: build demo test check setup
+
+# The commands, in target/debug. Of the whole workspace, as the tests are: building one package alone would
+# choose other features of shared dependencies, and compile wasmtime a second time.
+build: setup
+	cargo build --workspace --bins
 
 # Moves a sample bank from upload to verified counts, on this machine.
-demo: setup
-	cargo run -p sluice -- demo
+demo: build
+	"$${CARGO_TARGET_DIR:-target}/debug/sluice" demo
 
 test: setup
 	cargo test --workspace

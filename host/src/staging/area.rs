@@ -154,14 +154,17 @@ impl StagingArea {
 
     /// Makes everything appended so far durable.
     pub fn sync(&self) -> Result<(), StagingError> {
-        let tail = self.read_inner()?.journal.tail();
-        if let Some(tail) = tail
-            && let Err(error) = tail.sync_data()
-        {
+        let (tail, version) = {
+            let inner = self.read_inner()?;
+            (inner.journal.tail(), inner.journal.version())
+        };
+        let Some(tail) = tail else { return Ok(()) };
+        if let Err(error) = tail.sync_data() {
             // After a failed fsync nobody knows what is on disk: only opening again, from disk, will tell.
             self.inner.write().map_err(|_| StagingError::Poisoned)?.poisoned = true;
             return Err(error.into());
         }
+        self.read_inner()?.journal.note_durable(version);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! header  magic 4 · flags 1 · reserved 1 · stream 2 · count 4 · payload length 4 · first ordinal 8
-//!         · CRC-32 of the payload 4 · CRC-32 of the header so far 4
+//!         · durable version 8 · CRC-32 of the payload 4 · CRC-32 of the header so far 4
 //! payload count × (key 16 · hash 16 · origin 8 · upload 4 · end 4 · extra length 2 · status 1 · reserved 1)
 //!         · count × (body · extra)
 //! ```
@@ -12,9 +12,9 @@ use std::ops::Range;
 
 use super::Key;
 
-pub(super) const HEADER_BYTES: usize = 32;
+pub(super) const HEADER_BYTES: usize = 40;
 const META_BYTES: usize = 52;
-const MAGIC: [u8; 4] = *b"SLB1";
+pub(super) const MAGIC: [u8; 4] = *b"SLB1";
 const COMMIT: u8 = 1;
 
 /// A block is closed at this size: small enough to read for the sake of one record, large enough that
@@ -151,6 +151,8 @@ pub(super) struct Header {
     pub payload_bytes: u32,
     pub first: u64,
     pub commits: bool,
+    /// Version of the journal that was known to be on disk when this was written; with a commit mark only.
+    pub durable: u64,
     pub payload_crc: u32,
 }
 
@@ -158,7 +160,8 @@ pub(super) fn write_block(stream: u16, count: u32, first: u64, payload: &[&[u8]]
     let mut hasher = crc32fast::Hasher::new();
     payload.iter().for_each(|part| hasher.update(part));
     let payload_bytes = payload.iter().map(|part| part.len()).sum::<usize>() as u32;
-    let header = Header { stream, count, payload_bytes, first, commits: false, payload_crc: hasher.finalize() };
+    let payload_crc = hasher.finalize();
+    let header = Header { stream, count, payload_bytes, first, commits: false, durable: 0, payload_crc };
     out.extend_from_slice(&header.encode());
     payload.iter().for_each(|part| out.extend_from_slice(part));
     header
@@ -173,25 +176,28 @@ impl Header {
         bytes[8..12].copy_from_slice(&self.count.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.payload_bytes.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.first.to_le_bytes());
-        bytes[24..28].copy_from_slice(&self.payload_crc.to_le_bytes());
-        let crc = crc32fast::hash(&bytes[..28]);
-        bytes[28..].copy_from_slice(&crc.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.durable.to_le_bytes());
+        bytes[32..36].copy_from_slice(&self.payload_crc.to_le_bytes());
+        let crc = crc32fast::hash(&bytes[..36]);
+        bytes[36..].copy_from_slice(&crc.to_le_bytes());
         bytes
     }
 
     /// The header that these bytes spell; none if they are no header, or damaged.
     pub fn decode(bytes: &[u8; HEADER_BYTES]) -> Option<Self> {
         let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes"));
-        if bytes[..4] != MAGIC || crc32fast::hash(&bytes[..28]) != u32_at(28) {
+        let u64_at = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
+        if bytes[..4] != MAGIC || crc32fast::hash(&bytes[..36]) != u32_at(36) {
             return None;
         }
         Some(Self {
             stream: u16::from_le_bytes(bytes[6..8].try_into().expect("2 bytes")),
             count: u32_at(8),
             payload_bytes: u32_at(12),
-            first: u64::from_le_bytes(bytes[16..24].try_into().expect("8 bytes")),
+            first: u64_at(16),
             commits: bytes[4] & COMMIT != 0,
-            payload_crc: u32_at(24),
+            durable: u64_at(24),
+            payload_crc: u32_at(32),
         })
     }
 }

@@ -229,3 +229,13 @@ fn a_group_missing_from_a_closed_segment_is_reported() {
         check_reported(open(dir.path()).and_then(|area| contents(&area)), &whole, &format!("cut at {boundary}"));
     }
 }
+
+#[test]
+fn damage_before_later_groups_is_reported() {
+    let written = write();
+    let [.., (to, _), (_, whole)] = written.groups.as_slice() else { panic!("two groups at least") };
+    for at in 0..*to {
+        let dir = damaged(&written, |bytes| bytes[at as usize] ^= 0x40);
+        check_reported(open(dir.path()).and_then(|area| contents(&area)), whole, &format!("flipped at {at}"));
+    }
+}

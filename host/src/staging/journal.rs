@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cap_std::fs::{Dir, OpenOptions};
 
 use super::StagingError;
-use super::block::{Block, HEADER_BYTES, Header};
+use super::block::{Block, HEADER_BYTES, Header, MAGIC};
 
 /// A segment is closed at this size: large enough to be few, small enough to be copied. In tests so small
 /// that there are several.
@@ -51,6 +52,8 @@ pub(super) struct Journal {
     segments: Vec<Arc<File>>,
     /// Length of the last segment.
     length: u64,
+    /// Version that is known to be on disk.
+    durable: AtomicU64,
 }
 
 fn segment_name(number: usize) -> String {
@@ -69,7 +72,7 @@ impl Journal {
             .collect::<io::Result<_>>()?;
         names.retain(|name| name.ends_with(".seg"));
         names.sort();
-        let mut journal = Self { dir, segments: vec![], length: 0 };
+        let mut journal = Self { dir, segments: vec![], length: 0, durable: AtomicU64::new(0) };
         let last = names.len().saturating_sub(1);
         for (number, name) in names.iter().enumerate() {
             let file = journal.dir.open_with(name, OpenOptions::new().read(true).write(true))?.into_std();
@@ -78,7 +81,9 @@ impl Journal {
             let size = file.metadata()?.len();
             let committed = journal.scan(number as u32, size, number == last, &mut block)?;
             if committed < size {
-                if number != last {
+                // What was never known to be durable may be torn, and is dropped. What was known to be, and is
+                // not what was written, is damage, and dropping it would lose records in silence.
+                if number != last || known_durable(&file, committed, size)? > version(number + 1, committed) {
                     return Err(StagingError::Damaged { what: "a block", segment: number as u32, offset: committed });
                 }
                 file.set_len(committed)?;
@@ -86,6 +91,11 @@ impl Journal {
             }
             journal.length = committed;
         }
+        // What was read back just now may still be on its way to disk: it is synced before anybody builds on it.
+        if let Some(tail) = journal.tail() {
+            tail.sync_data()?;
+        }
+        journal.note_durable(journal.version());
         Ok(journal)
     }
 
@@ -124,6 +134,7 @@ impl Journal {
     pub fn append(&mut self, group: &mut Group) -> Result<Vec<(u16, BlockRef)>, StagingError> {
         let Some((at, last)) = group.blocks.last_mut() else { return Ok(vec![]) };
         last.commits = true;
+        last.durable = self.durable.load(Ordering::Relaxed);
         let at = *at;
         let header = last.encode();
         group.bytes[at..at + HEADER_BYTES].copy_from_slice(&header);
@@ -144,6 +155,7 @@ impl Journal {
     fn begin_segment(&mut self) -> io::Result<()> {
         if let Some(full) = self.segments.last() {
             full.sync_data()?;
+            self.note_durable(self.version());
         }
         let options = OpenOptions::new().read(true).write(true).create_new(true).to_owned();
         let file = self.dir.open_with(segment_name(self.segments.len()), &options)?.into_std();
@@ -162,7 +174,12 @@ impl Journal {
 
     /// Segments and bytes in the last one, as one number that only grows.
     pub fn version(&self) -> u64 {
-        ((self.segments.len() as u64) << 40) + self.length
+        version(self.segments.len(), self.length)
+    }
+
+    /// Notes that everything up to this version has been synced.
+    pub fn note_durable(&self, version: u64) {
+        self.durable.fetch_max(version, Ordering::Relaxed);
     }
 
     /// The file of a block, to read it without holding on to the journal.
@@ -173,6 +190,22 @@ impl Journal {
     fn read(&self, reference: &BlockRef) -> Result<Block, StagingError> {
         read_block(&self.segments[reference.segment as usize], reference)
     }
+}
+
+fn version(segments: usize, length: u64) -> u64 {
+    ((segments as u64) << 40) + length
+}
+
+/// The highest version that any header between `from` and `to` says was durable. Blocks cannot be followed
+/// there, as one is damaged: headers are searched for.
+fn known_durable(file: &File, from: u64, to: u64) -> io::Result<u64> {
+    let mut bytes = vec![0; (to - from) as usize];
+    file.read_exact_at(&mut bytes, from)?;
+    let headers = memchr::memmem::find_iter(&bytes, &MAGIC).filter_map(|at| {
+        let header = bytes.get(at..at + HEADER_BYTES)?.try_into().ok()?;
+        Header::decode(header)
+    });
+    Ok(headers.map(|header| header.durable).max().unwrap_or(0))
 }
 
 fn reference(header: &Header, segment: u32, at: u64) -> BlockRef {

@@ -1,4 +1,4 @@
-//! Builds plugins of this workspace into components: `cargo run -p sluice-guest-builder -- PACKAGE…`.
+//! Builds plugins of this workspace into components: `sluice-guest-builder PACKAGE…`.
 
 use std::path::Path;
 

@@ -52,7 +52,7 @@ impl Lender {
         let eur = |amount: f64| json!({"amount": amount, "currency": "EUR"});
         let each = |thrice: [f64; 3]| thrice[(number as usize - 1) % 3];
         let mut record = match entity_type {
-            "counterparties" if number % 3 == 0 => json!({"type": "organisation", "name": "Pekárna"}),
+            "counterparties" if number.is_multiple_of(3) => json!({"type": "organisation", "name": "Pekárna"}),
             "counterparties" => json!({
                 "type": "person", "initials": "J.", "surname": "Nováková", "birthDate": "1980-02-29",
                 "income": {"amount": 480000.5, "currency": "EUR", "frequency": "annual"},

@@ -22,12 +22,14 @@ async fn a_lender_whose_records_are_right() {
     for side in ["stagedRows", "importedRows"] {
         let mut totals = Migration::rows(&counts, "TotalEntity", side);
         let mut expected: Vec<_> = TYPES.iter().map(|(_, name)| vec![name.to_string(), "3".into()]).collect();
-        (totals.sort(), expected.sort());
+        totals.sort();
+        expected.sort();
         assert_eq!(totals, expected, "{side}");
         let mut sums = Migration::rows(&counts, "TotalAmounts", side);
         let mut expected: Vec<_> =
             SUMS.iter().map(|(name, sum)| vec![name.to_string(), "EUR".into(), sum.to_string()]).collect();
-        (sums.sort(), expected.sort());
+        sums.sort();
+        expected.sort();
         assert_eq!(sums, expected, "{side}");
         let people = Migration::rows(&counts, "TotalCounterparties", side);
         assert_eq!(people, [["organisation", "1"], ["person", "2"]]);
