@@ -15,6 +15,9 @@ use super::state::{PluginLog, State};
 /// What a call comes to that returned: a result, or why it does not fit what was given.
 pub(super) type Returned<T> = wasmtime::Result<Result<T, (Cause, String)>>;
 
+/// One call into a plugin of a world, on a batch.
+pub(super) type Call<'a, B, T> = dyn FnMut(&B, &mut Store<State>, &Context, &Batch) -> Returned<T> + 'a;
+
 /// A plugin at work; `B` is its world's bindings.
 pub(super) struct Instance<B> {
     engine: Arc<Engine>,
@@ -40,7 +43,7 @@ impl<B> Instance<B> {
         &mut self,
         batch: &Batch,
         instantiate: &dyn Fn(&mut Store<State>) -> wasmtime::Result<B>,
-        call: &mut dyn FnMut(&B, &mut Store<State>, &Context, &Batch) -> Returned<T>,
+        call: &mut Call<'_, B, T>,
     ) -> Result<Isolated<T>, PluginError> {
         let mut tolerance = self.tolerance.clone();
         let isolated =
@@ -55,7 +58,7 @@ impl<B> Instance<B> {
         part: &Range<usize>,
         whole: bool,
         instantiate: &dyn Fn(&mut Store<State>) -> wasmtime::Result<B>,
-        call: &mut dyn FnMut(&B, &mut Store<State>, &Context, &Batch) -> Returned<T>,
+        call: &mut Call<'_, B, T>,
     ) -> Result<T, CallError> {
         let limits = &self.engine.limits;
         let (store, bindings) = match self.live.take() {

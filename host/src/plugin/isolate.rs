@@ -66,7 +66,8 @@ pub(super) fn isolate<T>(
     mut call: impl FnMut(Range<usize>, bool) -> Result<T, CallError>,
 ) -> Result<Isolated<T>, PluginError> {
     let mut isolated = Isolated { parts: vec![], poisoned: vec![] };
-    let mut open: Vec<Range<usize>> = Vec::from([0..records]);
+    let whole = 0..records;
+    let mut open = vec![whole];
     while let Some(part) = open.pop() {
         match call(part.clone(), part.len() == records) {
             Ok(result) => isolated.parts.push((part, result)),
