@@ -138,7 +138,8 @@ mod tests {
     #[test]
     fn frames() {
         let long = "x".repeat(21);
-        let cases: &[(&str, Format, Vec<u8>, &[(u64, &str, Option<Fault>)])] = &[
+        type Frame = (u64, &'static str, Option<Fault>);
+        let cases: &[(&str, Format, Vec<u8>, &[Frame])] = &[
             ("lines", Format::JsonLines, b"{}\n{1}\n".into(), &[(1, "{}", None), (2, "{1}", None)]),
             ("no last newline", Format::JsonLines, b"{}\n{1}".into(), &[(1, "{}", None), (2, "{1}", None)]),
             (
