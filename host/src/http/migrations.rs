@@ -204,10 +204,7 @@ pub async fn set_mapper(
 pub async fn purge(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     tokio::task::spawn_blocking(move || {
         let id = find(&app, &id)?.reference_id;
-        if app.jobs.is_uploading(id) {
-            return Err(crate::jobs::StartError::UploadRunning.into());
-        }
-        let _guard = app.jobs.begin_upload(id, "purge")?;
+        let _guard = app.jobs.begin_alone(id)?;
         app.purge(id)?;
         app.store.forget(id)?;
         tracing::info!(code = "MIGRATION_PURGED", migration = %id);

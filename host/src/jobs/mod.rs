@@ -62,6 +62,9 @@ impl From<TransitionError> for StartError {
     }
 }
 
+/// Stands for every stream of a migration; no stream has this name.
+const EVERYTHING: &str = "*";
+
 /// An upload in progress; it ends when this is dropped.
 pub struct UploadGuard {
     jobs: Arc<Jobs>,
@@ -81,14 +84,29 @@ impl Jobs {
 
     /// Begins an upload to a stream of a migration: not while a job works on it, nor two to one stream.
     pub fn begin_upload(self: &Arc<Self>, migration: Uuid, stream: &str) -> Result<UploadGuard, StartError> {
+        self.begin(migration, stream, |streams| streams.contains(stream) || streams.contains(EVERYTHING))
+    }
+
+    /// Begins something that no upload and no job may run beside.
+    pub fn begin_alone(self: &Arc<Self>, migration: Uuid) -> Result<UploadGuard, StartError> {
+        self.begin(migration, EVERYTHING, |streams| !streams.is_empty())
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        migration: Uuid,
+        stream: &str,
+        disturbs: impl FnOnce(&HashSet<String>) -> bool,
+    ) -> Result<UploadGuard, StartError> {
         let mut inner = self.lock();
         if inner.stopping {
             return Err(StartError::Stopping);
         }
         self.store.transition(migration, crate::model::Event::ChangeStarts)?;
-        if !inner.uploads.entry(migration).or_default().insert(stream.to_owned()) {
+        if inner.uploads.get(&migration).is_some_and(disturbs) {
             return Err(StartError::UploadRunning);
         }
+        inner.uploads.entry(migration).or_default().insert(stream.to_owned());
         self.count.send_modify(|count| *count += 1);
         Ok(UploadGuard { jobs: self.clone(), migration, stream: stream.to_owned() })
     }
@@ -103,11 +121,6 @@ impl Jobs {
         let mut count = self.count.subscribe();
         // Looked at between waits and not within one: whoever counts holds the lock that this takes.
         while self.progress(job).is_some() && count.changed().await.is_ok() {}
-    }
-
-    /// Whether a migration is being uploaded to.
-    pub fn is_uploading(&self, migration: Uuid) -> bool {
-        self.lock().uploads.contains_key(&migration)
     }
 
     /// Lets nothing new begin, and asks running jobs to stop at their next batch.
