@@ -87,7 +87,7 @@ impl Jobs {
         self.begin(migration, stream, |streams| streams.contains(stream) || streams.contains(EVERYTHING))
     }
 
-    /// Begins something that no upload and no job may run beside.
+    /// Begins something that no upload, validation or import may run beside. A counts job only reads, and may.
     pub fn begin_alone(self: &Arc<Self>, migration: Uuid) -> Result<UploadGuard, StartError> {
         self.begin(migration, EVERYTHING, |streams| !streams.is_empty())
     }
