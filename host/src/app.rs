@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::jobs::Jobs;
+use crate::keys::Keyring;
 use crate::model::{Event, JobKind, Migration};
 use crate::pipeline::Desk;
 use crate::plugin::{Engine, Plugins};
@@ -38,6 +39,8 @@ pub struct App {
     pub store: Arc<Store>,
     /// Where records are imported.
     pub target: Arc<dyn Target>,
+    /// Keys by purpose.
+    pub keys: Arc<Keyring>,
     /// What is running.
     pub jobs: Arc<Jobs>,
     staging: StagingRoot,
@@ -54,6 +57,10 @@ impl App {
         let data_dir = &options.data_dir;
         let staging = StagingRoot::open(data_dir).with_context(|| format!("cannot open {}", data_dir.display()))?;
         let lock = lock(data_dir)?;
+        let places = &options.config.keys;
+        let key_dir = places.directory.clone().unwrap_or_else(|| data_dir.join("keys"));
+        let master_key = places.master_key_file.clone().unwrap_or_else(|| data_dir.join("master.key"));
+        let keys = Arc::new(Keyring::open(&key_dir, &master_key).context("the server's keys cannot be had")?);
         let cache = plugin_cache(data_dir)?;
         let engine = Engine::new(options.config.plugin.clone(), Some(cache))?;
         let mut plugins = Plugins::embedded(&engine)?;
@@ -71,6 +78,7 @@ impl App {
             plugins: Arc::new(plugins),
             store: store.clone(),
             target: Arc::new(target),
+            keys,
             jobs: Jobs::new(store),
             staging,
             _lock: lock,

@@ -1,6 +1,6 @@
 //! Every limit, with its default and the reason for it. A configuration file (TOML) changes them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,19 @@ pub struct Config {
     pub import: ImportLimits,
     /// What is kept of issues and logs.
     pub records: RecordLimits,
+    /// Where keys are kept.
+    pub keys: KeyPlaces,
+}
+
+/// Where keys are kept. Both default to the data directory, so that a first server needs no preparation; a server
+/// that matters has both elsewhere, and not in the backups of its data.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeyPlaces {
+    /// The file of the master key, 64 hexadecimal digits. `master.key` in the data directory, made if it is absent.
+    pub master_key_file: Option<PathBuf>,
+    /// The directory of wrapped keys. `keys` in the data directory.
+    pub directory: Option<PathBuf>,
 }
 
 /// What an upload may be.

@@ -9,6 +9,7 @@ pub mod demo;
 pub mod framing;
 pub mod http;
 pub mod jobs;
+pub mod keys;
 pub mod model;
 pub mod pipeline;
 pub mod plugin;

@@ -1,5 +1,6 @@
 //! The words of a migration, pure: no IO, no plugin, no HTTP.
 
+mod actor;
 mod domain;
 mod issue;
 mod job;
@@ -7,6 +8,7 @@ mod migration;
 mod status;
 mod upload;
 
+pub use actor::{Actor, Permission};
 pub use domain::{DOMAINS, Domain};
 pub use issue::{Blame, Issue, Severity};
 pub use job::{Job, JobKind, JobState, Progress};
