@@ -8,10 +8,12 @@ use cap_std::fs::Dir;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::access::{Access, Credentials, NewClient};
 use crate::config::Config;
 use crate::jobs::Jobs;
 use crate::keys::Keyring;
-use crate::model::{Event, JobKind, Migration};
+use crate::metrics::Metrics;
+use crate::model::{Event, Grant, JobKind, Migration, Permission, Tenant};
 use crate::pipeline::Desk;
 use crate::plugin::{Engine, Plugins};
 use crate::staging::{StagingError, StagingRoot};
@@ -41,6 +43,10 @@ pub struct App {
     pub target: Arc<dyn Target>,
     /// Keys by purpose.
     pub keys: Arc<Keyring>,
+    /// Who is let in.
+    pub access: Access,
+    /// What the server counts of itself.
+    pub metrics: Arc<Metrics>,
     /// What is running.
     pub jobs: Arc<Jobs>,
     staging: StagingRoot,
@@ -51,16 +57,19 @@ pub struct App {
 /// Name of the embedded platform database in the data directory.
 pub const TARGET_FILE: &str = "platform.db";
 
+/// Name of the catalogue in the data directory.
+pub const CATALOGUE_FILE: &str = "catalogue.db";
+
+/// Name of the file with the first client's id and secret, as `curl -u` takes them.
+pub const ADMIN_FILE: &str = "admin-client";
+
 impl App {
     /// Opens the data directory, recovers what a killed server left, and compiles the plugins.
     pub fn open(options: &Options) -> Result<Arc<Self>> {
         let data_dir = &options.data_dir;
         let staging = StagingRoot::open(data_dir).with_context(|| format!("cannot open {}", data_dir.display()))?;
         let lock = lock(data_dir)?;
-        let places = &options.config.keys;
-        let key_dir = places.directory.clone().unwrap_or_else(|| data_dir.join("keys"));
-        let master_key = places.master_key_file.clone().unwrap_or_else(|| data_dir.join("master.key"));
-        let keys = Arc::new(Keyring::open(&key_dir, &master_key).context("the server's keys cannot be had")?);
+        let keys = Arc::new(open_keys(data_dir, &options.config)?);
         let cache = plugin_cache(data_dir)?;
         let engine = Engine::new(options.config.plugin.clone(), Some(cache))?;
         let mut plugins = Plugins::embedded(&engine)?;
@@ -72,14 +81,17 @@ impl App {
         for plugin in plugins.domains() {
             plugin.description.entity_types.iter().try_for_each(|entity_type| target.prepare(entity_type))?;
         }
-        let store = Arc::new(Store::open(&data_dir.join("catalogue.db"))?);
+        let store = Arc::new(Store::open(&data_dir.join(CATALOGUE_FILE))?);
+        let metrics = Arc::new(Metrics::default());
         let app = Arc::new(Self {
             config: Arc::new(options.config.clone()),
             plugins: Arc::new(plugins),
             store: store.clone(),
             target: Arc::new(target),
+            access: Access::new(store.clone(), keys.clone(), &options.config.access),
             keys,
-            jobs: Jobs::new(store),
+            jobs: Jobs::new(store, metrics.clone()),
+            metrics,
             staging,
             _lock: lock,
         });
@@ -117,10 +129,55 @@ impl App {
         })
     }
 
+    /// Whether the server can take work; if not, the code of why.
+    pub fn readiness(&self) -> Result<(), &'static str> {
+        if self.jobs.is_stopping() {
+            return Err("STOPPING");
+        }
+        self.store.check().map_err(|_| "CATALOGUE_FAILED")?;
+        self.target.progress(Uuid::nil(), "").map(drop).map_err(|_| "TARGET_FAILED")
+    }
+
+    /// On a server without clients: makes one that may do everything, and leaves its id and secret in a file that
+    /// only the server's user can read. `false` where there are clients already.
+    fn first_client(&self, data_dir: &Path) -> Result<bool> {
+        if !self.store.clients()?.is_empty() {
+            return Ok(false);
+        }
+        let new = NewClient {
+            tenant: Some(Tenant::only()),
+            permissions: vec![Permission::Migrate, Permission::Approve, Permission::Admin],
+            domains: Grant::every_domain(),
+            expires_at: None,
+        };
+        let (client, credentials) = new.make(Timestamp::now());
+        // In this order, a crash between the two leaves a file that the next start writes anew.
+        write_secret(&data_dir.join(ADMIN_FILE), &credentials)?;
+        self.store.put_client(&client)?;
+        Ok(true)
+    }
+
     /// Removes a migration's directory.
     pub fn purge(&self, migration: Uuid) -> Result<(), StagingError> {
         self.staging.remove(migration)
     }
+}
+
+/// The keys of a data directory.
+pub fn open_keys(data_dir: &Path, config: &Config) -> Result<Keyring> {
+    let places = &config.keys;
+    let directory = places.directory.clone().unwrap_or_else(|| data_dir.join("keys"));
+    let master_key = places.master_key_file.clone().unwrap_or_else(|| data_dir.join("master.key"));
+    Keyring::open(&directory, &master_key).context("the server's keys cannot be had")
+}
+
+fn write_secret(path: &Path, credentials: &Credentials) -> Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    writeln!(file, "{}", credentials.reveal())?;
+    Ok(file.sync_all()?)
 }
 
 fn lock(data_dir: &Path) -> Result<std::fs::File> {
@@ -141,19 +198,40 @@ fn plugin_cache(data_dir: &Path) -> Result<Dir> {
 }
 
 /// Serves on `listener` until `shutdown`, and then until running requests and jobs have come to a stop.
+///
+/// A server without clients listens on loopback only, and makes a first client: see [`ADMIN_FILE`].
 pub async fn serve(
     listener: tokio::net::TcpListener,
     options: Options,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
-    let app = tokio::task::spawn_blocking(move || App::open(&options)).await??;
+    let address = listener.local_addr()?;
+    let data_dir = options.data_dir.clone();
+    let app = tokio::task::spawn_blocking(move || {
+        let app = App::open(&options)?;
+        let beyond = !address.ip().is_loopback();
+        if beyond && app.store.clients()?.is_empty() {
+            anyhow::bail!(
+                "no API client exists yet: make one with `sluice client create`, or listen on 127.0.0.1 to begin with"
+            );
+        }
+        if app.first_client(&options.data_dir)? {
+            let file = options.data_dir.join(ADMIN_FILE);
+            tracing::info!("made a first client that may do everything; its id and secret are in {}", file.display());
+        }
+        Ok(app)
+    })
+    .await??;
+    let http = app.config.http.clone();
+    let tls = if http.certificate_file.is_some() { "https" } else { "http" };
+    tracing::info!("ready at {tls}://{address}, keeping everything in {}", data_dir.display());
     let router = crate::http::router(app.clone());
     let jobs = app.clone();
     let stopping = async move {
         shutdown.await;
         jobs.jobs.stop();
     };
-    crate::http::serve(listener, router, stopping).await?;
+    crate::http::serve(listener, router, &http, stopping).await?;
     app.jobs.wait().await;
     Ok(())
 }

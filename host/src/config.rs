@@ -19,6 +19,87 @@ pub struct Config {
     pub records: RecordLimits,
     /// Where keys are kept.
     pub keys: KeyPlaces,
+    /// Whom the API lets in, and for how long.
+    pub access: AccessLimits,
+    /// What a client may ask of the HTTP server.
+    pub http: HttpLimits,
+}
+
+/// Whom the API lets in, and for how long.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccessLimits {
+    /// Life of a token in seconds. 900: long enough for a page of work, short enough that a lost one is soon worthless.
+    pub token_seconds: u64,
+    /// Days after which tokens are signed with a new key. 30.
+    pub signing_key_days: u64,
+    /// Another issuer whose tokens are taken too.
+    pub issuer: Option<Issuer>,
+}
+
+impl Default for AccessLimits {
+    fn default() -> Self {
+        Self { token_seconds: 900, signing_key_days: 30, issuer: None }
+    }
+}
+
+/// Another issuer of tokens. Its tokens carry `tenant` (`*` for every tenant), `scope` (permissions parted by spaces)
+/// and, unless every domain is granted, `domains` (a list of components).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Issuer {
+    /// The `iss` of its tokens.
+    pub issuer: String,
+    /// The `aud` that they must be made for.
+    pub audience: String,
+    /// Where it publishes its keys.
+    pub jwks_url: String,
+}
+
+/// What a client may ask of the HTTP server.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpLimits {
+    /// Certificate chain (PEM). With it and its key the server speaks TLS and nothing else.
+    pub certificate_file: Option<PathBuf>,
+    /// The certificate's private key (PEM).
+    pub certificate_key_file: Option<PathBuf>,
+    /// Bytes of a JSON body. 64 KiB: registrations are small. Uploads of records have limits of their own.
+    pub json_bytes: usize,
+    /// Requests a second that one client may send on average. 100: beyond that it is a loop.
+    pub requests_per_second: u32,
+    /// Requests that it may send at once before that counts. 200.
+    pub request_burst: u32,
+    /// Requests of one client that may be in work at once. 32: every upload and every stream is one.
+    pub concurrent_requests: usize,
+    /// Connections at once. 1,024: each costs a few ten kilobytes.
+    pub connections: usize,
+    /// Longest wait for a request's head, and for a TLS handshake, in seconds. 10.
+    pub head_seconds: u64,
+    /// Longest that a client may take to read what is ready for it, in seconds. 60: then it is gone.
+    pub write_seconds: u64,
+    /// Longest wait for running requests when the server stops, in seconds. 30: what orchestrators grant.
+    pub shutdown_seconds: u64,
+    /// Hours for which the answer to a `POST` with an `Idempotency-Key` is kept. 24.
+    pub idempotency_hours: u64,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            certificate_file: None,
+            certificate_key_file: None,
+            json_bytes: 64 << 10,
+            requests_per_second: 100,
+            request_burst: 200,
+            concurrent_requests: 32,
+            connections: 1_024,
+            head_seconds: 10,
+            write_seconds: 60,
+            shutdown_seconds: 30,
+            idempotency_hours: 24,
+        }
+    }
 }
 
 /// Where keys are kept. Both default to the data directory, so that a first server needs no preparation; a server
@@ -52,6 +133,11 @@ pub struct UploadLimits {
     /// Longest silence of a sending client, in seconds. 60: longer than any hiccup, short enough that a
     /// vanished client holds nothing for long.
     pub idle_seconds: u64,
+    /// Bytes that must arrive within `idle_seconds`, unless the body ends. 256: a client that sends a byte now and then
+    /// does not hold a source for ever.
+    pub least_bytes: u64,
+    /// Bytes of one upload. 64 GiB: a hundred million records.
+    pub max_bytes: u64,
 }
 
 impl Default for UploadLimits {
@@ -64,6 +150,8 @@ impl Default for UploadLimits {
             sync_records: 16_384,
             sync_millis: 250,
             idle_seconds: 60,
+            least_bytes: 256,
+            max_bytes: 64 << 30,
         }
     }
 }

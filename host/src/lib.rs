@@ -3,6 +3,7 @@
 //! A record's way, in one direction: HTTP body → [`framing`] → mapper ([`plugin`]) → domain plugin →
 //! [`staging`] → [`target`] → counts. [`pipeline`] has a file for each of the five steps.
 
+pub mod access;
 pub mod app;
 pub mod config;
 pub mod demo;
@@ -10,6 +11,7 @@ pub mod framing;
 pub mod http;
 pub mod jobs;
 pub mod keys;
+pub mod metrics;
 pub mod model;
 pub mod pipeline;
 pub mod plugin;

@@ -1,13 +1,19 @@
 //! A small client of the HTTP API: what it asks, and every failure as a sentence for a person.
 
 use std::error::Error as _;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
 use reqwest::{Body, Method, RequestBuilder, Response, Url};
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use sluice::access::Credentials;
+use sluice::app::ADMIN_FILE;
 
 /// Longest wait for a connection. A server that is there answers at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -15,11 +21,64 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest silence of the server. It syncs results several times a second, and answers on a job every second.
 const READ_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// A token is renewed so many seconds before it ends: it must hold until its request arrives.
+const TOKEN_MARGIN: u64 = 30;
+
 /// A client of one server.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
     server: String,
+    credentials: Option<Credentials>,
+    /// The token, and until when it is used.
+    token: Arc<tokio::sync::Mutex<Option<(String, Instant)>>>,
+}
+
+/// How a command gets in.
+#[derive(Args)]
+pub struct Login {
+    /// File with the id and secret of an API client, as id:secret [default: SLUICE_CLIENT_ID and
+    /// SLUICE_CLIENT_SECRET, or else ./sluice-data/admin-client]
+    #[arg(long, value_name = "FILE", env = "SLUICE_CLIENT_FILE")]
+    client_file: Option<PathBuf>,
+    /// Certificate (PEM) of whoever vouches for the server, beside those that this machine trusts
+    #[arg(long, value_name = "FILE", env = "SLUICE_CA_FILE")]
+    ca_file: Option<PathBuf>,
+}
+
+impl Login {
+    /// The credentials that are meant, if any are there.
+    fn credentials(&self) -> Result<Option<Credentials>> {
+        if let Some(file) = &self.client_file {
+            return read_credentials(file).map(Some);
+        }
+        if let (Ok(id), Ok(secret)) = (std::env::var("SLUICE_CLIENT_ID"), std::env::var("SLUICE_CLIENT_SECRET")) {
+            return Ok(Some(Credentials { id, secret: secret.into() }));
+        }
+        let first = Path::new("./sluice-data").join(ADMIN_FILE);
+        if first.exists() { read_credentials(&first).map(Some) } else { Ok(None) }
+    }
+
+    /// A client of the server at this address.
+    pub fn client(&self, server: &str) -> Result<Client> {
+        let ca = self.ca_file.as_ref().map(|file| {
+            let pem = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            reqwest::Certificate::from_pem(&pem).with_context(|| format!("{} holds no certificate", file.display()))
+        });
+        Client::new(server, self.credentials()?, ca.transpose()?)
+    }
+}
+
+/// Reads a file with an id and a secret.
+pub fn read_credentials(file: &Path) -> Result<Credentials> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Credentials::parse(&text).with_context(|| format!("{} does not hold id:secret", file.display()))
+}
+
+#[derive(Deserialize)]
+struct Token {
+    access_token: String,
+    expires_in: u64,
 }
 
 /// A problem document (RFC 9457), as far as it is shown.
@@ -42,18 +101,19 @@ impl Problem {
 
 impl Client {
     /// A client of the server at this address, such as `http://127.0.0.1:8080`.
-    pub fn new(server: &str) -> Result<Self> {
+    pub fn new(server: &str, credentials: Option<Credentials>, ca: Option<reqwest::Certificate>) -> Result<Self> {
         let Some(url) = Url::parse(server).ok().filter(|url| matches!(url.scheme(), "http" | "https")) else {
             bail!("`{server}` is not a server's address: that begins with http://");
         };
-        if url.scheme() == "https" {
-            bail!("{server} cannot be reached: this client speaks plain HTTP only");
-        }
         let mut http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
         if matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
             http = http.no_proxy();
         }
-        Ok(Self { http: http.build()?, server: server.trim_end_matches('/').to_owned() })
+        if let Some(ca) = ca {
+            http = http.tls_certs_merge([ca]);
+        }
+        let (http, server) = (http.build()?, server.trim_end_matches('/').to_owned());
+        Ok(Self { http, server, credentials, token: Arc::default() })
     }
 
     /// The full address of a path.
@@ -63,32 +123,32 @@ impl Client {
 
     /// Reads.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        self.read(self.request(Method::GET, path)).await
+        self.read(self.request(Method::GET, path).await?).await
     }
 
     /// Reads something that may be worth waiting for, so many seconds at most.
     pub async fn get_within<T: DeserializeOwned>(&self, path: &str, seconds: u64) -> Result<T> {
-        self.read(self.request(Method::GET, path).header("Prefer", format!("wait={seconds}"))).await
+        self.read(self.request(Method::GET, path).await?.header("Prefer", format!("wait={seconds}"))).await
     }
 
     /// Registers or changes something.
     pub async fn send<T: DeserializeOwned>(&self, method: Method, path: &str, body: &Value) -> Result<T> {
-        self.read(self.request(method, path).json(body)).await
+        self.read(self.request(method, path).await?.json(body)).await
     }
 
     /// Starts something that needs no body.
     pub async fn put<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        self.read(self.request(Method::PUT, path)).await
+        self.read(self.request(Method::PUT, path).await?).await
     }
 
     /// Asks for something that has no answer but its status.
     pub async fn put_silently(&self, path: &str) -> Result<()> {
-        self.answer(self.request(Method::PUT, path)).await.map(drop)
+        self.answer(self.request(Method::PUT, path).await?).await.map(drop)
     }
 
     /// Begins to upload records as lines of JSON; results can be read while the body is on its way.
     pub async fn upload(&self, path: &str, body: Body) -> Result<Response> {
-        let request = self.request(Method::PUT, path).header("Content-Type", "application/jsonl");
+        let request = self.request(Method::PUT, path).await?.header("Content-Type", "application/jsonl");
         self.answer(request.header("Accept", "application/jsonl").body(body)).await
     }
 
@@ -107,8 +167,39 @@ impl Client {
         anyhow!("the connection to {} broke off: {}", self.server, root(&error))
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, self.url(path))
+    async fn request(&self, method: Method, path: &str) -> Result<RequestBuilder> {
+        let request = self.http.request(method, self.url(path));
+        Ok(match &self.credentials {
+            Some(credentials) => request.bearer_auth(self.token(credentials).await?),
+            None => request,
+        })
+    }
+
+    /// A token that holds, a new one if need be.
+    async fn token(&self, credentials: &Credentials) -> Result<String> {
+        let mut held = self.token.lock().await;
+        if let Some((token, until)) = &*held
+            && Instant::now() < *until
+        {
+            return Ok(token.clone());
+        }
+        let request = self.http.post(self.url("/oauth2/token"));
+        let request = request.basic_auth(&credentials.id, Some(credentials.secret.expose_secret()));
+        let request = request.form(&[("grant_type", "client_credentials")]);
+        let response = request.send().await.map_err(|error| self.broken(error))?;
+        if response.status() == reqwest::StatusCode::UNAUTHORIZED {
+            bail!(
+                "{} does not let {} in: its secret is another, or it was revoked or has expired",
+                self.server,
+                credentials.id
+            );
+        }
+        let Ok(token) = response.error_for_status()?.json::<Token>().await else {
+            bail!("no token from {}: is it a Sluice server of this version?", self.server);
+        };
+        let life = Duration::from_secs(token.expires_in.saturating_sub(TOKEN_MARGIN));
+        *held = Some((token.access_token.clone(), Instant::now() + life));
+        Ok(token.access_token)
     }
 
     async fn read<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
@@ -129,6 +220,11 @@ impl Client {
         let path = response.url().path().to_owned();
         let body = response.bytes().await.map_err(|error| self.broken(error))?;
         match serde_json::from_slice::<Problem>(&body) {
+            Ok(_) if status == reqwest::StatusCode::UNAUTHORIZED && self.credentials.is_none() => bail!(
+                "{} lets in API clients only: name a file with id:secret with --client-file, such as admin-client in the \
+                 server's data directory",
+                self.server
+            ),
             Ok(problem) if problem.code.is_some() => bail!("{}", problem.sentence()),
             _ => bail!("{path} was answered with {status}: is {} a Sluice server?", self.server),
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use serde_json::{Value, json};
-use sluice::app::{self, Options, TARGET_FILE};
+use sluice::app::{self, ADMIN_FILE, Options, TARGET_FILE};
 use sluice::config::Config;
 use sluice::demo::bank::MAX_CUSTOMERS;
 use sluice::demo::{Bank, Expected, Spoil};
@@ -14,7 +14,7 @@ use sluice::model::DOMAINS;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use super::client::Client;
+use super::client::{Client, read_credentials};
 use super::report::{Ending, Report};
 use super::steps::{self, Length, Plan, Table, Tables};
 use super::view::{View, counted, print};
@@ -125,8 +125,15 @@ async fn drive(view: View, tables: &Generated, data_dir: &Path) -> Result<Report
         let _ = stopped.await;
     };
     let mut serving = tokio::spawn(app::serve(listener, options, stopped));
+    tokio::select! {
+        ready = started(view, &server) => ready?,
+        ended = &mut serving => {
+            ended??;
+            return Err(anyhow!("the server stopped before the migration was done"));
+        }
+    }
     let plan = Plan {
-        client: Client::new(&server)?,
+        client: Client::new(&server, Some(read_credentials(&data_dir.join(ADMIN_FILE))?), None)?,
         view,
         mapper: Some("berka".into()),
         components: DOMAINS.iter().map(|domain| domain.component.to_owned()).collect(),
@@ -135,13 +142,8 @@ async fn drive(view: View, tables: &Generated, data_dir: &Path) -> Result<Report
         delete_invalid: true,
     };
     let mut report = Report { server, ..Report::default() };
-    let migrating = async {
-        started(&plan).await?;
-        steps::run(&plan, tables, &mut report).await;
-        anyhow::Ok(())
-    };
     tokio::select! {
-        done = migrating => done?,
+        () = steps::run(&plan, tables, &mut report) => {}
         ended = &mut serving => {
             ended??;
             return Err(anyhow!("the server stopped before the migration was done"));
@@ -153,11 +155,11 @@ async fn drive(view: View, tables: &Generated, data_dir: &Path) -> Result<Report
 }
 
 /// Waits until the server answers: it compiles its plugins first.
-async fn started(plan: &Plan) -> Result<()> {
-    let bar = plan.view.bar("Starting a server", None);
-    let health = plan.client.get::<Value>("/health/live").await;
+async fn started(view: View, server: &str) -> Result<()> {
+    let bar = view.bar("Starting a server", None);
+    let health = Client::new(server, None, None)?.get::<Value>("/health/ready").await;
     bar.finish_and_clear();
-    plan.view.line(&format!("Started a server at {}", plan.client.url("")));
+    view.line(&format!("Started a server at {server}"));
     health.map(drop)
 }
 

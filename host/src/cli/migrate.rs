@@ -7,7 +7,7 @@ use clap::Args;
 use sluice::model::DOMAINS;
 use uuid::Uuid;
 
-use super::client::Client;
+use super::client::Login;
 use super::report::{Ending, Report};
 use super::steps::{self, Length, Plan, Table, Tables};
 use super::view::{View, counted, print};
@@ -37,6 +37,8 @@ pub struct Migrate {
     /// Delete the staged records that validation finds an error in, and import the rest
     #[arg(long)]
     delete_invalid: bool,
+    #[command(flatten)]
+    login: Login,
     #[command(flatten)]
     output: super::Output,
 }
@@ -71,7 +73,7 @@ impl Tables for Files {
 pub async fn run(args: Migrate) -> Result<u8> {
     let all = || DOMAINS.iter().map(|domain| domain.component.to_owned()).collect();
     let plan = Plan {
-        client: Client::new(&args.server)?,
+        client: args.login.client(&args.server)?,
         view: View::new(args.output.quiet || args.output.json),
         mapper: args.mapper,
         components: if args.components.is_empty() { all() } else { args.components },

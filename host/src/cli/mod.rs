@@ -1,5 +1,6 @@
 //! The command line: its verbs, one file each, and what they share.
 
+mod access;
 mod client;
 mod demo;
 mod invalid;
@@ -46,6 +47,12 @@ enum Verb {
                       is logged, such as debug or sluice=debug."
     )]
     Serve(serve::Serve),
+    /// Say who the API lets in
+    #[command(subcommand)]
+    Client(access::ClientVerb),
+    /// Look after the keys that tokens are signed with
+    #[command(subcommand)]
+    Keys(access::KeysVerb),
     /// Look into plugins
     #[command(after_help = "Example: sluice plugin inspect my_mapper.wasm")]
     Plugin(plugin::Plugin),
@@ -77,6 +84,8 @@ pub fn run(cli: Cli) -> Result<u8> {
             log("info", args.log_format == serve::LogFormat::Json);
             runtime()?.block_on(serve::run(args))
         }
+        Verb::Client(verb) => access::client(verb),
+        Verb::Keys(verb) => access::keys(verb),
         Verb::Plugin(args) => {
             log("warn", false);
             plugin::run(args)

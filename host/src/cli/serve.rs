@@ -41,9 +41,7 @@ pub async fn run(args: Serve) -> Result<u8> {
     let config = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
     let listener =
         TcpListener::bind(&args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
-    let address = listener.local_addr()?;
     let stop = stopped()?;
-    tracing::info!("listening on http://{address}, keeping everything in {}", args.data_dir.display());
     app::serve(listener, Options { data_dir: args.data_dir, config, mappers: args.mapper }, stop).await?;
     tracing::info!("stopped");
     Ok(0)

@@ -3,32 +3,41 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::Serialize;
-use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::caller::{Caller, Read};
+use super::extract::Path;
 use super::media::accepts_json;
-use super::migrations::find;
-use super::paging::{Listing, Query};
+use super::paging::{Listing, Paged, Query, Whole};
 use super::problem::Problem;
 use crate::app::App;
-use crate::model::Severity;
+use crate::model::{Migration, Severity};
 use crate::store::{IssueFilter, ListedIssue, Phase};
 
-/// An issue as the API shows it.
-#[derive(Serialize)]
+/// What is wrong with one record.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Issue)]
 #[serde(rename_all = "camelCase")]
 pub struct Shown {
+    /// The entity type, or the source.
+    #[schema(example = "counterparties")]
     entity_type: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     reference_id: Option<Uuid>,
+    /// Line in the upload, where the record has no reference id.
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u64>,
     severity: Severity,
+    #[schema(example = "MISSING_REQUIRED_FIELD")]
     code: String,
+    /// Path of the field; empty for the record as a whole.
+    #[schema(example = "addresses[0].postalCode")]
     field: String,
+    /// The rule's own code where `code` is `RULE_VIOLATION`.
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<String>,
 }
@@ -44,9 +53,53 @@ fn phase(query: &Query) -> Result<Phase, Problem> {
         .ok_or_else(|| Problem::bad_request("INVALID_PARAMETER", "phase must be one of: load, validate, import."))
 }
 
-/// `GET /migration-assistance/migrations/{id}/issues`: those of the last validation, or of another phase.
+/// What found the issues.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "describes the query to readers of the API's document; `Query` reads it")]
+pub struct Found {
+    /// `load`: the uploads; `validate`: the last validation; `import`: the last import.
+    #[param(inline, default = "validate", pattern = "^(load|validate|import)$")]
+    phase: Option<String>,
+}
+
+/// Which issues are wanted.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "describes the query to readers of the API's document; `Query` reads it")]
+pub struct Wanted {
+    /// Only those with this code.
+    code: Option<String>,
+    /// Only those of this entity type or source.
+    #[param(rename = "entityType")]
+    entity_type: Option<String>,
+}
+
+/// Entity types whose issues the caller may see; none where it may see all.
+fn visible(app: &App, caller: &Caller<Read>, migration: &Migration) -> Option<Vec<String>> {
+    if caller.grant().holds_all(migration) {
+        return None;
+    }
+    let granted = app
+        .plugins
+        .domains()
+        .iter()
+        .filter(|plugin| caller.grant().domains.iter().any(|domain| domain.component == plugin.description.domain));
+    let types = granted.flat_map(|plugin| &plugin.description.entity_types);
+    Some(types.map(|entity_type| entity_type.name.clone()).collect())
+}
+
+/// List what is wrong with a migration's records
+///
+/// A client that was not granted all of the migration's domains sees the issues of its own.
+#[utoipa::path(
+    get, path = "/migration-assistance/migrations/{id}/issues", tag = "Issues", operation_id = "listIssues",
+    params(("id" = Uuid, Path, description = "The migration's reference id."), Paged, Found, Wanted),
+    responses((status = 200, body = Listing<Shown>)),
+)]
 pub async fn list(
     State(app): State<Arc<App>>,
+    caller: Caller<Read>,
     Path(id): Path<String>,
     headers: HeaderMap,
     query: Query,
@@ -54,34 +107,57 @@ pub async fn list(
     accepts_json(&headers)?;
     let page = query.page(&["phase", "code", "entityType"])?;
     let phase = phase(&query)?;
+    let migration = caller.any_of(&app, &id)?;
     let text = |name: &str| query.get(name).map(str::to_owned);
-    let filter = IssueFilter { code: text("code"), stream: text("entityType") };
-    let migration = find(&app, &id)?;
+    let visible = visible(&app, &caller, &migration);
+    let filter = IssueFilter { code: text("code"), stream: text("entityType"), visible };
     let (issues, total) = app.store.issues(migration.reference_id, phase, &filter, page)?;
     Ok(Listing::new(issues.into_iter().map(show).collect(), total, page))
 }
 
-/// `GET /migration-assistance/migrations/{id}/issues/counts`: how many there are, listed or not.
+/// How many issues of a kind there are.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IssueCount {
+    /// The entity type, or the source.
+    entity_type: String,
+    severity: String,
+    code: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<String>,
+    count: u64,
+}
+
+/// Count what is wrong with a migration's records
+///
+/// All issues are counted, whether they are listed or not.
+#[utoipa::path(
+    get, path = "/migration-assistance/migrations/{id}/issues/counts", tag = "Issues", operation_id = "countIssues",
+    params(("id" = Uuid, Path, description = "The migration's reference id."), Paged, Found),
+    responses((status = 200, body = Whole<IssueCount>)),
+)]
 pub async fn counts(
     State(app): State<Arc<App>>,
+    caller: Caller<Read>,
     Path(id): Path<String>,
     headers: HeaderMap,
     query: Query,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Whole<IssueCount>>, Problem> {
     accepts_json(&headers)?;
     query.page(&["phase"])?;
     let phase = phase(&query)?;
-    let migration = find(&app, &id)?;
+    let migration = caller.any_of(&app, &id)?;
+    let visible = visible(&app, &caller, &migration);
     let counts = app.store.issue_counts(migration.reference_id, phase)?;
-    let items: Vec<Value> = counts
-        .into_iter()
-        .map(|(entity_type, severity, code, rule, count)| {
-            let mut item = json!({"entityType": entity_type, "severity": severity, "code": code, "count": count});
-            if !rule.is_empty() {
-                item["rule"] = rule.into();
-            }
-            item
+    let seen = counts.into_iter().filter(|(stream, ..)| visible.as_ref().is_none_or(|types| types.contains(stream)));
+    Ok(Whole::new(
+        seen.map(|(entity_type, severity, code, rule, count)| IssueCount {
+            entity_type,
+            severity,
+            code,
+            rule: Some(rule).filter(|rule| !rule.is_empty()),
+            count,
         })
-        .collect();
-    Ok(Json(json!({"total": items.len(), "items": items})))
+        .collect(),
+    ))
 }

@@ -4,42 +4,62 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::caller::{Caller, Migrate, Read};
+use super::extract::Path;
 use super::media::accepts_json;
-use super::migrations::find;
-use super::paging::{Listing, Query};
+use super::paging::{Listing, Paged, Query};
 use super::problem::Problem;
 use crate::app::App;
 use crate::model::{Job, JobKind, JobState};
 
-/// A job as the API shows it.
-#[derive(Serialize)]
+/// A job.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Job)]
 #[serde(rename_all = "camelCase")]
 pub struct Shown {
     job_id: Uuid,
     kind: JobKind,
     state: JobState,
+    /// Records worked through.
     done: u64,
+    /// Records to work through, as far as is known.
     total: u64,
+    /// Records a second, on the whole.
+    records_per_second: Option<f64>,
+    /// Seconds that a running job will still take at that rate.
+    seconds_left: Option<f64>,
+    #[schema(format = DateTime)]
     started_at: String,
+    #[schema(format = DateTime)]
     finished_at: Option<String>,
+    /// What came of it: figures by entity type, the counts of both sides, or a problem.
+    #[schema(value_type = Option<Object>)]
     result: Option<Value>,
 }
 
-fn show(app: &App, job: Job) -> Shown {
+pub fn show(app: &App, job: Job) -> Shown {
     let running = app.jobs.progress(job.id).map(|progress| progress.figures());
     let (done, total) = running.unwrap_or((job.done, job.total));
+    let until = job.finished_at.unwrap_or_else(jiff::Timestamp::now);
+    let seconds = until.duration_since(job.started_at).as_secs_f64();
+    let rounded = |figure: f64| (figure * 10.0).round() / 10.0;
+    let rate = (seconds > 0.0).then(|| done as f64 / seconds);
+    let left = rate.filter(|rate| job.state == JobState::Running && *rate > 0.0);
     Shown {
         job_id: job.id,
         kind: job.kind,
         state: job.state,
         done,
         total,
+        records_per_second: rate.map(rounded),
+        seconds_left: left.map(|rate| rounded((total - done) as f64 / rate)),
         started_at: job.started_at.to_string(),
         finished_at: job.finished_at.map(|at| at.to_string()),
         result: job.result.filter(|result| !result.is_null()),
@@ -50,14 +70,26 @@ fn no_job() -> Problem {
     Problem::not_found("NO_SUCH_JOB", "The migration has no such job. Kinds to start are: validate, import, counts.")
 }
 
-/// `PUT /migration-assistance/migrations/{id}/jobs/{kind}`: the job's id as a bare JSON string.
+/// Start a job
+///
+/// The job's id as a bare JSON string.
+#[utoipa::path(
+    put, path = "/migration-assistance/migrations/{id}/jobs/{job}", tag = "Jobs", operation_id = "startJob",
+    params(("id" = Uuid, Path, description = "The migration's reference id."), ("job" = JobKind, Path, description = "What to do.")),
+    responses(
+        (status = 200, body = Uuid),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "The migration's state does not allow it; the code and the detail say why."),
+        (status = 502, body = Problem, content_type = "application/problem+json", description = "The target cannot be used."),
+    ),
+)]
 pub async fn start(
     State(app): State<Arc<App>>,
+    caller: Caller<Migrate>,
     Path((id, kind)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Json<Uuid>, Problem> {
     accepts_json(&headers)?;
-    let migration = find(&app, &id)?;
+    let migration = caller.whole(&app, &id)?;
     let kind = JobKind::parse(&kind).ok_or_else(no_job)?;
     let desk = app.desk(migration)?;
     Ok(Json(app.jobs.start(desk, kind)?))
@@ -75,41 +107,71 @@ fn patience(headers: &HeaderMap) -> Duration {
     Duration::from_secs(wait.unwrap_or(0).min(MAX_WAIT_SECONDS))
 }
 
-/// `GET /migration-assistance/migrations/{id}/jobs/{jobId}`: at once, or as soon as the job has ended where
-/// the client says `Prefer: wait=N`.
+/// Read a job
+///
+/// At once, or with `Prefer: wait=N` as soon as the job has ended, after N seconds at the latest.
+#[utoipa::path(
+    get, path = "/migration-assistance/migrations/{id}/jobs/{job}", tag = "Jobs", operation_id = "readJob",
+    params(
+        ("id" = Uuid, Path, description = "The migration's reference id."),
+        ("job" = Uuid, Path, description = "The job's id."),
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: seconds to wait for the job's end, 60 at most."),
+    ),
+    responses((status = 200, body = Shown)),
+)]
 pub async fn read(
     State(app): State<Arc<App>>,
+    caller: Caller<Read>,
     Path((id, job)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Json<Shown>, Problem> {
     accepts_json(&headers)?;
-    let migration = find(&app, &id)?;
+    let migration = caller.whole(&app, &id)?;
     let job: Uuid = job.parse().map_err(|_| no_job())?;
+    let known = || app.store.job(migration.reference_id, job);
+    known()?.ok_or_else(no_job)?;
     let _ = tokio::time::timeout(patience(&headers), app.jobs.ended(job)).await;
-    let job = app.store.job(migration.reference_id, job)?.ok_or_else(no_job)?;
+    let job = known()?.ok_or_else(no_job)?;
     Ok(Json(show(&app, job)))
 }
 
-/// `GET /migration-assistance/migrations/{id}/jobs`
+/// List a migration's jobs, the newest first
+#[utoipa::path(
+    get, path = "/migration-assistance/migrations/{id}/jobs", tag = "Jobs", operation_id = "listJobs",
+    params(("id" = Uuid, Path, description = "The migration's reference id."), Paged),
+    responses((status = 200, body = Listing<Shown>)),
+)]
 pub async fn list(
     State(app): State<Arc<App>>,
+    caller: Caller<Read>,
     Path(id): Path<String>,
     headers: HeaderMap,
     query: Query,
 ) -> Result<Json<Listing<Shown>>, Problem> {
     accepts_json(&headers)?;
     let page = query.page(&[])?;
-    let migration = find(&app, &id)?;
+    let migration = caller.whole(&app, &id)?;
     let (jobs, total) = app.store.jobs(migration.reference_id, page)?;
     Ok(Listing::new(jobs.into_iter().map(|job| show(&app, job)).collect(), total, page))
 }
 
-/// `PUT /migration-assistance/migrations/{id}/jobs/{jobId}/cancel`: the job stops at its next batch.
+/// Cancel a job
+///
+/// It stops at its next batch; what it has done stays, and starting the same job again goes on from there.
+#[utoipa::path(
+    put, path = "/migration-assistance/migrations/{id}/jobs/{job}/cancel", tag = "Jobs", operation_id = "cancelJob",
+    params(("id" = Uuid, Path, description = "The migration's reference id."), ("job" = Uuid, Path, description = "The job's id.")),
+    responses(
+        (status = 202, description = "It will stop."),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "It has ended already."),
+    ),
+)]
 pub async fn cancel(
     State(app): State<Arc<App>>,
+    caller: Caller<Migrate>,
     Path((id, job)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    let migration = find(&app, &id)?;
+    let migration = caller.whole(&app, &id)?;
     let job: Uuid = job.parse().map_err(|_| no_job())?;
     let job = app.store.job(migration.reference_id, job)?.ok_or_else(no_job)?;
     match app.jobs.progress(job.id) {

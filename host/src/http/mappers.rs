@@ -5,33 +5,67 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::caller::{Caller, Read};
 use super::media::accepts_json;
+use super::paging::Whole;
 use super::problem::Problem;
 use crate::app::App;
 
-/// `GET /migration-assistance/mappers`: each with its sources in the order in which they should be uploaded.
-pub async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Json<Value>, Problem> {
+/// A mapper.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Mapper)]
+#[serde(rename_all = "camelCase")]
+pub struct Shown {
+    #[schema(example = "berka")]
+    name: String,
+    version: String,
+    /// SHA-256 of the component.
+    digest: String,
+    /// In the order in which they should be uploaded.
+    sources: Vec<Source>,
+    /// The entity types that it produces.
+    entity_types: Vec<String>,
+}
+
+/// A table of the old system.
+#[derive(Serialize, ToSchema)]
+struct Source {
+    #[schema(example = "client")]
+    name: String,
+    /// Fields that identify a record.
+    key: Vec<String>,
+    /// Further fields by which other records look it up.
+    lookups: Vec<String>,
+}
+
+/// List this server's mappers
+#[utoipa::path(
+    get, path = "/migration-assistance/mappers", tag = "Mappers", operation_id = "listMappers",
+    responses((status = 200, body = Whole<Shown>)),
+)]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    _: Caller<Read>,
+    headers: HeaderMap,
+) -> Result<Json<Whole<Shown>>, Problem> {
     accepts_json(&headers)?;
-    let items: Vec<Value> = app
-        .plugins
-        .mappers()
-        .map(|mapper| {
-            let described = &mapper.description;
-            let sources: Vec<Value> = described
-                .sources
-                .iter()
-                .map(|source| json!({"name": source.name, "key": source.key, "lookups": source.lookups}))
-                .collect();
-            json!({
-                "name": described.name,
-                "version": described.version,
-                "digest": mapper.digest,
-                "sources": sources,
-                "entityTypes": described.entity_types,
-            })
-        })
-        .collect();
-    Ok(Json(json!({"total": items.len(), "items": items})))
+    let shown = app.plugins.mappers().map(|mapper| {
+        let described = &mapper.description;
+        let sources = described.sources.iter().map(|source| Source {
+            name: source.name.clone(),
+            key: source.key.clone(),
+            lookups: source.lookups.clone(),
+        });
+        Shown {
+            name: described.name.clone(),
+            version: described.version.clone(),
+            digest: mapper.digest.clone(),
+            sources: sources.collect(),
+            entity_types: described.entity_types.clone(),
+        }
+    });
+    Ok(Whole::new(shown.collect()))
 }

@@ -6,7 +6,7 @@ use super::problem::Problem;
 use crate::framing::Format;
 
 /// The version of the API that this server speaks.
-const API_VERSION: &str = "2025.1.0";
+pub const API_VERSION: &str = "2025.1.0";
 
 /// The media type of a format.
 pub fn media_type(format: Format) -> &'static str {

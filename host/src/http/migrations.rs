@@ -3,34 +3,46 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::caller::{Caller, Migrate, Read};
+use super::extract::{Content, Path};
 use super::media::accepts_json;
-use super::paging::{Listing, Query};
+use super::paging::{Listing, Paged, Query};
 use super::problem::Problem;
+use super::{conditional, idempotency};
 use crate::app::App;
-use crate::model::{DOMAINS, Domain, ImportStatus, Migration, StagingStatus};
+use crate::model::{DOMAINS, Domain, Grant, ImportStatus, Migration, StagingStatus};
 use crate::staging::StreamName;
-use crate::store::LogEntry;
+use crate::store::{Kept, LogEntry};
 
-/// A migration as the API shows it.
-#[derive(Serialize)]
+/// A migration, as far as the client was granted its domains.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Migration)]
 #[serde(rename_all = "camelCase")]
 pub struct Shown {
     reference_id: Uuid,
+    /// Whose it is.
+    #[schema(example = "default")]
+    tenant: String,
     #[serde(flatten)]
     figures: Figures,
+    /// The domains that it covers and that the client was granted.
     components: Vec<Component>,
+    /// The mapper for its source tables, if it has one.
     mapper: Option<String>,
+    /// When it was registered.
+    #[schema(format = DateTime)]
     registered_at: String,
 }
 
-#[derive(Clone, Copy, Serialize)]
+/// How far a migration, or a domain of it, has come.
+#[derive(Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Figures {
     staging_status: StagingStatus,
@@ -39,20 +51,16 @@ struct Figures {
     number_of_imported_entities: u64,
 }
 
-#[derive(Serialize)]
+/// A domain of a migration.
+#[derive(Serialize, ToSchema)]
 struct Component {
+    #[schema(example = "Counterparties")]
     component: &'static str,
     #[serde(flatten)]
     figures: Figures,
 }
 
-/// Reads a path's migration id. What is no UUID is no migration's id.
-pub fn find(app: &App, id: &str) -> Result<Migration, Problem> {
-    let id: Uuid = id.parse().map_err(|_| Problem::no_migration())?;
-    app.store.migration(id)?.ok_or_else(Problem::no_migration)
-}
-
-fn show(app: &App, migration: Migration) -> Result<Shown, Problem> {
+fn show(app: &App, grant: &Grant, migration: Migration) -> Result<Shown, Problem> {
     let desk = app.desk(migration)?;
     let migration = &desk.migration;
     let mut total = Figures {
@@ -62,7 +70,7 @@ fn show(app: &App, migration: Migration) -> Result<Shown, Problem> {
         number_of_imported_entities: 0,
     };
     let mut components = vec![];
-    for domain in &migration.components {
+    for domain in migration.components.iter().filter(|domain| grant.holds(domain)) {
         let mut figures = Figures { number_of_staged_entities: 0, number_of_imported_entities: 0, ..total };
         let plugin = app.plugins.domain(domain.component);
         for entity_type in plugin.iter().flat_map(|plugin| &plugin.description.entity_types) {
@@ -75,6 +83,7 @@ fn show(app: &App, migration: Migration) -> Result<Shown, Problem> {
     }
     Ok(Shown {
         reference_id: migration.reference_id,
+        tenant: migration.tenant.as_str().into(),
         figures: total,
         components,
         mapper: migration.mapper.clone(),
@@ -82,17 +91,28 @@ fn show(app: &App, migration: Migration) -> Result<Shown, Problem> {
     })
 }
 
-#[derive(Deserialize)]
+/// What a migration is registered with.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Registration {
+pub struct Registration {
+    /// Domains to cover: some of Counterparties, Collaterals, FinancingSolutions, FinancingExecutions, Administrate.
+    #[schema(min_items = 1, example = json!(["Counterparties"]))]
     components: Vec<String>,
+    /// A mapper of this server, for source tables.
     #[serde(default)]
+    #[schema(example = "berka")]
     mapper: Option<String>,
+    /// For a client that sees several tenants: whose the migration is.
+    #[serde(default)]
+    tenant: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// A migration's mapper.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct MapperChoice {
+pub struct MapperChoice {
+    /// A mapper of this server, or null for none.
+    #[schema(example = "berka")]
     mapper: Option<String>,
 }
 
@@ -118,93 +138,185 @@ fn known_mapper(app: &App, mapper: Option<&str>) -> Result<(), Problem> {
         Some(name) if app.plugins.mapper(name).is_none() => {
             let names: Vec<&str> = app.plugins.mappers().map(|mapper| mapper.description.name.as_str()).collect();
             let detail = format!("This server has no such mapper. It has: {}.", names.join(", "));
-            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "UNKNOWN_MAPPER", detail))
+            Err(Problem::unprocessable("UNKNOWN_MAPPER", detail))
         }
         _ => Ok(()),
     }
 }
 
-/// `POST /migration-assistance/migrations`
-pub async fn register(State(app): State<Arc<App>>, headers: HeaderMap, bytes: Bytes) -> Result<Response, Problem> {
+/// Register a migration
+#[utoipa::path(
+    post, path = "/migration-assistance/migrations", tag = "Migrations", operation_id = "registerMigration",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body, the request is answered again and not carried out again.")),
+    request_body = Registration,
+    responses(
+        (status = 201, body = Shown, headers(("Location" = String))),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "A request with the same key is being carried out."),
+        (status = 415, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "A component or mapper is not known, or the key was used for another request."),
+    ),
+)]
+pub async fn register(
+    State(app): State<Arc<App>>,
+    caller: Caller<Migrate>,
+    headers: HeaderMap,
+    Content(bytes): Content,
+) -> Result<Response, Problem> {
     accepts_json(&headers)?;
     let registration: Registration =
         body(&headers, &bytes, r#"{"components":["Counterparties"],"mapper":"berka"}, mapper optional"#)?;
+    let components = components(&caller, &registration.components)?;
+    let tenant = caller.tenant(registration.tenant.as_deref())?;
+    known_mapper(&app, registration.mapper.as_deref())?;
+    tokio::task::spawn_blocking(move || {
+        idempotency::once(&app, &caller.grant().client, &headers, &[b"registerMigration", &bytes], || {
+            let now = jiff::Timestamp::now();
+            let migration = app.store.register(tenant, components, registration.mapper, now)?;
+            let id = migration.reference_id;
+            app.store.log(id, &LogEntry::new("info", "MIGRATION_REGISTERED"))?;
+            let location = Some(format!("/migration-assistance/migrations/{id}"));
+            let shown = show(&app, caller.grant(), migration)?;
+            Ok(Kept { status: 201, location, body: serde_json::to_vec(&shown).expect("what is shown is JSON") })
+        })
+    })
+    .await?
+}
+
+/// The domains with these names, each of which the caller was granted.
+fn components(caller: &Caller<Migrate>, names: &[String]) -> Result<Vec<&'static Domain>, Problem> {
     let mut components: Vec<&'static Domain> = vec![];
-    for name in &registration.components {
+    for name in names {
         let Some(domain) = Domain::by_component(name) else {
             let names: Vec<&str> = DOMAINS.iter().map(|domain| domain.component).collect();
             let detail = format!("components has an unknown name. Known are: {}.", names.join(", "));
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "UNKNOWN_COMPONENT", detail));
+            return Err(Problem::unprocessable("UNKNOWN_COMPONENT", detail));
         };
+        if !caller.grant().holds(domain) {
+            return Err(Problem::domain_not_granted(domain));
+        }
         if !components.contains(&domain) {
             components.push(domain);
         }
     }
     if components.is_empty() {
-        let detail = "components is empty: name at least one.";
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "NO_COMPONENT", detail));
+        return Err(Problem::unprocessable("NO_COMPONENT", "components is empty: name at least one."));
     }
-    known_mapper(&app, registration.mapper.as_deref())?;
-    let migration = app.store.register(components, registration.mapper, jiff::Timestamp::now())?;
-    let id = migration.reference_id;
-    app.store.log(id, &LogEntry::new("info", "MIGRATION_REGISTERED"))?;
-    let location = format!("/migration-assistance/migrations/{id}");
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(show(&app, migration)?)).into_response())
+    Ok(components)
 }
 
-/// `GET /migration-assistance/migrations`
+/// List the migrations that the client sees, the newest first
+#[utoipa::path(
+    get, path = "/migration-assistance/migrations", tag = "Migrations", operation_id = "listMigrations",
+    params(Paged),
+    responses((status = 200, body = Listing<Shown>)),
+)]
 pub async fn list(
     State(app): State<Arc<App>>,
+    caller: Caller<Read>,
     headers: HeaderMap,
     query: Query,
 ) -> Result<Json<Listing<Shown>>, Problem> {
     accepts_json(&headers)?;
     let page = query.page(&[])?;
     tokio::task::spawn_blocking(move || {
-        let (migrations, total) = app.store.migrations(page)?;
-        let items = migrations.into_iter().map(|migration| show(&app, migration)).collect::<Result<_, _>>()?;
-        Ok(Listing::new(items, total, page))
+        let (migrations, total) = app.store.migrations(caller.grant(), page)?;
+        let shown = migrations.into_iter().map(|migration| show(&app, caller.grant(), migration));
+        Ok(Listing::new(shown.collect::<Result<_, _>>()?, total, page))
     })
     .await?
 }
 
-/// `GET /migration-assistance/migrations/{id}`
+/// Read a migration
+#[utoipa::path(
+    get, path = "/migration-assistance/migrations/{id}", tag = "Migrations", operation_id = "readMigration",
+    params(
+        ("id" = Uuid, Path, description = "The migration's reference id."),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` that the client has already."),
+    ),
+    responses(
+        (status = 200, body = Shown, headers(("ETag" = String))),
+        (status = 304, description = "It is as the client has it."),
+    ),
+)]
 pub async fn read(
     State(app): State<Arc<App>>,
+    caller: Caller<Read>,
     Path(id): Path<String>,
     headers: HeaderMap,
-) -> Result<Json<Shown>, Problem> {
+) -> Result<Response, Problem> {
     accepts_json(&headers)?;
     tokio::task::spawn_blocking(move || {
-        let migration = find(&app, &id)?;
-        Ok(Json(show(&app, migration)?))
+        let migration = caller.any_of(&app, &id)?;
+        Ok(conditional::show(&headers, show(&app, caller.grant(), migration)?))
     })
     .await?
 }
 
-/// `PUT /migration-assistance/migrations/{id}/mapper`
+/// Choose a migration's mapper
+#[utoipa::path(
+    put, path = "/migration-assistance/migrations/{id}/mapper", tag = "Migrations", operation_id = "chooseMapper",
+    params(
+        ("id" = Uuid, Path, description = "The migration's reference id."),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the migration as the client knows it."),
+    ),
+    request_body = MapperChoice,
+    responses(
+        (status = 200, body = Shown, headers(("ETag" = String))),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "An upload or a job is running."),
+        (status = 412, body = Problem, content_type = "application/problem+json", description = "The migration is no longer as `If-Match` says."),
+        (status = 415, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "This server has no such mapper."),
+    ),
+)]
 pub async fn set_mapper(
     State(app): State<Arc<App>>,
+    caller: Caller<Migrate>,
     Path(id): Path<String>,
     headers: HeaderMap,
-    bytes: Bytes,
-) -> Result<Json<Shown>, Problem> {
+    Content(bytes): Content,
+) -> Result<Response, Problem> {
     accepts_json(&headers)?;
     let choice: MapperChoice = body(&headers, &bytes, r#"{"mapper":"berka"}, or null for none"#)?;
-    let id = find(&app, &id)?.reference_id;
-    known_mapper(&app, choice.mapper.as_deref())?;
-    let _guard = app.jobs.begin_upload(id, "mapper")?;
-    app.store.set_mapper(id, choice.mapper.as_deref())?;
-    app.store.log(id, &LogEntry::new("info", "MAPPER_SET").with("mapper", choice.mapper))?;
-    Ok(Json(show(&app, find(&app, &id.to_string())?)?))
+    tokio::task::spawn_blocking(move || {
+        let migration = caller.whole(&app, &id)?;
+        known_mapper(&app, choice.mapper.as_deref())?;
+        let id = migration.reference_id;
+        let _guard = app.jobs.begin_upload(id, "mapper")?;
+        conditional::check(&headers, &show(&app, caller.grant(), migration)?)?;
+        app.store.set_mapper(id, choice.mapper.as_deref())?;
+        app.store.log(id, &LogEntry::new("info", "MAPPER_SET").with("mapper", choice.mapper))?;
+        let migration = app.store.migration(id)?.ok_or_else(Problem::no_migration)?;
+        Ok(conditional::show(&HeaderMap::new(), show(&app, caller.grant(), migration)?))
+    })
+    .await?
 }
 
-/// `DELETE /migration-assistance/migrations/{id}`: removes its staging and what is known of it. What was
-/// imported stays in the target.
-pub async fn purge(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+/// Purge a migration
+///
+/// Erases what is staged. What was imported stays in the target.
+#[utoipa::path(
+    delete, path = "/migration-assistance/migrations/{id}", tag = "Migrations", operation_id = "purgeMigration",
+    params(
+        ("id" = Uuid, Path, description = "The migration's reference id."),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the migration as the client knows it."),
+    ),
+    responses(
+        (status = 204, description = "It is erased."),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "An upload or a job is running."),
+        (status = 412, body = Problem, content_type = "application/problem+json", description = "The migration is no longer as `If-Match` says."),
+    ),
+)]
+pub async fn purge(
+    State(app): State<Arc<App>>,
+    caller: Caller<Migrate>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
     tokio::task::spawn_blocking(move || {
-        let id = find(&app, &id)?.reference_id;
+        let migration = caller.whole(&app, &id)?;
+        let id = migration.reference_id;
         let _guard = app.jobs.begin_alone(id)?;
+        conditional::check(&headers, &show(&app, caller.grant(), migration)?)?;
         app.purge(id)?;
         app.store.forget(id)?;
         tracing::info!(code = "MIGRATION_PURGED", migration = %id);

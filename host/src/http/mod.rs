@@ -1,17 +1,29 @@
 //! The HTTP API: routes, and nothing that another part could do.
 
+mod auth;
+mod caller;
+mod conditional;
+mod events;
+mod extract;
+mod health;
+mod idempotency;
 mod issues;
 mod jobs;
+mod limits;
 mod logs;
 mod mappers;
 mod media;
+mod metrics;
 mod migrations;
+mod observe;
+mod openapi;
 mod paging;
 mod problem;
 mod router;
 mod server;
 mod sources;
 mod staged;
+mod tokens;
 mod upload;
 
 pub use router::router;

@@ -4,6 +4,7 @@ use axum::extract::FromRequestParts;
 use axum::http::Uri;
 use axum::http::request::Parts;
 use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
 
 use super::problem::Problem;
 use crate::store::Page;
@@ -13,12 +14,39 @@ const DEFAULT_LIMIT: u64 = 20;
 const MAX_LIMIT: u64 = 100;
 
 /// A page of a listing.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Listing<T> {
     pub items: Vec<T>,
+    /// How many there are on all pages.
     pub total: u64,
     pub offset: u64,
     pub limit: u64,
+}
+
+/// The whole of a short listing.
+#[derive(Serialize, ToSchema)]
+pub struct Whole<T> {
+    pub items: Vec<T>,
+    pub total: u64,
+}
+
+impl<T> Whole<T> {
+    pub fn new(items: Vec<T>) -> axum::Json<Self> {
+        axum::Json(Self { total: items.len() as u64, items })
+    }
+}
+
+/// Which page is wanted.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "describes the query to readers of the API's document; `Query` reads it")]
+pub struct Paged {
+    /// Items to pass over.
+    #[param(minimum = 0, default = 0)]
+    offset: Option<i64>,
+    /// Items to give.
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    limit: Option<i64>,
 }
 
 impl<T> Listing<T> {
@@ -43,6 +71,10 @@ impl Query {
     /// The page asked for; parameters other than these and `others` are refused.
     pub fn page(&self, others: &[&str]) -> Result<Page, Problem> {
         let known = |name: &str| name == "offset" || name == "limit" || others.contains(&name);
+        let twice = |index: usize, name: &str| self.values[..index].iter().any(|(earlier, _)| earlier == name);
+        if self.values.iter().enumerate().any(|(index, (name, _))| twice(index, name)) {
+            return Err(Problem::bad_request("REPEATED_PARAMETER", "The query has a parameter twice."));
+        }
         if self.values.iter().any(|(name, _)| !known(name)) {
             let names: Vec<&str> = ["offset", "limit"].into_iter().chain(others.iter().copied()).collect();
             let detail = format!("The query has an unknown parameter. Known are: {}.", names.join(", "));

@@ -1,27 +1,44 @@
 //! The only place that turns what went wrong into a status and a problem document (RFC 9457).
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use crate::access::AccessError;
 use crate::jobs::StartError;
-use crate::model::Blame;
+use crate::model::{Blame, Domain, Permission};
 use crate::pipeline::Failure;
 use crate::staging::StagingError;
 use crate::store::{StoreError, TransitionError};
 use crate::target::TargetError;
 
-/// A problem document.
-#[derive(Debug, Serialize)]
+/// A problem document (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
+    /// A relative reference that ends with the code.
+    #[schema(example = "/problems/NOT_VALIDATED")]
     r#type: String,
+    /// The status in words.
     title: &'static str,
     status: u16,
+    /// Stable, for machines.
+    #[schema(example = "NOT_VALIDATED")]
     code: &'static str,
+    /// Who can do something about it: `record`, `plugin`, `host` or `target`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     blame: Option<Blame>,
+    /// What is the matter and what to do, for people.
     detail: String,
+    /// Header fields that go with it.
+    #[serde(skip)]
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
+
+/// A problem's code, for whoever looks at an answer on its way out.
+#[derive(Clone, Copy)]
+pub struct ProblemCode(pub &'static str);
 
 impl Problem {
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
@@ -32,12 +49,58 @@ impl Problem {
             code,
             blame: None,
             detail: detail.into(),
+            headers: vec![],
         }
     }
 
     fn blaming(mut self, blame: Blame) -> Self {
         self.blame = Some(blame);
         self
+    }
+
+    fn with(mut self, name: HeaderName, value: impl TryInto<HeaderValue>) -> Self {
+        self.headers.extend(value.try_into().ok().map(|value| (name, value)));
+        self
+    }
+
+    pub fn unauthenticated() -> Self {
+        let detail =
+            "Send a token as Authorization: Bearer. POST /oauth2/token gives one for a client's id and secret.";
+        Self::new(StatusCode::UNAUTHORIZED, "TOKEN_MISSING", detail)
+            .with(header::WWW_AUTHENTICATE, "Bearer realm=\"sluice\"")
+    }
+
+    pub fn basic_wanted() -> Self {
+        let detail = "Send the id and secret of a client of this tenant as HTTP Basic. A client that was revoked or \
+                      has expired is not let in.";
+        Self::new(StatusCode::UNAUTHORIZED, "INVALID_CLIENT", detail)
+            .with(header::WWW_AUTHENTICATE, "Basic realm=\"sluice\"")
+    }
+
+    pub fn not_permitted(wanted: Permission) -> Self {
+        let name = wanted.as_str();
+        let detail = format!("This takes the permission {name}, which the client or its token does not have.");
+        let challenge = format!("Bearer realm=\"sluice\", error=\"insufficient_scope\", scope=\"{name}\"");
+        Self::new(StatusCode::FORBIDDEN, "PERMISSION_MISSING", detail).with(header::WWW_AUTHENTICATE, challenge)
+    }
+
+    pub fn domain_not_granted(domain: &Domain) -> Self {
+        let detail = format!("This takes a grant for {}, which the client does not have.", domain.component);
+        Self::new(StatusCode::FORBIDDEN, "DOMAIN_NOT_GRANTED", detail)
+    }
+
+    pub fn tenant_not_granted() -> Self {
+        let detail = "The client registers migrations for its own tenant only.";
+        Self::new(StatusCode::FORBIDDEN, "TENANT_NOT_GRANTED", detail)
+    }
+
+    pub fn too_many(code: &'static str, seconds: u64) -> Self {
+        let detail = format!("The client asks for too much at once. Try again in {seconds} s.");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail).with(header::RETRY_AFTER, seconds.to_string())
+    }
+
+    pub fn unprocessable(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
     }
 
     pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
@@ -54,6 +117,10 @@ impl Problem {
 
     pub fn method_not_allowed() -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "This path does not take this method.")
+    }
+
+    pub fn no_path() -> Self {
+        Self::not_found("NO_SUCH_PATH", "There is nothing at this path.")
     }
 
     pub fn no_migration() -> Self {
@@ -77,11 +144,14 @@ impl Problem {
 }
 
 impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+    fn into_response(mut self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let (code, headers) = (ProblemCode(self.code), std::mem::take(&mut self.headers));
         let mut response = (status, axum::Json(self)).into_response();
         let problem = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, problem);
+        response.headers_mut().extend(headers);
+        response.extensions_mut().insert(code);
         response
     }
 }
@@ -101,6 +171,22 @@ impl From<StagingError> for Problem {
 impl From<TargetError> for Problem {
     fn from(error: TargetError) -> Self {
         Self::internal("TARGET_FAILED", Blame::Target, &error)
+    }
+}
+
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::InvalidToken => Self::new(StatusCode::UNAUTHORIZED, "TOKEN_INVALID", format!("{error}."))
+                .with(header::WWW_AUTHENTICATE, "Bearer realm=\"sluice\", error=\"invalid_token\""),
+            AccessError::InvalidClient | AccessError::InvalidScope => Self::basic_wanted(),
+            AccessError::IssuerUnavailable => {
+                let detail = "The keys of the configured issuer cannot be read. Try again later.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "ISSUER_UNAVAILABLE", detail).with(header::RETRY_AFTER, "10")
+            }
+            AccessError::Store(error) => error.into(),
+            AccessError::Key(error) => Self::internal("KEYS_FAILED", Blame::Host, &error),
+        }
     }
 }
 
@@ -127,7 +213,8 @@ impl From<StartError> for Problem {
         match error {
             StartError::Refused(refusal) => Self::conflict(refusal.code(), refusal.remedy()),
             StartError::UploadRunning => Self::conflict("UPLOAD_RUNNING", error.to_string()),
-            StartError::Stopping => Self::new(StatusCode::SERVICE_UNAVAILABLE, "STOPPING", error.to_string()),
+            StartError::Stopping => Self::new(StatusCode::SERVICE_UNAVAILABLE, "STOPPING", error.to_string())
+                .with(header::RETRY_AFTER, "10"),
             StartError::Gone => Self::no_migration(),
             StartError::Store(error) => error.into(),
             StartError::Staging(error) => error.into(),

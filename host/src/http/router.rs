@@ -1,43 +1,64 @@
-//! Every route on one screen.
+//! Every route on one screen: those for anybody, and those for clients that were let in.
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::routing::{delete, get, post, put};
+use axum::extract::DefaultBodyLimit;
+use axum::{Router, middleware};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use super::limits::Limits;
 use super::problem::Problem;
-use super::{issues, jobs, logs, mappers, migrations, sources, staged};
+use super::{
+    auth, events, health, issues, jobs, logs, mappers, metrics, migrations, observe, openapi, sources, staged, tokens,
+};
 use crate::app::App;
-use crate::model::DOMAINS;
 
-/// All routes.
+fn for_anybody() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(tokens::issue))
+        .routes(routes!(tokens::issue_for_label))
+        .routes(routes!(openapi::document))
+}
+
+fn for_clients() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(migrations::register, migrations::list))
+        .routes(routes!(migrations::read, migrations::purge))
+        .routes(routes!(migrations::set_mapper))
+        .routes(routes!(sources::list))
+        .routes(routes!(sources::load))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::read, jobs::start))
+        .routes(routes!(jobs::cancel))
+        .routes(routes!(issues::list))
+        .routes(routes!(issues::counts))
+        .routes(routes!(logs::list))
+        .routes(routes!(events::stream))
+        .routes(routes!(staged::load))
+        .routes(routes!(staged::stream))
+        .routes(routes!(staged::delete))
+        .routes(routes!(staged::read))
+        .routes(routes!(mappers::list))
+        .routes(routes!(metrics::read))
+}
+
+/// All routes, behind what every request goes through.
 pub fn router(app: Arc<App>) -> Router {
-    let m = "/migration-assistance/migrations";
-    let mut router = Router::new()
-        .route(m, post(migrations::register).get(migrations::list))
-        .route(&format!("{m}/{{id}}"), get(migrations::read).merge(delete(migrations::purge)))
-        .route(&format!("{m}/{{id}}/mapper"), put(migrations::set_mapper))
-        .route(&format!("{m}/{{id}}/sources"), get(sources::list))
-        .route(&format!("{m}/{{id}}/sources/{{source}}"), put(sources::load))
-        .route(&format!("{m}/{{id}}/jobs"), get(jobs::list))
-        .route(&format!("{m}/{{id}}/jobs/{{job}}"), get(jobs::read).put(jobs::start))
-        .route(&format!("{m}/{{id}}/jobs/{{job}}/cancel"), put(jobs::cancel))
-        .route(&format!("{m}/{{id}}/issues"), get(issues::list))
-        .route(&format!("{m}/{{id}}/issues/counts"), get(issues::counts))
-        .route(&format!("{m}/{{id}}/logs"), get(logs::list))
-        .route("/migration-assistance/mappers", get(mappers::list))
-        .route("/health/live", get(|| async { axum::Json(serde_json::json!({"status": "ok"})) }));
-    for domain in DOMAINS {
-        let s = format!("/{}/migrations/{{id}}/staging/{{entity}}", domain.path);
-        let of = |handler: axum::routing::MethodRouter<Arc<App>>| handler.layer(axum::Extension(*domain));
-        router = router
-            .route(&s, of(put(staged::load)))
-            .route(&format!("{s}/stream"), of(get(staged::stream)))
-            .route(&format!("{s}/delete"), of(put(staged::delete)))
-            .route(&format!("{s}/{{reference_id}}"), of(get(staged::read)));
-    }
-    router
-        .fallback(|| async { Problem::not_found("NO_SUCH_PATH", "There is nothing at this path.") })
+    let limits = Arc::new(Limits::new(&app.config.http));
+    let (public, public_api) = for_anybody().split_for_parts();
+    let (private, mut api) = for_clients().split_for_parts();
+    api.merge(public_api);
+    let admit = middleware::from_fn_with_state((app.clone(), limits), auth::admit);
+    public
+        .merge(private.route_layer(admit))
+        .merge(openapi::pages())
+        .fallback(|| async { Problem::no_path() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .layer(DefaultBodyLimit::max(app.config.http.json_bytes))
+        .layer(axum::Extension(openapi::Document::new(api)))
+        .layer(middleware::from_fn_with_state(app.clone(), observe::observe))
         .with_state(app)
 }

@@ -4,26 +4,42 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::caller::{Caller, Migrate, Read};
+use super::extract::Path;
 use super::media::{accepts_json, answer_format, body_format};
-use super::migrations::find;
+use super::paging::Whole;
 use super::problem::Problem;
 use super::upload::Incoming;
 use crate::app::App;
 use crate::pipeline::{count_sources, load_source};
 
-/// `PUT /migration-assistance/migrations/{id}/sources/{source}`: maps a table, a result for each record.
+/// Load a source table
+///
+/// Its records go through the migration's mapper; the answer is a result for each, in order, as soon as it is durable.
+#[utoipa::path(
+    put, path = "/migration-assistance/migrations/{id}/sources/{source}", tag = "Load", operation_id = "loadSource",
+    params(("id" = Uuid, Path, description = "The migration's reference id."), ("source" = String, Path, description = "A source of the migration's mapper, such as `client`.")),
+    request_body(content((String = "application/jsonl"), (String = "application/json-seq")), description = "An object a line, or a sequence of objects (RFC 7464)."),
+    responses(
+        (status = 200, description = "A result for each record.", content((String = "application/jsonl"), (String = "application/json-seq"))),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "The migration has no mapper, or an upload or a job is running."),
+        (status = 415, body = Problem, content_type = "application/problem+json"),
+    ),
+)]
 pub async fn load(
     State(app): State<Arc<App>>,
+    caller: Caller<Migrate>,
     Path((id, source)): Path<(String, String)>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let migration = find(&app, &id)?;
+    let migration = caller.whole(&app, &id)?;
     let format = body_format(&headers)?;
     let answer = answer_format(&headers)?;
     let Some(mapper) = migration.mapper.as_deref().and_then(|name| app.plugins.mapper(name)).cloned() else {
@@ -47,26 +63,46 @@ pub async fn load(
         .await
 }
 
-/// `GET /migration-assistance/migrations/{id}/sources`: what became of each source's records.
+/// What became of a source's records.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Source)]
+pub struct Shown {
+    #[schema(example = "client")]
+    source: String,
+    outcomes: Vec<Outcome>,
+}
+
+/// How many records came to this.
+#[derive(Serialize, ToSchema)]
+struct Outcome {
+    /// `mapped`, `skipped`, `rejected` or `quarantined`.
+    outcome: String,
+    /// Why, unless they were mapped.
+    code: String,
+    count: u64,
+}
+
+/// Count what became of each source's records
+#[utoipa::path(
+    get, path = "/migration-assistance/migrations/{id}/sources", tag = "Load", operation_id = "countSources",
+    params(("id" = Uuid, Path, description = "The migration's reference id.")),
+    responses((status = 200, body = Whole<Shown>)),
+)]
 pub async fn list(
     State(app): State<Arc<App>>,
+    caller: Caller<Read>,
     Path(id): Path<String>,
     headers: HeaderMap,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Whole<Shown>>, Problem> {
     accepts_json(&headers)?;
     tokio::task::spawn_blocking(move || {
-        let desk = app.desk(find(&app, &id)?)?;
-        let items: Vec<Value> = count_sources(&desk)?
-            .into_iter()
-            .map(|(source, outcomes)| {
-                let outcomes: Vec<Value> = outcomes
-                    .into_iter()
-                    .map(|((outcome, code), count)| json!({"outcome": outcome, "code": code, "count": count}))
-                    .collect();
-                json!({"source": source, "outcomes": outcomes})
-            })
-            .collect();
-        Ok(Json(json!({"total": items.len(), "items": items})))
+        let desk = app.desk(caller.whole(&app, &id)?)?;
+        let shown = count_sources(&desk)?.into_iter().map(|(source, outcomes)| {
+            let outcomes =
+                outcomes.into_iter().map(|((outcome, code), count)| Outcome { outcome: outcome.into(), code, count });
+            Shown { source, outcomes: outcomes.collect() }
+        });
+        Ok(Whole::new(shown.collect()))
     })
     .await?
 }

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
+use super::caller::{Caller, Migrate, Read};
+use super::extract::Path;
 use super::media::{accepts_json, answer_format, body_format, media_type};
-use super::migrations::find;
 use super::problem::Problem;
 use super::upload::Incoming;
 use crate::app::App;
@@ -20,9 +20,19 @@ use crate::pipeline::{delete_records, load_records};
 use crate::plugin::DomainPlugin;
 use crate::staging::{StagedBatch, StagingArea, StreamName};
 
+/// Domain, migration and entity type, as they stand in a path.
+type Place = (String, String, String);
+
 /// The migration and the domain's plugin, if the migration covers the domain and the domain has the type.
-fn locate(app: &App, domain: Domain, id: &str, entity: &str) -> Result<(Migration, Arc<DomainPlugin>), Problem> {
-    let migration = find(app, id)?;
+fn locate<N>(
+    app: &App,
+    caller: &Caller<N>,
+    (domain, id, entity): (&str, &str, &str),
+) -> Result<(Migration, Arc<DomainPlugin>), Problem> {
+    let Some(domain) = Domain::by_path(domain) else {
+        return Err(Problem::no_path());
+    };
+    let migration = caller.of_domain(app, domain, id)?;
     if !migration.covers(domain.component) {
         let detail = format!("The migration does not cover {}.", domain.component);
         return Err(Problem::not_found("DOMAIN_NOT_COVERED", detail));
@@ -39,15 +49,31 @@ fn locate(app: &App, domain: Domain, id: &str, entity: &str) -> Result<(Migratio
     Ok((migration, plugin.clone()))
 }
 
-/// `PUT /{domain}/migrations/{id}/staging/{entity}`
+/// Stage records
+///
+/// In the platform's own shape, without a mapper; the answer is a result for each, in order, as soon as it is durable.
+#[utoipa::path(
+    put, path = "/{domain}/migrations/{id}/staging/{entity}", tag = "Load", operation_id = "stageRecords",
+    params(
+        ("domain" = String, Path, description = "A domain's path: `counterparty-management`, `collateral-management`, `financing-solution`, `financing-execution` or `administrate`."),
+        ("id" = Uuid, Path, description = "The migration's reference id."),
+        ("entity" = String, Path, description = "An entity type of the domain, such as `counterparties`."),
+    ),
+    request_body(content((String = "application/jsonl"), (String = "application/json-seq")), description = "An object a line, or a sequence of objects (RFC 7464)."),
+    responses(
+        (status = 200, description = "A result for each record.", content((String = "application/jsonl"), (String = "application/json-seq"))),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "An upload or a job is running."),
+        (status = 415, body = Problem, content_type = "application/problem+json"),
+    ),
+)]
 pub async fn load(
     State(app): State<Arc<App>>,
-    Extension(domain): Extension<Domain>,
-    Path((id, entity)): Path<(String, String)>,
+    caller: Caller<Migrate>,
+    Path((domain, id, entity)): Path<Place>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (migration, plugin) = locate(&app, domain, &id, &entity)?;
+    let (migration, plugin) = locate(&app, &caller, (&domain, &id, &entity))?;
     let format = body_format(&headers)?;
     let answer = answer_format(&headers)?;
     let incoming = Incoming { app, migration, stream: entity.clone(), answer, of_source: false };
@@ -60,31 +86,56 @@ pub async fn load(
         .await
 }
 
-/// `PUT /{domain}/migrations/{id}/staging/{entity}/delete`
+/// Remove staged records
+#[utoipa::path(
+    put, path = "/{domain}/migrations/{id}/staging/{entity}/delete", tag = "Load", operation_id = "removeRecords",
+    params(
+        ("domain" = String, Path, description = "A domain's path: `counterparty-management`, `collateral-management`, `financing-solution`, `financing-execution` or `administrate`."),
+        ("id" = Uuid, Path, description = "The migration's reference id."),
+        ("entity" = String, Path, description = "An entity type of the domain, such as `counterparties`."),
+    ),
+    request_body(content((String = "application/jsonl"), (String = "application/json-seq")), description = "A reference id a line, as a JSON string, or a sequence of them."),
+    responses(
+        (status = 200, description = "A result for each record.", content((String = "application/jsonl"), (String = "application/json-seq"))),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "An upload or a job is running."),
+        (status = 415, body = Problem, content_type = "application/problem+json"),
+    ),
+)]
 pub async fn delete(
     State(app): State<Arc<App>>,
-    Extension(domain): Extension<Domain>,
-    Path((id, entity)): Path<(String, String)>,
+    caller: Caller<Migrate>,
+    Path((domain, id, entity)): Path<Place>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (migration, _) = locate(&app, domain, &id, &entity)?;
+    let (migration, _) = locate(&app, &caller, (&domain, &id, &entity))?;
     let format = body_format(&headers)?;
     let answer = answer_format(&headers)?;
     let incoming = Incoming { app, migration, stream: entity.clone(), answer, of_source: false };
     incoming.take(body, move |desk, body, results| delete_records(desk, &entity, format, body, results)).await
 }
 
-/// `GET /{domain}/migrations/{id}/staging/{entity}/{referenceId}`
+/// Read a staged record
+#[utoipa::path(
+    get, path = "/{domain}/migrations/{id}/staging/{entity}/{reference-id}", tag = "Staged records",
+    operation_id = "readRecord",
+    params(
+        ("domain" = String, Path, description = "A domain's path: `counterparty-management`, `collateral-management`, `financing-solution`, `financing-execution` or `administrate`."),
+        ("id" = Uuid, Path, description = "The migration's reference id."),
+        ("entity" = String, Path, description = "An entity type of the domain, such as `counterparties`."),
+        ("reference-id" = Uuid, Path, description = "The record's reference id."),
+    ),
+    responses((status = 200, body = Object, description = "The record as it is staged.")),
+)]
 pub async fn read(
     State(app): State<Arc<App>>,
-    Extension(domain): Extension<Domain>,
-    Path((id, entity, reference_id)): Path<(String, String, String)>,
+    caller: Caller<Read>,
+    Path((domain, id, entity, reference_id)): Path<(String, String, String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     accepts_json(&headers)?;
     tokio::task::spawn_blocking(move || {
-        let (migration, _) = locate(&app, domain, &id, &entity)?;
+        let (migration, _) = locate(&app, &caller, (&domain, &id, &entity))?;
         let no_record = || Problem::not_found("NO_SUCH_RECORD", "No record with this reference id is staged.");
         let reference_id: Uuid = reference_id.parse().map_err(|_| no_record())?;
         let body = app.desk(migration)?.area.read(&entity, reference_id.into_bytes())?.ok_or_else(no_record)?;
@@ -97,15 +148,25 @@ pub async fn read(
 const STREAM_RECORDS: usize = 1_000;
 const STREAM_BYTES: usize = 256 * 1024;
 
-/// `GET /{domain}/migrations/{id}/staging/{entity}/stream`
+/// Read all staged records of an entity type
+#[utoipa::path(
+    get, path = "/{domain}/migrations/{id}/staging/{entity}/stream", tag = "Staged records",
+    operation_id = "streamRecords",
+    params(
+        ("domain" = String, Path, description = "A domain's path: `counterparty-management`, `collateral-management`, `financing-solution`, `financing-execution` or `administrate`."),
+        ("id" = Uuid, Path, description = "The migration's reference id."),
+        ("entity" = String, Path, description = "An entity type of the domain, such as `counterparties`."),
+    ),
+    responses((status = 200, description = "The records as they are staged.", content((String = "application/jsonl"), (String = "application/json-seq")))),
+)]
 pub async fn stream(
     State(app): State<Arc<App>>,
-    Extension(domain): Extension<Domain>,
-    Path((id, entity)): Path<(String, String)>,
+    caller: Caller<Read>,
+    Path((domain, id, entity)): Path<Place>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let answer = answer_format(&headers)?;
-    let (migration, _) = locate(&app, domain, &id, &entity)?;
+    let (migration, _) = locate(&app, &caller, (&domain, &id, &entity))?;
     let area = app.desk(migration)?.area;
     let (send, receive) = tokio::sync::mpsc::channel(2);
     tokio::task::spawn_blocking(move || send_records(&area, &entity, answer, &send));

@@ -1,7 +1,7 @@
 //! What every upload has in common: the body comes in, results go out, and neither waits for the other.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::http::header;
@@ -12,8 +12,10 @@ use tokio::sync::mpsc;
 use super::media::media_type;
 use super::problem::Problem;
 use crate::app::App;
+use crate::config::UploadLimits;
 use crate::framing::Format;
 use crate::jobs::UploadGuard;
+use crate::metrics::Metrics;
 use crate::model::Migration;
 use crate::pipeline::{self, BrokenOff, Desk, Failure, Results, Upload};
 use crate::staging::{Spool, SpoolReader};
@@ -50,14 +52,16 @@ impl Incoming {
         let Self { app, migration, stream, answer, of_source } = self;
         let guard = app.jobs.begin_upload(migration.reference_id, &stream)?;
         let desk = app.desk(migration)?;
-        let idle = Duration::from_secs(app.config.upload.idle_seconds);
+        let pace = Pace::of(&app.config.upload);
         let mut pieces = body.into_data_stream();
-        let first = beginning(&mut pieces, idle).await?;
+        let first = beginning(&mut pieces, pace.idle).await?;
         let (spool, reader) = Spool::new(&desk.area)?;
         let results = Results::new(spool, answer, of_source, &app.config.upload);
         let (send, receive) = mpsc::channel(WAITING_PIECES);
-        tokio::spawn(pump(first, pieces, send, idle));
-        tokio::task::spawn_blocking(move || work(&desk, guard, &stream, receive, results, load));
+        tokio::spawn(pump(first, pieces, send, pace));
+        let metrics = app.metrics.clone();
+        metrics.upload_begins();
+        tokio::task::spawn_blocking(move || work(&desk, &metrics, guard, &stream, receive, results, load));
         let content_type = [(header::CONTENT_TYPE, media_type(answer))];
         Ok((content_type, Body::from_stream(read_out(reader))).into_response())
     }
@@ -91,24 +95,54 @@ async fn beginning(pieces: &mut BodyDataStream, idle: Duration) -> Result<Bytes,
     }
 }
 
-/// Carries the body over to the thread that frames it, until it ends, breaks off or nobody takes it.
-async fn pump(first: Bytes, mut pieces: BodyDataStream, send: mpsc::Sender<Result<Bytes, BrokenOff>>, idle: Duration) {
+/// How slow and how long a body may be.
+#[derive(Clone, Copy)]
+struct Pace {
+    idle: Duration,
+    /// Bytes that must arrive within `idle`.
+    least: u64,
+    most: u64,
+}
+
+impl Pace {
+    fn of(limits: &UploadLimits) -> Self {
+        Self { idle: Duration::from_secs(limits.idle_seconds), least: limits.least_bytes, most: limits.max_bytes }
+    }
+}
+
+/// Carries the body over to the thread that frames it, until it ends, breaks off or nobody takes it. A body that
+/// stands still, trickles or has no end breaks off as well.
+async fn pump(first: Bytes, mut pieces: BodyDataStream, send: mpsc::Sender<Result<Bytes, BrokenOff>>, pace: Pace) {
+    let (mut taken, mut of_window) = (0u64, 0u64);
+    let mut window = Instant::now();
     let mut next = Ok(first);
     loop {
+        let bytes = next.as_ref().map_or(0, Bytes::len) as u64;
+        taken += bytes;
+        of_window += bytes;
         let broken = next.is_err();
         if send.send(next).await.is_err() || broken {
             return;
         }
-        next = match tokio::time::timeout(idle, pieces.next()).await {
-            Ok(Some(Ok(piece))) => Ok(piece),
+        if of_window >= pace.least {
+            (window, of_window) = (Instant::now(), 0);
+        }
+        // Time that we took to work on what came does not count against the client.
+        let left = pace.idle.saturating_sub(window.elapsed()).max(LEAST_WAIT);
+        next = match tokio::time::timeout(left, pieces.next()).await {
+            Ok(Some(Ok(piece))) if taken + piece.len() as u64 <= pace.most => Ok(piece),
             Ok(None) => return,
-            Ok(Some(Err(_))) | Err(_) => Err(BrokenOff),
+            Ok(Some(_)) | Err(_) => Err(BrokenOff),
         };
     }
 }
 
+/// Wait for the next piece at least: it may be there already when the time of its window is over.
+const LEAST_WAIT: Duration = Duration::from_millis(100);
+
 fn work(
     desk: &Desk,
+    metrics: &Metrics,
     guard: UploadGuard,
     stream: &str,
     body: pipeline::Body,
@@ -116,6 +150,14 @@ fn work(
     load: impl FnOnce(&Desk, pipeline::Body, &mut Results) -> Result<Upload, Failure>,
 ) {
     let loaded = load(desk, body, &mut results);
+    metrics.upload_ended(&loaded.as_ref().map_or([("", 0); 4], |upload| {
+        [
+            ("accepted", upload.accepted),
+            ("skipped", upload.skipped),
+            ("rejected", upload.rejected),
+            ("quarantined", upload.quarantined),
+        ]
+    }));
     let entry = match &loaded {
         Ok(upload) => {
             let severity =

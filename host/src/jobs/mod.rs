@@ -8,6 +8,7 @@ use hashbrown::{HashMap, HashSet};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::metrics::Metrics;
 use crate::model::{Progress, Refusal};
 use crate::staging::StagingError;
 use crate::store::{Store, StoreError, TransitionError};
@@ -15,6 +16,7 @@ use crate::store::{Store, StoreError, TransitionError};
 /// What is running on this server.
 pub struct Jobs {
     store: Arc<Store>,
+    metrics: Arc<Metrics>,
     inner: Mutex<Inner>,
     /// How many jobs and uploads are running.
     count: watch::Sender<usize>,
@@ -22,8 +24,8 @@ pub struct Jobs {
 
 #[derive(Default)]
 struct Inner {
-    /// Running jobs.
-    jobs: HashMap<Uuid, Arc<Progress>>,
+    /// Running jobs, each with whose it is.
+    jobs: HashMap<Uuid, (Uuid, Arc<Progress>)>,
     /// Streams that are being uploaded to, by migration.
     uploads: HashMap<Uuid, HashSet<String>>,
     stopping: bool,
@@ -74,8 +76,8 @@ pub struct UploadGuard {
 
 impl Jobs {
     /// Nothing is running yet.
-    pub fn new(store: Arc<Store>) -> Arc<Self> {
-        Arc::new(Self { store, inner: Mutex::default(), count: watch::Sender::new(0) })
+    pub fn new(store: Arc<Store>, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self { store, metrics, inner: Mutex::default(), count: watch::Sender::new(0) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -113,24 +115,39 @@ impl Jobs {
 
     /// The progress of a running job.
     pub fn progress(&self, job: Uuid) -> Option<Arc<Progress>> {
-        self.lock().jobs.get(&job).cloned()
+        self.lock().jobs.get(&job).map(|(_, progress)| progress.clone())
+    }
+
+    /// A migration's running jobs.
+    pub fn running(&self, migration: Uuid) -> Vec<Uuid> {
+        let inner = self.lock();
+        inner.jobs.iter().filter(|(_, (of, _))| *of == migration).map(|(job, _)| *job).collect()
+    }
+
+    /// Waits until the server is about to stop.
+    pub async fn stopping(&self) {
+        let mut count = self.count.subscribe();
+        while !self.is_stopping() && count.changed().await.is_ok() {}
     }
 
     /// Waits until a job has ended.
     pub async fn ended(&self, job: Uuid) {
         let mut count = self.count.subscribe();
         // Looked at between waits and not within one: whoever counts holds the lock that this takes.
-        while self.progress(job).is_some() && count.changed().await.is_ok() {}
+        while self.progress(job).is_some() && !self.is_stopping() && count.changed().await.is_ok() {}
     }
 
     /// Lets nothing new begin, and asks running jobs to stop at their next batch.
     pub fn stop(&self) {
         let mut inner = self.lock();
         inner.stopping = true;
-        inner.jobs.values().for_each(|progress| progress.cancel());
+        inner.jobs.values().for_each(|(_, progress)| progress.cancel());
+        // Whoever waits for the end looks again.
+        self.count.send_modify(|_| ());
     }
 
-    fn is_stopping(&self) -> bool {
+    /// Whether the server is about to stop.
+    pub fn is_stopping(&self) -> bool {
         self.lock().stopping
     }
 

@@ -43,7 +43,8 @@ impl Jobs {
         let job = Job { id, migration, kind, state, started_at, finished_at: None, done: 0, total: 0, result: None };
         self.store.put_job(&job)?;
         let progress = Arc::new(Progress::default());
-        inner.jobs.insert(id, progress.clone());
+        inner.jobs.insert(id, (migration, progress.clone()));
+        self.metrics.job_begins(kind);
         self.count.send_modify(|count| *count += 1);
         drop(inner);
         let jobs = self.clone();
@@ -73,6 +74,8 @@ fn run(jobs: &Jobs, desk: &Desk, mut job: Job, progress: &Progress, version: u64
     if let Err(error) = settle(jobs, desk, &job, end.event, version) {
         tracing::error!(code = "JOB_NOT_SETTLED", job = %job.id, %error, "a job ended and its end could not be kept");
     }
+    let elapsed = elapsed(&job);
+    jobs.metrics.job_ended(job.kind, job.state, elapsed, job.done);
     jobs.lock().jobs.remove(&job.id);
     jobs.count.send_modify(|count| *count -= 1);
 }
@@ -141,6 +144,11 @@ fn broken(kind: JobKind, code: &str, blame: Blame, detail: &str) -> End {
     End { state: JobState::Failed, event: stop_event(kind), result: json!({ "problem": problem }) }
 }
 
+fn elapsed(job: &Job) -> Duration {
+    let end = job.finished_at.unwrap_or(job.started_at);
+    Duration::try_from(end.duration_since(job.started_at)).unwrap_or_default()
+}
+
 /// Attempts at keeping a job's end: the catalogue may be locked for a moment.
 const ATTEMPTS: u32 = 3;
 
@@ -166,13 +174,10 @@ fn settle(jobs: &Jobs, desk: &Desk, job: &Job, event: Option<Event>, version: u6
     }
     let severity = if job.state == JobState::Failed { "warning" } else { "info" };
     let code = format!("{}_{}", job.kind.as_str(), job.state.as_str()).to_uppercase();
-    let elapsed = job
-        .finished_at
-        .map_or(Duration::ZERO, |end| Duration::try_from(end.duration_since(job.started_at)).unwrap_or_default());
     let entry = LogEntry::new(severity, &code)
         .by(job.id)
         .with("records", job.done)
-        .with("seconds", (elapsed.as_secs_f64() * 1_000.0).round() / 1_000.0);
+        .with("seconds", (elapsed(job).as_secs_f64() * 1_000.0).round() / 1_000.0);
     jobs.store.log(migration, &entry)?;
     Ok(())
 }

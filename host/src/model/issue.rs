@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Whether an issue stops its record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// It stops the record.
@@ -48,7 +48,7 @@ impl Issue {
 }
 
 /// Who a failure is to be brought to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Blame {
     /// The customer, who corrects the record.

@@ -3,13 +3,15 @@
 use jiff::{Timestamp, tz::TimeZone};
 use uuid::Uuid;
 
-use super::{Domain, Status};
+use super::{Domain, Status, Tenant};
 
 /// One registered move from an old system to the platform.
 #[derive(Clone, Debug)]
 pub struct Migration {
     /// Its id, and the namespace of every reference id derived in it.
     pub reference_id: Uuid,
+    /// Whose it is: no other tenant sees it.
+    pub tenant: Tenant,
     /// The domains it covers.
     pub components: Vec<&'static Domain>,
     /// The mapper for its source tables, if it has one.

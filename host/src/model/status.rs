@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What has become of the staged records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub enum StagingStatus {
     /// Nothing was staged yet.
     Pending,
@@ -18,7 +18,7 @@ pub enum StagingStatus {
 }
 
 /// What has become of the import.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub enum ImportStatus {
     /// Not begun, or staging was changed since.
     Pending,

@@ -54,6 +54,8 @@ pub struct IssueFilter {
     pub code: Option<String>,
     /// Only those of this source or entity type.
     pub stream: Option<String>,
+    /// Only those of these sources and entity types.
+    pub visible: Option<Vec<String>>,
 }
 
 /// Count of issues: stream, severity, code, rule, how many.
@@ -138,36 +140,41 @@ impl Store {
         page: Page,
     ) -> Result<(Vec<ListedIssue>, u64), StoreError> {
         let connection = self.lock();
-        let matching = "migration = ?1 AND phase = ?2 AND (?3 IS NULL OR code = ?3) AND (?4 IS NULL OR stream = ?4)";
+        let matching = "migration = ?1 AND phase = ?2 AND (?3 IS NULL OR code = ?3) AND (?4 IS NULL OR stream = ?4)
+             AND (?5 IS NULL OR stream IN (SELECT value FROM json_each(?5)))";
+        let visible = filter.visible.as_ref().map(|visible| serde_json::json!(visible).to_string());
         let id = migration.to_string();
         let mut query = connection.prepare_cached(&format!(
             "SELECT stream, line, reference_id, severity, code, field, rule FROM issues
-             WHERE {matching} ORDER BY number LIMIT ?5 OFFSET ?6"
+             WHERE {matching} ORDER BY number LIMIT ?6 OFFSET ?7"
         ))?;
         let items = query
-            .query_map(params![id, phase.as_str(), filter.code, filter.stream, page.limit, page.offset], |row| {
-                let severity: String = row.get(3)?;
-                let reference_id: Option<String> = row.get(2)?;
-                Ok(ListedIssue {
-                    stream: row.get(0)?,
-                    line: row.get(1)?,
-                    reference_id: reference_id.and_then(|id| id.parse().ok()),
-                    issue: Issue {
-                        severity: if severity == "error" {
-                            crate::model::Severity::Error
-                        } else {
-                            crate::model::Severity::Warning
+            .query_map(
+                params![id, phase.as_str(), filter.code, filter.stream, visible, page.limit, page.offset],
+                |row| {
+                    let severity: String = row.get(3)?;
+                    let reference_id: Option<String> = row.get(2)?;
+                    Ok(ListedIssue {
+                        stream: row.get(0)?,
+                        line: row.get(1)?,
+                        reference_id: reference_id.and_then(|id| id.parse().ok()),
+                        issue: Issue {
+                            severity: if severity == "error" {
+                                crate::model::Severity::Error
+                            } else {
+                                crate::model::Severity::Warning
+                            },
+                            code: row.get(4)?,
+                            field: row.get(5)?,
+                            rule: row.get(6)?,
                         },
-                        code: row.get(4)?,
-                        field: row.get(5)?,
-                        rule: row.get(6)?,
-                    },
-                })
-            })?
+                    })
+                },
+            )?
             .collect::<rusqlite::Result<_>>()?;
         let total = connection.query_row(
             &format!("SELECT count(*) FROM issues WHERE {matching}"),
-            params![id, phase.as_str(), filter.code, filter.stream],
+            params![id, phase.as_str(), filter.code, filter.stream, visible],
             |row| row.get(0),
         )?;
         Ok((items, total))

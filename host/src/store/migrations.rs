@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::{Page, Store, StoreError};
-use crate::model::{Domain, Event, Migration, Refusal, Status};
+use crate::model::{Domain, Event, Grant, Migration, Refusal, Status, Tenant};
 
 /// Why a migration's status was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ impl From<rusqlite::Error> for TransitionError {
     }
 }
 
-const COLUMNS: &str = "reference_id, components, mapper, registered_at, staging, import";
+const COLUMNS: &str = "reference_id, tenant, components, mapper, registered_at, staging, import";
 
 /// Enums are kept under the names that the API shows.
 fn word<T: serde::Serialize>(value: T) -> String {
@@ -46,10 +46,11 @@ fn from_word<T: serde::de::DeserializeOwned>(word: &str) -> Option<T> {
 fn migration(row: &Row) -> rusqlite::Result<Migration> {
     Ok(Migration {
         reference_id: read(row, 0, |text| text.parse().ok())?,
-        components: read(row, 1, |text| text.split(',').map(Domain::by_component).collect())?,
-        mapper: row.get(2)?,
-        registered_at: read(row, 3, |text| text.parse().ok())?,
-        status: Status { staging: read(row, 4, from_word)?, import: read(row, 5, from_word)? },
+        tenant: read(row, 1, |text| text.parse().ok())?,
+        components: read(row, 2, |text| text.split(',').map(Domain::by_component).collect())?,
+        mapper: row.get(3)?,
+        registered_at: read(row, 4, |text| text.parse().ok())?,
+        status: Status { staging: read(row, 5, from_word)?, import: read(row, 6, from_word)? },
     })
 }
 
@@ -63,18 +64,20 @@ impl Store {
     /// Registers a migration of these components.
     pub fn register(
         &self,
+        tenant: Tenant,
         components: Vec<&'static Domain>,
         mapper: Option<String>,
         now: Timestamp,
     ) -> Result<Migration, StoreError> {
-        let migration =
-            Migration { reference_id: Uuid::new_v4(), components, mapper, registered_at: now, status: Status::NEW };
+        let reference_id = Uuid::new_v4();
+        let migration = Migration { reference_id, tenant, components, mapper, registered_at: now, status: Status::NEW };
         let components: Vec<&str> = migration.components.iter().map(|domain| domain.component).collect();
         self.lock().execute(
-            "INSERT INTO migrations (reference_id, components, mapper, registered_at, staging, import)
-             VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO migrations (reference_id, tenant, components, mapper, registered_at, staging, import)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
             params![
                 migration.reference_id.to_string(),
+                migration.tenant.as_str(),
                 components.join(","),
                 migration.mapper,
                 migration.registered_at.to_string(),
@@ -90,13 +93,21 @@ impl Store {
         Ok(find(&self.lock(), id)?)
     }
 
-    /// A page of all migrations, the newest first, and how many there are.
-    pub fn migrations(&self, page: Page) -> Result<(Vec<Migration>, u64), StoreError> {
+    /// A page of the migrations that somebody sees, the newest first, and how many there are.
+    pub fn migrations(&self, grant: &Grant, page: Page) -> Result<(Vec<Migration>, u64), StoreError> {
         let connection = self.lock();
-        let mut query =
-            connection.prepare(&format!("SELECT {COLUMNS} FROM migrations ORDER BY number DESC LIMIT ? OFFSET ?"))?;
-        let items = query.query_map([page.limit, page.offset], migration)?.collect::<rusqlite::Result<_>>()?;
-        Ok((items, connection.query_row("SELECT count(*) FROM migrations", [], |row| row.get(0))?))
+        // Domains are a list of ours: their names need no quoting.
+        let covers = |domain: &&Domain| format!("instr(',' || components || ',', ',{},') > 0", domain.component);
+        let granted: Vec<String> = grant.domains.iter().map(covers).collect();
+        let seen = format!("(?1 IS NULL OR tenant = ?1) AND ({})", [vec!["0".into()], granted].concat().join(" OR "));
+        let tenant = grant.tenant.as_ref().map(|tenant| tenant.as_str());
+        let mut query = connection.prepare(&format!(
+            "SELECT {COLUMNS} FROM migrations WHERE {seen} ORDER BY number DESC LIMIT ?2 OFFSET ?3"
+        ))?;
+        let items =
+            query.query_map(params![tenant, page.limit, page.offset], migration)?.collect::<rusqlite::Result<_>>()?;
+        let count = format!("SELECT count(*) FROM migrations WHERE {seen}");
+        Ok((items, connection.query_row(&count, [tenant], |row| row.get(0))?))
     }
 
     /// Gives a migration another mapper.

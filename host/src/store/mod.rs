@@ -1,5 +1,7 @@
 //! The catalogue: migrations, jobs, issues and logs. Reference ids, positions, codes and figures only.
 
+mod clients;
+mod idempotency;
 mod issues;
 mod jobs;
 mod logs;
@@ -11,8 +13,9 @@ use std::sync::{Mutex, MutexGuard};
 
 use rusqlite::Connection;
 
+pub use idempotency::{Kept, Reserved};
 pub use issues::{IssueFilter, ListedIssue, Phase};
-pub use logs::LogEntry;
+pub use logs::{LogEntry, LogFilter};
 pub use migrations::TransitionError;
 
 /// A failure of the catalogue: the host's trouble.
@@ -32,11 +35,14 @@ pub struct Page {
 /// The catalogue, one SQLite file.
 pub struct Store {
     connection: Mutex<Connection>,
+    /// Changes whenever something is logged.
+    logged: tokio::sync::watch::Sender<()>,
 }
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS migrations (
-    number INTEGER PRIMARY KEY, reference_id TEXT NOT NULL UNIQUE, components TEXT NOT NULL, mapper TEXT,
+    number INTEGER PRIMARY KEY, reference_id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, components TEXT NOT NULL,
+    mapper TEXT,
     registered_at TEXT NOT NULL, staging TEXT NOT NULL, import TEXT NOT NULL,
     validated_version INTEGER
 );
@@ -64,6 +70,15 @@ CREATE TABLE IF NOT EXISTS logs (
     component TEXT, job TEXT, code TEXT NOT NULL, figures TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS logs_of_migration ON logs (migration);
+CREATE TABLE IF NOT EXISTS clients (
+    id TEXT PRIMARY KEY, tenant TEXT, permissions TEXT NOT NULL, domains TEXT NOT NULL, created_at TEXT NOT NULL,
+    expires_at TEXT, revoked_at TEXT, secret BLOB NOT NULL, old_secret BLOB, old_secret_until TEXT
+);
+CREATE TABLE IF NOT EXISTS token_keys (id TEXT PRIMARY KEY, created_at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS idempotency (
+    client TEXT NOT NULL, key TEXT NOT NULL, request BLOB NOT NULL, at INTEGER NOT NULL, status INTEGER, location TEXT,
+    body BLOB, PRIMARY KEY (client, key)
+) WITHOUT ROWID;
 ";
 
 impl Store {
@@ -73,7 +88,15 @@ impl Store {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.execute_batch(SCHEMA)?;
-        Ok(Self { connection: Mutex::new(connection) })
+        Ok(Self { connection: Mutex::new(connection), logged: tokio::sync::watch::Sender::new(()) })
+    }
+
+    /// Whether the catalogue can be read.
+    pub fn check(&self) -> Result<(), StoreError> {
+        Ok(self.lock().query_row("SELECT 1 FROM migrations LIMIT 1", [], |_| Ok(())).or_else(|error| match error {
+            rusqlite::Error::QueryReturnedNoRows => Ok(()),
+            error => Err(error),
+        })?)
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {

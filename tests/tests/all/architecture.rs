@@ -38,7 +38,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("cap_std", &["staging/", "app.rs", "plugin/engine.rs"]),
     ("rusqlite", &["target/", "store/"]),
     ("clap", &["cli/", "main.rs"]),
-    ("reqwest", &["cli/"]),
+    ("reqwest", &["cli/", "access/external.rs"]),
+    ("jsonwebtoken", &["access/"]),
     ("unsafe {", &["plugin/engine.rs"]),
 ];
 
@@ -58,16 +59,30 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("keys", &[]),
     ("framing", &[]),
+    ("metrics", &["model"]),
+    ("access", &["config", "keys", "model", "store"]),
     ("staging", &["framing", "keys"]),
     ("plugin", &["config", "model"]),
     ("target", &["config", "framing", "plugin"]),
     ("store", &["model"]),
     ("pipeline", &["config", "framing", "model", "plugin", "staging", "store", "target"]),
-    ("jobs", &["model", "pipeline", "staging", "store"]),
-    ("app", &["config", "http", "jobs", "keys", "model", "pipeline", "plugin", "staging", "store", "target"]),
-    ("http", &["app", "framing", "jobs", "model", "pipeline", "plugin", "staging", "store", "target"]),
+    ("jobs", &["metrics", "model", "pipeline", "staging", "store"]),
+    (
+        "app",
+        &[
+            "access", "config", "http", "jobs", "keys", "metrics", "model", "pipeline", "plugin", "staging", "store",
+            "target",
+        ],
+    ),
+    (
+        "http",
+        &[
+            "access", "app", "config", "framing", "jobs", "metrics", "model", "pipeline", "plugin", "staging", "store",
+            "target",
+        ],
+    ),
     ("demo", &[]),
-    ("cli", &["app", "config", "demo", "model", "plugin"]),
+    ("cli", &["access", "app", "config", "demo", "model", "plugin", "store"]),
 ];
 
 #[test]

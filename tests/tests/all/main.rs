@@ -1,9 +1,12 @@
 //! Sluice from outside, in one binary: real servers, real guests, over HTTP.
 
+mod access;
+mod api;
 mod architecture;
 mod bad_records;
 mod bad_uploads;
 mod berka;
+mod clients;
 mod hostile;
 mod lender;
 mod lifecycle;
@@ -16,7 +19,9 @@ mod server;
 mod side_by_side;
 mod staging;
 mod streaming;
+mod tokens;
 mod tolerance;
+mod transport;
 
 /// What a component's first eight bytes are; a core module's differ in the last two.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";

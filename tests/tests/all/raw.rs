@@ -44,7 +44,7 @@ impl Raw {
         };
         let mut raw = Self { stream, chunked, status: None, read: vec![] };
         raw.write(format!("PUT {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: {media_type}\r\n").as_bytes()).await;
-        raw.write(format!("{framing}\r\n\r\n").as_bytes()).await;
+        raw.write(format!("authorization: Bearer {}\r\n{framing}\r\n\r\n", server.token).as_bytes()).await;
         raw
     }
 

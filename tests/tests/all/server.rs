@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use sluice::app::{Options, serve};
+use sluice::app::{ADMIN_FILE, Options, serve};
 use sluice::config::Config;
 
 pub const ALL: &[&str] =
@@ -17,6 +17,8 @@ pub struct Server {
     pub url: String,
     pub data_dir: PathBuf,
     pub client: reqwest::Client,
+    /// Of the client that the server made when it first began.
+    pub token: String,
 }
 
 /// Guests that a server can be given; the others are refused, which a test of its own shows.
@@ -35,9 +37,14 @@ fn mappers(dir: &std::path::Path) -> Vec<PathBuf> {
 fn config() -> Config {
     let mut config = Config::default();
     config.plugin.batch_millis = 1_500;
-    config.plugin.narrowing_millis = 150;
+    config.plugin.narrowing_millis = 400;
     config.plugin.memory_bytes = 64 << 20;
     config.upload.max_record_bytes = 256 * 1024;
+    // All tests are one client, and do not wait for each other.
+    config.http.requests_per_second = 1_000_000;
+    config.http.request_burst = 1_000_000;
+    config.http.concurrent_requests = 10_000;
+    config.access.token_seconds = 24 * 60 * 60;
     config
 }
 
@@ -66,7 +73,11 @@ pub fn start(options: Options, shutdown: impl Future<Output = ()> + Send + 'stat
     let address = receive.recv().unwrap();
     // A connection lives in the runtime of the test that opened it: none is kept for another.
     let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
-    (Server { url: format!("http://{address}"), data_dir, client }, thread)
+    let mut server = Server { url: format!("http://{address}"), data_dir, client, token: String::new() };
+    // On a thread of its own, since whoever calls may be in a runtime already.
+    let asked = || tokio::runtime::Runtime::new().unwrap().block_on(server.first_token());
+    server.token = std::thread::scope(|scope| scope.spawn(asked).join().unwrap());
+    (server, thread)
 }
 
 /// A status and a body.
@@ -92,8 +103,29 @@ impl Answer {
 }
 
 impl Server {
-    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    /// A token of the first client, as soon as the server is ready.
+    async fn first_token(&self) -> String {
+        assert_eq!(self.send(self.anonymous(Method::GET, "/health/ready")).await.status, 200);
+        let credentials = std::fs::read_to_string(self.data_dir.join(ADMIN_FILE)).unwrap();
+        let (id, secret) = credentials.trim().split_once(':').unwrap();
+        self.token_of(id, secret).await
+    }
+
+    /// A token for an id and a secret.
+    pub async fn token_of(&self, id: &str, secret: &str) -> String {
+        let request = self.anonymous(Method::POST, "/oauth2/token").basic_auth(id, Some(secret));
+        let answer = self.send(request.form(&[("grant_type", "client_credentials")])).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// A request without a token.
+    pub fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url))
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.anonymous(method, path).bearer_auth(&self.token)
     }
 
     pub async fn send(&self, request: RequestBuilder) -> Answer {
