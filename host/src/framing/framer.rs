@@ -94,7 +94,7 @@ impl Framer {
         if std::mem::take(&mut self.at_start) {
             record = record.strip_prefix(BYTE_ORDER_MARK).unwrap_or(record);
         }
-        let record = record.trim_ascii();
+        let record = trim(record);
         if self.overlong || record.len() > self.max_record_bytes {
             self.batch.push(self.line, &[], Some(Fault::TooLarge));
         } else if !record.is_empty() {
@@ -104,6 +104,14 @@ impl Framer {
         self.partial.clear();
         self.overlong = false;
     }
+}
+
+/// A record without the blanks around it: JSON's, and no others, or a line of a form feed would be nothing at all.
+fn trim(record: &[u8]) -> &[u8] {
+    let blank = |byte: &u8| b" \t\r\n".contains(byte);
+    let start = record.iter().position(|byte| !blank(byte)).unwrap_or(record.len());
+    let end = record.iter().rposition(|byte| !blank(byte)).map_or(start, |last| last + 1);
+    &record[start..end]
 }
 
 #[cfg(test)]
@@ -174,6 +182,7 @@ mod tests {
                 &[(1, "xxxxxxxxxxxxxxxxxxxx", None)],
             ),
             ("nothing", Format::JsonLines, b"".into(), &[]),
+            ("other blanks", Format::JsonLines, b" \t{}\r\n \x0c\n \n".into(), &[(1, "{}", None), (2, "\x0c", None)]),
             ("sequence", Format::JsonSeq, b"\x1e{}\n\x1e{\n1}\n".into(), &[(1, "{}", None), (2, "{\n1}", None)]),
             (
                 "sequence, no last newline",

@@ -10,10 +10,12 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::Stream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::caller::{Caller, Read};
 use super::extract::Path;
+use super::paging::Query;
 use super::problem::Problem;
 use super::{jobs, logs};
 use crate::app::App;
@@ -27,6 +29,19 @@ const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
 /// Events that may wait for a client that reads slowly; those that follow wait in the catalogue.
 const WAITING: usize = 64;
 
+/// An event as it is sent.
+#[derive(ToSchema)]
+#[schema(as = Event)]
+#[allow(dead_code, reason = "describes events to readers of the API's document")]
+struct Sent {
+    /// `log` or `job`.
+    event: String,
+    /// Number of a `log` entry.
+    id: Option<String>,
+    /// A LogEntry or a Job, as JSON.
+    data: String,
+}
+
 /// A migration's events
 ///
 /// `log`: an entry of the log, with its number as the event's id. `job`: a running job's progress, once a second, and
@@ -37,15 +52,22 @@ const WAITING: usize = 64;
     params(
         ("id" = Uuid, Path, description = "The migration's reference id."),
         ("Last-Event-ID" = Option<u64>, Header, description = "The last entry that the client has seen."),
+        ("follow" = Option<bool>, Query, description = "`false`: what there is, and no waiting for more."),
     ),
-    responses((status = 200, body = String, content_type = "text/event-stream")),
+    responses((status = 200, body = Sent, content_type = "text/event-stream")),
 )]
 pub async fn stream(
     State(app): State<Arc<App>>,
     caller: Caller<Read>,
     Path(id): Path<String>,
     headers: HeaderMap,
+    query: Query,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    let follows = match query.only(&["follow"])?.get("follow") {
+        None | Some("true") => true,
+        Some("false") => false,
+        Some(_) => return Err(Problem::bad_request("INVALID_PARAMETER", "follow must be true or false.")),
+    };
     let migration = caller.whole(&app, &id)?.reference_id;
     let seen = match headers.get("last-event-id") {
         Some(value) => value.to_str().ok().and_then(|value| value.parse().ok()).ok_or_else(|| {
@@ -54,13 +76,13 @@ pub async fn stream(
         None => app.store.last_log(migration)?,
     };
     let (send, receive) = mpsc::channel(WAITING);
-    tokio::spawn(follow(app, migration, seen, send));
+    tokio::spawn(follow(app, migration, seen, follows, send));
     let events = futures_util::StreamExt::map(ReceiverStream::new(receive), Ok);
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
 
 /// Sends what happens until nobody listens or the server stops.
-async fn follow(app: Arc<App>, migration: Uuid, mut seen: u64, send: mpsc::Sender<Event>) {
+async fn follow(app: Arc<App>, migration: Uuid, mut seen: u64, follows: bool, send: mpsc::Sender<Event>) {
     let mut changes = app.store.log_changes();
     let mut running: Vec<Uuid> = vec![];
     let mut tick = tokio::time::interval(PROGRESS_PAUSE);
@@ -86,6 +108,9 @@ async fn follow(app: Arc<App>, migration: Uuid, mut seen: u64, send: mpsc::Sende
             if !sent(&send, Event::default().event("job").json_data(jobs::show(&app, job))).await {
                 return;
             }
+        }
+        if !follows {
+            return;
         }
         running = now;
         tokio::select! {

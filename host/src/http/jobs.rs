@@ -40,7 +40,7 @@ pub struct Shown {
     #[schema(format = DateTime)]
     finished_at: Option<String>,
     /// What came of it: figures by entity type, the counts of both sides, or a problem.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     result: Option<Value>,
 }
 
@@ -77,7 +77,7 @@ fn no_job() -> Problem {
     put, path = "/migration-assistance/migrations/{id}/jobs/{job}", tag = "Jobs", operation_id = "startJob",
     params(("id" = Uuid, Path, description = "The migration's reference id."), ("job" = JobKind, Path, description = "What to do.")),
     responses(
-        (status = 200, body = Uuid),
+        (status = 200, body = Uuid, content_type = "application/json"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "The migration's state does not allow it; the code and the detail say why."),
         (status = 502, body = Problem, content_type = "application/problem+json", description = "The target cannot be used."),
     ),

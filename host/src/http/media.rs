@@ -2,11 +2,19 @@
 
 use axum::http::{HeaderMap, StatusCode, header};
 
+use utoipa::ToSchema;
+
 use super::problem::Problem;
 use crate::framing::Format;
 
 /// The version of the API that this server speaks.
 pub const API_VERSION: &str = "2025.1.0";
+
+/// Records, an object a line, or as a sequence (RFC 7464).
+#[derive(ToSchema)]
+#[schema(value_type = String, min_length = 1, pattern = r"[^ \t\r\n\x1e]")]
+#[allow(dead_code, reason = "describes bodies to readers of the API's document; framing reads them")]
+pub struct Records(String);
 
 /// The media type of a format.
 pub fn media_type(format: Format) -> &'static str {

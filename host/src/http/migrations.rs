@@ -91,12 +91,25 @@ fn show(app: &App, grant: &Grant, migration: Migration) -> Result<Shown, Problem
     })
 }
 
+/// A domain, as the API names it.
+struct ComponentName;
+
+impl utoipa::PartialSchema for ComponentName {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        let names = DOMAINS.iter().map(|domain| domain.component);
+        let name = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::schema::Type::String);
+        name.enum_values(Some(names)).into()
+    }
+}
+
+impl ToSchema for ComponentName {}
+
 /// What a migration is registered with.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Registration {
     /// Domains to cover: some of Counterparties, Collaterals, FinancingSolutions, FinancingExecutions, Administrate.
-    #[schema(min_items = 1, example = json!(["Counterparties"]))]
+    #[schema(value_type = Vec<ComponentName>, min_items = 1, example = json!(["Counterparties"]))]
     components: Vec<String>,
     /// A mapper of this server, for source tables.
     #[serde(default)]
@@ -104,6 +117,7 @@ pub struct Registration {
     mapper: Option<String>,
     /// For a client that sees several tenants: whose the migration is.
     #[serde(default)]
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "default")]
     tenant: Option<String>,
 }
 
@@ -147,7 +161,7 @@ fn known_mapper(app: &App, mapper: Option<&str>) -> Result<(), Problem> {
 /// Register a migration
 #[utoipa::path(
     post, path = "/migration-assistance/migrations", tag = "Migrations", operation_id = "registerMigration",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same key and body, the request is answered again and not carried out again.")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "Sent again with the same key and body, the request is answered again and not carried out again.")),
     request_body = Registration,
     responses(
         (status = 201, body = Shown, headers(("Location" = String))),

@@ -68,18 +68,22 @@ impl Query {
         Ok(Self { values: values.0 })
     }
 
-    /// The page asked for; parameters other than these and `others` are refused.
-    pub fn page(&self, others: &[&str]) -> Result<Page, Problem> {
-        let known = |name: &str| name == "offset" || name == "limit" || others.contains(&name);
+    /// Itself, if it has no parameter but these, and each once.
+    pub fn only(&self, known: &[&str]) -> Result<&Self, Problem> {
         let twice = |index: usize, name: &str| self.values[..index].iter().any(|(earlier, _)| earlier == name);
         if self.values.iter().enumerate().any(|(index, (name, _))| twice(index, name)) {
             return Err(Problem::bad_request("REPEATED_PARAMETER", "The query has a parameter twice."));
         }
-        if self.values.iter().any(|(name, _)| !known(name)) {
-            let names: Vec<&str> = ["offset", "limit"].into_iter().chain(others.iter().copied()).collect();
-            let detail = format!("The query has an unknown parameter. Known are: {}.", names.join(", "));
+        if self.values.iter().any(|(name, _)| !known.contains(&name.as_str())) {
+            let detail = format!("The query has an unknown parameter. Known are: {}.", known.join(", "));
             return Err(Problem::bad_request("UNKNOWN_PARAMETER", detail));
         }
+        Ok(self)
+    }
+
+    /// The page asked for; parameters other than these and `others` are refused.
+    pub fn page(&self, others: &[&str]) -> Result<Page, Problem> {
+        self.only(&[&["offset", "limit"], others].concat())?;
         let number = |name: &str, default: u64, least: u64, most: u64| match self.get(name) {
             None => Ok(default),
             Some(text) => text.parse().ok().filter(|number| (least..=most).contains(number)).ok_or_else(|| {

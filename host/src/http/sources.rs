@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::caller::{Caller, Migrate, Read};
 use super::extract::Path;
-use super::media::{accepts_json, answer_format, body_format};
+use super::media::{Records, accepts_json, answer_format, body_format};
 use super::paging::Whole;
 use super::problem::Problem;
 use super::upload::Incoming;
@@ -25,7 +25,7 @@ use crate::pipeline::{count_sources, load_source};
 #[utoipa::path(
     put, path = "/migration-assistance/migrations/{id}/sources/{source}", tag = "Load", operation_id = "loadSource",
     params(("id" = Uuid, Path, description = "The migration's reference id."), ("source" = String, Path, description = "A source of the migration's mapper, such as `client`.")),
-    request_body(content((String = "application/jsonl"), (String = "application/json-seq")), description = "An object a line, or a sequence of objects (RFC 7464)."),
+    request_body(content((Records = "application/jsonl"), (Records = "application/json-seq")), description = "An object a line, or a sequence of objects (RFC 7464)."),
     responses(
         (status = 200, description = "A result for each record.", content((String = "application/jsonl"), (String = "application/json-seq"))),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "The migration has no mapper, or an upload or a job is running."),

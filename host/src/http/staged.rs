@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::caller::{Caller, Migrate, Read};
 use super::extract::Path;
-use super::media::{accepts_json, answer_format, body_format, media_type};
+use super::media::{Records, accepts_json, answer_format, body_format, media_type};
 use super::problem::Problem;
 use super::upload::Incoming;
 use crate::app::App;
@@ -59,7 +59,7 @@ fn locate<N>(
         ("id" = Uuid, Path, description = "The migration's reference id."),
         ("entity" = String, Path, description = "An entity type of the domain, such as `counterparties`."),
     ),
-    request_body(content((String = "application/jsonl"), (String = "application/json-seq")), description = "An object a line, or a sequence of objects (RFC 7464)."),
+    request_body(content((Records = "application/jsonl"), (Records = "application/json-seq")), description = "An object a line, or a sequence of objects (RFC 7464)."),
     responses(
         (status = 200, description = "A result for each record.", content((String = "application/jsonl"), (String = "application/json-seq"))),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "An upload or a job is running."),
@@ -94,7 +94,7 @@ pub async fn load(
         ("id" = Uuid, Path, description = "The migration's reference id."),
         ("entity" = String, Path, description = "An entity type of the domain, such as `counterparties`."),
     ),
-    request_body(content((String = "application/jsonl"), (String = "application/json-seq")), description = "A reference id a line, as a JSON string, or a sequence of them."),
+    request_body(content((Records = "application/jsonl"), (Records = "application/json-seq")), description = "A reference id a line, as a JSON string, or a sequence of them."),
     responses(
         (status = 200, description = "A result for each record.", content((String = "application/jsonl"), (String = "application/json-seq"))),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "An upload or a job is running."),
