@@ -10,15 +10,13 @@ mod plugin;
 mod report;
 mod serve;
 mod steps;
+mod telemetry;
 mod text;
 mod upload;
 mod view;
 
-use std::io::IsTerminal;
-
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 /// Moves a lender's data into a new lending platform, through sandboxed plugins.
 #[derive(Parser)]
@@ -71,23 +69,29 @@ struct Output {
 
 /// Does what was asked for; the exit code.
 pub fn run(cli: Cli) -> Result<u8> {
+    let done = act(cli);
+    telemetry::end();
+    done
+}
+
+fn act(cli: Cli) -> Result<u8> {
     match cli.verb {
         Verb::Demo(args) => {
-            log("warn", false);
+            telemetry::begin("warn", false);
             runtime()?.block_on(demo::run(args))
         }
         Verb::Migrate(args) => {
-            log("warn", false);
+            telemetry::begin("warn", false);
             runtime()?.block_on(migrate::run(args))
         }
         Verb::Serve(args) => {
-            log("info", args.log_format == serve::LogFormat::Json);
+            telemetry::begin("info", args.log_format == serve::LogFormat::Json);
             runtime()?.block_on(serve::run(args))
         }
         Verb::Client(verb) => access::client(verb),
         Verb::Keys(verb) => access::keys(verb),
         Verb::Plugin(args) => {
-            log("warn", false);
+            telemetry::begin("warn", false);
             plugin::run(args)
         }
     }
@@ -95,14 +99,6 @@ pub fn run(cli: Cli) -> Result<u8> {
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
-}
-
-/// Logs on standard error, from this level on unless SLUICE_LOG says otherwise.
-fn log(level: &str, json: bool) {
-    let filter = EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let log = log.with_ansi(std::io::stderr().is_terminal());
-    if json { log.json().init() } else { log.init() }
 }
 
 #[cfg(test)]
