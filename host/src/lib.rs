@@ -4,6 +4,7 @@
 //! [`staging`] → [`target`] → counts. [`pipeline`] has a file for each of the five steps.
 
 pub mod app;
+pub mod audit;
 pub mod config;
 pub mod demo;
 pub mod framing;

@@ -1,7 +1,9 @@
 //! The command line: its verbs, one file each, and what they share.
 
+mod audit;
 mod client;
 mod demo;
+mod evidence;
 mod invalid;
 mod migrate;
 mod outcome;
@@ -49,6 +51,12 @@ enum Verb {
     /// Look into plugins
     #[command(after_help = "Example: sluice plugin inspect my_mapper.wasm")]
     Plugin(plugin::Plugin),
+    /// Verify audit trails, without a server
+    #[command(after_help = "Example: sluice audit verify audit.jsonl --key audit.key")]
+    Audit(audit::Audit),
+    /// Verify the evidence of a migration, without a server
+    #[command(after_help = "Example: sluice evidence verify evidence.jsonl --key audit.key --target platform.db")]
+    Evidence(evidence::Evidence),
 }
 
 /// How a verb shows what it does.
@@ -81,6 +89,8 @@ pub fn run(cli: Cli) -> Result<u8> {
             log("warn", false);
             plugin::run(args)
         }
+        Verb::Audit(args) => audit::run(args),
+        Verb::Evidence(args) => evidence::run(args),
     }
 }
 

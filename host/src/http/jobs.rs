@@ -10,11 +10,13 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::audit::Caller;
 use super::media::accepts_json;
 use super::migrations::find;
 use super::paging::{Listing, Query};
 use super::problem::Problem;
 use crate::app::App;
+use crate::audit::{Action, Scope};
 use crate::model::{Job, JobKind, JobState};
 
 /// A job as the API shows it.
@@ -54,13 +56,14 @@ fn no_job() -> Problem {
 pub async fn start(
     State(app): State<Arc<App>>,
     Path((id, kind)): Path<(String, String)>,
+    caller: Caller,
     headers: HeaderMap,
 ) -> Result<Json<Uuid>, Problem> {
     accepts_json(&headers)?;
     let migration = find(&app, &id)?;
     let kind = JobKind::parse(&kind).ok_or_else(no_job)?;
     let desk = app.desk(migration)?;
-    Ok(Json(app.jobs.start(desk, kind)?))
+    Ok(Json(app.jobs.start(desk, kind, caller.entry(Action::JobStarted))?))
 }
 
 /// Longest that a client may ask to be kept waiting, in seconds: below what proxies cut off.
@@ -108,12 +111,15 @@ pub async fn list(
 pub async fn cancel(
     State(app): State<Arc<App>>,
     Path((id, job)): Path<(String, String)>,
+    caller: Caller,
 ) -> Result<StatusCode, Problem> {
     let migration = find(&app, &id)?;
     let job: Uuid = job.parse().map_err(|_| no_job())?;
     let job = app.store.job(migration.reference_id, job)?.ok_or_else(no_job)?;
     match app.jobs.progress(job.id) {
         Some(progress) => {
+            let asked = caller.entry(Action::JobCancelAsked).job(job.id, job.kind);
+            app.audit(Scope::Migration(migration.reference_id), asked)?;
             progress.cancel();
             Ok(StatusCode::ACCEPTED)
         }

@@ -10,10 +10,12 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::audit::Caller;
 use super::media::accepts_json;
 use super::paging::{Listing, Query};
 use super::problem::Problem;
 use crate::app::App;
+use crate::audit::{Action, Scope};
 use crate::model::{DOMAINS, Domain, ImportStatus, Migration, StagingStatus};
 use crate::staging::StreamName;
 use crate::store::LogEntry;
@@ -125,7 +127,12 @@ fn known_mapper(app: &App, mapper: Option<&str>) -> Result<(), Problem> {
 }
 
 /// `POST /migration-assistance/migrations`
-pub async fn register(State(app): State<Arc<App>>, headers: HeaderMap, bytes: Bytes) -> Result<Response, Problem> {
+pub async fn register(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Result<Response, Problem> {
     accepts_json(&headers)?;
     let registration: Registration =
         body(&headers, &bytes, r#"{"components":["Counterparties"],"mapper":"berka"}, mapper optional"#)?;
@@ -148,8 +155,10 @@ pub async fn register(State(app): State<Arc<App>>, headers: HeaderMap, bytes: By
     let migration = app.store.register(components, registration.mapper, jiff::Timestamp::now())?;
     let id = migration.reference_id;
     app.store.log(id, &LogEntry::new("info", "MIGRATION_REGISTERED"))?;
+    let desk = app.desk(migration)?;
+    app.audit(Scope::Migration(id), caller.entry(Action::MigrationRegistered).plugins(desk.plugin_digests()))?;
     let location = format!("/migration-assistance/migrations/{id}");
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(show(&app, migration)?)).into_response())
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(show(&app, desk.migration)?)).into_response())
 }
 
 /// `GET /migration-assistance/migrations`
@@ -186,6 +195,7 @@ pub async fn read(
 pub async fn set_mapper(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    caller: Caller,
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<Json<Shown>, Problem> {
@@ -195,18 +205,21 @@ pub async fn set_mapper(
     known_mapper(&app, choice.mapper.as_deref())?;
     let _guard = app.jobs.begin_upload(id, "mapper")?;
     app.store.set_mapper(id, choice.mapper.as_deref())?;
+    let digest = choice.mapper.as_deref().and_then(|name| app.plugins.mapper(name)).map(|mapper| &mapper.digest);
+    app.audit(Scope::Migration(id), caller.entry(Action::MapperSet).plugins(digest))?;
     app.store.log(id, &LogEntry::new("info", "MAPPER_SET").with("mapper", choice.mapper))?;
     Ok(Json(show(&app, find(&app, &id.to_string())?)?))
 }
 
 /// `DELETE /migration-assistance/migrations/{id}`: removes its staging and what is known of it. What was
-/// imported stays in the target.
-pub async fn purge(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+/// imported stays in the target, and so does the audit trail.
+pub async fn purge(State(app): State<Arc<App>>, Path(id): Path<String>, caller: Caller) -> Result<StatusCode, Problem> {
     tokio::task::spawn_blocking(move || {
         let id = find(&app, &id)?.reference_id;
         let _guard = app.jobs.begin_alone(id)?;
         app.purge(id)?;
         app.store.forget(id)?;
+        app.audit(Scope::Migration(id), caller.entry(Action::MigrationPurged))?;
         tracing::info!(code = "MIGRATION_PURGED", migration = %id);
         Ok(StatusCode::NO_CONTENT)
     })

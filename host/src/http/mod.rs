@@ -1,5 +1,7 @@
 //! The HTTP API: routes, and nothing that another part could do.
 
+mod audit;
+mod evidence;
 mod issues;
 mod jobs;
 mod logs;

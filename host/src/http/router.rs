@@ -6,7 +6,7 @@ use axum::Router;
 use axum::routing::{delete, get, post, put};
 
 use super::problem::Problem;
-use super::{issues, jobs, logs, mappers, migrations, sources, staged};
+use super::{audit, evidence, issues, jobs, logs, mappers, migrations, sources, staged};
 use crate::app::App;
 use crate::model::DOMAINS;
 
@@ -25,6 +25,10 @@ pub fn router(app: Arc<App>) -> Router {
         .route(&format!("{m}/{{id}}/issues"), get(issues::list))
         .route(&format!("{m}/{{id}}/issues/counts"), get(issues::counts))
         .route(&format!("{m}/{{id}}/logs"), get(logs::list))
+        .route(&format!("{m}/{{id}}/audit"), get(audit::of_migration))
+        .route(&format!("{m}/{{id}}/evidence"), get(evidence::read))
+        .route("/audit", get(audit::of_server))
+        .route("/audit/key", get(audit::key))
         .route("/migration-assistance/mappers", get(mappers::list))
         .route("/health/live", get(|| async { axum::Json(serde_json::json!({"status": "ok"})) }));
     for domain in DOMAINS {

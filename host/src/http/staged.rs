@@ -9,10 +9,11 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
+use super::audit::Caller;
 use super::media::{accepts_json, answer_format, body_format, media_type};
 use super::migrations::find;
 use super::problem::Problem;
-use super::upload::Incoming;
+use super::upload::{Incoming, Kind};
 use crate::app::App;
 use crate::framing::Format;
 use crate::model::{Domain, Migration};
@@ -44,17 +45,16 @@ pub async fn load(
     State(app): State<Arc<App>>,
     Extension(domain): Extension<Domain>,
     Path((id, entity)): Path<(String, String)>,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let (migration, plugin) = locate(&app, domain, &id, &entity)?;
     let format = body_format(&headers)?;
     let answer = answer_format(&headers)?;
-    let incoming = Incoming { app, migration, stream: entity.clone(), answer, of_source: false };
+    let incoming = Incoming { app, migration, caller, stream: entity.clone(), answer, kind: Kind::Records };
     incoming
-        .take(body, move |desk, body, results| {
-            let now = jiff::Timestamp::now();
-            let upload = desk.store.begin_upload(desk.migration.reference_id, &entity, None, now)?;
+        .take(body, move |desk, upload, body, results| {
             load_records(desk, &plugin, &entity, upload, format, body, results)
         })
         .await
@@ -65,14 +65,15 @@ pub async fn delete(
     State(app): State<Arc<App>>,
     Extension(domain): Extension<Domain>,
     Path((id, entity)): Path<(String, String)>,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let (migration, _) = locate(&app, domain, &id, &entity)?;
     let format = body_format(&headers)?;
     let answer = answer_format(&headers)?;
-    let incoming = Incoming { app, migration, stream: entity.clone(), answer, of_source: false };
-    incoming.take(body, move |desk, body, results| delete_records(desk, &entity, format, body, results)).await
+    let incoming = Incoming { app, migration, caller, stream: entity.clone(), answer, kind: Kind::Deletion };
+    incoming.take(body, move |desk, _, body, results| delete_records(desk, &entity, format, body, results)).await
 }
 
 /// `GET /{domain}/migrations/{id}/staging/{entity}/{referenceId}`

@@ -10,11 +10,14 @@ use uuid::Uuid;
 
 use crate::model::{Progress, Refusal};
 use crate::staging::StagingError;
-use crate::store::{Store, StoreError, TransitionError};
+use crate::store::{Store, StoreError, Trail, TrailError, TransitionError};
+
+pub use run::stop_event;
 
 /// What is running on this server.
 pub struct Jobs {
     store: Arc<Store>,
+    trail: Arc<Trail>,
     inner: Mutex<Inner>,
     /// How many jobs and uploads are running.
     count: watch::Sender<usize>,
@@ -47,6 +50,9 @@ pub enum StartError {
     /// The catalogue failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The audit trail could not be added to.
+    #[error(transparent)]
+    Trail(#[from] TrailError),
     /// The staging area failed.
     #[error(transparent)]
     Staging(#[from] StagingError),
@@ -74,8 +80,8 @@ pub struct UploadGuard {
 
 impl Jobs {
     /// Nothing is running yet.
-    pub fn new(store: Arc<Store>) -> Arc<Self> {
-        Arc::new(Self { store, inner: Mutex::default(), count: watch::Sender::new(0) })
+    pub fn new(store: Arc<Store>, trail: Arc<Trail>) -> Arc<Self> {
+        Arc::new(Self { store, trail, inner: Mutex::default(), count: watch::Sender::new(0) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

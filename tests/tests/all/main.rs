@@ -1,9 +1,11 @@
 //! Sluice from outside, in one binary: real servers, real guests, over HTTP.
 
 mod architecture;
+mod audit;
 mod bad_records;
 mod bad_uploads;
 mod berka;
+mod evidence;
 mod hostile;
 mod lender;
 mod lifecycle;
