@@ -9,15 +9,16 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::access::{Access, Credentials, NewClient};
+use crate::audit::{Action, Entry, Scope};
 use crate::config::Config;
-use crate::jobs::Jobs;
+use crate::jobs::{Jobs, stop_event};
 use crate::keys::Keyring;
 use crate::metrics::Metrics;
-use crate::model::{Event, Grant, JobKind, Migration, Permission, Tenant};
+use crate::model::{Actor, Grant, Migration, Permission, Tenant};
 use crate::pipeline::Desk;
 use crate::plugin::{Engine, Plugins};
 use crate::staging::{StagingError, StagingRoot};
-use crate::store::{LogEntry, Store};
+use crate::store::{LogEntry, Store, Trail, TrailError};
 use crate::target::{EmbeddedTarget, Target};
 
 /// How a server is started.
@@ -39,6 +40,8 @@ pub struct App {
     pub plugins: Arc<Plugins>,
     /// The catalogue.
     pub store: Arc<Store>,
+    /// Who did what.
+    pub trail: Arc<Trail>,
     /// Where records are imported.
     pub target: Arc<dyn Target>,
     /// Keys by purpose.
@@ -83,6 +86,8 @@ impl App {
         }
         let store = Arc::new(Store::open(&data_dir.join(CATALOGUE_FILE))?);
         let metrics = Arc::new(Metrics::default());
+        let signer = keys.signer("audit").context("the audit trail's key cannot be had")?;
+        let trail = Arc::new(Trail::new(store.clone(), signer));
         let app = Arc::new(Self {
             config: Arc::new(options.config.clone()),
             plugins: Arc::new(plugins),
@@ -90,11 +95,14 @@ impl App {
             target: Arc::new(target),
             access: Access::new(store.clone(), keys.clone(), &options.config.access),
             keys,
-            jobs: Jobs::new(store, metrics.clone()),
+            jobs: Jobs::new(store, trail.clone(), metrics.clone()),
             metrics,
+            trail,
             staging,
             _lock: lock,
         });
+        let digests = app.plugins.digests();
+        app.audit(Scope::Server, Entry::new(Actor::Server, Action::ServerStarted).plugins(digests))?;
         app.recover()?;
         Ok(app)
     }
@@ -102,19 +110,24 @@ impl App {
     /// Marks jobs that a killed server left running as interrupted: starting the same job goes on from there.
     fn recover(&self) -> Result<()> {
         for job in self.store.interrupt_jobs(Timestamp::now())? {
-            let stopped = match job.kind {
-                JobKind::Validate => Some(Event::ValidationStopped),
-                JobKind::Import => Some(Event::ImportStopped),
-                JobKind::Counts => None,
-            };
-            if let Some(event) = stopped {
+            if let Some(event) = stop_event(job.kind) {
                 self.store.transition(job.migration, event)?;
+            }
+            let found = Entry::new(Actor::Server, Action::JobFoundInterrupted).job(job.id, job.kind).state(job.state);
+            // A migration whose trail is broken is no reason to leave all others without a server.
+            if let Err(error) = self.audit(Scope::Migration(job.migration), found) {
+                tracing::error!(code = "AUDIT_FAILED", job = %job.id, %error, "an interrupted job could not be audited");
             }
             let entry = LogEntry::new("warning", "JOB_INTERRUPTED").by(job.id).with("kind", job.kind.as_str());
             self.store.log(job.migration, &entry)?;
             tracing::warn!(code = "JOB_INTERRUPTED", migration = %job.migration, job = %job.id, "found a job that a stopped server left");
         }
         Ok(())
+    }
+
+    /// Adds an entry to the audit trail of a migration, or of the server as a whole.
+    pub fn audit(&self, scope: Scope, entry: Entry) -> Result<(), TrailError> {
+        self.trail.append(scope, &entry)
     }
 
     /// Everything that is needed to work on a migration.
@@ -154,6 +167,7 @@ impl App {
         // In this order, a crash between the two leaves a file that the next start writes anew.
         write_secret(&data_dir.join(ADMIN_FILE), &credentials)?;
         self.store.put_client(&client)?;
+        self.audit(Scope::Server, Entry::new(Actor::Server, Action::ClientMade).client(&client.id))?;
         Ok(true)
     }
 
@@ -233,5 +247,6 @@ pub async fn serve(
     };
     crate::http::serve(listener, router, &http, stopping).await?;
     app.jobs.wait().await;
+    app.audit(Scope::Server, Entry::new(Actor::Server, Action::ServerStopped))?;
     Ok(())
 }

@@ -23,6 +23,23 @@ pub struct Config {
     pub access: AccessLimits,
     /// What a client may ask of the HTTP server.
     pub http: HttpLimits,
+    /// What the audit trail may grow by.
+    pub audit: AuditLimits,
+}
+
+/// What the audit trail may grow by.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditLimits {
+    /// Refused requests that are noted in a second, over all callers; those beyond are counted, and the next entry says
+    /// how many they were. 20: people and programs in trouble are fewer, and a flood does not fill the disk.
+    pub refusals_per_second: u32,
+}
+
+impl Default for AuditLimits {
+    fn default() -> Self {
+        Self { refusals_per_second: 20 }
+    }
 }
 
 /// Whom the API lets in, and for how long.

@@ -216,9 +216,12 @@ mod tests {
         // A key that has signed long enough is replaced, and what nobody's token is signed with is destroyed.
         let third = issue(at(50 + day));
         assert_eq!(store.token_keys().unwrap().len(), 2);
-        for (token, seconds, holds) in
-            [(&first, 51 + day, false), (&second, 51 + day, false), (&third, 51 + day, true), (&third, 150 + day, false)]
-        {
+        for (token, seconds, holds) in [
+            (&first, 51 + day, false),
+            (&second, 51 + day, false),
+            (&third, 51 + day, true),
+            (&third, 150 + day, false),
+        ] {
             assert_eq!(access.admit(token, at(seconds)).await.is_ok(), holds, "after {seconds} s");
         }
     }

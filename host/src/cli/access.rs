@@ -9,9 +9,10 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use sluice::access::{Access, Credentials, NewClient, rotate};
 use sluice::app::{CATALOGUE_FILE, open_keys};
+use sluice::audit::{Action, Entry, Scope};
 use sluice::config::Config;
-use sluice::model::{Client, Domain, Grant, Permission, Tenant};
-use sluice::store::Store;
+use sluice::model::{Actor, Client, Domain, Grant, Permission, Tenant};
+use sluice::store::{Store, Trail};
 
 use super::text::table;
 use super::view::print;
@@ -120,6 +121,15 @@ impl Place {
     }
 }
 
+impl Place {
+    /// Notes in the server's audit trail what was done to a client, or to the keys.
+    fn audit(&self, store: Store, action: Action, id: &str) -> Result<()> {
+        let signer = open_keys(&self.data_dir, &self.config()?)?.signer("audit")?;
+        let entry = Entry::new(Actor::Operator, action).client(id);
+        Ok(Trail::new(store.into(), signer).append(Scope::Server, &entry)?)
+    }
+}
+
 /// Does what `sluice client` was told; the exit code.
 pub fn client(verb: ClientVerb) -> Result<u8> {
     let now = Timestamp::now();
@@ -128,7 +138,9 @@ pub fn client(verb: ClientVerb) -> Result<u8> {
             let domains = if domains.is_empty() { Grant::every_domain() } else { domains };
             let expires_at = expires_in.map(|days| now + SignedDuration::from_hours(i64::from(days) * 24));
             let (client, credentials) = NewClient { tenant, permissions: permission, domains, expires_at }.make(now);
-            place.store()?.put_client(&client)?;
+            let store = place.store()?;
+            store.put_client(&client)?;
+            place.audit(store, Action::ClientMade, &client.id)?;
             made(&client, &credentials, json)?;
         }
         ClientVerb::List { json, place } => list(&place.store()?.clients()?, json)?,
@@ -137,6 +149,7 @@ pub fn client(verb: ClientVerb) -> Result<u8> {
             let mut client = known(&store, &id)?;
             let credentials = rotate(&mut client, now + SignedDuration::from_hours(i64::from(keep_old)), now);
             store.put_client(&client)?;
+            place.audit(store, Action::SecretReplaced, &id)?;
             made(&client, &credentials, json)?;
         }
         ClientVerb::Revoke { id, place } => {
@@ -144,6 +157,7 @@ pub fn client(verb: ClientVerb) -> Result<u8> {
             let mut client = known(&store, &id)?;
             client.revoked_at.get_or_insert(now);
             store.put_client(&client)?;
+            place.audit(store, Action::ClientRevoked, &id)?;
             print(&format!("{id} is let in no longer.\n"))?;
         }
     }
@@ -154,9 +168,9 @@ pub fn client(verb: ClientVerb) -> Result<u8> {
 pub fn keys(verb: KeysVerb) -> Result<u8> {
     let KeysVerb::Rotate { place } = verb;
     let config = place.config()?;
-    let store = place.store()?.into();
     let ring = open_keys(&place.data_dir, &config)?.into();
-    let id = Access::new(store, ring, &config.access).rotate_keys(Timestamp::now())?;
+    let id = Access::new(place.store()?.into(), ring, &config.access).rotate_keys(Timestamp::now())?;
+    place.audit(place.store()?, Action::TokenKeyReplaced, &id)?;
     print(&format!("Tokens are signed with key {id} from now on.\n"))?;
     Ok(0)
 }

@@ -1,8 +1,10 @@
 //! The command line: its verbs, one file each, and what they share.
 
 mod access;
+mod audit;
 mod client;
 mod demo;
+mod evidence;
 mod invalid;
 mod migrate;
 mod outcome;
@@ -54,6 +56,12 @@ enum Verb {
     /// Look into plugins
     #[command(after_help = "Example: sluice plugin inspect my_mapper.wasm")]
     Plugin(plugin::Plugin),
+    /// Verify audit trails, without a server
+    #[command(after_help = "Example: sluice audit verify audit.jsonl --key audit.key")]
+    Audit(audit::Audit),
+    /// Verify the evidence of a migration, without a server
+    #[command(after_help = "Example: sluice evidence verify evidence.jsonl --key audit.key --target platform.db")]
+    Evidence(evidence::Evidence),
 }
 
 /// How a verb shows what it does.
@@ -94,6 +102,8 @@ fn act(cli: Cli) -> Result<u8> {
             telemetry::begin("warn", false);
             plugin::run(args)
         }
+        Verb::Audit(args) => audit::run(args),
+        Verb::Evidence(args) => evidence::run(args),
     }
 }
 

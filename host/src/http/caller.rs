@@ -3,11 +3,14 @@
 use std::marker::PhantomData;
 
 use axum::extract::FromRequestParts;
+use axum::http::Extensions;
 use axum::http::request::Parts;
 use uuid::Uuid;
 
+use super::observe::RequestId;
 use super::problem::Problem;
 use crate::app::App;
+use crate::audit::{Action, Entry};
 use crate::model::{Actor, Domain, Grant, Migration, Permission, Tenant};
 
 /// A permission as a type: what a handler asks for stands in its signature.
@@ -34,9 +37,30 @@ impl Need for Admin {
     const PERMISSION: Permission = Permission::Admin;
 }
 
+/// Who makes a request, and which: what an entry of the audit trail begins with.
+#[derive(Clone)]
+pub struct Author {
+    actor: Actor,
+    request: Option<Uuid>,
+}
+
+impl Author {
+    /// The client that was let in with this request, if one was.
+    pub fn of(extensions: &Extensions) -> Self {
+        let client = extensions.get::<Grant>().map(|grant| Actor::Client(grant.client.clone()));
+        Self { actor: client.unwrap_or(Actor::Unknown), request: extensions.get::<RequestId>().map(|id| id.0) }
+    }
+
+    /// An entry for what this request does.
+    pub fn entry(&self, action: Action) -> Entry {
+        Entry::new(self.actor.clone(), action).request(self.request)
+    }
+}
+
 /// A caller that has the permission asked for.
 pub struct Caller<N> {
     grant: Grant,
+    author: Author,
     need: PhantomData<N>,
 }
 
@@ -49,14 +73,19 @@ impl<N: Need, S: Send + Sync> FromRequestParts<S> for Caller<N> {
         if !grant.may(N::PERMISSION) {
             return Err(Problem::not_permitted(N::PERMISSION));
         }
-        Ok(Self { grant, need: PhantomData })
+        Ok(Self { grant, author: Author::of(&parts.extensions), need: PhantomData })
     }
 }
 
 impl<N> Caller<N> {
     /// As the audit trail names it.
-    pub fn actor(&self) -> Actor {
-        Actor::Client(self.grant.client.clone())
+    pub fn author(&self) -> &Author {
+        &self.author
+    }
+
+    /// An entry of the audit trail for what the caller does.
+    pub fn entry(&self, action: Action) -> Entry {
+        self.author.entry(action)
     }
 
     /// What it was granted.

@@ -17,6 +17,7 @@ use super::media::accepts_json;
 use super::paging::{Listing, Paged, Query};
 use super::problem::Problem;
 use crate::app::App;
+use crate::audit::{Action, Scope};
 use crate::model::{Job, JobKind, JobState};
 
 /// A job.
@@ -92,7 +93,7 @@ pub async fn start(
     let migration = caller.whole(&app, &id)?;
     let kind = JobKind::parse(&kind).ok_or_else(no_job)?;
     let desk = app.desk(migration)?;
-    Ok(Json(app.jobs.start(desk, kind)?))
+    Ok(Json(app.jobs.start(desk, kind, caller.entry(Action::JobStarted))?))
 }
 
 /// Longest that a client may ask to be kept waiting, in seconds: below what proxies cut off.
@@ -176,6 +177,8 @@ pub async fn cancel(
     let job = app.store.job(migration.reference_id, job)?.ok_or_else(no_job)?;
     match app.jobs.progress(job.id) {
         Some(progress) => {
+            let asked = caller.entry(Action::JobCancelAsked).job(job.id, job.kind);
+            app.audit(Scope::Migration(migration.reference_id), asked)?;
             progress.cancel();
             Ok(StatusCode::ACCEPTED)
         }

@@ -59,6 +59,11 @@ pub fn answer_format(headers: &HeaderMap) -> Result<Format, Problem> {
     ))
 }
 
+/// Whether a client asks for JSON Lines by name, where JSON is the usual answer.
+pub fn wants_lines(headers: &HeaderMap) -> Result<bool, Problem> {
+    Ok(accepted(headers)?.iter().any(|name| name == media_type(Format::JsonLines)))
+}
+
 /// Checks that a client can take JSON of our version.
 pub fn accepts_json(headers: &HeaderMap) -> Result<(), Problem> {
     let accepted = accepted(headers)?;

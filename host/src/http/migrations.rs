@@ -17,6 +17,7 @@ use super::paging::{Listing, Paged, Query};
 use super::problem::Problem;
 use super::{conditional, idempotency};
 use crate::app::App;
+use crate::audit::{Action, Scope};
 use crate::model::{DOMAINS, Domain, Grant, ImportStatus, Migration, StagingStatus};
 use crate::staging::StreamName;
 use crate::store::{Kept, LogEntry};
@@ -188,8 +189,11 @@ pub async fn register(
             let migration = app.store.register(tenant, components, registration.mapper, now)?;
             let id = migration.reference_id;
             app.store.log(id, &LogEntry::new("info", "MIGRATION_REGISTERED"))?;
+            let desk = app.desk(migration)?;
+            let registered = caller.entry(Action::MigrationRegistered).plugins(desk.plugin_digests());
+            app.audit(Scope::Migration(id), registered)?;
             let location = Some(format!("/migration-assistance/migrations/{id}"));
-            let shown = show(&app, caller.grant(), migration)?;
+            let shown = show(&app, caller.grant(), desk.migration)?;
             Ok(Kept { status: 201, location, body: serde_json::to_vec(&shown).expect("what is shown is JSON") })
         })
     })
@@ -298,6 +302,8 @@ pub async fn set_mapper(
         let _guard = app.jobs.begin_upload(id, "mapper")?;
         conditional::check(&headers, &show(&app, caller.grant(), migration)?)?;
         app.store.set_mapper(id, choice.mapper.as_deref())?;
+        let digest = choice.mapper.as_deref().and_then(|name| app.plugins.mapper(name)).map(|mapper| &mapper.digest);
+        app.audit(Scope::Migration(id), caller.entry(Action::MapperSet).plugins(digest))?;
         app.store.log(id, &LogEntry::new("info", "MAPPER_SET").with("mapper", choice.mapper))?;
         let migration = app.store.migration(id)?.ok_or_else(Problem::no_migration)?;
         Ok(conditional::show(&HeaderMap::new(), show(&app, caller.grant(), migration)?))
@@ -333,6 +339,7 @@ pub async fn purge(
         conditional::check(&headers, &show(&app, caller.grant(), migration)?)?;
         app.purge(id)?;
         app.store.forget(id)?;
+        app.audit(Scope::Migration(id), caller.entry(Action::MigrationPurged))?;
         tracing::info!(code = "MIGRATION_PURGED", migration = %id);
         Ok(StatusCode::NO_CONTENT)
     })

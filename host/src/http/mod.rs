@@ -1,9 +1,11 @@
 //! The HTTP API: routes, and nothing that another part could do.
 
+mod audit;
 mod auth;
 mod caller;
 mod conditional;
 mod events;
+mod evidence;
 mod extract;
 mod health;
 mod idempotency;
@@ -19,6 +21,7 @@ mod observe;
 mod openapi;
 mod paging;
 mod problem;
+mod refusals;
 mod router;
 mod server;
 mod sources;

@@ -10,7 +10,7 @@ use crate::jobs::StartError;
 use crate::model::{Blame, Domain, Permission};
 use crate::pipeline::Failure;
 use crate::staging::StagingError;
-use crate::store::{StoreError, TransitionError};
+use crate::store::{StoreError, TrailError, TransitionError};
 use crate::target::TargetError;
 
 /// A problem document (RFC 9457).
@@ -162,6 +162,13 @@ impl From<StoreError> for Problem {
     }
 }
 
+/// What cannot be audited is answered as a failure, also where it was done: somebody has to look.
+impl From<TrailError> for Problem {
+    fn from(error: TrailError) -> Self {
+        Self::internal("AUDIT_FAILED", Blame::Host, &error)
+    }
+}
+
 impl From<StagingError> for Problem {
     fn from(error: StagingError) -> Self {
         Self::internal("STAGING_FAILED", Blame::Host, &error)
@@ -217,6 +224,7 @@ impl From<StartError> for Problem {
                 .with(header::RETRY_AFTER, "10"),
             StartError::Gone => Self::no_migration(),
             StartError::Store(error) => error.into(),
+            StartError::Trail(error) => error.into(),
             StartError::Staging(error) => error.into(),
         }
     }

@@ -9,8 +9,10 @@ use utoipa_axum::routes;
 
 use super::limits::Limits;
 use super::problem::Problem;
+use super::refusals::Refusals;
 use super::{
-    auth, events, health, issues, jobs, logs, mappers, metrics, migrations, observe, openapi, sources, staged, tokens,
+    audit, auth, events, evidence, health, issues, jobs, logs, mappers, metrics, migrations, observe, openapi, sources,
+    staged, tokens,
 };
 use crate::app::App;
 
@@ -37,6 +39,10 @@ fn for_clients() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(issues::counts))
         .routes(routes!(logs::list))
         .routes(routes!(events::stream))
+        .routes(routes!(audit::of_migration))
+        .routes(routes!(audit::of_server))
+        .routes(routes!(audit::key))
+        .routes(routes!(evidence::read))
         .routes(routes!(staged::load))
         .routes(routes!(staged::stream))
         .routes(routes!(staged::delete))
@@ -48,6 +54,7 @@ fn for_clients() -> OpenApiRouter<Arc<App>> {
 /// All routes, behind what every request goes through.
 pub fn router(app: Arc<App>) -> Router {
     let limits = Arc::new(Limits::new(&app.config.http));
+    let refusals = Arc::new(Refusals::new(app.clone()));
     let (public, public_api) = for_anybody().split_for_parts();
     let (private, mut api) = for_clients().split_for_parts();
     api.merge(public_api);
@@ -59,6 +66,6 @@ pub fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(DefaultBodyLimit::max(app.config.http.json_bytes))
         .layer(axum::Extension(openapi::Document::new(api)))
-        .layer(middleware::from_fn_with_state(app.clone(), observe::observe))
+        .layer(middleware::from_fn_with_state((app.clone(), refusals), observe::observe))
         .with_state(app)
 }

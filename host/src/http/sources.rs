@@ -15,7 +15,7 @@ use super::extract::Path;
 use super::media::{Records, accepts_json, answer_format, body_format};
 use super::paging::Whole;
 use super::problem::Problem;
-use super::upload::Incoming;
+use super::upload::{Incoming, Kind};
 use crate::app::App;
 use crate::pipeline::{count_sources, load_source};
 
@@ -51,13 +51,10 @@ pub async fn load(
         let detail = format!("{} has no such source. It has: {}.", mapper.title(), names.join(", "));
         return Err(Problem::not_found("NO_SUCH_SOURCE", detail));
     };
-    let stream = format!("sources/{source}");
-    let incoming = Incoming { app: app.clone(), migration, stream, answer, of_source: true };
+    let kind = Kind::Source { mapper: mapper.digest.clone() };
+    let incoming = Incoming { app, migration, author: caller.author().clone(), stream: source, answer, kind };
     incoming
-        .take(body, move |desk, body, results| {
-            let now = jiff::Timestamp::now();
-            let id = desk.migration.reference_id;
-            let upload = desk.store.begin_upload(id, &described.name, Some(&mapper.digest), now)?;
+        .take(body, move |desk, upload, body, results| {
             load_source(desk, &mapper, &described, upload, format, body, results)
         })
         .await

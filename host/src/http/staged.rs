@@ -12,7 +12,7 @@ use super::caller::{Caller, Migrate, Read};
 use super::extract::Path;
 use super::media::{Records, accepts_json, answer_format, body_format, media_type};
 use super::problem::Problem;
-use super::upload::Incoming;
+use super::upload::{Incoming, Kind};
 use crate::app::App;
 use crate::framing::Format;
 use crate::model::{Domain, Migration};
@@ -76,11 +76,10 @@ pub async fn load(
     let (migration, plugin) = locate(&app, &caller, (&domain, &id, &entity))?;
     let format = body_format(&headers)?;
     let answer = answer_format(&headers)?;
-    let incoming = Incoming { app, migration, stream: entity.clone(), answer, of_source: false };
+    let (author, stream) = (caller.author().clone(), entity.clone());
+    let incoming = Incoming { app, migration, author, stream, answer, kind: Kind::Records };
     incoming
-        .take(body, move |desk, body, results| {
-            let now = jiff::Timestamp::now();
-            let upload = desk.store.begin_upload(desk.migration.reference_id, &entity, None, now)?;
+        .take(body, move |desk, upload, body, results| {
             load_records(desk, &plugin, &entity, upload, format, body, results)
         })
         .await
@@ -111,8 +110,9 @@ pub async fn delete(
     let (migration, _) = locate(&app, &caller, (&domain, &id, &entity))?;
     let format = body_format(&headers)?;
     let answer = answer_format(&headers)?;
-    let incoming = Incoming { app, migration, stream: entity.clone(), answer, of_source: false };
-    incoming.take(body, move |desk, body, results| delete_records(desk, &entity, format, body, results)).await
+    let (author, stream) = (caller.author().clone(), entity.clone());
+    let incoming = Incoming { app, migration, author, stream, answer, kind: Kind::Deletion };
+    incoming.take(body, move |desk, _, body, results| delete_records(desk, &entity, format, body, results)).await
 }
 
 /// Read a staged record

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::auth::basic;
 use super::extract::{Content, Path};
-use super::problem::Problem;
+use super::problem::{Problem, ProblemCode};
 use crate::access::{AccessError, Issued};
 use crate::app::App;
 use crate::model::Permission;
@@ -66,6 +66,7 @@ fn refused(status: StatusCode, error: &'static str, description: impl Into<Strin
         let challenge = HeaderValue::from_static("Basic realm=\"sluice\"");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
+    response.extensions_mut().insert(ProblemCode(error));
     never_stored(response)
 }
 

@@ -7,15 +7,17 @@ use axum::body::{Body, BodyDataStream, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+use super::caller::Author;
 use super::media::media_type;
 use super::problem::Problem;
 use crate::app::App;
+use crate::audit::{Action, Scope};
 use crate::config::UploadLimits;
 use crate::framing::Format;
 use crate::jobs::UploadGuard;
-use crate::metrics::Metrics;
 use crate::model::Migration;
 use crate::pipeline::{self, BrokenOff, Desk, Failure, Results, Upload};
 use crate::staging::{Spool, SpoolReader};
@@ -31,26 +33,44 @@ const BLANK: &[u8] = b" \t\r\n\x1e\xef\xbb\xbf";
 /// Blank bytes at the front of a body that are kept while nothing else has come: nobody means to send more.
 const MOST_BLANK: usize = 64 * 1024;
 
+/// What an upload does.
+pub enum Kind {
+    /// Maps a source table.
+    Source {
+        /// Digest of the mapper.
+        mapper: String,
+    },
+    /// Stages records in the platform's own shape.
+    Records,
+    /// Removes the records that it names.
+    Deletion,
+}
+
 /// One upload, from its first byte to its last result.
 pub struct Incoming {
     pub app: Arc<App>,
     pub migration: Migration,
-    /// The source or entity type, as it stands in the log.
+    pub author: Author,
+    /// The source or entity type.
     pub stream: String,
     /// How results are framed.
     pub answer: Format,
-    pub of_source: bool,
+    pub kind: Kind,
 }
 
 impl Incoming {
-    /// Takes the body in through `load`, and answers with its results as they become durable.
+    /// Takes the body in through `load`, which is told the upload's number, and answers with its results as they
+    /// become durable.
     pub async fn take(
         self,
         body: Body,
-        load: impl FnOnce(&Desk, pipeline::Body, &mut Results) -> Result<Upload, Failure> + Send + 'static,
+        load: impl FnOnce(&Desk, u32, pipeline::Body, &mut Results) -> Result<Upload, Failure> + Send + 'static,
     ) -> Result<Response, Problem> {
-        let Self { app, migration, stream, answer, of_source } = self;
-        let guard = app.jobs.begin_upload(migration.reference_id, &stream)?;
+        let Self { app, migration, author, stream, answer, kind } = self;
+        let of_source = matches!(kind, Kind::Source { .. });
+        // A source and an entity type of one name are two streams.
+        let shown = if of_source { format!("sources/{stream}") } else { stream.clone() };
+        let guard = app.jobs.begin_upload(migration.reference_id, &shown)?;
         let desk = app.desk(migration)?;
         let pace = Pace::of(&app.config.upload);
         let mut pieces = body.into_data_stream();
@@ -59,11 +79,71 @@ impl Incoming {
         let results = Results::new(spool, answer, of_source, &app.config.upload);
         let (send, receive) = mpsc::channel(WAITING_PIECES);
         tokio::spawn(pump(first, pieces, send, pace));
-        let metrics = app.metrics.clone();
-        metrics.upload_begins();
-        tokio::task::spawn_blocking(move || work(&desk, &metrics, guard, &stream, receive, results, load));
+        app.metrics.upload_begins();
+        let noted = Noted { app, author, stream, shown, kind };
+        tokio::task::spawn_blocking(move || work(&desk, guard, &noted, receive, results, load));
         let content_type = [(header::CONTENT_TYPE, media_type(answer))];
         Ok((content_type, Body::from_stream(read_out(reader))).into_response())
+    }
+}
+
+/// What is noted of an upload, when it begins and when it ends.
+struct Noted {
+    app: Arc<App>,
+    author: Author,
+    stream: String,
+    /// As it stands in the log.
+    shown: String,
+    kind: Kind,
+}
+
+impl Noted {
+    /// Notes that it begins; its number. A deletion has none, and is noted when it is done.
+    fn begin(&self, desk: &Desk) -> Result<u32, Failure> {
+        let mapper = match &self.kind {
+            Kind::Deletion => return Ok(0),
+            Kind::Source { mapper } => Some(mapper.as_str()),
+            Kind::Records => None,
+        };
+        let id = desk.migration.reference_id;
+        let number = desk.store.begin_upload(id, &self.stream, mapper, Timestamp::now())?;
+        let begun = self.author.entry(Action::UploadBegun).upload(number).stream(&self.stream);
+        self.app.audit(Scope::Migration(id), begun.plugins(self.plugins(desk)))?;
+        Ok(number)
+    }
+
+    fn plugins<'a>(&'a self, desk: &'a Desk) -> impl Iterator<Item = &'a str> {
+        let judge = desk.plugins.of_entity_type(&self.stream).map(|plugin| plugin.digest.as_str());
+        let of_source = matches!(self.kind, Kind::Source { .. });
+        let all = desk.plugin_digests().filter(move |_| of_source);
+        all.chain(judge.filter(|_| !of_source))
+    }
+
+    /// Notes what it came to.
+    fn end(&self, desk: &Desk, number: u32, loaded: Result<&Upload, &Failure>) -> Result<(), Failure> {
+        let id = desk.migration.reference_id;
+        let deletion = matches!(self.kind, Kind::Deletion);
+        let action = if deletion { Action::RecordsDeleted } else { Action::UploadEnded };
+        let mut entry = self.author.entry(action).stream(&self.stream).plugins(self.plugins(desk));
+        if !deletion {
+            entry = entry.upload(number);
+        }
+        let end = loaded.map(Upload::end);
+        entry = match &end {
+            Ok(end) => {
+                let skipped = end.skipped.values().sum();
+                let entry = entry.body(end.body).figure("bytes", end.bytes).figure("records", end.records);
+                let entry = entry.figure("accepted", end.accepted).figure("skipped", skipped);
+                let entry = entry.figure("rejected", end.rejected).figure("quarantined", end.quarantined);
+                if end.broken_off { entry.failed("BODY_BROKEN_OFF") } else { entry }
+            }
+            Err(failure) => entry.failed(failure.code()),
+        };
+        if !deletion && number > 0 {
+            let end = end.as_ref().map_err(|failure| failure.code());
+            desk.store.end_upload(id, number, end, Timestamp::now())?;
+        }
+        Ok(self.app.audit(Scope::Migration(id), entry)?)
     }
 }
 
@@ -142,32 +222,31 @@ const LEAST_WAIT: Duration = Duration::from_millis(100);
 
 fn work(
     desk: &Desk,
-    metrics: &Metrics,
     guard: UploadGuard,
-    stream: &str,
+    noted: &Noted,
     body: pipeline::Body,
     mut results: Results,
-    load: impl FnOnce(&Desk, pipeline::Body, &mut Results) -> Result<Upload, Failure>,
+    load: impl FnOnce(&Desk, u32, pipeline::Body, &mut Results) -> Result<Upload, Failure>,
 ) {
-    let loaded = load(desk, body, &mut results);
-    metrics.upload_ended(&loaded.as_ref().map_or([("", 0); 4], |upload| {
-        [
-            ("accepted", upload.accepted),
-            ("skipped", upload.skipped),
-            ("rejected", upload.rejected),
-            ("quarantined", upload.quarantined),
-        ]
-    }));
+    let begun = noted.begin(desk);
+    let number = begun.as_ref().copied().unwrap_or(0);
+    let loaded = begun.and_then(|number| load(desk, number, body, &mut results));
+    noted.app.metrics.upload_ended(&outcomes(loaded.as_ref().ok()));
+    if let Err(error) = noted.end(desk, number, loaded.as_ref()) {
+        tracing::error!(code = error.code(), %error, "an upload's end could not be audited");
+    }
+    let stream = noted.shown.as_str();
     let entry = match &loaded {
         Ok(upload) => {
-            let severity =
-                if upload.rejected + upload.quarantined > 0 || upload.broken_off { "warning" } else { "info" };
-            let code = if upload.broken_off { "UPLOAD_BROKEN_OFF" } else { "UPLOAD_ENDED" };
+            let broken_off = upload.received.broken_off;
+            let skipped: u64 = upload.skipped.values().sum();
+            let severity = if upload.rejected + upload.quarantined > 0 || broken_off { "warning" } else { "info" };
+            let code = if broken_off { "UPLOAD_BROKEN_OFF" } else { "UPLOAD_ENDED" };
             LogEntry::new(severity, code)
                 .with("stream", stream)
                 .with("records", upload.records)
                 .with("accepted", upload.accepted)
-                .with("skipped", upload.skipped)
+                .with("skipped", skipped)
                 .with("rejected", upload.rejected)
                 .with("quarantined", upload.quarantined)
         }
@@ -185,6 +264,17 @@ fn work(
             tracing::error!(code = "STAGING_FAILED", %error, "a client could not be told why its upload stopped");
         }
     }
+}
+
+/// What became of an upload's records, for the metrics.
+fn outcomes(upload: Option<&Upload>) -> [(&'static str, u64); 4] {
+    let of = |figure: fn(&Upload) -> u64| upload.map_or(0, figure);
+    [
+        ("accepted", of(|upload| upload.accepted)),
+        ("skipped", of(|upload| upload.skipped.values().sum())),
+        ("rejected", of(|upload| upload.rejected)),
+        ("quarantined", of(|upload| upload.quarantined)),
+    ]
 }
 
 fn read_out(reader: SpoolReader) -> impl futures_util::Stream<Item = Result<Vec<u8>, std::io::Error>> {

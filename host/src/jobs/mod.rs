@@ -11,12 +11,15 @@ use uuid::Uuid;
 use crate::metrics::Metrics;
 use crate::model::{Progress, Refusal};
 use crate::staging::StagingError;
-use crate::store::{Store, StoreError, TransitionError};
+use crate::store::{Store, StoreError, Trail, TrailError, TransitionError};
+
+pub use run::stop_event;
 
 /// What is running on this server.
 pub struct Jobs {
     store: Arc<Store>,
     metrics: Arc<Metrics>,
+    trail: Arc<Trail>,
     inner: Mutex<Inner>,
     /// How many jobs and uploads are running.
     count: watch::Sender<usize>,
@@ -49,6 +52,9 @@ pub enum StartError {
     /// The catalogue failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The audit trail could not be added to.
+    #[error(transparent)]
+    Trail(#[from] TrailError),
     /// The staging area failed.
     #[error(transparent)]
     Staging(#[from] StagingError),
@@ -76,8 +82,8 @@ pub struct UploadGuard {
 
 impl Jobs {
     /// Nothing is running yet.
-    pub fn new(store: Arc<Store>, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { store, metrics, inner: Mutex::default(), count: watch::Sender::new(0) })
+    pub fn new(store: Arc<Store>, trail: Arc<Trail>, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self { store, trail, metrics, inner: Mutex::default(), count: watch::Sender::new(0) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -9,13 +9,14 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Jobs, StartError};
-use crate::model::{Blame, Event, Job, JobKind, JobState, Progress, Refusal, StagingStatus};
+use crate::audit::{Action, Entry, Scope};
+use crate::model::{Actor, Blame, Event, Job, JobKind, JobState, Progress, Refusal, StagingStatus};
 use crate::pipeline::{Desk, Failure, Stop, count, import, validate};
 use crate::store::LogEntry;
 
 impl Jobs {
-    /// Starts a job on a migration; its id.
-    pub fn start(self: &Arc<Self>, desk: Desk, kind: JobKind) -> Result<Uuid, StartError> {
+    /// Starts a job on a migration; its id. `started` says who starts it, and is kept before it begins.
+    pub fn start(self: &Arc<Self>, desk: Desk, kind: JobKind, started: Entry) -> Result<Uuid, StartError> {
         let migration = desk.migration.reference_id;
         let mut inner = self.lock();
         if inner.stopping {
@@ -41,7 +42,15 @@ impl Jobs {
         let (id, started_at) = (Uuid::now_v7(), Timestamp::now());
         let state = JobState::Running;
         let job = Job { id, migration, kind, state, started_at, finished_at: None, done: 0, total: 0, result: None };
-        self.store.put_job(&job)?;
+        let started = started.job(id, kind).plugins(desk.plugin_digests());
+        let kept = self.trail.append(Scope::Migration(migration), &started).map_err(StartError::from);
+        if let Err(error) = kept.and_then(|()| Ok(self.store.put_job(&job)?)) {
+            // It has not begun after all.
+            if let Some(event) = stop_event(kind) {
+                self.store.transition(migration, event)?;
+            }
+            return Err(error);
+        }
         let progress = Arc::new(Progress::default());
         inner.jobs.insert(id, (migration, progress.clone()));
         self.metrics.job_begins(kind);
@@ -58,6 +67,8 @@ struct End {
     state: JobState,
     event: Option<Event>,
     result: Value,
+    /// Code of what it broke off for.
+    broken: Option<&'static str>,
 }
 
 fn run(jobs: &Jobs, desk: &Desk, mut job: Job, progress: &Progress, version: u64) {
@@ -71,6 +82,12 @@ fn run(jobs: &Jobs, desk: &Desk, mut job: Job, progress: &Progress, version: u64
     job.state = end.state;
     job.finished_at = Some(Timestamp::now());
     job.result = Some(end.result);
+    let ended = Entry::new(Actor::Server, Action::JobEnded).job(job.id, job.kind).state(job.state);
+    let ended = ended.figure("records", job.done).plugins(desk.plugin_digests());
+    let ended = end.broken.map_or(ended.clone(), |code| ended.failed(code));
+    if let Err(error) = jobs.trail.append(Scope::Migration(job.migration), &ended) {
+        tracing::error!(code = "AUDIT_FAILED", job = %job.id, %error, "a job's end could not be audited");
+    }
     if let Err(error) = settle(jobs, desk, &job, end.event, version) {
         tracing::error!(code = "JOB_NOT_SETTLED", job = %job.id, %error, "a job ended and its end could not be kept");
     }
@@ -99,10 +116,11 @@ fn ended(kind: JobKind, good: bool, result: Value) -> End {
         (JobKind::Import, false) => Some(Event::ImportStopped),
         (JobKind::Counts, _) => None,
     };
-    End { state: if good { JobState::Succeeded } else { JobState::Failed }, event, result }
+    End { state: if good { JobState::Succeeded } else { JobState::Failed }, event, result, broken: None }
 }
 
-fn stop_event(kind: JobKind) -> Option<Event> {
+/// What happens to a migration when a job on it does not come to its end.
+pub fn stop_event(kind: JobKind) -> Option<Event> {
     match kind {
         JobKind::Validate => Some(Event::ValidationStopped),
         JobKind::Import => Some(Event::ImportStopped),
@@ -114,7 +132,7 @@ fn stopped(jobs: &Jobs, kind: JobKind, stop: Stop) -> End {
     match stop {
         Stop::Cancelled => {
             let state = if jobs.is_stopping() { JobState::Interrupted } else { JobState::Cancelled };
-            End { state, event: stop_event(kind), result: Value::Null }
+            End { state, event: stop_event(kind), result: Value::Null, broken: None }
         }
         Stop::Failed(failure) => {
             tracing::error!(code = failure.code(), blame = ?failure.blame(), error = %failure, "a job failed");
@@ -132,7 +150,7 @@ fn shown(failure: &Failure) -> String {
     }
 }
 
-fn broken(kind: JobKind, code: &str, blame: Blame, detail: &str) -> End {
+fn broken(kind: JobKind, code: &'static str, blame: Blame, detail: &str) -> End {
     let problem = json!({
         "type": format!("/problems/{code}"),
         "title": "The job broke off",
@@ -141,7 +159,8 @@ fn broken(kind: JobKind, code: &str, blame: Blame, detail: &str) -> End {
         "blame": blame,
         "detail": detail,
     });
-    End { state: JobState::Failed, event: stop_event(kind), result: json!({ "problem": problem }) }
+    let result = json!({ "problem": problem });
+    End { state: JobState::Failed, event: stop_event(kind), result, broken: Some(code) }
 }
 
 fn elapsed(job: &Job) -> Duration {

@@ -1,19 +1,23 @@
 //! Verification: counts and sums of what is staged and of what is in the target, each counted anew.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
+use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::order::{Stage, stages};
 use super::{Desk, Failure, Stop};
 use crate::framing::scalar_text;
-use crate::model::Progress;
-use crate::plugin::{CountGroup, EntityType};
+use crate::model::{Migration, Progress};
+use crate::plugin::{CountGroup, DomainPlugin, EntityType, Plugins};
 use crate::staging::{SourceStatus, StagedBatch, StreamName};
-use crate::target::{Groups, Path, Sums, add, money, visit};
+use crate::store::SourceOutcome;
+use crate::target::{Groups, Path, Sums, Target, TargetError, add, money, visit};
 
 /// One verification count, as the API shows it: cells are text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Count {
     /// Such as `TotalEntity`.
@@ -34,64 +38,100 @@ struct Figures {
     sums: Sums,
 }
 
-/// Counts everything on both sides; whether both sides agree.
+/// The entity types that a migration's counts are of, in their order, each with its plugin.
+pub(super) fn counted(plugins: &Plugins, migration: &Migration) -> Vec<(Arc<DomainPlugin>, EntityType)> {
+    let imported = |stage| match stage {
+        Stage::Import(plugin, entity_type) => Some((plugin, entity_type)),
+        Stage::Generate(..) => None,
+    };
+    stages(plugins, migration).into_iter().filter_map(imported).collect()
+}
+
+/// What is counted by groups of an entity type.
+pub(super) fn groups_of<'a>(plugin: &'a DomainPlugin, entity_type: &EntityType) -> Vec<&'a CountGroup> {
+    plugin.description.count_groups.iter().filter(|group| group.entity_type == entity_type.name).collect()
+}
+
+/// Counts everything on both sides; whether both sides agree. What became of source records is counted and kept
+/// with it.
 pub fn count(desk: &Desk, progress: &Progress) -> Result<(bool, Vec<Count>), Stop> {
     let migration = desk.migration.reference_id;
-    let mut total = Count::new("TotalEntity", &["entityType", "count"]);
-    let mut amounts = Count::new("TotalAmounts", &["entityType", "currency", "amount"]);
-    let mut grouped: Vec<Count> = vec![];
-    let mut types = vec![];
-    for stage in stages(&desk.plugins, &desk.migration) {
-        if let Stage::Import(plugin, entity_type) = stage {
-            progress.expect(desk.area.count(StreamName::Records(&entity_type.name))?);
-            types.push((plugin, entity_type));
-        }
+    let types = counted(&desk.plugins, &desk.migration);
+    for (_, entity_type) in &types {
+        progress.expect(desk.area.count(StreamName::Records(&entity_type.name))?);
     }
+    let (mut staged, mut imported) = (Side::default(), Side::default());
     for (plugin, entity_type) in &types {
-        let groups: Vec<&CountGroup> =
-            plugin.description.count_groups.iter().filter(|group| group.entity_type == entity_type.name).collect();
+        let groups = groups_of(plugin, entity_type);
         desk.target.prepare(entity_type)?;
-        let staged = count_staged(desk, entity_type, &groups, progress)?;
-        let imported = Figures {
-            count: desk.target.count(migration, &entity_type.name)?,
-            groups: groups
-                .iter()
-                .map(|group| desk.target.groups(migration, entity_type, group))
-                .collect::<Result<_, _>>()?,
-            sums: desk.target.sums(migration, entity_type)?,
-        };
-        let name = &entity_type.name;
-        total.add(|figures| vec![vec![name.clone(), figures.count.to_string()]], &staged, &imported);
-        let sums = |figures: &Figures| {
-            let rows = figures.sums.iter();
-            rows.map(|(currency, sum)| vec![name.clone(), currency.clone(), sum.normalize().to_string()]).collect()
-        };
-        amounts.add(sums, &staged, &imported);
-        for (index, group) in groups.iter().enumerate() {
-            let mut count = Count::new(&group.name, &[&group.field, "count"]);
-            let rows = |figures: &Figures| {
-                figures.groups[index].iter().map(|(value, count)| vec![value.clone(), count.to_string()]).collect()
-            };
-            count.add(rows, &staged, &imported);
-            grouped.push(count);
-        }
+        staged.add(entity_type, &groups, &count_staged(desk, entity_type, &groups, progress)?);
+        imported.count(&*desk.target, migration, entity_type, &groups)?;
     }
-    let mut counts = vec![total];
-    counts.extend(grouped);
-    counts.push(amounts);
+    let counts: Vec<Count> = staged
+        .counts()
+        .zip(imported.counts())
+        .map(|((r#type, headers, staged_rows), (.., imported_rows))| Count {
+            r#type,
+            headers,
+            staged_rows,
+            imported_rows,
+        })
+        .collect();
+    desk.store.put_outcomes(migration, &outcomes(count_sources(desk)?))?;
     let agree = counts.iter().all(|count| count.staged_rows == count.imported_rows);
     Ok((agree, counts))
 }
 
-impl Count {
-    fn new(r#type: &str, headers: &[&str]) -> Self {
-        let headers = headers.iter().map(|&header| header.into()).collect();
-        Self { r#type: r#type.into(), headers, staged_rows: vec![], imported_rows: vec![] }
+/// One side's rows: of all entity types, by group, and amounts.
+#[derive(Default)]
+pub(super) struct Side {
+    total: Vec<Vec<String>>,
+    grouped: Vec<(String, String, Vec<Vec<String>>)>,
+    amounts: Vec<Vec<String>>,
+}
+
+impl Side {
+    /// Asks the target about an entity type, and adds what it says.
+    pub fn count(
+        &mut self,
+        target: &dyn Target,
+        migration: Uuid,
+        entity_type: &EntityType,
+        groups: &[&CountGroup],
+    ) -> Result<(), TargetError> {
+        let figures = Figures {
+            count: target.count(migration, &entity_type.name)?,
+            groups: groups
+                .iter()
+                .map(|group| target.groups(migration, entity_type, group))
+                .collect::<Result<_, _>>()?,
+            sums: target.sums(migration, entity_type)?,
+        };
+        self.add(entity_type, groups, &figures);
+        Ok(())
     }
 
-    fn add(&mut self, rows: impl Fn(&Figures) -> Vec<Vec<String>>, staged: &Figures, imported: &Figures) {
-        self.staged_rows.extend(rows(staged));
-        self.imported_rows.extend(rows(imported));
+    fn add(&mut self, entity_type: &EntityType, groups: &[&CountGroup], figures: &Figures) {
+        let name = &entity_type.name;
+        self.total.push(vec![name.clone(), figures.count.to_string()]);
+        for (group, counts) in groups.iter().zip(&figures.groups) {
+            let rows = counts.iter().map(|(value, count)| vec![value.clone(), count.to_string()]).collect();
+            self.grouped.push((group.name.clone(), group.field.clone(), rows));
+        }
+        let sums = figures.sums.iter();
+        self.amounts
+            .extend(sums.map(|(currency, sum)| vec![name.clone(), currency.clone(), sum.normalize().to_string()]));
+    }
+
+    /// Type, headers and rows of each count.
+    pub fn counts(self) -> impl Iterator<Item = (String, Vec<String>, Vec<Vec<String>>)> {
+        let named = |r#type: &str, headers: &[&str], rows| {
+            (r#type.to_owned(), headers.iter().map(|&header| header.into()).collect(), rows)
+        };
+        let total = named("TotalEntity", &["entityType", "count"], self.total);
+        let amounts = named("TotalAmounts", &["entityType", "currency", "amount"], self.amounts);
+        let grouped = self.grouped.into_iter().map(move |(name, field, rows)| named(&name, &[&field, "count"], rows));
+        iter::once(total).chain(grouped).chain(iter::once(amounts))
     }
 }
 
@@ -160,4 +200,16 @@ pub fn count_sources(desk: &Desk) -> Result<BTreeMap<String, Outcomes>, Failure>
         sources.insert(name, outcomes);
     }
     Ok(sources)
+}
+
+fn outcomes(sources: BTreeMap<String, Outcomes>) -> Vec<SourceOutcome> {
+    let of = |(source, outcomes): (String, Outcomes)| {
+        outcomes.into_iter().map(move |((outcome, code), count)| SourceOutcome {
+            source: source.clone(),
+            outcome,
+            code,
+            count,
+        })
+    };
+    sources.into_iter().flat_map(of).collect()
 }

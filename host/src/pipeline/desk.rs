@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::model::{Blame, Migration};
 use crate::plugin::{Context, PluginError, Plugins};
 use crate::staging::{StagingArea, StagingError};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, TrailError};
 use crate::target::{Target, TargetError};
 
 /// One migration and everything that a step needs to work on it.
@@ -34,6 +34,13 @@ impl Desk {
             registered_on: self.migration.registered_on().to_string(),
         }
     }
+
+    /// Digests of the plugins that may work on the migration: those of its domains, and its mapper.
+    pub fn plugin_digests(&self) -> impl Iterator<Item = &str> {
+        let mapper = self.migration.mapper.as_deref().and_then(|name| self.plugins.mapper(name));
+        let domains = self.migration.components.iter().filter_map(|domain| self.plugins.domain(domain.component));
+        domains.map(|plugin| plugin.digest.as_str()).chain(mapper.map(|mapper| mapper.digest.as_str()))
+    }
 }
 
 /// Why a step cannot go on. A record that is wrong is not among these.
@@ -45,6 +52,9 @@ pub enum Failure {
     /// The catalogue failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The audit trail could not be added to.
+    #[error(transparent)]
+    Trail(#[from] TrailError),
     /// A plugin is unfit, or the engine failed.
     #[error(transparent)]
     Plugin(#[from] PluginError),
@@ -57,7 +67,7 @@ impl Failure {
     /// Who has to act.
     pub fn blame(&self) -> Blame {
         match self {
-            Failure::Staging(_) | Failure::Store(_) => Blame::Host,
+            Failure::Staging(_) | Failure::Store(_) | Failure::Trail(_) => Blame::Host,
             Failure::Plugin(PluginError::Refused { .. } | PluginError::Unfit { .. }) => Blame::Plugin,
             Failure::Plugin(_) => Blame::Host,
             Failure::Target(_) => Blame::Target,
@@ -69,6 +79,7 @@ impl Failure {
         match self {
             Failure::Staging(_) => "STAGING_FAILED",
             Failure::Store(_) => "CATALOGUE_FAILED",
+            Failure::Trail(_) => "AUDIT_FAILED",
             Failure::Plugin(PluginError::Unfit { .. }) => "PLUGIN_UNFIT",
             Failure::Plugin(PluginError::Refused { .. }) => "PLUGIN_REFUSED",
             Failure::Plugin(_) => "PLUGIN_ENGINE_FAILED",

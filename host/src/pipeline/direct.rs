@@ -28,7 +28,7 @@ pub fn load_records(
     let mut instance = plugin.instance(desk.context(), None);
     let mut done = Upload::default();
     let max_depth = desk.config.upload.max_depth;
-    done.broken_off = frame(&Handle::current(), body, format, &desk.config.upload, |framed| {
+    done.received = frame(&Handle::current(), body, format, &desk.config.upload, |framed| {
         let Framed::Batch(raw) = framed else { return Ok(results.settle(&desk.area, true)?) };
         let mut found: Vec<Vec<Issue>> = vec![vec![]; raw.len()];
         note_faults(&raw, &mut found, max_depth);
@@ -132,7 +132,7 @@ pub fn delete_records(
     results: &mut Results,
 ) -> Result<Upload, Failure> {
     let mut done = Upload::default();
-    done.broken_off = frame(&Handle::current(), body, format, &desk.config.upload, |framed| {
+    done.received = frame(&Handle::current(), body, format, &desk.config.upload, |framed| {
         let Framed::Batch(raw) = framed else { return Ok(results.settle(&desk.area, true)?) };
         let ids: Vec<Option<Uuid>> = raw.records().map(reference_id).collect();
         let known: Vec<[u8; 16]> = ids.iter().flatten().map(|id| id.into_bytes()).collect();

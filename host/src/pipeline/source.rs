@@ -59,7 +59,7 @@ pub fn load_source(
         drop(receive);
         let framed = mapping.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         staged?;
-        done.broken_off = framed?;
+        done.received = framed?;
         Ok::<_, Failure>(())
     })?;
     results.settle(&desk.area, true)?;

@@ -1,15 +1,19 @@
 //! An upload: framed batches out of a body, and the tally of what became of its records.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::{Desk, Failure};
+use crate::audit::Digest;
 use crate::config::UploadLimits;
 use crate::framing::{Format, Framer, RawBatch};
 use crate::model::{Event, Outcome, RecordResult};
-use crate::store::TransitionError;
+use crate::store::{TransitionError, UploadEnd};
 
 /// The pieces of a request's body, or word that it broke off.
 pub type Body = mpsc::Receiver<Result<bytes::Bytes, BrokenOff>>;
@@ -19,21 +23,32 @@ pub type Body = mpsc::Receiver<Result<bytes::Bytes, BrokenOff>>;
 pub struct BrokenOff;
 
 /// What became of an upload's records.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Upload {
+    /// What came.
+    pub received: Received,
     /// Records that were read.
     pub records: u64,
     /// Source records that were mapped, or records that were staged.
     pub accepted: u64,
-    /// Source records that were skipped.
-    pub skipped: u64,
+    /// Source records that were skipped, by code.
+    pub skipped: BTreeMap<String, u64>,
     /// Records that were wrong.
     pub rejected: u64,
     /// Records that broke a plugin.
     pub quarantined: u64,
     /// Whether anything in staging is not what it was.
     pub changed: bool,
-    /// Whether the body broke off before its end.
+}
+
+/// What came of a body.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Received {
+    /// How many bytes.
+    pub bytes: u64,
+    /// Their digest.
+    pub digest: Digest,
+    /// Whether it broke off before its end.
     pub broken_off: bool,
 }
 
@@ -50,11 +65,26 @@ impl Upload {
         Ok(())
     }
 
+    /// As it is kept.
+    pub fn end(&self) -> UploadEnd {
+        let Received { bytes, digest, broken_off } = self.received;
+        UploadEnd {
+            bytes,
+            body: digest,
+            records: self.records,
+            accepted: self.accepted,
+            skipped: self.skipped.clone(),
+            rejected: self.rejected,
+            quarantined: self.quarantined,
+            broken_off,
+        }
+    }
+
     pub(super) fn tally(&mut self, result: &RecordResult) {
         self.records += 1;
-        *match result.outcome {
+        *match &result.outcome {
             Outcome::Staged(_) | Outcome::Mapped(_) | Outcome::Deleted(_) => &mut self.accepted,
-            Outcome::Skipped(_) => &mut self.skipped,
+            Outcome::Skipped(code) => self.skipped.entry(code.clone()).or_default(),
             Outcome::Rejected(_) => &mut self.rejected,
             Outcome::Quarantined(_) => &mut self.quarantined,
         } += 1;
@@ -73,7 +103,7 @@ pub(super) enum Framed {
 /// enough that somebody who waits for each result does not notice.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Reads the body to its end and hands on each batch; whether it broke off. Whole records that came
+/// Reads the body to its end and hands on each batch; what came in all. Whole records that came
 /// before a break are handed on, the unfinished one is not.
 pub(super) fn frame(
     runtime: &Handle,
@@ -81,9 +111,10 @@ pub(super) fn frame(
     format: Format,
     limits: &UploadLimits,
     mut take: impl FnMut(Framed) -> Result<(), Failure>,
-) -> Result<bool, Failure> {
+) -> Result<Received, Failure> {
     let mut framer = Framer::new(format, limits.max_record_bytes);
-    let mut broken_off = false;
+    let mut received = Received::default();
+    let mut digest = Sha256::new();
     loop {
         let piece = match body.try_recv() {
             Ok(piece) => Some(piece),
@@ -105,7 +136,7 @@ pub(super) fn frame(
         let bytes = match piece {
             Some(Ok(bytes)) => bytes,
             Some(Err(BrokenOff)) => {
-                broken_off = true;
+                received.broken_off = true;
                 break;
             }
             None => {
@@ -113,6 +144,8 @@ pub(super) fn frame(
                 break;
             }
         };
+        received.bytes += bytes.len() as u64;
+        digest.update(&bytes);
         let mut rest = &bytes[..];
         while !rest.is_empty() {
             let taken = framer.push(rest, limits.batch_records, limits.batch_bytes);
@@ -125,5 +158,6 @@ pub(super) fn frame(
     if framer.waiting() > 0 {
         take(Framed::Batch(framer.take_batch()))?;
     }
-    Ok(broken_off)
+    received.digest = Digest(digest.finalize().into());
+    Ok(received)
 }

@@ -55,6 +55,12 @@ impl Plugins {
         &self.domains
     }
 
+    /// Digests of all plugins.
+    pub fn digests(&self) -> impl Iterator<Item = &str> {
+        let domains = self.domains.iter().map(|plugin| plugin.digest.as_str());
+        domains.chain(self.mappers().map(|mapper| mapper.digest.as_str()))
+    }
+
     /// The plugin of a domain, as the API names it.
     pub fn domain(&self, component: &str) -> Option<&Arc<DomainPlugin>> {
         self.domains.iter().find(|plugin| plugin.description.domain == component)

@@ -74,6 +74,21 @@ impl Store {
         Ok((items, total))
     }
 
+    /// The last counts job of a migration that came to a result.
+    pub fn last_counts(&self, migration: Uuid) -> Result<Option<Job>, StoreError> {
+        Ok(self
+            .lock()
+            .query_row(
+                &format!(
+                    "SELECT {COLUMNS} FROM jobs WHERE migration = ? AND kind = 'counts'
+                     AND state IN ('succeeded', 'failed') AND json_type(result) = 'array' ORDER BY number DESC LIMIT 1"
+                ),
+                [migration.to_string()],
+                job,
+            )
+            .optional()?)
+    }
+
     /// Marks jobs that a stopped server left running; returns them.
     pub fn interrupt_jobs(&self, now: Timestamp) -> Result<Vec<Job>, StoreError> {
         let connection = self.lock();

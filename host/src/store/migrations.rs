@@ -151,11 +151,11 @@ impl Store {
         )?)
     }
 
-    /// Forgets a migration and everything about it.
+    /// Forgets a migration and everything about it but its audit trail.
     pub fn forget(&self, id: Uuid) -> Result<(), StoreError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
-        for table in ["jobs", "issues", "issue_counts", "logs", "uploads"] {
+        for table in ["jobs", "issues", "issue_counts", "logs", "uploads", "upload_ends", "source_outcomes"] {
             transaction.execute(&format!("DELETE FROM {table} WHERE migration = ?"), [id.to_string()])?;
         }
         transaction.execute("DELETE FROM migrations WHERE reference_id = ?", [id.to_string()])?;

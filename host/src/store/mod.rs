@@ -1,11 +1,13 @@
-//! The catalogue: migrations, jobs, issues and logs. Reference ids, positions, codes and figures only.
+//! The catalogue: migrations, jobs, issues, logs and the audit trail. Reference ids, positions, codes and figures only.
 
+mod audit;
 mod clients;
 mod idempotency;
 mod issues;
 mod jobs;
 mod logs;
 mod migrations;
+mod outcomes;
 mod uploads;
 
 use std::path::Path;
@@ -13,10 +15,13 @@ use std::sync::{Mutex, MutexGuard};
 
 use rusqlite::Connection;
 
+pub use audit::{Trail, TrailError};
 pub use idempotency::{Kept, Reserved};
 pub use issues::{IssueFilter, ListedIssue, Phase};
 pub use logs::{LogEntry, LogFilter};
 pub use migrations::TransitionError;
+pub use outcomes::SourceOutcome;
+pub use uploads::{KeptUpload, UploadEnd};
 
 /// A failure of the catalogue: the host's trouble.
 #[derive(Debug, thiserror::Error)]
@@ -46,10 +51,6 @@ CREATE TABLE IF NOT EXISTS migrations (
     registered_at TEXT NOT NULL, staging TEXT NOT NULL, import TEXT NOT NULL,
     validated_version INTEGER
 );
-CREATE TABLE IF NOT EXISTS uploads (
-    migration TEXT NOT NULL, number INTEGER NOT NULL, stream TEXT NOT NULL, mapper TEXT, started_at TEXT NOT NULL,
-    PRIMARY KEY (migration, number)
-) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, migration TEXT NOT NULL, kind TEXT NOT NULL,
     state TEXT NOT NULL, started_at TEXT NOT NULL, finished_at TEXT, done INTEGER NOT NULL, total INTEGER NOT NULL,
@@ -87,7 +88,9 @@ impl Store {
         let connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.execute_batch(SCHEMA)?;
+        for schema in [SCHEMA, uploads::SCHEMA, outcomes::SCHEMA, audit::SCHEMA] {
+            connection.execute_batch(schema)?;
+        }
         Ok(Self { connection: Mutex::new(connection), logged: tokio::sync::watch::Sender::new(()) })
     }
 

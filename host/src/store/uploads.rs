@@ -1,10 +1,63 @@
-//! Uploads: which mapper worked on which.
+//! Uploads: which mapper worked on which, and what each came to.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 use uuid::Uuid;
 
 use super::{Store, StoreError};
+use crate::audit::Digest;
+
+/// What an upload came to.
+#[derive(Clone, Debug, Default)]
+pub struct UploadEnd {
+    /// Bytes received.
+    pub bytes: u64,
+    /// Digest of those bytes.
+    pub body: Digest,
+    /// Records that were read.
+    pub records: u64,
+    /// Records of which something is staged.
+    pub accepted: u64,
+    /// Records that were rightly passed over, by code.
+    pub skipped: BTreeMap<String, u64>,
+    /// Records that were wrong.
+    pub rejected: u64,
+    /// Records that broke a plugin.
+    pub quarantined: u64,
+    /// Whether the body broke off before its end.
+    pub broken_off: bool,
+}
+
+/// An upload as it is kept.
+#[derive(Clone, Debug)]
+pub struct KeptUpload {
+    /// Its number in the migration, from 1.
+    pub number: u32,
+    /// The source or entity type.
+    pub stream: String,
+    /// Digest of the mapper, if one worked on it.
+    pub mapper: Option<String>,
+    /// When it began.
+    pub started_at: String,
+    /// When it ended, and what it came to, or the code of what went wrong. None while it runs, and where the
+    /// server was killed meanwhile.
+    pub ended: Option<(String, Result<UploadEnd, String>)>,
+}
+
+pub(super) const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS uploads (
+    migration TEXT NOT NULL, number INTEGER NOT NULL, stream TEXT NOT NULL, mapper TEXT, started_at TEXT NOT NULL,
+    PRIMARY KEY (migration, number)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS upload_ends (
+    migration TEXT NOT NULL, number INTEGER NOT NULL, ended_at TEXT NOT NULL, failure TEXT,
+    bytes INTEGER NOT NULL, body TEXT NOT NULL, records INTEGER NOT NULL, accepted INTEGER NOT NULL,
+    skipped TEXT NOT NULL, rejected INTEGER NOT NULL, quarantined INTEGER NOT NULL, broken_off INTEGER NOT NULL,
+    PRIMARY KEY (migration, number)
+) WITHOUT ROWID;
+";
 
 impl Store {
     /// Begins an upload; its number in the migration, from 1.
@@ -22,6 +75,80 @@ impl Store {
             params![migration.to_string(), stream, mapper, now.to_string()],
             |row| row.get(0),
         )?)
+    }
+
+    /// Keeps what an upload came to, or the code of what went wrong.
+    pub fn end_upload(
+        &self,
+        migration: Uuid,
+        number: u32,
+        end: Result<&UploadEnd, &str>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let nothing = UploadEnd::default();
+        let failure = end.err();
+        let end = end.unwrap_or(&nothing);
+        self.lock().execute(
+            "INSERT INTO upload_ends (migration, number, ended_at, failure, bytes, body, records, accepted, skipped,
+                 rejected, quarantined, broken_off) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            params![
+                migration.to_string(),
+                number,
+                now.to_string(),
+                failure,
+                end.bytes,
+                end.body.to_string(),
+                end.records,
+                end.accepted,
+                serde_json::json!(end.skipped).to_string(),
+                end.rejected,
+                end.quarantined,
+                end.broken_off,
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// All uploads of a migration, in their order.
+    pub fn uploads(&self, migration: Uuid) -> Result<Vec<KeptUpload>, StoreError> {
+        let connection = self.lock();
+        let mut query = connection.prepare_cached(
+            "SELECT u.number, u.stream, u.mapper, u.started_at, e.ended_at, e.failure, e.bytes, e.body, e.records,
+                 e.accepted, e.skipped, e.rejected, e.quarantined, e.broken_off
+             FROM uploads u LEFT JOIN upload_ends e USING (migration, number)
+             WHERE u.migration = ? ORDER BY u.number",
+        )?;
+        let uploads = query.query_map([migration.to_string()], |row| {
+            let ended_at: Option<String> = row.get(4)?;
+            let ended = match ended_at {
+                None => None,
+                Some(at) => match row.get::<_, Option<String>>(5)? {
+                    Some(failure) => Some((at, Err(failure))),
+                    None => {
+                        let (body, skipped): (String, String) = (row.get(7)?, row.get(10)?);
+                        let end = UploadEnd {
+                            bytes: row.get(6)?,
+                            body: Digest::parse(&body).unwrap_or_default(),
+                            records: row.get(8)?,
+                            accepted: row.get(9)?,
+                            skipped: serde_json::from_str(&skipped).unwrap_or_default(),
+                            rejected: row.get(11)?,
+                            quarantined: row.get(12)?,
+                            broken_off: row.get(13)?,
+                        };
+                        Some((at, Ok(end)))
+                    }
+                },
+            };
+            Ok(KeptUpload {
+                number: row.get(0)?,
+                stream: row.get(1)?,
+                mapper: row.get(2)?,
+                started_at: row.get(3)?,
+                ended,
+            })
+        })?;
+        Ok(uploads.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Digest of the mapper that worked on an upload, if one did.

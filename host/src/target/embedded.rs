@@ -8,7 +8,7 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::table::{HASH, ORIGIN, Table};
@@ -64,6 +64,27 @@ impl EmbeddedTarget {
         Ok(Self { writer: Mutex::new(writer), reader, busy: Mutex::default(), freed: Condvar::new() })
     }
 
+    /// Opens a database that somebody has kept, only to read it. A copy without a write-ahead log beside it is taken
+    /// as complete, so that nothing is written next to it, and its folder may be read-only.
+    pub fn open_read_only(path: &FilePath) -> Result<Self, TargetError> {
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let open = || {
+            let name = percent_encoded(path);
+            let how = if FilePath::new(&log).exists() { "mode=ro" } else { "mode=ro&immutable=1" };
+            Connection::open_with_flags(
+                format!("file:{name}?{how}"),
+                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI,
+            )
+        };
+        Ok(Self {
+            writer: Mutex::new(open()?),
+            reader: Mutex::new(open()?),
+            busy: Mutex::default(),
+            freed: Condvar::new(),
+        })
+    }
+
     pub(super) fn prepare_table(&self, entity_type: &EntityType) -> Result<(), TargetError> {
         let table = Table::new(entity_type);
         let writer = lock(&self.writer);
@@ -109,6 +130,15 @@ impl EmbeddedTarget {
         drop(writer);
         Ok(load)
     }
+}
+
+/// A path as part of a URI, whatever stands in it.
+fn percent_encoded(path: &FilePath) -> String {
+    let encoded = |byte: &u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => char::from(*byte).to_string(),
+        byte => format!("%{byte:02x}"),
+    };
+    path.as_os_str().as_encoded_bytes().iter().map(encoded).collect()
 }
 
 /// Notes how far a migration has come, and how many rows it has added on the way.

@@ -58,31 +58,32 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("config", &[]),
     ("keys", &[]),
+    ("audit", &["keys", "model"]),
     ("framing", &[]),
     ("metrics", &["model"]),
     ("access", &["config", "keys", "model", "store"]),
     ("staging", &["framing", "keys"]),
     ("plugin", &["config", "model"]),
     ("target", &["config", "framing", "plugin"]),
-    ("store", &["model"]),
-    ("pipeline", &["config", "framing", "model", "plugin", "staging", "store", "target"]),
-    ("jobs", &["metrics", "model", "pipeline", "staging", "store"]),
+    ("store", &["audit", "keys", "model"]),
+    ("pipeline", &["audit", "config", "framing", "keys", "model", "plugin", "staging", "store", "target"]),
+    ("jobs", &["audit", "metrics", "model", "pipeline", "staging", "store"]),
     (
         "app",
         &[
-            "access", "config", "http", "jobs", "keys", "metrics", "model", "pipeline", "plugin", "staging", "store",
-            "target",
+            "access", "audit", "config", "http", "jobs", "keys", "metrics", "model", "pipeline", "plugin", "staging",
+            "store", "target",
         ],
     ),
     (
         "http",
         &[
-            "access", "app", "config", "framing", "jobs", "metrics", "model", "pipeline", "plugin", "staging", "store",
-            "target",
+            "access", "app", "audit", "config", "framing", "jobs", "metrics", "model", "pipeline", "plugin", "staging",
+            "store", "target",
         ],
     ),
     ("demo", &[]),
-    ("cli", &["access", "app", "config", "demo", "model", "plugin", "store"]),
+    ("cli", &["access", "app", "audit", "config", "demo", "keys", "model", "pipeline", "plugin", "store"]),
 ];
 
 #[test]

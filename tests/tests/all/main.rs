@@ -3,10 +3,12 @@
 mod access;
 mod api;
 mod architecture;
+mod audit;
 mod bad_records;
 mod bad_uploads;
 mod berka;
 mod clients;
+mod evidence;
 mod hostile;
 mod lender;
 mod lifecycle;

@@ -1,0 +1,52 @@
+//! Evidence, signed: two lines, the bundle and the signature over the bundle's exact bytes.
+
+use super::digest::{from_hex, key_from_hex, to_hex};
+use super::verify::Why;
+use crate::keys::{PublicKey, Signer};
+
+/// How a bundle begins: what is signed says what it is, as the key signs heads of trails too.
+pub const BUNDLE: &str = r#"{"sluice":"evidence/1","#;
+
+fn signature_line(key: &PublicKey, signature: &str) -> String {
+    format!(r#"{{"sluice":"evidence-signature/1","key":"{}","signature":"{signature}"}}"#, to_hex(&key.0))
+}
+
+/// Signs a bundle, which is one line of JSON; both lines.
+pub fn seal_evidence(signer: &Signer, bundle: &str) -> String {
+    debug_assert!(bundle.starts_with(BUNDLE) && !bundle.contains('\n'));
+    let signature = to_hex(&signer.sign(bundle.as_bytes()));
+    format!("{bundle}\n{}\n", signature_line(&signer.public(), &signature))
+}
+
+/// A bundle whose signature is right.
+#[derive(Clone, Copy, Debug)]
+pub struct SealedEvidence<'a> {
+    /// The bundle.
+    pub bundle: &'a str,
+    /// The key that it is signed with.
+    pub key: PublicKey,
+}
+
+/// Opens evidence, with the key that is known to be the server's if one is.
+pub fn open_evidence<'a>(file: &'a [u8], pinned: Option<&PublicKey>) -> Result<SealedEvidence<'a>, Why> {
+    #[derive(serde::Deserialize)]
+    struct Line<'a> {
+        key: &'a str,
+        signature: &'a str,
+    }
+    let text = str::from_utf8(file).map_err(|_| Why::Changed)?;
+    let (bundle, rest) = text.split_once('\n').ok_or(Why::Missing)?;
+    let Line { key, signature } = serde_json::from_str(rest).map_err(|_| Why::Changed)?;
+    let key = key_from_hex(key).ok_or(Why::Changed)?;
+    let bytes: [u8; 64] = from_hex(signature).ok_or(Why::Changed)?;
+    if signature_line(&key, signature) + "\n" != rest || !bundle.starts_with(BUNDLE) {
+        return Err(Why::Changed);
+    }
+    if pinned.is_some_and(|pinned| *pinned != key) {
+        return Err(Why::UnknownKey);
+    }
+    if !key.verifies(bundle.as_bytes(), &bytes) {
+        return Err(Why::WrongSignature);
+    }
+    Ok(SealedEvidence { bundle, key })
+}

@@ -1,0 +1,17 @@
+//! The audit trail, pure: what an entry may say, how entries are chained and signed, and how an export is verified.
+//!
+//! A chain for each scope, which is a migration or the server as a whole: a migration's export is complete in
+//! itself and shows nothing of another. An entry is one JSON line whose exact bytes are kept and exported, so
+//! nobody who verifies has to write JSON just as we do.
+
+mod chain;
+mod digest;
+mod entry;
+mod evidence;
+mod verify;
+
+pub use chain::{Head, Link, Scope, header};
+pub use digest::{Digest, fingerprint, key_from_hex, to_hex};
+pub use entry::{Action, Entry};
+pub use evidence::{SealedEvidence, open_evidence, seal_evidence};
+pub use verify::{Broken, Place, Verified, Why, extends, verify};

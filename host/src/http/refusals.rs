@@ -1,0 +1,81 @@
+//! Refused requests are audited: who asked for what, and why it was refused.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use axum::http::StatusCode;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use uuid::Uuid;
+
+use super::caller::Author;
+use crate::app::App;
+use crate::audit::{Action, Scope};
+use crate::model::Grant;
+
+/// Notes refusals, and not more of them than the trail may grow by.
+pub struct Refusals {
+    app: Arc<App>,
+    pace: DefaultDirectRateLimiter,
+    omitted: AtomicU64,
+}
+
+/// A refused request.
+pub struct Refused {
+    pub author: Author,
+    pub grant: Option<Grant>,
+    pub method: &'static str,
+    pub route: String,
+    /// The migration that it named, whether there is one or not.
+    pub migration: Option<Uuid>,
+    pub status: StatusCode,
+    pub code: &'static str,
+}
+
+/// Whether a status refuses something: not what cannot be understood, nor what is not there, other than a migration.
+pub fn refuses(status: StatusCode, code: &str) -> bool {
+    const REFUSALS: [StatusCode; 6] = [
+        StatusCode::UNAUTHORIZED,
+        StatusCode::FORBIDDEN,
+        StatusCode::CONFLICT,
+        StatusCode::PRECONDITION_FAILED,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        StatusCode::TOO_MANY_REQUESTS,
+    ];
+    REFUSALS.contains(&status) || code == "NO_SUCH_MIGRATION"
+}
+
+impl Refusals {
+    pub fn new(app: Arc<App>) -> Self {
+        let pace = NonZeroU32::new(app.config.audit.refusals_per_second).unwrap_or(NonZeroU32::MIN);
+        Self { app, pace: RateLimiter::direct(Quota::per_second(pace)), omitted: AtomicU64::new(0) }
+    }
+
+    /// Notes one.
+    pub fn note(&self, refused: Refused) {
+        if self.pace.check().is_err() {
+            self.omitted.fetch_add(1, Relaxed);
+            return;
+        }
+        let Refused { author, grant, method, route, migration, status, code } = refused;
+        let mut entry = author.entry(Action::Request).operation(method, &route).refused(code);
+        match self.omitted.swap(0, Relaxed) {
+            0 => {}
+            omitted => entry = entry.figure("omittedBefore", omitted),
+        }
+        // What was refused for the state of a migration that the caller sees stands in its own chain. All else stands
+        // in the server's: the chain of another tenant's migration says nothing of who knocked.
+        let of_state = [StatusCode::CONFLICT, StatusCode::PRECONDITION_FAILED, StatusCode::UNPROCESSABLE_ENTITY];
+        let seen = migration.filter(|_| of_state.contains(&status)).filter(|id| {
+            let found = self.app.store.migration(*id).ok().flatten();
+            grant.zip(found).is_some_and(|(grant, found)| grant.sees(&found.tenant))
+        });
+        let (scope, entry) = match seen {
+            Some(id) => (Scope::Migration(id), entry),
+            None => (Scope::Server, entry.migration(migration)),
+        };
+        if let Err(error) = self.app.audit(scope, entry) {
+            tracing::error!(code = "AUDIT_FAILED", %error, "a refusal could not be audited");
+        }
+    }
+}
