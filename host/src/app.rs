@@ -1,17 +1,18 @@
 //! The server: its parts, put together once, and its life from start to stop.
 
+mod erasure;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use cap_std::fs::Dir;
 use jiff::Timestamp;
-use uuid::Uuid;
 
 use crate::config::Config;
-use crate::jobs::Jobs;
+use crate::jobs::{Jobs, StartError};
 use crate::keys::Keyring;
-use crate::model::{Event, JobKind, Migration};
+use crate::model::{Event, JobKind, Migration, Refusal, StagingStatus};
 use crate::pipeline::Desk;
 use crate::plugin::{Engine, Plugins};
 use crate::staging::{StagingError, StagingRoot};
@@ -55,12 +56,14 @@ impl App {
     /// Opens the data directory, recovers what a killed server left, and compiles the plugins.
     pub fn open(options: &Options) -> Result<Arc<Self>> {
         let data_dir = &options.data_dir;
-        let staging = StagingRoot::open(data_dir).with_context(|| format!("cannot open {}", data_dir.display()))?;
+        let cannot_open = || format!("cannot open {}", data_dir.display());
+        std::fs::create_dir_all(data_dir).with_context(cannot_open)?;
         let lock = lock(data_dir)?;
         let places = &options.config.keys;
         let key_dir = places.directory.clone().unwrap_or_else(|| data_dir.join("keys"));
         let master_key = places.master_key_file.clone().unwrap_or_else(|| data_dir.join("master.key"));
         let keys = Arc::new(Keyring::open(&key_dir, &master_key).context("the server's keys cannot be had")?);
+        let staging = StagingRoot::open(data_dir, keys.clone()).with_context(cannot_open)?;
         let cache = plugin_cache(data_dir)?;
         let engine = Engine::new(options.config.plugin.clone(), Some(cache))?;
         let mut plugins = Plugins::embedded(&engine)?;
@@ -84,6 +87,7 @@ impl App {
             _lock: lock,
         });
         app.recover()?;
+        app.finish_erasing()?;
         Ok(app)
     }
 
@@ -106,20 +110,24 @@ impl App {
     }
 
     /// Everything that is needed to work on a migration.
-    pub fn desk(&self, migration: Migration) -> Result<Desk, StagingError> {
+    pub fn desk(&self, migration: Migration) -> Result<Desk, StartError> {
+        let purged = StartError::Refused(Refusal::Purged);
+        if migration.status.staging == StagingStatus::Purged {
+            return Err(purged);
+        }
+        let area = match self.staging.area(migration.reference_id) {
+            // It was erased since the caller found it.
+            Err(StagingError::Erased) => return Err(purged),
+            area => area?,
+        };
         Ok(Desk {
             config: self.config.clone(),
             plugins: self.plugins.clone(),
             store: self.store.clone(),
             target: self.target.clone(),
-            area: self.staging.area(migration.reference_id)?,
+            area,
             migration,
         })
-    }
-
-    /// Removes a migration's directory.
-    pub fn purge(&self, migration: Uuid) -> Result<(), StagingError> {
-        self.staging.remove(migration)
     }
 }
 
@@ -148,12 +156,15 @@ pub async fn serve(
 ) -> Result<()> {
     let app = tokio::task::spawn_blocking(move || App::open(&options)).await??;
     let router = crate::http::router(app.clone());
+    let retention = tokio::spawn(erasure::keep_to_retention(app.clone()));
     let jobs = app.clone();
     let stopping = async move {
         shutdown.await;
         jobs.jobs.stop();
     };
-    crate::http::serve(listener, router, stopping).await?;
+    let served = crate::http::serve(listener, router, stopping).await;
+    retention.abort();
+    served?;
     app.jobs.wait().await;
     Ok(())
 }

@@ -19,6 +19,8 @@ pub struct Config {
     pub records: RecordLimits,
     /// Where keys are kept.
     pub keys: KeyPlaces,
+    /// How long records stay in staging.
+    pub retention: Retention,
 }
 
 /// Where keys are kept. Both default to the data directory, so that a first server needs no preparation; a server
@@ -30,6 +32,22 @@ pub struct KeyPlaces {
     pub master_key_file: Option<PathBuf>,
     /// The directory of wrapped keys. `keys` in the data directory.
     pub directory: Option<PathBuf>,
+}
+
+/// How long records stay in staging.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Days after its import at which a migration is purged. None: nobody's data is deleted without being asked.
+    pub days_after_import: Option<u32>,
+    /// Seconds between two looks at what is due. 3,600: fine enough for days, and a look costs one query.
+    pub check_seconds: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { days_after_import: None, check_seconds: 3_600 }
+    }
 }
 
 /// What an upload may be.

@@ -28,6 +28,8 @@ pub struct Shown {
     components: Vec<Component>,
     mapper: Option<String>,
     registered_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purged_at: Option<String>,
 }
 
 #[derive(Clone, Copy, Serialize)]
@@ -53,8 +55,11 @@ pub fn find(app: &App, id: &str) -> Result<Migration, Problem> {
 }
 
 fn show(app: &App, migration: Migration) -> Result<Shown, Problem> {
-    let desk = app.desk(migration)?;
-    let migration = &desk.migration;
+    // What was erased has no staging area to ask.
+    let area = match migration.purged_at {
+        Some(_) => None,
+        None => Some(app.desk(migration.clone())?.area),
+    };
     let mut total = Figures {
         staging_status: migration.status.staging,
         import_status: migration.status.import,
@@ -66,7 +71,9 @@ fn show(app: &App, migration: Migration) -> Result<Shown, Problem> {
         let mut figures = Figures { number_of_staged_entities: 0, number_of_imported_entities: 0, ..total };
         let plugin = app.plugins.domain(domain.component);
         for entity_type in plugin.iter().flat_map(|plugin| &plugin.description.entity_types) {
-            figures.number_of_staged_entities += desk.area.count(StreamName::Records(&entity_type.name))?;
+            if let Some(area) = &area {
+                figures.number_of_staged_entities += area.count(StreamName::Records(&entity_type.name))?;
+            }
             figures.number_of_imported_entities += app.target.added(migration.reference_id, &entity_type.name)?;
         }
         total.number_of_staged_entities += figures.number_of_staged_entities;
@@ -77,8 +84,9 @@ fn show(app: &App, migration: Migration) -> Result<Shown, Problem> {
         reference_id: migration.reference_id,
         figures: total,
         components,
-        mapper: migration.mapper.clone(),
+        mapper: migration.mapper,
         registered_at: migration.registered_at.to_string(),
+        purged_at: migration.purged_at.map(|at| at.to_string()),
     })
 }
 
@@ -199,15 +207,12 @@ pub async fn set_mapper(
     Ok(Json(show(&app, find(&app, &id.to_string())?)?))
 }
 
-/// `DELETE /migration-assistance/migrations/{id}`: removes its staging and what is known of it. What was
-/// imported stays in the target.
+/// `DELETE /migration-assistance/migrations/{id}`: erases its records. Its figures stay, and in the target what was
+/// imported. Again is as good as once.
 pub async fn purge(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     tokio::task::spawn_blocking(move || {
         let id = find(&app, &id)?.reference_id;
-        let _guard = app.jobs.begin_alone(id)?;
-        app.purge(id)?;
-        app.store.forget(id)?;
-        tracing::info!(code = "MIGRATION_PURGED", migration = %id);
+        app.purge(id, jiff::Timestamp::now())?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await?

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::jobs::StartError;
-use crate::model::Blame;
+use crate::model::{Blame, Refusal};
 use crate::pipeline::Failure;
 use crate::staging::StagingError;
 use crate::store::{StoreError, TransitionError};
@@ -94,7 +94,16 @@ impl From<StoreError> for Problem {
 
 impl From<StagingError> for Problem {
     fn from(error: StagingError) -> Self {
-        Self::internal("STAGING_FAILED", Blame::Host, &error)
+        match error {
+            // Between finding the migration and reading from it somebody erased it.
+            StagingError::Erased => StartError::Refused(Refusal::Purged).into(),
+            // Nobody but the operator can help, and needs to know which of all failures this is.
+            StagingError::KeyGone => {
+                let detail = error.to_string();
+                Self { detail, ..Self::internal("MIGRATION_KEY_GONE", Blame::Host, &error) }
+            }
+            error => Self::internal("STAGING_FAILED", Blame::Host, &error),
+        }
     }
 }
 
@@ -127,6 +136,7 @@ impl From<StartError> for Problem {
         match error {
             StartError::Refused(refusal) => Self::conflict(refusal.code(), refusal.remedy()),
             StartError::UploadRunning => Self::conflict("UPLOAD_RUNNING", error.to_string()),
+            StartError::JobRunning => Self::conflict("JOB_RUNNING", error.to_string()),
             StartError::Stopping => Self::new(StatusCode::SERVICE_UNAVAILABLE, "STOPPING", error.to_string()),
             StartError::Gone => Self::no_migration(),
             StartError::Store(error) => error.into(),

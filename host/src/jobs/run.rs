@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Jobs, StartError};
+use super::{Jobs, Running, StartError};
 use crate::model::{Blame, Event, Job, JobKind, JobState, Progress, Refusal, StagingStatus};
 use crate::pipeline::{Desk, Failure, Stop, count, import, validate};
 use crate::store::LogEntry;
@@ -43,7 +43,7 @@ impl Jobs {
         let job = Job { id, migration, kind, state, started_at, finished_at: None, done: 0, total: 0, result: None };
         self.store.put_job(&job)?;
         let progress = Arc::new(Progress::default());
-        inner.jobs.insert(id, progress.clone());
+        inner.jobs.insert(id, Running { migration, progress: progress.clone() });
         self.count.send_modify(|count| *count += 1);
         drop(inner);
         let jobs = self.clone();

@@ -38,7 +38,7 @@ const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS migrations (
     number INTEGER PRIMARY KEY, reference_id TEXT NOT NULL UNIQUE, components TEXT NOT NULL, mapper TEXT,
     registered_at TEXT NOT NULL, staging TEXT NOT NULL, import TEXT NOT NULL,
-    validated_version INTEGER
+    validated_version INTEGER, purged_at TEXT
 );
 CREATE TABLE IF NOT EXISTS uploads (
     migration TEXT NOT NULL, number INTEGER NOT NULL, stream TEXT NOT NULL, mapper TEXT, started_at TEXT NOT NULL,
@@ -72,6 +72,8 @@ impl Store {
         let connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        // What a purge deletes is overwritten, and not left in free pages.
+        connection.pragma_update(None, "secure_delete", "ON")?;
         connection.execute_batch(SCHEMA)?;
         Ok(Self { connection: Mutex::new(connection) })
     }

@@ -4,6 +4,7 @@ mod architecture;
 mod bad_records;
 mod bad_uploads;
 mod berka;
+mod erasure;
 mod hostile;
 mod lender;
 mod lifecycle;
