@@ -1,20 +1,21 @@
 //! The server: its parts, put together once, and its life from start to stop.
 
+mod erasure;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use cap_std::fs::Dir;
 use jiff::Timestamp;
-use uuid::Uuid;
 
 use crate::access::{Access, Credentials, NewClient};
 use crate::audit::{Action, Entry, Scope};
 use crate::config::Config;
-use crate::jobs::{Jobs, stop_event};
+use crate::jobs::{Jobs, StartError, stop_event};
 use crate::keys::Keyring;
 use crate::metrics::Metrics;
-use crate::model::{Actor, Grant, Migration, Permission, Tenant};
+use crate::model::{Actor, Grant, Migration, Permission, Refusal, StagingStatus, Tenant};
 use crate::pipeline::Desk;
 use crate::plugin::{Engine, Plugins};
 use crate::staging::{StagingError, StagingRoot};
@@ -70,9 +71,11 @@ impl App {
     /// Opens the data directory, recovers what a killed server left, and compiles the plugins.
     pub fn open(options: &Options) -> Result<Arc<Self>> {
         let data_dir = &options.data_dir;
-        let staging = StagingRoot::open(data_dir).with_context(|| format!("cannot open {}", data_dir.display()))?;
+        let cannot_open = || format!("cannot open {}", data_dir.display());
+        std::fs::create_dir_all(data_dir).with_context(cannot_open)?;
         let lock = lock(data_dir)?;
         let keys = Arc::new(open_keys(data_dir, &options.config)?);
+        let staging = StagingRoot::open(data_dir, keys.clone()).with_context(cannot_open)?;
         let cache = plugin_cache(data_dir)?;
         let engine = Engine::new(options.config.plugin.clone(), Some(cache))?;
         let mut plugins = Plugins::embedded(&engine)?;
@@ -104,6 +107,7 @@ impl App {
         let digests = app.plugins.digests();
         app.audit(Scope::Server, Entry::new(Actor::Server, Action::ServerStarted).plugins(digests))?;
         app.recover()?;
+        app.finish_erasing()?;
         Ok(app)
     }
 
@@ -131,13 +135,22 @@ impl App {
     }
 
     /// Everything that is needed to work on a migration.
-    pub fn desk(&self, migration: Migration) -> Result<Desk, StagingError> {
+    pub fn desk(&self, migration: Migration) -> Result<Desk, StartError> {
+        let purged = StartError::Refused(Refusal::Purged);
+        if migration.status.staging == StagingStatus::Purged {
+            return Err(purged);
+        }
+        let area = match self.staging.area(migration.reference_id) {
+            // It was erased since the caller found it.
+            Err(StagingError::Erased) => return Err(purged),
+            area => area?,
+        };
         Ok(Desk {
             config: self.config.clone(),
             plugins: self.plugins.clone(),
             store: self.store.clone(),
             target: self.target.clone(),
-            area: self.staging.area(migration.reference_id)?,
+            area,
             migration,
         })
     }
@@ -148,7 +161,7 @@ impl App {
             return Err("STOPPING");
         }
         self.store.check().map_err(|_| "CATALOGUE_FAILED")?;
-        self.target.progress(Uuid::nil(), "").map(drop).map_err(|_| "TARGET_FAILED")
+        self.target.progress(uuid::Uuid::nil(), "").map(drop).map_err(|_| "TARGET_FAILED")
     }
 
     /// On a server without clients: makes one that may do everything, and leaves its id and secret in a file that
@@ -169,11 +182,6 @@ impl App {
         self.store.put_client(&client)?;
         self.audit(Scope::Server, Entry::new(Actor::Server, Action::ClientMade).client(&client.id))?;
         Ok(true)
-    }
-
-    /// Removes a migration's directory.
-    pub fn purge(&self, migration: Uuid) -> Result<(), StagingError> {
-        self.staging.remove(migration)
     }
 }
 
@@ -240,12 +248,15 @@ pub async fn serve(
     let tls = if http.certificate_file.is_some() { "https" } else { "http" };
     tracing::info!("ready at {tls}://{address}, keeping everything in {}", data_dir.display());
     let router = crate::http::router(app.clone());
+    let retention = tokio::spawn(erasure::keep_to_retention(app.clone()));
     let jobs = app.clone();
     let stopping = async move {
         shutdown.await;
         jobs.jobs.stop();
     };
-    crate::http::serve(listener, router, &http, stopping).await?;
+    let served = crate::http::serve(listener, router, &http, stopping).await;
+    retention.abort();
+    served?;
     app.jobs.wait().await;
     app.audit(Scope::Server, Entry::new(Actor::Server, Action::ServerStopped))?;
     Ok(())

@@ -25,6 +25,8 @@ pub struct Config {
     pub http: HttpLimits,
     /// What the audit trail may grow by.
     pub audit: AuditLimits,
+    /// How long records stay in staging.
+    pub retention: Retention,
 }
 
 /// What the audit trail may grow by.
@@ -128,6 +130,22 @@ pub struct KeyPlaces {
     pub master_key_file: Option<PathBuf>,
     /// The directory of wrapped keys. `keys` in the data directory.
     pub directory: Option<PathBuf>,
+}
+
+/// How long records stay in staging.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Days after its import at which a migration is purged. None: nobody's data is deleted without being asked.
+    pub days_after_import: Option<u32>,
+    /// Seconds between two looks at what is due. 3,600: fine enough for days, and a look costs one query.
+    pub check_seconds: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { days_after_import: None, check_seconds: 3_600 }
+    }
 }
 
 /// What an upload may be.

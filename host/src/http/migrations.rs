@@ -40,6 +40,8 @@ pub struct Shown {
     /// When it was registered.
     #[schema(format = DateTime)]
     registered_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purged_at: Option<String>,
 }
 
 /// How far a migration, or a domain of it, has come.
@@ -62,8 +64,11 @@ struct Component {
 }
 
 fn show(app: &App, grant: &Grant, migration: Migration) -> Result<Shown, Problem> {
-    let desk = app.desk(migration)?;
-    let migration = &desk.migration;
+    // What was erased has no staging area to ask.
+    let area = match migration.purged_at {
+        Some(_) => None,
+        None => Some(app.desk(migration.clone())?.area),
+    };
     let mut total = Figures {
         staging_status: migration.status.staging,
         import_status: migration.status.import,
@@ -75,7 +80,9 @@ fn show(app: &App, grant: &Grant, migration: Migration) -> Result<Shown, Problem
         let mut figures = Figures { number_of_staged_entities: 0, number_of_imported_entities: 0, ..total };
         let plugin = app.plugins.domain(domain.component);
         for entity_type in plugin.iter().flat_map(|plugin| &plugin.description.entity_types) {
-            figures.number_of_staged_entities += desk.area.count(StreamName::Records(&entity_type.name))?;
+            if let Some(area) = &area {
+                figures.number_of_staged_entities += area.count(StreamName::Records(&entity_type.name))?;
+            }
             figures.number_of_imported_entities += app.target.added(migration.reference_id, &entity_type.name)?;
         }
         total.number_of_staged_entities += figures.number_of_staged_entities;
@@ -87,8 +94,9 @@ fn show(app: &App, grant: &Grant, migration: Migration) -> Result<Shown, Problem
         tenant: migration.tenant.as_str().into(),
         figures: total,
         components,
-        mapper: migration.mapper.clone(),
+        mapper: migration.mapper,
         registered_at: migration.registered_at.to_string(),
+        purged_at: migration.purged_at.map(|at| at.to_string()),
     })
 }
 
@@ -313,7 +321,7 @@ pub async fn set_mapper(
 
 /// Purge a migration
 ///
-/// Erases what is staged. What was imported stays in the target.
+/// Erases its records. Its figures and its audit trail stay, and in the target what was imported. Again is as good as once.
 #[utoipa::path(
     delete, path = "/migration-assistance/migrations/{id}", tag = "Migrations", operation_id = "purgeMigration",
     params(
@@ -335,12 +343,8 @@ pub async fn purge(
     tokio::task::spawn_blocking(move || {
         let migration = caller.whole(&app, &id)?;
         let id = migration.reference_id;
-        let _guard = app.jobs.begin_alone(id)?;
         conditional::check(&headers, &show(&app, caller.grant(), migration)?)?;
-        app.purge(id)?;
-        app.store.forget(id)?;
-        app.audit(Scope::Migration(id), caller.entry(Action::MigrationPurged))?;
-        tracing::info!(code = "MIGRATION_PURGED", migration = %id);
+        app.purge(id, jiff::Timestamp::now(), caller.entry(Action::MigrationPurged))?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await?

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::access::AccessError;
 use crate::jobs::StartError;
-use crate::model::{Blame, Domain, Permission};
+use crate::model::{Blame, Domain, Permission, Refusal};
 use crate::pipeline::Failure;
 use crate::staging::StagingError;
 use crate::store::{StoreError, TrailError, TransitionError};
@@ -171,7 +171,16 @@ impl From<TrailError> for Problem {
 
 impl From<StagingError> for Problem {
     fn from(error: StagingError) -> Self {
-        Self::internal("STAGING_FAILED", Blame::Host, &error)
+        match error {
+            // Between finding the migration and reading from it somebody erased it.
+            StagingError::Erased => StartError::Refused(Refusal::Purged).into(),
+            // Nobody but the operator can help, and needs to know which of all failures this is.
+            StagingError::KeyGone => {
+                let detail = error.to_string();
+                Self { detail, ..Self::internal("MIGRATION_KEY_GONE", Blame::Host, &error) }
+            }
+            error => Self::internal("STAGING_FAILED", Blame::Host, &error),
+        }
     }
 }
 
@@ -220,6 +229,7 @@ impl From<StartError> for Problem {
         match error {
             StartError::Refused(refusal) => Self::conflict(refusal.code(), refusal.remedy()),
             StartError::UploadRunning => Self::conflict("UPLOAD_RUNNING", error.to_string()),
+            StartError::JobRunning => Self::conflict("JOB_RUNNING", error.to_string()),
             StartError::Stopping => Self::new(StatusCode::SERVICE_UNAVAILABLE, "STOPPING", error.to_string())
                 .with(header::RETRY_AFTER, "10"),
             StartError::Gone => Self::no_migration(),

@@ -27,11 +27,17 @@ pub struct Jobs {
 
 #[derive(Default)]
 struct Inner {
-    /// Running jobs, each with whose it is.
-    jobs: HashMap<Uuid, (Uuid, Arc<Progress>)>,
+    /// Running jobs.
+    jobs: HashMap<Uuid, Running>,
     /// Streams that are being uploaded to, by migration.
     uploads: HashMap<Uuid, HashSet<String>>,
     stopping: bool,
+}
+
+/// A job that is running.
+struct Running {
+    migration: Uuid,
+    progress: Arc<Progress>,
 }
 
 /// Why a job or an upload cannot begin now.
@@ -43,6 +49,9 @@ pub enum StartError {
     /// An upload is running that it would disturb.
     #[error("An upload to this migration is running. Wait for it to end.")]
     UploadRunning,
+    /// A job is running that it would disturb.
+    #[error("A job of this migration is running. Wait for it, or cancel it.")]
+    JobRunning,
     /// The server is about to stop.
     #[error("The server is about to stop. Try again when it is back.")]
     Stopping,
@@ -92,28 +101,36 @@ impl Jobs {
 
     /// Begins an upload to a stream of a migration: not while a job works on it, nor two to one stream.
     pub fn begin_upload(self: &Arc<Self>, migration: Uuid, stream: &str) -> Result<UploadGuard, StartError> {
-        self.begin(migration, stream, |streams| streams.contains(stream) || streams.contains(EVERYTHING))
+        self.begin(migration, stream, |inner| {
+            let disturbs = |streams: &HashSet<String>| streams.contains(stream) || streams.contains(EVERYTHING);
+            let disturbed = inner.uploads.get(&migration).is_some_and(disturbs);
+            if disturbed { Err(StartError::UploadRunning) } else { Ok(()) }
+        })
     }
 
-    /// Begins something that no upload, validation or import may run beside. A counts job only reads, and may.
+    /// Begins something that no upload and no job may run beside, a counts job neither: it would count what goes.
     pub fn begin_alone(self: &Arc<Self>, migration: Uuid) -> Result<UploadGuard, StartError> {
-        self.begin(migration, EVERYTHING, |streams| !streams.is_empty())
+        self.begin(migration, EVERYTHING, |inner| {
+            if inner.uploads.contains_key(&migration) {
+                return Err(StartError::UploadRunning);
+            }
+            let running = inner.jobs.values().any(|running| running.migration == migration);
+            if running { Err(StartError::JobRunning) } else { Ok(()) }
+        })
     }
 
     fn begin(
         self: &Arc<Self>,
         migration: Uuid,
         stream: &str,
-        disturbs: impl FnOnce(&HashSet<String>) -> bool,
+        allowed: impl FnOnce(&Inner) -> Result<(), StartError>,
     ) -> Result<UploadGuard, StartError> {
         let mut inner = self.lock();
         if inner.stopping {
             return Err(StartError::Stopping);
         }
         self.store.transition(migration, crate::model::Event::ChangeStarts)?;
-        if inner.uploads.get(&migration).is_some_and(disturbs) {
-            return Err(StartError::UploadRunning);
-        }
+        allowed(&inner)?;
         inner.uploads.entry(migration).or_default().insert(stream.to_owned());
         self.count.send_modify(|count| *count += 1);
         Ok(UploadGuard { jobs: self.clone(), migration, stream: stream.to_owned() })
@@ -121,13 +138,13 @@ impl Jobs {
 
     /// The progress of a running job.
     pub fn progress(&self, job: Uuid) -> Option<Arc<Progress>> {
-        self.lock().jobs.get(&job).map(|(_, progress)| progress.clone())
+        self.lock().jobs.get(&job).map(|running| running.progress.clone())
     }
 
     /// A migration's running jobs.
     pub fn running(&self, migration: Uuid) -> Vec<Uuid> {
         let inner = self.lock();
-        inner.jobs.iter().filter(|(_, (of, _))| *of == migration).map(|(job, _)| *job).collect()
+        inner.jobs.iter().filter(|(_, running)| running.migration == migration).map(|(job, _)| *job).collect()
     }
 
     /// Waits until the server is about to stop.
@@ -147,7 +164,7 @@ impl Jobs {
     pub fn stop(&self) {
         let mut inner = self.lock();
         inner.stopping = true;
-        inner.jobs.values().for_each(|(_, progress)| progress.cancel());
+        inner.jobs.values().for_each(|running| running.progress.cancel());
         // Whoever waits for the end looks again.
         self.count.send_modify(|_| ());
     }
@@ -174,5 +191,40 @@ impl Drop for UploadGuard {
             }
         }
         self.jobs.count.send_modify(|count| *count -= 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::keys::Signer;
+    use crate::model::{DOMAINS, Tenant};
+
+    /// What erases a migration waits for its jobs, those that only read included, and for nobody else's.
+    #[test]
+    fn nothing_runs_beside_a_purge() {
+        let held = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(&held.path().join("catalogue.db")).unwrap());
+        let register =
+            || store.register(Tenant::only(), vec![&DOMAINS[0]], None, Timestamp::UNIX_EPOCH).unwrap().reference_id;
+        let (one, other) = (register(), register());
+        let trail = Arc::new(Trail::new(store.clone(), Signer::new(&[7; 32])));
+        let jobs = Jobs::new(store.clone(), trail, Arc::default());
+        let job = Uuid::new_v4();
+        jobs.lock().jobs.insert(job, Running { migration: one, progress: Arc::default() });
+        assert!(matches!(jobs.begin_alone(one).map(drop), Err(StartError::JobRunning)));
+        jobs.begin_upload(one, "a").map(drop).unwrap();
+        jobs.begin_alone(other).map(drop).unwrap();
+        jobs.lock().jobs.remove(&job);
+        let guard = jobs.begin_upload(one, "a").unwrap();
+        assert!(matches!(jobs.begin_alone(one).map(drop), Err(StartError::UploadRunning)));
+        drop(guard);
+        let guard = jobs.begin_alone(one).unwrap();
+        assert!(matches!(jobs.begin_upload(one, "a").map(drop), Err(StartError::UploadRunning)));
+        drop(guard);
+        store.purge(one, Timestamp::UNIX_EPOCH).unwrap();
+        assert!(matches!(jobs.begin_alone(one).map(drop), Err(StartError::Refused(Refusal::Purged))));
     }
 }

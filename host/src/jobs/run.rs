@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Jobs, StartError};
+use super::{Jobs, Running, StartError};
 use crate::audit::{Action, Entry, Scope};
 use crate::model::{Actor, Blame, Event, Job, JobKind, JobState, Progress, Refusal, StagingStatus};
 use crate::pipeline::{Desk, Failure, Stop, count, import, validate};
@@ -52,7 +52,7 @@ impl Jobs {
             return Err(error);
         }
         let progress = Arc::new(Progress::default());
-        inner.jobs.insert(id, (migration, progress.clone()));
+        inner.jobs.insert(id, Running { migration, progress: progress.clone() });
         self.metrics.job_begins(kind);
         self.count.send_modify(|count| *count += 1);
         drop(inner);

@@ -20,6 +20,8 @@ pub struct Migration {
     pub registered_at: Timestamp,
     /// How far it has come.
     pub status: Status,
+    /// When its records were erased, if they were.
+    pub purged_at: Option<Timestamp>,
 }
 
 impl Migration {

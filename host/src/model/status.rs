@@ -15,6 +15,8 @@ pub enum StagingStatus {
     Validated,
     /// The records as they stand have errors.
     Rejected,
+    /// The records were erased; what is known of them in figures stays.
+    Purged,
 }
 
 /// What has become of the import.
@@ -62,6 +64,8 @@ pub enum Event {
     ImportStopped,
     /// A counts job begins.
     CountsStart,
+    /// The records are erased.
+    Purged,
 }
 
 /// Why an event cannot happen now.
@@ -77,6 +81,8 @@ pub enum Refusal {
     NotValidated,
     /// The last validation found errors.
     Rejected,
+    /// The records were erased.
+    Purged,
 }
 
 impl Refusal {
@@ -88,6 +94,7 @@ impl Refusal {
             Refusal::NothingStaged => "NOTHING_STAGED",
             Refusal::NotValidated => "NOT_VALIDATED",
             Refusal::Rejected => "VALIDATION_FOUND_ERRORS",
+            Refusal::Purged => "MIGRATION_PURGED",
         }
     }
 
@@ -103,6 +110,7 @@ impl Refusal {
             Refusal::Rejected => {
                 "The last validation found errors. Correct or delete the records that its issues name, and validate again."
             }
+            Refusal::Purged => "The migration's records were erased. Register a new one.",
         }
     }
 }
@@ -115,6 +123,10 @@ impl Status {
     pub fn after(self, event: Event) -> Result<Status, Refusal> {
         use Event::*;
         let Status { staging, import } = self;
+        // Nothing brings back what was erased; erasing it once more finishes what was broken off.
+        if staging == StagingStatus::Purged && event != Purged {
+            return Err(Refusal::Purged);
+        }
         let idle = || match (staging, import) {
             (StagingStatus::Validating, _) => Err(Refusal::Validating),
             (_, ImportStatus::Importing) => Err(Refusal::Importing),
@@ -144,6 +156,7 @@ impl Status {
             }
             ImportFinished => Ok(Status { import: ImportStatus::Imported, ..self }),
             ImportStopped => Ok(Status { import: ImportStatus::Incomplete, ..self }),
+            Purged => idle().map(|()| Status { staging: StagingStatus::Purged, ..self }),
         }
     }
 }
@@ -152,7 +165,7 @@ impl Status {
 mod tests {
     use super::{Event::*, ImportStatus as I, Refusal, StagingStatus as S, Status};
 
-    const STAGING: [S; 5] = [S::Pending, S::Staged, S::Validating, S::Validated, S::Rejected];
+    const STAGING: [S; 6] = [S::Pending, S::Staged, S::Validating, S::Validated, S::Rejected, S::Purged];
     const IMPORT: [I; 4] = [I::Pending, I::Importing, I::Imported, I::Incomplete];
 
     /// Every state and event: what is expected, by a table that says it in other words than the code.
@@ -193,8 +206,14 @@ mod tests {
                     ),
                     (ImportFinished, with(staging, I::Imported)),
                     (ImportStopped, with(staging, I::Incomplete)),
+                    (Purged, unless_busy(with(S::Purged, import))),
                 ];
                 for (event, expected) in table {
+                    let expected = match (staging, event) {
+                        (S::Purged, Purged) => expected,
+                        (S::Purged, _) => Err(Refusal::Purged),
+                        _ => expected,
+                    };
                     assert_eq!(status.after(event), expected, "{status:?} after {event:?}");
                 }
             }

@@ -1,12 +1,13 @@
-//! Records that broke a plugin: the plugin's own words, kept in the migration's directory and nowhere else.
+//! Records that broke a plugin: the plugin's own words, which may quote a record, kept sealed in the migration's
+//! directory and nowhere else.
 
 use serde::Serialize;
 
 use crate::plugin::Poisoned;
 use crate::staging::{StagingArea, StagingError};
 
-/// The file beside the journal.
-const FILE: &str = "quarantine.jsonl";
+/// The list beside the journal: a JSON object a line.
+pub const QUARANTINE: &str = "quarantine";
 
 /// Where a quarantined record stands.
 #[derive(Clone, Copy, Serialize)]
@@ -40,7 +41,7 @@ pub fn quarantine<'a>(
     if poisoned.is_empty() {
         return Ok(());
     }
-    let mut lines = vec![];
+    let mut lines: Vec<Vec<u8>> = vec![];
     for Poisoned { position, failure } in poisoned {
         let entry = Entry {
             place: place(*position),
@@ -49,8 +50,7 @@ pub fn quarantine<'a>(
             code: failure.cause.code(),
             message: &failure.message,
         };
-        serde_json::to_writer(&mut lines, &entry).map_err(std::io::Error::from)?;
-        lines.push(b'\n');
+        lines.push(serde_json::to_vec(&entry).map_err(std::io::Error::from)?);
     }
-    area.append_lines(FILE, &lines)
+    area.append_lines(QUARANTINE, lines.iter().map(Vec::as_slice))
 }

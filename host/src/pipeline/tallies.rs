@@ -1,9 +1,8 @@
 //! Rules over many records: adds up by key whatever plugins tallied, on disk when there is much of it.
 
-use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
+use std::io;
 
-use crate::staging::{StagingArea, StagingError};
+use crate::staging::{Scratch, StagingArea, StagingError};
 
 /// One record's part in a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,11 +28,15 @@ const PART_BYTES: usize = 64;
 /// Parts kept in memory: 64 MB.
 const MEMORY_PARTS: usize = 800_000;
 
+/// Parts in a piece of a scratch file: 64 KiB, as there is such a piece in memory for each file when they are merged.
+const PIECE_PARTS: usize = 1_024;
+
 /// Collects parts, sorted by rule and key.
 #[derive(Default)]
 pub struct Tallies {
     memory: Vec<Part>,
-    spilled: Vec<File>,
+    /// With where each ends.
+    spilled: Vec<(Scratch, u64)>,
 }
 
 impl Tallies {
@@ -45,11 +48,12 @@ impl Tallies {
         }
         self.memory.sort_unstable();
         let file = area.scratch()?;
-        let mut out = BufWriter::new(&file);
-        self.memory.drain(..).try_for_each(|part| out.write_all(&part.encode()))?;
-        out.flush()?;
-        drop(out);
-        self.spilled.push(file);
+        let mut end = 0;
+        for parts in self.memory.chunks(PIECE_PARTS) {
+            end = file.write(end, &parts.iter().flat_map(Part::encode).collect::<Vec<u8>>())?;
+        }
+        self.memory.clear();
+        self.spilled.push((file, end));
         Ok(())
     }
 
@@ -58,9 +62,8 @@ impl Tallies {
         self.memory.sort_unstable();
         let mut sources: Vec<Box<dyn Iterator<Item = io::Result<Part>>>> =
             vec![Box::new(self.memory.into_iter().map(Ok))];
-        for mut file in self.spilled {
-            file.rewind()?;
-            sources.push(Box::new(parts(BufReader::new(file))));
+        for (file, end) in self.spilled {
+            sources.push(Box::new(parts(file, end)));
         }
         let mut current = None;
         let mut sum = 0i128;
@@ -83,14 +86,21 @@ impl Tallies {
     }
 }
 
-fn parts(mut file: BufReader<File>) -> impl Iterator<Item = io::Result<Part>> {
+fn parts(file: Scratch, end: u64) -> impl Iterator<Item = io::Result<Part>> {
+    let (mut at, mut piece, mut taken) = (0, vec![], 0);
     std::iter::from_fn(move || {
-        let mut bytes = [0; PART_BYTES];
-        match file.read_exact(&mut bytes) {
-            Ok(()) => Some(Ok(Part::decode(&bytes))),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
-            Err(error) => Some(Err(error)),
+        if taken == piece.len() {
+            if at == end {
+                return None;
+            }
+            match file.read(at) {
+                Ok((read, next)) => (piece, at, taken) = (read, next, 0),
+                Err(error) => return Some(Err(error)),
+            }
         }
+        let part = piece[taken..].first_chunk().map(Part::decode)?;
+        taken += PART_BYTES;
+        Some(Ok(part))
     })
 }
 

@@ -1,6 +1,6 @@
 //! One migration's staging area: opening it, and finding and reading what is in it.
 
-use std::sync::{RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use cap_std::fs::Dir;
 use hashbrown::HashMap;
@@ -11,6 +11,7 @@ use super::index::Index;
 use super::journal::{BlockRef, Journal};
 use super::streams::{Cache, EntryReader, Stream};
 use super::{Key, StagingError, hash};
+use crate::keys::Sealer;
 
 /// What a stream holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +42,11 @@ pub(super) const OWN_KEY: &str = "";
 /// A migration's staging area.
 pub struct StagingArea {
     pub(super) dir: Dir,
+    /// Under the migration's own key: what leaves memory for the directory is sealed first.
+    pub(super) sealer: Arc<Sealer>,
     pub(super) inner: RwLock<Inner>,
+    /// Held while a list of lines is read or grows.
+    pub(super) lists: Mutex<()>,
 }
 
 /// What changes.
@@ -53,29 +58,45 @@ pub(super) struct Inner {
     pub indexes: HashMap<(u16, String), Index>,
     pub cache: Cache,
     pub index_dir: Dir,
+    pub sealer: Arc<Sealer>,
     pub poisoned: bool,
+    pub erased: bool,
 }
 
 impl StagingArea {
     /// Opens the area in this directory, new or not, and drops what was never committed.
-    pub fn open(dir: Dir) -> Result<Self, StagingError> {
+    pub fn open(dir: Dir, sealer: Sealer) -> Result<Self, StagingError> {
+        let sealer = Arc::new(sealer);
         dir.create_dir_all("journal")?;
         dir.create_dir_all("index")?;
         let mut streams: Vec<Stream> = vec![];
         let mut numbers = HashMap::new();
-        let journal = Journal::open(dir.open_dir("journal")?, |header, reference, read| {
+        let journal = Journal::open(dir.open_dir("journal")?, sealer.clone(), |header, reference, read| {
             recover(&mut streams, &mut numbers, header, reference, read)
         })?;
         let index_dir = dir.open_dir("index")?;
         let cache = Cache::default();
         let indexes = HashMap::new();
-        let inner = Inner { journal, streams, numbers, indexes, cache, index_dir, poisoned: false };
-        Ok(Self { dir, inner: RwLock::new(inner) })
+        let (poisoned, erased) = (false, false);
+        let inner =
+            Inner { journal, streams, numbers, indexes, cache, index_dir, sealer: sealer.clone(), poisoned, erased };
+        Ok(Self { dir, sealer, inner: RwLock::new(inner), lists: Mutex::default() })
+    }
+
+    /// Reads and writes nothing from now on: the records are about to be erased, and whoever still reads breaks off.
+    pub(super) fn close(&self) {
+        // A panic while it was held is no reason to keep what is to be erased.
+        self.inner.write().unwrap_or_else(std::sync::PoisonError::into_inner).erased = true;
     }
 
     pub(super) fn read_inner(&self) -> Result<RwLockReadGuard<'_, Inner>, StagingError> {
         let inner = self.inner.read().map_err(|_| StagingError::Poisoned)?;
-        if inner.poisoned { Err(StagingError::Poisoned) } else { Ok(inner) }
+        inner.usable().map(|()| inner)
+    }
+
+    pub(super) fn write_inner(&self) -> Result<RwLockWriteGuard<'_, Inner>, StagingError> {
+        let inner = self.inner.write().map_err(|_| StagingError::Poisoned)?;
+        inner.usable().map(|()| inner)
     }
 
     /// How many live entries a stream holds.
@@ -179,7 +200,7 @@ impl StagingArea {
             }
             number
         };
-        let mut inner = self.inner.write().map_err(|_| StagingError::Poisoned)?;
+        let mut inner = self.write_inner()?;
         inner.open_index(number, OWN_KEY)?;
         for field in fields {
             inner.open_index(number, field)?;
@@ -189,6 +210,14 @@ impl StagingArea {
 }
 
 impl Inner {
+    fn usable(&self) -> Result<(), StagingError> {
+        match (self.erased, self.poisoned) {
+            (true, _) => Err(StagingError::Erased),
+            (_, true) => Err(StagingError::Poisoned),
+            _ => Ok(()),
+        }
+    }
+
     pub fn number(&self, stream: StreamName) -> Option<u16> {
         self.numbers.get(&stream.text()).copied()
     }
@@ -217,7 +246,7 @@ impl Inner {
             return Ok(());
         }
         let file = format!("{stream:05}-{:032x}", u128::from_be_bytes(hash(&[field.as_bytes()])));
-        let mut index = Index::open(&self.index_dir, &file, self.streams[stream as usize].length)?;
+        let mut index = Index::open(&self.index_dir, &self.sealer, &file, self.streams[stream as usize].length)?;
         let held = &self.streams[stream as usize];
         let mut next = index.covered();
         while next < held.length {
@@ -249,6 +278,9 @@ fn recover(
     let damaged = |what| StagingError::Damaged { what, segment: reference.segment, offset: reference.offset };
     match header.stream {
         NAMES => {
+            if header.first != streams.len() as u64 {
+                return Err(damaged("a stream's name"));
+            }
             let name = String::from_utf8(read()?.payload).map_err(|_| damaged("a stream's name"))?;
             numbers.insert(name.clone(), streams.len() as u16);
             streams.push(Stream { name, ..Stream::default() });
@@ -259,7 +291,14 @@ fn recover(
                 streams.get_mut(stream as usize).ok_or_else(|| damaged("a removal"))?.dead.set(ordinal);
             }
         }
-        stream => streams.get_mut(stream as usize).ok_or_else(|| damaged("a stream"))?.add(reference),
+        stream => {
+            let stream = streams.get_mut(stream as usize).ok_or_else(|| damaged("a stream"))?;
+            // A block that is sealed to another place is not taken for this one, whole as it may be.
+            if reference.first != stream.length {
+                return Err(damaged("a stream"));
+            }
+            stream.add(reference);
+        }
     }
     Ok(())
 }

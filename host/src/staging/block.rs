@@ -1,20 +1,24 @@
-//! The journal's unit: a block of entries of one stream, with checksums.
+//! The journal's unit: a block of entries of one stream, sealed as one piece, with checksums.
 //!
 //! ```text
-//! header  magic 4 · flags 1 · reserved 1 · stream 2 · count 4 · payload length 4 · first ordinal 8
-//!         · durable version 8 · CRC-32 of the payload 4 · CRC-32 of the header so far 4
-//! payload count × (key 16 · hash 16 · origin 8 · upload 4 · end 4 · extra length 2 · status 1 · reserved 1)
+//! header  magic 4 · flags 1 · reserved 1 · stream 2 · count 4 · sealed length 4 · first ordinal 8
+//!         · durable version 8 · CRC-32 of the sealed payload 4 · CRC-32 of the header so far 4
+//! payload, sealed
+//!         count × (key 16 · hash 16 · origin 8 · upload 4 · end 4 · extra length 2 · status 1 · reserved 1)
 //!         · count × (body · extra)
 //! ```
-//! All numbers are little-endian.
+//! All numbers are little-endian. A payload is sealed to what its header says of its place, so that one block
+//! cannot stand in for another; flags and durable version are written later, and say nothing of the payload.
+//! The checksums need no key: they tell a torn write from a whole one before anything is opened.
 
 use std::ops::Range;
 
 use super::Key;
+use crate::keys::Sealer;
 
 pub(super) const HEADER_BYTES: usize = 40;
 const META_BYTES: usize = 52;
-pub(super) const MAGIC: [u8; 4] = *b"SLB1";
+pub(super) const MAGIC: [u8; 4] = *b"SLB2";
 const COMMIT: u8 = 1;
 
 /// A block is closed at this size: small enough to read for the sake of one record, large enough that
@@ -133,9 +137,9 @@ impl BlockBuilder {
     }
 
     /// Writes the block to `out` and empties it; returns its header.
-    pub fn write(&mut self, stream: u16, first: u64, out: &mut Vec<u8>) -> Header {
+    pub fn write(&mut self, sealer: &Sealer, stream: u16, first: u64, out: &mut Vec<u8>) -> Header {
         let payload = [self.metas.as_slice(), self.data.as_slice()];
-        let header = write_block(stream, self.count, first, &payload, out);
+        let header = write_block(sealer, (stream, self.count, first), &payload, out);
         self.metas.clear();
         self.data.clear();
         self.count = 0;
@@ -148,22 +152,39 @@ impl BlockBuilder {
 pub(super) struct Header {
     pub stream: u16,
     pub count: u32,
+    /// Sealed.
     pub payload_bytes: u32,
     pub first: u64,
     pub commits: bool,
     /// Version of the journal that was known to be on disk when this was written; with a commit mark only.
     pub durable: u64,
+    /// Of the sealed payload.
     pub payload_crc: u32,
 }
 
-pub(super) fn write_block(stream: u16, count: u32, first: u64, payload: &[&[u8]], out: &mut Vec<u8>) -> Header {
-    let mut hasher = crc32fast::Hasher::new();
-    payload.iter().for_each(|part| hasher.update(part));
-    let payload_bytes = payload.iter().map(|part| part.len()).sum::<usize>() as u32;
-    let payload_crc = hasher.finalize();
+/// What a block's payload is sealed to: stream, count and first ordinal.
+pub(super) fn place(stream: u16, count: u32, first: u64) -> [u8; 15] {
+    let mut place = [b'B'; 15];
+    place[1..3].copy_from_slice(&stream.to_le_bytes());
+    place[3..7].copy_from_slice(&count.to_le_bytes());
+    place[7..].copy_from_slice(&first.to_le_bytes());
+    place
+}
+
+/// Writes a block of this stream, count and first ordinal to `out`; returns its header.
+pub(super) fn write_block(
+    sealer: &Sealer,
+    (stream, count, first): (u16, u32, u64),
+    payload: &[&[u8]],
+    out: &mut Vec<u8>,
+) -> Header {
+    let at = out.len();
+    out.extend_from_slice(&[0; HEADER_BYTES]);
+    sealer.seal(&place(stream, count, first), payload, out);
+    let sealed = &out[at + HEADER_BYTES..];
+    let (payload_bytes, payload_crc) = (sealed.len() as u32, crc32fast::hash(sealed));
     let header = Header { stream, count, payload_bytes, first, commits: false, durable: 0, payload_crc };
-    out.extend_from_slice(&header.encode());
-    payload.iter().for_each(|part| out.extend_from_slice(part));
+    out[at..at + HEADER_BYTES].copy_from_slice(&header.encode());
     header
 }
 
@@ -202,7 +223,7 @@ impl Header {
     }
 }
 
-/// A block's payload, checked.
+/// A block's payload, opened.
 pub(super) struct Block {
     pub count: usize,
     pub payload: Vec<u8>,

@@ -7,6 +7,7 @@ use super::journal::Group;
 use super::streams::Stream;
 use super::{Key, StagingArea, StagingError, StreamName, hash};
 use crate::framing;
+use crate::keys::Sealer;
 
 pub(super) const DEATH_BYTES: usize = 10;
 
@@ -52,14 +53,15 @@ impl Pending {
 /// is closed, and opening it again forgets it.
 pub(super) struct Change<'a> {
     pub inner: &'a mut Inner,
+    sealer: &'a Sealer,
     group: Group,
     pending: Vec<Pending>,
     deaths: Vec<u8>,
 }
 
 impl<'a> Change<'a> {
-    fn new(inner: &'a mut Inner) -> Self {
-        Self { inner, group: Group::default(), pending: vec![], deaths: vec![] }
+    fn new(inner: &'a mut Inner, sealer: &'a Sealer) -> Self {
+        Self { inner, sealer, group: Group::default(), pending: vec![], deaths: vec![] }
     }
 
     pub(super) fn stream(&mut self, name: StreamName) -> Result<u16, StagingError> {
@@ -70,7 +72,8 @@ impl<'a> Change<'a> {
         }
         let number = self.inner.streams.len() as u16;
         let at = self.group.bytes.len();
-        let header = write_block(NAMES, 1, u64::from(number), &[text.as_bytes()], &mut self.group.bytes);
+        let place = (NAMES, 1, u64::from(number));
+        let header = write_block(self.sealer, place, &[text.as_bytes()], &mut self.group.bytes);
         self.group.note(at, header);
         self.inner.numbers.insert(text.clone(), number);
         self.inner.streams.push(Stream { name: text, ..Stream::default() });
@@ -137,7 +140,7 @@ impl<'a> Change<'a> {
         if pending.builder.is_empty() {
             return;
         }
-        let header = pending.builder.write(stream, pending.first_in_block, &mut self.group.bytes);
+        let header = pending.builder.write(self.sealer, stream, pending.first_in_block, &mut self.group.bytes);
         pending.first_in_block = pending.next();
         self.group.note(at, header);
     }
@@ -157,14 +160,14 @@ impl<'a> Change<'a> {
         if !self.deaths.is_empty() {
             let at = self.group.bytes.len();
             let count = (self.deaths.len() / DEATH_BYTES) as u32;
-            let header = write_block(DEATHS, count, 0, &[&self.deaths], &mut self.group.bytes);
+            let header = write_block(self.sealer, (DEATHS, count, 0), &[&self.deaths], &mut self.group.bytes);
             self.group.note(at, header);
         }
         if self.group.is_empty() {
             return Ok(());
         }
-        for (stream, block) in self.inner.journal.append(&mut self.group)? {
-            if let Some(held) = self.inner.streams.get_mut(stream as usize) {
+        for block in self.inner.journal.append(&mut self.group)? {
+            if let Some(held) = self.inner.streams.get_mut(block.stream as usize) {
                 held.add(block);
             }
         }
@@ -183,11 +186,8 @@ impl StagingArea {
         &self,
         make: impl FnOnce(&mut Change) -> Result<T, StagingError>,
     ) -> Result<T, StagingError> {
-        let mut inner = self.inner.write().map_err(|_| StagingError::Poisoned)?;
-        if inner.poisoned {
-            return Err(StagingError::Poisoned);
-        }
-        let mut change = Change::new(&mut inner);
+        let mut inner = self.write_inner()?;
+        let mut change = Change::new(&mut inner, &self.sealer);
         let made = make(&mut change).and_then(|made| change.commit().map(|()| made));
         inner.poisoned = made.is_err();
         made

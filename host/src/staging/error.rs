@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::keys::KeyError;
+
 /// A failure of the staging area.
 #[derive(Debug, thiserror::Error)]
 pub enum StagingError {
@@ -21,4 +23,13 @@ pub enum StagingError {
     /// A write failed before: what is on disk is not known until the area is opened again.
     #[error("staging is closed after a failed write; it is recovered when the server starts again")]
     Poisoned,
+    /// The records are there, and nothing opens them.
+    #[error("the key of this migration was destroyed or is not in the key directory")]
+    KeyGone,
+    /// A key cannot be had.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The records were erased while the server runs.
+    #[error("the records of this migration were erased")]
+    Erased,
 }

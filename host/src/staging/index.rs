@@ -4,12 +4,13 @@
 //! so a key is written a few times and read at most once a run.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::sync::Arc;
 
 use cap_std::fs::Dir;
 
 use super::run::{self, Pair, Run};
 use super::{Key, StagingError};
+use crate::keys::Sealer;
 
 /// Pairs kept in memory for each index: about two megabytes, as a migration has two or three dozen indexes.
 const MEMORY_PAIRS: usize = 32 * 1024;
@@ -20,6 +21,7 @@ const MERGE_RUNS: usize = 8;
 /// An index of one stream by one kind of key.
 pub(super) struct Index {
     name: String,
+    sealer: Arc<Sealer>,
     memory: BTreeSet<Pair>,
     /// Oldest first; what they cover does not overlap.
     runs: Vec<Run>,
@@ -30,7 +32,7 @@ pub(super) struct Index {
 impl Index {
     /// Opens the index of this name for a stream of this length; the stream tells it again what its runs
     /// do not cover.
-    pub fn open(dir: &Dir, name: &str, length: u64) -> Result<Self, StagingError> {
+    pub fn open(dir: &Dir, sealer: &Arc<Sealer>, name: &str, length: u64) -> Result<Self, StagingError> {
         let prefix = format!("{name}.");
         let mut runs = vec![];
         for file in dir.entries()? {
@@ -38,7 +40,7 @@ impl Index {
             if !file.starts_with(&prefix) {
                 continue;
             }
-            match if file.ends_with(".run") { run::open(dir, &file)? } else { None } {
+            match if file.ends_with(".run") { run::open(dir, sealer, &file)? } else { None } {
                 Some(run) => runs.push(run),
                 None => dir.remove_file(&file)?,
             }
@@ -56,7 +58,7 @@ impl Index {
             }
         }
         let covered = kept.last().map_or(0, |last| last.covers.end);
-        Ok(Self { name: name.into(), memory: BTreeSet::new(), runs: kept, covered })
+        Ok(Self { name: name.into(), sealer: sealer.clone(), memory: BTreeSet::new(), runs: kept, covered })
     }
 
     /// Ordinals below this need not be told again.
@@ -88,7 +90,8 @@ impl Index {
         let from = self.covered;
         let name = format!("{}.{from:012}-{end:012}.run", self.name);
         let pairs = std::mem::take(&mut self.memory);
-        self.runs.push(run::write(dir, &name, from..end, pairs.len() as u64, pairs.into_iter().map(Ok))?);
+        let (count, pairs) = (pairs.len() as u64, pairs.into_iter().map(Ok));
+        self.runs.push(run::write(dir, &self.sealer, &name, from..end, count, pairs)?);
         self.covered = end;
         while let Some(start) = self.to_merge() {
             self.merge(dir, start)?;
@@ -110,6 +113,7 @@ impl Index {
         let name = format!("{}.{:012}-{:012}.run", self.name, covers.start, covers.end);
         let run = run::write(
             dir,
+            &self.sealer,
             &name,
             covers,
             merged.iter().map(|run| run.count).sum(),
@@ -124,7 +128,10 @@ impl Index {
 }
 
 /// Merges sorted sequences into one.
-fn merge_sorted<I: Iterator<Item = io::Result<Pair>>>(mut sources: Vec<I>) -> impl Iterator<Item = io::Result<Pair>> {
+fn merge_sorted<I>(mut sources: Vec<I>) -> impl Iterator<Item = Result<Pair, StagingError>>
+where
+    I: Iterator<Item = Result<Pair, StagingError>>,
+{
     use std::cmp::Reverse;
     let mut heads = std::collections::BinaryHeap::new();
     let mut failed = None;
@@ -162,7 +169,8 @@ mod tests {
         let dir = Dir::open_ambient_dir(held.path(), cap_std::ambient_authority()).unwrap();
         let total = MEMORY_PAIRS as u64 * 10;
         let key = |number: u64| hash(&[&(number / 2).to_le_bytes()]);
-        let mut index = Index::open(&dir, "a", 0).unwrap();
+        let sealer = Arc::new(Sealer::new(&[7; 32]));
+        let mut index = Index::open(&dir, &sealer, "a", 0).unwrap();
         for ordinal in 0..total {
             index.insert(key(ordinal), ordinal);
             if ordinal % 1_000 == 999 {
@@ -170,7 +178,7 @@ mod tests {
             }
         }
         assert!(index.runs.len() < MERGE_RUNS, "runs are merged: {}", index.runs.len());
-        let mut again = Index::open(&dir, "a", total).unwrap();
+        let mut again = Index::open(&dir, &sealer, "a", total).unwrap();
         for ordinal in again.covered()..total {
             again.insert(key(ordinal), ordinal);
         }

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cap_std::fs::{Dir, OpenOptions};
 
 use super::StagingError;
-use super::block::{Block, HEADER_BYTES, Header, MAGIC};
+use super::block::{Block, HEADER_BYTES, Header, MAGIC, place};
+use crate::keys::Sealer;
 
 /// A segment is closed at this size: large enough to be few, small enough to be copied. In tests so small
 /// that there are several.
@@ -18,6 +19,7 @@ const SEGMENT_BYTES: u64 = if cfg!(test) { 4 * 1024 } else { 256 * 1024 * 1024 }
 /// Where a block stands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BlockRef {
+    pub stream: u16,
     pub first: u64,
     pub count: u32,
     pub payload_bytes: u32,
@@ -49,6 +51,7 @@ impl Group {
 /// The segments of one staging area.
 pub(super) struct Journal {
     dir: Dir,
+    sealer: Arc<Sealer>,
     segments: Vec<Arc<File>>,
     /// Length of the last segment.
     length: u64,
@@ -64,6 +67,7 @@ impl Journal {
     /// Opens the journal, drops what was not committed, and shows every committed block in order.
     pub fn open(
         dir: Dir,
+        sealer: Arc<Sealer>,
         mut block: impl FnMut(&Header, BlockRef, &dyn Fn() -> Result<Block, StagingError>) -> Result<(), StagingError>,
     ) -> Result<Self, StagingError> {
         let mut names: Vec<String> = dir
@@ -72,7 +76,7 @@ impl Journal {
             .collect::<io::Result<_>>()?;
         names.retain(|name| name.ends_with(".seg"));
         names.sort();
-        let mut journal = Self { dir, segments: vec![], length: 0, durable: AtomicU64::new(0) };
+        let mut journal = Self { dir, sealer, segments: vec![], length: 0, durable: AtomicU64::new(0) };
         let last = names.len().saturating_sub(1);
         for (number, name) in names.iter().enumerate() {
             let file = journal.dir.open_with(name, OpenOptions::new().read(true).write(true))?.into_std();
@@ -116,7 +120,7 @@ impl Journal {
             let Some(header) = Header::decode(&bytes) else { break };
             let reference = reference(&header, segment, at);
             at = reference.offset + u64::from(header.payload_bytes);
-            if at > size || (check_payload && self.read(&reference).is_err()) {
+            if at > size || (check_payload && read_sealed(file, &reference).is_err()) {
                 break;
             }
             group.push((header, reference));
@@ -131,7 +135,7 @@ impl Journal {
     }
 
     /// Appends a group; returns where its blocks stand. It is durable after the next [`Journal::tail`]'s sync.
-    pub fn append(&mut self, group: &mut Group) -> Result<Vec<(u16, BlockRef)>, StagingError> {
+    pub fn append(&mut self, group: &mut Group) -> Result<Vec<BlockRef>, StagingError> {
         let Some((at, last)) = group.blocks.last_mut() else { return Ok(vec![]) };
         last.commits = true;
         last.durable = self.durable.load(Ordering::Relaxed);
@@ -146,7 +150,7 @@ impl Journal {
         let written = group
             .blocks
             .iter()
-            .map(|(at, header)| (header.stream, reference(header, segment as u32, self.length + *at as u64)))
+            .map(|(at, header)| reference(header, segment as u32, self.length + *at as u64))
             .collect();
         self.length += group.bytes.len() as u64;
         Ok(written)
@@ -188,7 +192,7 @@ impl Journal {
     }
 
     fn read(&self, reference: &BlockRef) -> Result<Block, StagingError> {
-        read_block(&self.segments[reference.segment as usize], reference)
+        read_block(&self.segments[reference.segment as usize], &self.sealer, reference)
     }
 }
 
@@ -210,6 +214,7 @@ fn known_durable(file: &File, from: u64, to: u64) -> io::Result<u64> {
 
 fn reference(header: &Header, segment: u32, at: u64) -> BlockRef {
     BlockRef {
+        stream: header.stream,
         first: header.first,
         count: header.count,
         payload_bytes: header.payload_bytes,
@@ -219,12 +224,21 @@ fn reference(header: &Header, segment: u32, at: u64) -> BlockRef {
     }
 }
 
-/// Reads a block's payload and checks it.
-pub(super) fn read_block(file: &File, reference: &BlockRef) -> Result<Block, StagingError> {
+/// Reads a block's payload and opens it.
+pub(super) fn read_block(file: &File, sealer: &Sealer, reference: &BlockRef) -> Result<Block, StagingError> {
+    let mut payload = read_sealed(file, reference)?;
+    let &BlockRef { stream, count, first, segment, offset, .. } = reference;
+    let damaged = |_| StagingError::Damaged { what: "a sealed block", segment, offset };
+    sealer.open(&place(stream, count, first), &mut payload).map_err(damaged)?;
+    Ok(Block { count: count as usize, payload })
+}
+
+/// Reads a block's payload as it was sealed, and checks that it is whole.
+fn read_sealed(file: &File, reference: &BlockRef) -> Result<Vec<u8>, StagingError> {
     let mut payload = vec![0; reference.payload_bytes as usize];
     file.read_exact_at(&mut payload, reference.offset)?;
     if crc32fast::hash(&payload) != reference.payload_crc {
         return Err(StagingError::Damaged { what: "a checksum", segment: reference.segment, offset: reference.offset });
     }
-    Ok(Block { count: reference.count as usize, payload })
+    Ok(payload)
 }

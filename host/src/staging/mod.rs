@@ -1,7 +1,8 @@
 //! A migration's own directory: what was uploaded and what came of it, and nothing of any other migration.
 //!
 //! Everything is appended to one journal and committed a group at a time; indexes are derived from it
-//! and can be thrown away. It does not know what a record means.
+//! and can be thrown away. Whatever is written is sealed with the migration's own key: destroying that erases
+//! every copy of the directory. It does not know what a record means.
 
 mod append;
 mod area;
@@ -12,10 +13,13 @@ mod crash;
 mod error;
 mod index;
 mod journal;
+mod lines;
 mod marks;
 mod root;
 mod run;
 mod scratch;
+#[cfg(test)]
+mod sealed;
 mod spool;
 mod streams;
 
@@ -24,6 +28,7 @@ pub use area::{StagingArea, StreamName};
 pub use block::{Entry, Origin, SourceStatus};
 pub use error::StagingError;
 pub use root::StagingRoot;
+pub use scratch::Scratch;
 pub use spool::{Spool, SpoolReader};
 pub use streams::{EntryReader, StagedBatch, StagedEntry};
 

@@ -1,4 +1,4 @@
-//! The one place that turns a path into authority: the data directory, and a directory for each migration.
+//! The one place that turns a path into authority: the data directory, and a directory and key for each migration.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -9,39 +9,61 @@ use hashbrown::HashMap;
 use uuid::Uuid;
 
 use super::{StagingArea, StagingError};
+use crate::keys::{Keyring, Sealer};
 
 /// The data directory. Whoever holds a migration's [`StagingArea`] cannot reach beyond it.
 pub struct StagingRoot {
     migrations: Dir,
-    open: Mutex<HashMap<Uuid, Arc<StagingArea>>>,
+    keys: Arc<Keyring>,
+    /// None where a migration was erased: somebody who began before does not bring its directory back.
+    open: Mutex<HashMap<Uuid, Option<Arc<StagingArea>>>>,
+}
+
+/// Name of a migration's key.
+fn key_name(migration: Uuid) -> String {
+    format!("migration-{migration}")
 }
 
 impl StagingRoot {
     /// Opens the data directory, and makes it if need be.
-    pub fn open(data_dir: &Path) -> Result<Self, StagingError> {
+    pub fn open(data_dir: &Path, keys: Arc<Keyring>) -> Result<Self, StagingError> {
         std::fs::create_dir_all(data_dir)?;
         let data = Dir::open_ambient_dir(data_dir, ambient_authority())?;
         data.create_dir_all("migrations")?;
-        Ok(Self { migrations: data.open_dir("migrations")?, open: Mutex::default() })
+        Ok(Self { migrations: data.open_dir("migrations")?, keys, open: Mutex::default() })
     }
 
     /// The staging area of a migration, new or not.
     pub fn area(&self, migration: Uuid) -> Result<Arc<StagingArea>, StagingError> {
         let mut open = self.open.lock().map_err(|_| StagingError::Poisoned)?;
-        if let Some(area) = open.get(&migration) {
-            return Ok(area.clone());
+        match open.get(&migration) {
+            Some(Some(area)) => return Ok(area.clone()),
+            Some(None) => return Err(StagingError::Erased),
+            None => {}
         }
-        let name = migration.to_string();
-        self.migrations.create_dir_all(&name)?;
-        let area = Arc::new(StagingArea::open(self.migrations.open_dir(&name)?)?);
-        open.insert(migration, area.clone());
+        let (name, key) = (migration.to_string(), key_name(migration));
+        // A key is there before its directory, so a directory without a key has lost it: a new one would open
+        // nothing, and hide that.
+        let sealer = if self.migrations.try_exists(&name)? {
+            Sealer::new(&self.keys.find(&key)?.ok_or(StagingError::KeyGone)?)
+        } else {
+            let sealer = self.keys.sealer(&key)?;
+            self.migrations.create_dir(&name)?;
+            sealer
+        };
+        let area = Arc::new(StagingArea::open(self.migrations.open_dir(&name)?, sealer)?);
+        open.insert(migration, Some(area.clone()));
         Ok(area)
     }
 
-    /// Removes a migration's directory and everything in it.
-    pub fn remove(&self, migration: Uuid) -> Result<(), StagingError> {
+    /// Destroys a migration's key, and then removes its directory; what is gone already is no mistake. The key
+    /// goes first: from then on no copy of the directory can be read either, whatever happens next.
+    pub fn erase(&self, migration: Uuid) -> Result<(), StagingError> {
         let mut open = self.open.lock().map_err(|_| StagingError::Poisoned)?;
-        open.remove(&migration);
+        if let Some(Some(area)) = open.insert(migration, None) {
+            area.close();
+        }
+        self.keys.destroy(&key_name(migration))?;
         match self.migrations.remove_dir_all(migration.to_string()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),

@@ -1,23 +1,32 @@
 //! A sorted run: an immutable file of (key, ordinal) pairs, found by a filter, a fence and one read.
 //!
 //! ```text
-//! magic 4 · version 4 · count 8 · from ordinal 8 · to ordinal 8 · CRC-32 of entries 4 · CRC-32 of this 4
-//! count × (key 16, big-endian order · ordinal 8)
+//! magic 4 · version 4 · count 8 · from ordinal 8 · to ordinal 8 · CRC-32 of this 4
+//! pages, each sealed: 170 × (key 16, big-endian order · ordinal 8), the last one perhaps fewer
 //! ```
+//!
+//! Keys are hashes of what old systems call their customers: whoever has the file could try all there are. Whole
+//! pages are sealed, and no key is hashed with a secret instead: that would cost every record a keyed hash for each
+//! of its keys, on the way in and at each lookup, where opening a page costs next to nothing beside reading it.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use cap_std::fs::Dir;
 
-const HEADER_BYTES: usize = 40;
-pub(super) const ENTRY_BYTES: usize = 24;
-const MAGIC: [u8; 4] = *b"SLR1";
-const VERSION: u32 = 1;
+use super::StagingError;
+use crate::keys::Sealer;
 
-/// Entries between two fences: one read of about four kilobytes.
+const HEADER_BYTES: usize = 36;
+pub(super) const ENTRY_BYTES: usize = 24;
+const MAGIC: [u8; 4] = *b"SLR2";
+const VERSION: u32 = 2;
+
+/// Entries between two fences: one read of about four kilobytes, sealed as one piece.
 const PAGE_ENTRIES: u64 = 170;
+const PAGE_BYTES: usize = PAGE_ENTRIES as usize * ENTRY_BYTES;
 
 /// Bits of the filter for each key: about one false positive in a hundred.
 const FILTER_BITS: u64 = 10;
@@ -28,6 +37,7 @@ pub(super) type Pair = (u128, u64);
 
 pub(super) struct Run {
     file: File,
+    sealer: Arc<Sealer>,
     pub name: String,
     pub count: u64,
     /// Ordinals that the run covers, end exclusive.
@@ -48,31 +58,47 @@ fn decode(bytes: &[u8]) -> Pair {
     (key, u64::from_le_bytes(bytes[16..24].try_into().expect("8 bytes")))
 }
 
+/// What a page is sealed to: the run's name, which says what it covers, and the page's number.
+fn place(name: &str, page: u64) -> Vec<u8> {
+    [b"R", name.as_bytes(), &page.to_le_bytes()].concat()
+}
+
 /// Writes the pairs, which come in order and are so many, as a run of this name; it is there whole or not
 /// at all.
 pub(super) fn write(
     dir: &Dir,
+    sealer: &Arc<Sealer>,
     name: &str,
     covers: std::ops::Range<u64>,
     expected: u64,
-    pairs: impl Iterator<Item = io::Result<Pair>>,
-) -> io::Result<Run> {
+    pairs: impl Iterator<Item = Result<Pair, StagingError>>,
+) -> Result<Run, StagingError> {
     let unfinished = format!("{name}.new");
     let mut file = dir.create(&unfinished)?.into_std();
     file.write_all(&[0; HEADER_BYTES])?;
     let mut out = io::BufWriter::with_capacity(1 << 18, file);
-    let (mut count, mut crc) = (0u64, crc32fast::Hasher::new());
-    let (mut fences, mut filter) = (vec![], new_filter(expected));
+    let (mut count, mut fences, mut filter) = (0u64, vec![], new_filter(expected));
+    let (mut page, mut sealed) = (Vec::with_capacity(PAGE_BYTES), vec![]);
+    let mut put = |page: &mut Vec<u8>, number: u64| {
+        sealed.clear();
+        sealer.seal(&place(name, number), &[page], &mut sealed);
+        page.clear();
+        out.write_all(&sealed)
+    };
     for pair in pairs {
         let pair = pair?;
-        if count.is_multiple_of(PAGE_ENTRIES) {
+        if page.is_empty() {
             fences.push(pair.0);
         }
         add_to(&mut filter, pair.0);
-        let bytes = encode(pair);
-        crc.update(&bytes);
-        out.write_all(&bytes)?;
+        page.extend_from_slice(&encode(pair));
         count += 1;
+        if page.len() == PAGE_BYTES {
+            put(&mut page, fences.len() as u64 - 1)?;
+        }
+    }
+    if !page.is_empty() {
+        put(&mut page, fences.len() as u64 - 1)?;
     }
     let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     let mut header = [0; HEADER_BYTES];
@@ -81,18 +107,17 @@ pub(super) fn write(
     header[8..16].copy_from_slice(&count.to_le_bytes());
     header[16..24].copy_from_slice(&covers.start.to_le_bytes());
     header[24..32].copy_from_slice(&covers.end.to_le_bytes());
-    header[32..36].copy_from_slice(&crc.finalize().to_le_bytes());
-    let own = crc32fast::hash(&header[..36]);
-    header[36..].copy_from_slice(&own.to_le_bytes());
+    let own = crc32fast::hash(&header[..32]);
+    header[32..].copy_from_slice(&own.to_le_bytes());
     file.write_all_at(&header, 0)?;
     file.sync_data()?;
     dir.rename(&unfinished, dir, name)?;
     let file = dir.open(name)?.into_std();
-    Ok(Run { file, name: name.into(), count, covers, fences, filter })
+    Ok(Run { file, sealer: sealer.clone(), name: name.into(), count, covers, fences, filter })
 }
 
 /// Opens a run; none if it is not whole. A run is derived, so one that is not is simply made again.
-pub(super) fn open(dir: &Dir, name: &str) -> io::Result<Option<Run>> {
+pub(super) fn open(dir: &Dir, sealer: &Arc<Sealer>, name: &str) -> io::Result<Option<Run>> {
     let file = dir.open(name)?.into_std();
     let mut header = [0; HEADER_BYTES];
     if file.read_exact_at(&mut header, 0).is_err() {
@@ -100,22 +125,19 @@ pub(super) fn open(dir: &Dir, name: &str) -> io::Result<Option<Run>> {
     }
     let u64_at = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().expect("8 bytes"));
     let u32_at = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("4 bytes"));
-    if header[..4] != MAGIC || u32_at(4) != VERSION || crc32fast::hash(&header[..36]) != u32_at(36) {
+    if header[..4] != MAGIC || u32_at(4) != VERSION || crc32fast::hash(&header[..32]) != u32_at(32) {
         return Ok(None);
     }
     let (count, covers) = (u64_at(8), u64_at(16)..u64_at(24));
-    let mut run = Run { file, name: name.into(), count, covers, fences: vec![], filter: vec![] };
-    let (mut crc, mut filter, mut fences) = (crc32fast::Hasher::new(), new_filter(count), vec![]);
+    let (name, sealer) = (name.to_owned(), sealer.clone());
+    let mut run = Run { file, sealer, name, count, covers, fences: vec![], filter: vec![] };
+    let (mut filter, mut fences) = (new_filter(count), vec![]);
     for (index, pair) in run.pairs().enumerate() {
         let Ok(pair) = pair else { return Ok(None) };
         if (index as u64).is_multiple_of(PAGE_ENTRIES) {
             fences.push(pair.0);
         }
-        crc.update(&encode(pair));
         add_to(&mut filter, pair.0);
-    }
-    if crc.finalize() != u32_at(32) {
-        return Ok(None);
     }
     run.fences = fences;
     run.filter = filter;
@@ -123,19 +145,27 @@ pub(super) fn open(dir: &Dir, name: &str) -> io::Result<Option<Run>> {
 }
 
 impl Run {
+    /// A page's entries.
+    fn page(&self, page: u64) -> Result<Vec<u8>, StagingError> {
+        let entries = PAGE_ENTRIES.min(self.count - page * PAGE_ENTRIES) as usize;
+        let mut bytes = vec![0; entries * ENTRY_BYTES + Sealer::OVERHEAD];
+        let at = HEADER_BYTES as u64 + page * (PAGE_BYTES + Sealer::OVERHEAD) as u64;
+        self.file.read_exact_at(&mut bytes, at)?;
+        let damaged = |_| StagingError::Damaged { what: "an index", segment: 0, offset: at };
+        self.sealer.open(&place(&self.name, page), &mut bytes).map_err(damaged)?;
+        Ok(bytes)
+    }
+
     /// Adds the ordinals of this key to `found`, ascending.
-    pub fn find(&self, key: u128, found: &mut Vec<u64>) -> io::Result<()> {
+    pub fn find(&self, key: u128, found: &mut Vec<u64>) -> Result<(), StagingError> {
         if !may_hold(&self.filter, key) {
             return Ok(());
         }
         // The key's first entry is on the page before the first fence that is not below it, or on it.
         let mut page = (self.fences.partition_point(|fence| *fence < key) as u64).saturating_sub(1);
-        let mut bytes = [0; PAGE_ENTRIES as usize * ENTRY_BYTES];
         while page * PAGE_ENTRIES < self.count {
-            let entries = PAGE_ENTRIES.min(self.count - page * PAGE_ENTRIES) as usize;
-            let bytes = &mut bytes[..entries * ENTRY_BYTES];
-            self.file.read_exact_at(bytes, HEADER_BYTES as u64 + page * PAGE_ENTRIES * ENTRY_BYTES as u64)?;
-            let start = partition(bytes, |pair| pair.0 < key);
+            let bytes = self.page(page)?;
+            let start = partition(&bytes, |pair| pair.0 < key);
             for entry in bytes[start * ENTRY_BYTES..].chunks_exact(ENTRY_BYTES) {
                 let pair = decode(entry);
                 if pair.0 != key {
@@ -149,16 +179,14 @@ impl Run {
     }
 
     /// All pairs, in order.
-    pub fn pairs(&self) -> impl Iterator<Item = io::Result<Pair>> + '_ {
-        const CHUNK: u64 = 4_096;
-        let mut buffer = vec![];
+    pub fn pairs(&self) -> impl Iterator<Item = Result<Pair, StagingError>> + '_ {
+        let mut page = vec![];
         (0..self.count).map(move |index| {
-            let within = (index % CHUNK) as usize;
+            let within = (index % PAGE_ENTRIES) as usize;
             if within == 0 {
-                buffer.resize((CHUNK.min(self.count - index) as usize) * ENTRY_BYTES, 0);
-                self.file.read_exact_at(&mut buffer, HEADER_BYTES as u64 + index * ENTRY_BYTES as u64)?;
+                page = self.page(index / PAGE_ENTRIES)?;
             }
-            Ok(decode(&buffer[within * ENTRY_BYTES..]))
+            Ok(decode(&page[within * ENTRY_BYTES..]))
         })
     }
 }

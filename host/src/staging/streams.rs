@@ -170,7 +170,7 @@ impl StagingArea {
             let ordinals = reference.first..reference.first + u64::from(reference.count);
             (inner.journal.file(&reference), reference, ordinals.map(|ordinal| !held.lives(ordinal)).collect())
         };
-        Ok(LiveBlock { block: Arc::new(read_block(&file, &reference)?), first: reference.first, dead })
+        Ok(LiveBlock { block: Arc::new(read_block(&file, &self.sealer, &reference)?), first: reference.first, dead })
     }
 }
 
@@ -181,7 +181,7 @@ impl Inner {
         let reference = self.streams[stream as usize].block_of(ordinal).ok_or(damaged)?;
         let place = (ordinal - reference.first) as usize;
         let block = self.cache.get_or_read((reference.segment, reference.offset), || {
-            read_block(&self.journal.file(reference), reference)
+            read_block(&self.journal.file(reference), &self.sealer, reference)
         })?;
         Ok((block, place))
     }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::{Page, Store, StoreError};
-use crate::model::{Domain, Event, Grant, Migration, Refusal, Status, Tenant};
+use crate::model::{Domain, Event, Grant, ImportStatus, Migration, Refusal, StagingStatus, Status, Tenant};
 
 /// Why a migration's status was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ impl From<rusqlite::Error> for TransitionError {
     }
 }
 
-const COLUMNS: &str = "reference_id, tenant, components, mapper, registered_at, staging, import";
+const COLUMNS: &str = "reference_id, tenant, components, mapper, registered_at, staging, import, purged_at";
 
 /// Enums are kept under the names that the API shows.
 fn word<T: serde::Serialize>(value: T) -> String {
@@ -51,6 +51,7 @@ fn migration(row: &Row) -> rusqlite::Result<Migration> {
         mapper: row.get(3)?,
         registered_at: read(row, 4, |text| text.parse().ok())?,
         status: Status { staging: read(row, 5, from_word)?, import: read(row, 6, from_word)? },
+        purged_at: row.get::<_, Option<String>>(7)?.and_then(|at| at.parse().ok()),
     })
 }
 
@@ -69,8 +70,9 @@ impl Store {
         mapper: Option<String>,
         now: Timestamp,
     ) -> Result<Migration, StoreError> {
-        let reference_id = Uuid::new_v4();
-        let migration = Migration { reference_id, tenant, components, mapper, registered_at: now, status: Status::NEW };
+        let (reference_id, status) = (Uuid::new_v4(), Status::NEW);
+        let migration =
+            Migration { reference_id, tenant, components, mapper, registered_at: now, status, purged_at: None };
         let components: Vec<&str> = migration.components.iter().map(|domain| domain.component).collect();
         self.lock().execute(
             "INSERT INTO migrations (reference_id, tenant, components, mapper, registered_at, staging, import)
@@ -151,14 +153,48 @@ impl Store {
         )?)
     }
 
-    /// Forgets a migration and everything about it but its audit trail.
-    pub fn forget(&self, id: Uuid) -> Result<(), StoreError> {
+    /// Notes that a migration's records are erased, if nothing works on them; listed issues and log entries go,
+    /// all that is a figure stays.
+    pub fn purge(&self, id: Uuid, now: Timestamp) -> Result<(), TransitionError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
-        for table in ["jobs", "issues", "issue_counts", "logs", "uploads", "upload_ends", "source_outcomes"] {
+        let before = find(&transaction, id)?.ok_or(TransitionError::Gone)?.status;
+        let after = before.after(Event::Purged).map_err(TransitionError::Refused)?;
+        transaction.execute(
+            "UPDATE migrations SET staging = ?, import = ?, validated_version = NULL,
+                 purged_at = coalesce(purged_at, ?) WHERE reference_id = ?",
+            params![word(after.staging), word(after.import), now.to_string(), id.to_string()],
+        )?;
+        for table in ["issues", "logs"] {
             transaction.execute(&format!("DELETE FROM {table} WHERE migration = ?"), [id.to_string()])?;
         }
-        transaction.execute("DELETE FROM migrations WHERE reference_id = ?", [id.to_string()])?;
-        Ok(transaction.commit()?)
+        transaction.commit()?;
+        // The write-ahead log has what was deleted until it is emptied; somebody who reads just now may prevent it,
+        // and then the next checkpoint does it.
+        Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+    }
+
+    /// Migrations whose records were erased.
+    pub fn purged(&self) -> Result<Vec<Uuid>, StoreError> {
+        let connection = self.lock();
+        let mut query = connection.prepare("SELECT reference_id FROM migrations WHERE staging = ?")?;
+        let ids = query.query_map([word(StagingStatus::Purged)], |row| read(row, 0, |text| text.parse().ok()))?;
+        Ok(ids.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Migrations all of whose records as they stand are in the target, and still in staging, with when their
+    /// last successful import ended.
+    pub fn imported(&self) -> Result<Vec<(Uuid, Timestamp)>, StoreError> {
+        let connection = self.lock();
+        let mut query = connection.prepare(
+            "SELECT reference_id, (SELECT finished_at FROM jobs WHERE migration = reference_id
+                 AND kind = 'import' AND jobs.state = 'succeeded' ORDER BY number DESC LIMIT 1) AS imported_at
+             FROM migrations WHERE import = ? AND staging <> ? AND imported_at IS NOT NULL",
+        )?;
+        let statuses = [word(ImportStatus::Imported), word(StagingStatus::Purged)];
+        let imported = query.query_map(statuses, |row| {
+            Ok((read(row, 0, |text| text.parse().ok())?, read(row, 1, |text| text.parse().ok())?))
+        })?;
+        Ok(imported.collect::<rusqlite::Result<_>>()?)
     }
 }

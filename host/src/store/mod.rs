@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS migrations (
     number INTEGER PRIMARY KEY, reference_id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, components TEXT NOT NULL,
     mapper TEXT,
     registered_at TEXT NOT NULL, staging TEXT NOT NULL, import TEXT NOT NULL,
-    validated_version INTEGER
+    validated_version INTEGER, purged_at TEXT
 );
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, migration TEXT NOT NULL, kind TEXT NOT NULL,
@@ -88,6 +88,8 @@ impl Store {
         let connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        // What a purge deletes is overwritten, and not left in free pages.
+        connection.pragma_update(None, "secure_delete", "ON")?;
         for schema in [SCHEMA, uploads::SCHEMA, outcomes::SCHEMA, audit::SCHEMA] {
             connection.execute_batch(schema)?;
         }

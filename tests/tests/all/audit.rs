@@ -80,7 +80,7 @@ fn check(tampered: &[u8], pinned: Option<&PublicKey>, place: Place, why: Why, wh
 fn forged(line: &[u8]) -> Vec<u8> {
     let text = String::from_utf8(line.to_vec()).unwrap();
     let (body, _) = text.rsplit_once(",\"hash\":").unwrap();
-    let body = body.replacen("\"actor\":\"", "\"actor\":\"un", 1);
+    let body = body.replacen(",\"outcome\":\"", ",\"outcome\":\"un", 1);
     format!("{body},\"hash\":\"{}\"}}", Digest::of(body.as_bytes())).into_bytes()
 }
 
@@ -246,7 +246,8 @@ async fn what_a_trail_tells() {
     let figures =
         json!({"bytes": body.len(), "records": 3, "accepted": 1, "skipped": 0, "rejected": 2, "quarantined": 0});
     assert_eq!((&upload["figures"], &upload["upload"]), (&figures, &json!(1)));
-    assert_eq!((upload["plugins"].as_array().unwrap().len(), &upload["actor"]), (2, &json!("unknown")));
+    assert_eq!((upload["plugins"].as_array().unwrap().len(), &upload["actor"]), (2, &items[0]["actor"]));
+    assert!(upload["actor"]["client"].is_string(), "{upload}");
     assert_eq!(items[8]["actor"], "server");
     assert_eq!(migration.get("/audit?limit=1&offset=3").await["items"][0], *upload);
     let told = export(server, &migration.path("/audit")).await;
@@ -266,14 +267,14 @@ async fn what_a_trail_tells() {
     };
     let after = of(Scope::Migration(migration.id.parse().unwrap()));
     assert_eq!((after.len(), after[13].as_str()), (14, "MIGRATION_PURGED done"));
-    assert_eq!(of(Scope::Server), ["SERVER_STARTED done", "SERVER_STOPPED done"]);
+    assert_eq!(of(Scope::Server), ["SERVER_STARTED done", "CLIENT_MADE done", "SERVER_STOPPED done"]);
     drop(store);
 
     let (server, stop, ended) = begin(dir.path());
     let own = export(server, "/audit").await;
     let verified = verify(&own, Some(&key(server).await)).unwrap();
-    assert_eq!((verified.scope, verified.hashes.len()), (Scope::Server, 3), "it goes on with the same key");
-    assert_eq!(server.get("/audit").await.json()["total"], 3);
+    assert_eq!((verified.scope, verified.hashes.len()), (Scope::Server, 4), "it goes on with the same key");
+    assert_eq!(server.get("/audit").await.json()["total"], 4);
     stop.send(()).unwrap();
     tokio::task::spawn_blocking(move || ended.join().unwrap()).await.unwrap();
 }

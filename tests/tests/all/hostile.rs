@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::erasure::quarantined;
 use crate::neighbour;
 use crate::server::{Migration, shared};
 
@@ -179,13 +180,11 @@ async fn check_sources(what: &str, migration: &Migration, outcomes: &BTreeMap<&s
 
 /// The plugin is named, with its message, in the migration's own directory and nowhere else.
 async fn check_blame(what: &str, migration: &Migration, case: &Case, answer: &str) {
-    let file = migration.directory().join("quarantine.jsonl");
+    let entries = quarantined(migration);
     let Quarantined(code, message) = case.fate else {
-        assert!(!file.exists(), "{what}: nothing broke");
+        assert!(entries.is_empty(), "{what}: nothing broke");
         return;
     };
-    let entries: Vec<Value> =
-        std::fs::read_to_string(file).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(entries.len(), case.poisoned.len(), "{what}");
     let issues = migration.issues("load").await;
     let logs = migration.get("/logs?limit=100").await.to_string();
@@ -198,7 +197,10 @@ async fn check_blame(what: &str, migration: &Migration, case: &Case, answer: &st
         assert!(!said.is_empty() && said.contains(message), "{what}: {said}");
         let elsewhere = [answer, &logs, &serde_json::to_string(&issues).unwrap()];
         assert!(elsewhere.iter().all(|text| !text.contains(said)), "{what}: the message is told");
-        assert!(!catalogue.windows(said.len()).any(|bytes| bytes == said.as_bytes()), "{what}: the message is kept");
+        let kept_in = |bytes: &[u8]| bytes.windows(said.len()).any(|bytes| bytes == said.as_bytes());
+        assert!(!kept_in(&catalogue), "{what}: the message is kept");
+        let list = std::fs::read(migration.directory().join("quarantine.sealed")).unwrap();
+        assert!(!kept_in(&list), "{what}: the message is not sealed");
         let listed = issues.iter().filter(|issue| issue["line"] == *line).collect::<Vec<_>>();
         assert_eq!((listed.len(), &listed[0]["code"]), (1, &code.into()), "{what}");
     }

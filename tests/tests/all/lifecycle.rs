@@ -150,7 +150,7 @@ async fn a_mapper_chosen_later() {
     assert_eq!(migration.source("clients", client).await.problem(), (404, "NO_SUCH_SOURCE".into()));
 }
 
-/// Everything of it is gone but what was imported.
+/// Its records are gone but for what was imported; its figures stay.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purged_migration() {
     let migration = shared().register(Some("berka"), &["Counterparties"]).await;
@@ -158,27 +158,51 @@ async fn a_purged_migration() {
     for migration in [&migration, &other] {
         let record = Lender::of(migration).record("counterparties", 3);
         put(migration, "counterparty-management", "counterparties", &[record]).await;
+        migration.source("client", "no client\n").await;
     }
-    for kind in ["validate", "import"] {
+    for kind in ["validate", "import", "counts"] {
         assert_eq!(migration.job(kind).await["state"], "succeeded");
     }
+    let (before, jobs) = (migration.get("").await, migration.get("/jobs").await);
+    let counts = migration.get("/issues/counts?phase=load").await;
+    assert_eq!((&before["numberOfStagedEntities"], &counts["total"]), (&json!(1), &json!(1)));
+    assert_eq!(before.get("purgedAt"), None);
     let delete = |path: String| shared().send(shared().request(Method::DELETE, &path));
     assert!(migration.directory().exists());
     assert_eq!(delete(migration.path("")).await.status, 204);
     assert!(!migration.directory().exists());
-    for path in ["", "/jobs", "/logs", "/issues", "/issues/counts", "/sources"] {
-        let answer = shared().get(&migration.path(path)).await;
-        assert_eq!(answer.problem(), (404, "NO_SUCH_MIGRATION".into()), "{path}");
+    let shown = migration.get("").await;
+    assert_eq!((&shown["stagingStatus"], &shown["importStatus"]), (&json!("Purged"), &json!("Imported")));
+    assert_eq!((&shown["numberOfStagedEntities"], &shown["numberOfImportedEntities"]), (&json!(0), &json!(1)));
+    assert!(shown["purgedAt"].as_str().unwrap() > shown["registeredAt"].as_str().unwrap());
+    let listed = shared().get(&format!("{MIGRATIONS}?limit=100")).await.json();
+    assert!(listed["items"].as_array().unwrap().contains(&shown), "it is listed as it is shown");
+    assert_eq!(migration.get("/jobs").await, jobs, "with their results");
+    assert_eq!(migration.get("/issues/counts?phase=load").await, counts);
+    assert_eq!(migration.get("/issues?phase=load").await["total"], 0);
+    let logs = migration.get("/logs").await;
+    assert_eq!((&logs["total"], &logs["items"][0]["code"]), (&json!(1), &json!("MIGRATION_PURGED")));
+
+    let gone = (409, "MIGRATION_PURGED".to_owned());
+    let record = migration.staging("counterparty-management", &format!("counterparties/{}", migration.id));
+    let stream = migration.staging("counterparty-management", "counterparties/stream");
+    for path in [migration.path("/sources"), stream, record] {
+        assert_eq!(shared().get(&path).await.problem(), gone, "{path}");
     }
-    let staged = migration.staging("counterparty-management", "counterparties/stream");
-    assert_eq!(shared().get(&staged).await.status, 404);
-    assert_eq!(delete(migration.path("")).await.problem(), (404, "NO_SUCH_MIGRATION".into()));
-    assert_eq!(migration.start("validate").await.status, 404);
+    for kind in ["validate", "import", "counts"] {
+        assert_eq!(migration.start(kind).await.problem(), gone, "{kind}");
+    }
+    for stream in ["counterparties", "counterparties/delete"] {
+        assert_eq!(migration.stage("counterparty-management", stream, "{}\n").await.problem(), gone, "{stream}");
+    }
+    assert_eq!(migration.source("client", "{}\n").await.problem(), gone);
+    assert_eq!(set_mapper(&migration, "berka").await, 409);
+    assert_eq!(delete(migration.path("")).await.status, 204, "again is as good as once");
+    assert_eq!(migration.get("").await, shown);
     assert!(!migration.directory().exists(), "asking for it does not bring it back");
     assert_eq!(imported(&migration), 1, "what was imported stays");
     assert_eq!(other.staged("counterparty-management", "counterparties").await.len(), 1, "nor is another touched");
-    let purged = migration.id.as_bytes();
-    assert!(!shared().catalogue_rows().iter().any(|row| row.as_bytes() == purged), "the catalogue has forgotten it");
+    assert_eq!(other.issues("load").await.len(), 1);
 }
 
 /// Rows that a migration has added to the platform's counterparties.

@@ -8,6 +8,7 @@ mod bad_records;
 mod bad_uploads;
 mod berka;
 mod clients;
+mod erasure;
 mod evidence;
 mod hostile;
 mod lender;

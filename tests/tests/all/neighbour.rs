@@ -25,5 +25,5 @@ pub async fn five_steps() {
             assert_eq!(counted, [["counterparties".to_owned(), CLIENTS.to_string()]]);
         }
     }
-    assert!(!migration.directory().join("quarantine.jsonl").exists());
+    assert!(!migration.directory().join("quarantine.sealed").exists());
 }

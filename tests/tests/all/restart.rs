@@ -16,28 +16,31 @@ const PATH: &str = "counterparty-management";
 const TYPE: &str = "counterparties";
 
 /// One life of a server.
-struct Life {
-    server: &'static Server,
+pub struct Life {
+    pub server: &'static Server,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<()>,
 }
 
 fn begin(data_dir: &Path) -> Life {
+    begin_with(Options { data_dir: data_dir.to_owned(), config: Config::default(), mappers: vec![] })
+}
+
+pub fn begin_with(options: Options) -> Life {
     let (stop, stopped) = oneshot::channel();
-    let options = Options { data_dir: data_dir.to_owned(), config: Config::default(), mappers: vec![] };
     let (server, ended) = start(options, async { stopped.await.unwrap_or_default() });
     Life { server: Box::leak(Box::new(server)), stop, ended }
 }
 
 impl Life {
-    async fn end(self) {
+    pub async fn end(self) {
         self.stop.send(()).unwrap();
         tokio::task::spawn_blocking(move || self.ended.join().unwrap()).await.unwrap();
     }
 }
 
 /// The same migration, as another server knows it.
-fn at(server: &'static Server, migration: &Migration) -> Migration {
+pub fn at(server: &'static Server, migration: &Migration) -> Migration {
     Migration { server, id: migration.id.clone() }
 }
 
@@ -148,7 +151,7 @@ async fn what_was_answered_survives() {
     life.end().await;
 }
 
-fn copy_all(from: &Path, to: &Path) {
+pub fn copy_all(from: &Path, to: &Path) {
     std::fs::create_dir(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

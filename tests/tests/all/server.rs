@@ -143,16 +143,6 @@ impl Server {
         [read("catalogue.db"), read("catalogue.db-wal")].concat()
     }
 
-    /// Whose rows the catalogue holds.
-    pub fn catalogue_rows(&self) -> Vec<String> {
-        let database = rusqlite::Connection::open(self.data_dir.join("catalogue.db")).unwrap();
-        let of = |table: &str| format!("SELECT migration FROM {table}");
-        let tables = ["jobs", "issues", "issue_counts", "logs", "uploads"].map(of).join(" UNION ");
-        let query = format!("SELECT reference_id FROM migrations UNION {tables}");
-        let mut rows = database.prepare(&query).unwrap();
-        rows.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
-    }
-
     pub async fn register(&'static self, mapper: Option<&str>, components: &[&str]) -> Migration {
         let body = json!({"components": components, "mapper": mapper});
         let answer = self.send(self.request(Method::POST, "/migration-assistance/migrations").json(&body)).await;
