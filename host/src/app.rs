@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::config::Config;
 use crate::jobs::Jobs;
 use crate::keys::Keyring;
-use crate::model::{Event, JobKind, Migration};
+use crate::model::{Event, JobKind, Level, Migration};
 use crate::pipeline::Desk;
 use crate::plugin::{Engine, Plugins};
 use crate::staging::{StagingError, StagingRoot};
@@ -98,7 +98,7 @@ impl App {
             if let Some(event) = stopped {
                 self.store.transition(job.migration, event)?;
             }
-            let entry = LogEntry::new("warning", "JOB_INTERRUPTED").by(job.id).with("kind", job.kind.as_str());
+            let entry = LogEntry::new(Level::Warning, "JOB_INTERRUPTED").by(job.id).with("kind", job.kind.as_str());
             self.store.log(job.migration, &entry)?;
             tracing::warn!(code = "JOB_INTERRUPTED", migration = %job.migration, job = %job.id, "found a job that a stopped server left");
         }

@@ -13,6 +13,7 @@ pub mod keys;
 pub mod model;
 pub mod pipeline;
 pub mod plugin;
+mod sql;
 pub mod staging;
 pub mod store;
 pub mod target;

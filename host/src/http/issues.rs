@@ -14,23 +14,23 @@ use super::migrations::find;
 use super::paging::{Listing, Query};
 use super::problem::Problem;
 use crate::app::App;
-use crate::model::Severity;
-use crate::store::{IssueFilter, ListedIssue, Phase};
+use crate::model::{Code, FieldPath, Name, Severity};
+use crate::store::{IssueCount, IssueFilter, ListedIssue, Phase};
 
 /// An issue as the API shows it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Shown {
-    entity_type: String,
+    entity_type: Name,
     #[serde(skip_serializing_if = "Option::is_none")]
     reference_id: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u64>,
     severity: Severity,
-    code: String,
-    field: String,
+    code: Code,
+    field: FieldPath,
     #[serde(skip_serializing_if = "Option::is_none")]
-    rule: Option<String>,
+    rule: Option<Code>,
 }
 
 fn show(listed: ListedIssue) -> Shown {
@@ -75,10 +75,10 @@ pub async fn counts(
     let counts = app.store.issue_counts(migration.reference_id, phase)?;
     let items: Vec<Value> = counts
         .into_iter()
-        .map(|(entity_type, severity, code, rule, count)| {
-            let mut item = json!({"entityType": entity_type, "severity": severity, "code": code, "count": count});
-            if !rule.is_empty() {
-                item["rule"] = rule.into();
+        .map(|IssueCount { stream, severity, code, rule, count }| {
+            let mut item = json!({"entityType": stream, "severity": severity, "code": code, "count": count});
+            if let Some(rule) = rule {
+                item["rule"] = json!(rule);
             }
             item
         })

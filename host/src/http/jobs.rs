@@ -7,7 +7,6 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Serialize;
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::media::accepts_json;
@@ -15,7 +14,7 @@ use super::migrations::find;
 use super::paging::{Listing, Query};
 use super::problem::Problem;
 use crate::app::App;
-use crate::model::{Job, JobKind, JobState};
+use crate::model::{Job, JobKind, JobState, Report};
 
 /// A job as the API shows it.
 #[derive(Serialize)]
@@ -28,7 +27,7 @@ pub struct Shown {
     total: u64,
     started_at: String,
     finished_at: Option<String>,
-    result: Option<Value>,
+    result: Option<Report>,
 }
 
 fn show(app: &App, job: Job) -> Shown {
@@ -42,7 +41,7 @@ fn show(app: &App, job: Job) -> Shown {
         total,
         started_at: job.started_at.to_string(),
         finished_at: job.finished_at.map(|at| at.to_string()),
-        result: job.result.filter(|result| !result.is_null()),
+        result: job.result.filter(|result| !result.is_empty()),
     }
 }
 

@@ -6,7 +6,6 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use serde::Serialize;
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::media::accepts_json;
@@ -14,24 +13,25 @@ use super::migrations::find;
 use super::paging::{Listing, Query};
 use super::problem::Problem;
 use crate::app::App;
-use crate::store::LogEntry;
+use crate::model::{Code, Level, Report};
+use crate::store::LoggedEntry;
 
 /// An entry as the API shows it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Shown {
     at: String,
-    severity: String,
+    severity: Level,
     #[serde(skip_serializing_if = "Option::is_none")]
-    component: Option<String>,
+    component: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     job_id: Option<Uuid>,
-    code: String,
-    figures: Map<String, Value>,
+    code: Code,
+    figures: Report,
 }
 
-fn show(entry: LogEntry) -> Shown {
-    let LogEntry { at, severity, component, job, code, figures } = entry;
+fn show(entry: LoggedEntry) -> Shown {
+    let LoggedEntry { at, severity, component, job, code, figures } = entry;
     Shown { at: at.to_string(), severity, component, job_id: job, code, figures }
 }
 

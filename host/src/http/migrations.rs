@@ -14,7 +14,7 @@ use super::media::accepts_json;
 use super::paging::{Listing, Query};
 use super::problem::Problem;
 use crate::app::App;
-use crate::model::{DOMAINS, Domain, ImportStatus, Migration, StagingStatus};
+use crate::model::{DOMAINS, Domain, ImportStatus, Level, Migration, Name, StagingStatus, told};
 use crate::staging::StreamName;
 use crate::store::LogEntry;
 
@@ -26,7 +26,7 @@ pub struct Shown {
     #[serde(flatten)]
     figures: Figures,
     components: Vec<Component>,
-    mapper: Option<String>,
+    mapper: Option<Name>,
     registered_at: String,
 }
 
@@ -97,30 +97,33 @@ struct MapperChoice {
 }
 
 /// Reads a JSON body; what does not fit is said without a word of the body.
-fn body<'a, T: Deserialize<'a>>(headers: &HeaderMap, bytes: &'a [u8], shape: &str) -> Result<T, Problem> {
+fn body<'a, T: Deserialize<'a>>(headers: &HeaderMap, bytes: &'a [u8], shape: &'static str) -> Result<T, Problem> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if given.split(';').next().unwrap_or_default().trim() != "application/json" {
         let detail = "Send the body as Content-Type: application/json.";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail));
     }
     serde_json::from_slice(bytes).map_err(|error| {
-        let detail = format!(
-            "The body does not fit at line {}, column {}. It should look like {shape}.",
+        let detail = told!(
+            "The body does not fit at line {}, column {}. It should look like {}.",
             error.line(),
-            error.column()
+            error.column(),
+            shape
         );
         Problem::bad_request("INVALID_BODY", detail)
     })
 }
 
-fn known_mapper(app: &App, mapper: Option<&str>) -> Result<(), Problem> {
-    match mapper {
-        Some(name) if app.plugins.mapper(name).is_none() => {
-            let names: Vec<&str> = app.plugins.mappers().map(|mapper| mapper.description.name.as_str()).collect();
-            let detail = format!("This server has no such mapper. It has: {}.", names.join(", "));
+/// The name of the mapper that is asked for, as the mapper itself has it.
+fn known_mapper(app: &App, mapper: Option<&str>) -> Result<Option<Name>, Problem> {
+    let Some(name) = mapper else { return Ok(None) };
+    match app.plugins.mapper(name) {
+        Some(mapper) => Ok(Some(mapper.description.name.clone())),
+        None => {
+            let names: Vec<&Name> = app.plugins.mappers().map(|mapper| &mapper.description.name).collect();
+            let detail = told!("This server has no such mapper. It has: {}.", names);
             Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "UNKNOWN_MAPPER", detail))
         }
-        _ => Ok(()),
     }
 }
 
@@ -132,8 +135,8 @@ pub async fn register(State(app): State<Arc<App>>, headers: HeaderMap, bytes: By
     let mut components: Vec<&'static Domain> = vec![];
     for name in &registration.components {
         let Some(domain) = Domain::by_component(name) else {
-            let names: Vec<&str> = DOMAINS.iter().map(|domain| domain.component).collect();
-            let detail = format!("components has an unknown name. Known are: {}.", names.join(", "));
+            let names: Vec<&'static str> = DOMAINS.iter().map(|domain| domain.component).collect();
+            let detail = told!("components has an unknown name. Known are: {}.", names);
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "UNKNOWN_COMPONENT", detail));
         };
         if !components.contains(&domain) {
@@ -144,10 +147,10 @@ pub async fn register(State(app): State<Arc<App>>, headers: HeaderMap, bytes: By
         let detail = "components is empty: name at least one.";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "NO_COMPONENT", detail));
     }
-    known_mapper(&app, registration.mapper.as_deref())?;
-    let migration = app.store.register(components, registration.mapper, jiff::Timestamp::now())?;
+    let mapper = known_mapper(&app, registration.mapper.as_deref())?;
+    let migration = app.store.register(components, mapper, jiff::Timestamp::now())?;
     let id = migration.reference_id;
-    app.store.log(id, &LogEntry::new("info", "MIGRATION_REGISTERED"))?;
+    app.store.log(id, &LogEntry::new(Level::Info, "MIGRATION_REGISTERED"))?;
     let location = format!("/migration-assistance/migrations/{id}");
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(show(&app, migration)?)).into_response())
 }
@@ -192,10 +195,10 @@ pub async fn set_mapper(
     accepts_json(&headers)?;
     let choice: MapperChoice = body(&headers, &bytes, r#"{"mapper":"berka"}, or null for none"#)?;
     let id = find(&app, &id)?.reference_id;
-    known_mapper(&app, choice.mapper.as_deref())?;
+    let mapper = known_mapper(&app, choice.mapper.as_deref())?;
     let _guard = app.jobs.begin_upload(id, "mapper")?;
-    app.store.set_mapper(id, choice.mapper.as_deref())?;
-    app.store.log(id, &LogEntry::new("info", "MAPPER_SET").with("mapper", choice.mapper))?;
+    app.store.set_mapper(id, mapper.as_ref())?;
+    app.store.log(id, &LogEntry::new(Level::Info, "MAPPER_SET").with("mapper", mapper))?;
     Ok(Json(show(&app, find(&app, &id.to_string())?)?))
 }
 

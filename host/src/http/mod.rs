@@ -8,10 +8,12 @@ mod media;
 mod migrations;
 mod paging;
 mod problem;
+mod quarantine;
 mod router;
 mod server;
 mod sources;
 mod staged;
+mod trace;
 mod upload;
 
 pub use router::router;

@@ -6,6 +6,7 @@ use axum::http::request::Parts;
 use serde::Serialize;
 
 use super::problem::Problem;
+use crate::model::told;
 use crate::store::Page;
 
 /// Items on a page unless asked for otherwise, and at most.
@@ -41,17 +42,17 @@ impl Query {
     }
 
     /// The page asked for; parameters other than these and `others` are refused.
-    pub fn page(&self, others: &[&str]) -> Result<Page, Problem> {
+    pub fn page(&self, others: &[&'static str]) -> Result<Page, Problem> {
         let known = |name: &str| name == "offset" || name == "limit" || others.contains(&name);
         if self.values.iter().any(|(name, _)| !known(name)) {
-            let names: Vec<&str> = ["offset", "limit"].into_iter().chain(others.iter().copied()).collect();
-            let detail = format!("The query has an unknown parameter. Known are: {}.", names.join(", "));
+            let names: Vec<&'static str> = ["offset", "limit"].into_iter().chain(others.iter().copied()).collect();
+            let detail = told!("The query has an unknown parameter. Known are: {}.", names);
             return Err(Problem::bad_request("UNKNOWN_PARAMETER", detail));
         }
-        let number = |name: &str, default: u64, least: u64, most: u64| match self.get(name) {
+        let number = |name: &'static str, default: u64, least: u64, most: u64| match self.get(name) {
             None => Ok(default),
             Some(text) => text.parse().ok().filter(|number| (least..=most).contains(number)).ok_or_else(|| {
-                let detail = format!("{name} must be a whole number from {least} to {most}.");
+                let detail = told!("{} must be a whole number from {} to {}.", name, least, most);
                 Problem::bad_request("INVALID_PARAMETER", detail)
             }),
         };

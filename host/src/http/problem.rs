@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::jobs::StartError;
-use crate::model::Blame;
+use crate::model::{Blame, Detail};
 use crate::pipeline::Failure;
 use crate::staging::StagingError;
 use crate::store::{StoreError, TransitionError};
@@ -20,11 +20,20 @@ pub struct Problem {
     code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     blame: Option<Blame>,
-    detail: String,
+    detail: Detail,
 }
 
+/// Errors that may be logged: those whose words are the source's own, with kinds and numbers, and never another
+/// error's message, which may quote what it could not work with.
+trait Quiet: std::fmt::Display {}
+
+impl Quiet for StoreError {}
+impl Quiet for StagingError {}
+impl Quiet for TargetError {}
+impl Quiet for Failure {}
+
 impl Problem {
-    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Detail>) -> Self {
         Self {
             r#type: format!("/problems/{code}"),
             title: status.canonical_reason().unwrap_or("Problem"),
@@ -40,15 +49,15 @@ impl Problem {
         self
     }
 
-    pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn bad_request(code: &'static str, detail: impl Into<Detail>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, detail)
     }
 
-    pub fn not_found(code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn not_found(code: &'static str, detail: impl Into<Detail>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, detail)
     }
 
-    pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn conflict(code: &'static str, detail: impl Into<Detail>) -> Self {
         Self::new(StatusCode::CONFLICT, code, detail)
     }
 
@@ -61,8 +70,12 @@ impl Problem {
     }
 
     /// The host's own trouble: the log is told everything, the caller nothing.
-    fn internal(code: &'static str, blame: Blame, error: &dyn std::fmt::Display) -> Self {
+    fn internal(code: &'static str, blame: Blame, error: &dyn Quiet) -> Self {
         tracing::error!(code, ?blame, %error, "a request failed");
+        Self::own_trouble(code, blame)
+    }
+
+    fn own_trouble(code: &'static str, blame: Blame) -> Self {
         let (status, detail) = match blame {
             Blame::Target => (StatusCode::BAD_GATEWAY, "The target could not be read or written."),
             _ => (StatusCode::INTERNAL_SERVER_ERROR, "The server could not go on. Its log says why."),
@@ -109,7 +122,7 @@ impl From<Failure> for Problem {
         match failure.blame() {
             // A plugin's failure names the plugin and a code, never its message.
             blame @ (Blame::Plugin | Blame::Record) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, failure.code(), failure.to_string()).blaming(blame)
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, failure.code(), failure.told()).blaming(blame)
             }
             blame => Self::internal(failure.code(), blame, &failure),
         }
@@ -126,8 +139,13 @@ impl From<StartError> for Problem {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Refused(refusal) => Self::conflict(refusal.code(), refusal.remedy()),
-            StartError::UploadRunning => Self::conflict("UPLOAD_RUNNING", error.to_string()),
-            StartError::Stopping => Self::new(StatusCode::SERVICE_UNAVAILABLE, "STOPPING", error.to_string()),
+            StartError::UploadRunning => {
+                Self::conflict("UPLOAD_RUNNING", "An upload to this migration is running. Wait for it to end.")
+            }
+            StartError::Stopping => {
+                let detail = "The server is about to stop. Try again when it is back.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "STOPPING", detail)
+            }
             StartError::Gone => Self::no_migration(),
             StartError::Store(error) => error.into(),
             StartError::Staging(error) => error.into(),
@@ -135,9 +153,10 @@ impl From<StartError> for Problem {
     }
 }
 
-/// Work that panicked or was never run.
+/// Work that panicked or was never run. A panic's message is not repeated: it may quote what it was about.
 impl From<tokio::task::JoinError> for Problem {
     fn from(error: tokio::task::JoinError) -> Self {
-        Self::internal("HOST_PANICKED", Blame::Host, &error)
+        tracing::error!(code = "HOST_PANICKED", panicked = error.is_panic(), "a request failed");
+        Self::own_trouble("HOST_PANICKED", Blame::Host)
     }
 }

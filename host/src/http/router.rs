@@ -6,7 +6,8 @@ use axum::Router;
 use axum::routing::{delete, get, post, put};
 
 use super::problem::Problem;
-use super::{issues, jobs, logs, mappers, migrations, sources, staged};
+use super::trace::traced;
+use super::{issues, jobs, logs, mappers, migrations, quarantine, sources, staged};
 use crate::app::App;
 use crate::model::DOMAINS;
 
@@ -25,6 +26,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(&format!("{m}/{{id}}/issues"), get(issues::list))
         .route(&format!("{m}/{{id}}/issues/counts"), get(issues::counts))
         .route(&format!("{m}/{{id}}/logs"), get(logs::list))
+        .route(&format!("{m}/{{id}}/quarantine"), get(quarantine::list))
         .route("/migration-assistance/mappers", get(mappers::list))
         .route("/health/live", get(|| async { axum::Json(serde_json::json!({"status": "ok"})) }));
     for domain in DOMAINS {
@@ -36,8 +38,9 @@ pub fn router(app: Arc<App>) -> Router {
             .route(&format!("{s}/delete"), of(put(staged::delete)))
             .route(&format!("{s}/{{reference_id}}"), of(get(staged::read)));
     }
-    router
+    let router = router
         .fallback(|| async { Problem::not_found("NO_SUCH_PATH", "There is nothing at this path.") })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .with_state(app)
+        .with_state(app);
+    traced(router)
 }

@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use super::media::{accepts_json, answer_format, body_format};
 use super::migrations::find;
 use super::problem::Problem;
-use super::upload::Incoming;
+use super::upload::{Incoming, Stream};
 use crate::app::App;
+use crate::model::{Name, told};
 use crate::pipeline::{count_sources, load_source};
 
 /// `PUT /migration-assistance/migrations/{id}/sources/{source}`: maps a table, a result for each record.
@@ -31,11 +32,11 @@ pub async fn load(
         return Err(Problem::conflict("NO_MAPPER", detail));
     };
     let Some(described) = mapper.source(&source).cloned() else {
-        let names: Vec<&str> = mapper.description.sources.iter().map(|source| source.name.as_str()).collect();
-        let detail = format!("{} has no such source. It has: {}.", mapper.title(), names.join(", "));
+        let names: Vec<&Name> = mapper.description.sources.iter().map(|source| &source.name).collect();
+        let detail = told!("{} has no such source. It has: {}.", mapper.title(), names);
         return Err(Problem::not_found("NO_SUCH_SOURCE", detail));
     };
-    let stream = format!("sources/{source}");
+    let stream = Stream { kind: "sources", name: described.name.clone() };
     let incoming = Incoming { app: app.clone(), migration, stream, answer, of_source: true };
     incoming
         .take(body, move |desk, body, results| {

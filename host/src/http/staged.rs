@@ -12,31 +12,30 @@ use uuid::Uuid;
 use super::media::{accepts_json, answer_format, body_format, media_type};
 use super::migrations::find;
 use super::problem::Problem;
-use super::upload::Incoming;
+use super::upload::{Incoming, Stream};
 use crate::app::App;
 use crate::framing::Format;
-use crate::model::{Domain, Migration};
+use crate::model::{Domain, Migration, Name, told};
 use crate::pipeline::{delete_records, load_records};
 use crate::plugin::DomainPlugin;
 use crate::staging::{StagedBatch, StagingArea, StreamName};
 
-/// The migration and the domain's plugin, if the migration covers the domain and the domain has the type.
-fn locate(app: &App, domain: Domain, id: &str, entity: &str) -> Result<(Migration, Arc<DomainPlugin>), Problem> {
+/// The migration, the domain's plugin and the type's name, if the migration covers the domain and it has the type.
+fn locate(app: &App, domain: Domain, id: &str, entity: &str) -> Result<(Migration, Arc<DomainPlugin>, Name), Problem> {
     let migration = find(app, id)?;
     if !migration.covers(domain.component) {
-        let detail = format!("The migration does not cover {}.", domain.component);
+        let detail = told!("The migration does not cover {}.", domain.component);
         return Err(Problem::not_found("DOMAIN_NOT_COVERED", detail));
     }
     let plugin = app.plugins.domain(domain.component).ok_or_else(|| {
-        Problem::not_found("NO_SUCH_DOMAIN", format!("This server has no plugin for {}.", domain.component))
+        Problem::not_found("NO_SUCH_DOMAIN", told!("This server has no plugin for {}.", domain.component))
     })?;
-    if plugin.entity_type(entity).is_none() {
-        let types = plugin.description.entity_types.iter();
-        let names: Vec<&str> = types.map(|entity_type| entity_type.name.as_str()).collect();
-        let detail = format!("{} has no such entity type. It has: {}.", domain.component, names.join(", "));
+    let Some(entity_type) = plugin.entity_type(entity) else {
+        let names: Vec<&Name> = plugin.description.entity_types.iter().map(|entity_type| &entity_type.name).collect();
+        let detail = told!("{} has no such entity type. It has: {}.", domain.component, names);
         return Err(Problem::not_found("NO_SUCH_ENTITY_TYPE", detail));
-    }
-    Ok((migration, plugin.clone()))
+    };
+    Ok((migration, plugin.clone(), entity_type.name.clone()))
 }
 
 /// `PUT /{domain}/migrations/{id}/staging/{entity}`
@@ -47,10 +46,11 @@ pub async fn load(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (migration, plugin) = locate(&app, domain, &id, &entity)?;
+    let (migration, plugin, entity) = locate(&app, domain, &id, &entity)?;
     let format = body_format(&headers)?;
     let answer = answer_format(&headers)?;
-    let incoming = Incoming { app, migration, stream: entity.clone(), answer, of_source: false };
+    let stream = Stream { kind: "staging", name: entity.clone() };
+    let incoming = Incoming { app, migration, stream, answer, of_source: false };
     incoming
         .take(body, move |desk, body, results| {
             let now = jiff::Timestamp::now();
@@ -68,10 +68,11 @@ pub async fn delete(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (migration, _) = locate(&app, domain, &id, &entity)?;
+    let (migration, _, entity) = locate(&app, domain, &id, &entity)?;
     let format = body_format(&headers)?;
     let answer = answer_format(&headers)?;
-    let incoming = Incoming { app, migration, stream: entity.clone(), answer, of_source: false };
+    let stream = Stream { kind: "staging", name: entity.clone() };
+    let incoming = Incoming { app, migration, stream, answer, of_source: false };
     incoming.take(body, move |desk, body, results| delete_records(desk, &entity, format, body, results)).await
 }
 
@@ -84,7 +85,7 @@ pub async fn read(
 ) -> Result<Response, Problem> {
     accepts_json(&headers)?;
     tokio::task::spawn_blocking(move || {
-        let (migration, _) = locate(&app, domain, &id, &entity)?;
+        let (migration, _, entity) = locate(&app, domain, &id, &entity)?;
         let no_record = || Problem::not_found("NO_SUCH_RECORD", "No record with this reference id is staged.");
         let reference_id: Uuid = reference_id.parse().map_err(|_| no_record())?;
         let body = app.desk(migration)?.area.read(&entity, reference_id.into_bytes())?.ok_or_else(no_record)?;
@@ -105,7 +106,7 @@ pub async fn stream(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let answer = answer_format(&headers)?;
-    let (migration, _) = locate(&app, domain, &id, &entity)?;
+    let (migration, _, entity) = locate(&app, domain, &id, &entity)?;
     let area = app.desk(migration)?.area;
     let (send, receive) = tokio::sync::mpsc::channel(2);
     tokio::task::spawn_blocking(move || send_records(&area, &entity, answer, &send));

@@ -14,7 +14,7 @@ use super::problem::Problem;
 use crate::app::App;
 use crate::framing::Format;
 use crate::jobs::UploadGuard;
-use crate::model::Migration;
+use crate::model::{Level, Migration, Name};
 use crate::pipeline::{self, BrokenOff, Desk, Failure, Results, Upload};
 use crate::staging::{Spool, SpoolReader};
 use crate::store::LogEntry;
@@ -29,12 +29,20 @@ const BLANK: &[u8] = b" \t\r\n\x1e\xef\xbb\xbf";
 /// Blank bytes at the front of a body that are kept while nothing else has come: nobody means to send more.
 const MOST_BLANK: usize = 64 * 1024;
 
+/// Where records go: the source or entity type, and which of these it is.
+#[derive(Clone)]
+pub struct Stream {
+    /// `sources` or `staging`.
+    pub kind: &'static str,
+    pub name: Name,
+}
+
 /// One upload, from its first byte to its last result.
 pub struct Incoming {
     pub app: Arc<App>,
     pub migration: Migration,
-    /// The source or entity type, as it stands in the log.
-    pub stream: String,
+    /// Where the records go.
+    pub stream: Stream,
     /// How results are framed.
     pub answer: Format,
     pub of_source: bool,
@@ -48,7 +56,7 @@ impl Incoming {
         load: impl FnOnce(&Desk, pipeline::Body, &mut Results) -> Result<Upload, Failure> + Send + 'static,
     ) -> Result<Response, Problem> {
         let Self { app, migration, stream, answer, of_source } = self;
-        let guard = app.jobs.begin_upload(migration.reference_id, &stream)?;
+        let guard = app.jobs.begin_upload(migration.reference_id, &format!("{}/{}", stream.kind, stream.name))?;
         let desk = app.desk(migration)?;
         let idle = Duration::from_secs(app.config.upload.idle_seconds);
         let mut pieces = body.into_data_stream();
@@ -110,7 +118,7 @@ async fn pump(first: Bytes, mut pieces: BodyDataStream, send: mpsc::Sender<Resul
 fn work(
     desk: &Desk,
     guard: UploadGuard,
-    stream: &str,
+    stream: &Stream,
     body: pipeline::Body,
     mut results: Results,
     load: impl FnOnce(&Desk, pipeline::Body, &mut Results) -> Result<Upload, Failure>,
@@ -118,18 +126,24 @@ fn work(
     let loaded = load(desk, body, &mut results);
     let entry = match &loaded {
         Ok(upload) => {
-            let severity =
-                if upload.rejected + upload.quarantined > 0 || upload.broken_off { "warning" } else { "info" };
+            let severity = if upload.rejected + upload.quarantined > 0 || upload.broken_off {
+                Level::Warning
+            } else {
+                Level::Info
+            };
             let code = if upload.broken_off { "UPLOAD_BROKEN_OFF" } else { "UPLOAD_ENDED" };
             LogEntry::new(severity, code)
-                .with("stream", stream)
+                .with("kind", stream.kind)
+                .with("stream", stream.name.clone())
                 .with("records", upload.records)
                 .with("accepted", upload.accepted)
                 .with("skipped", upload.skipped)
                 .with("rejected", upload.rejected)
                 .with("quarantined", upload.quarantined)
         }
-        Err(failure) => LogEntry::new("error", failure.code()).with("stream", stream),
+        Err(failure) => {
+            LogEntry::new(Level::Error, failure.code()).with("kind", stream.kind).with("stream", stream.name.clone())
+        }
     };
     if let Err(error) = desk.store.log(desk.migration.reference_id, &entry) {
         tracing::error!(code = "CATALOGUE_FAILED", %error, "an upload's end could not be logged");

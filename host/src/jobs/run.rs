@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Jobs, StartError};
-use crate::model::{Blame, Event, Job, JobKind, JobState, Progress, Refusal, StagingStatus};
-use crate::pipeline::{Desk, Failure, Stop, count, import, validate};
+use crate::model::{
+    Blame, Detail, Event, Figure, Job, JobKind, JobState, Level, Progress, Refusal, Report, StagingStatus,
+};
+use crate::pipeline::{Desk, Stop, count, import, validate};
 use crate::store::LogEntry;
 
 impl Jobs {
@@ -56,7 +57,7 @@ impl Jobs {
 struct End {
     state: JobState,
     event: Option<Event>,
-    result: Value,
+    result: Report,
 }
 
 fn run(jobs: &Jobs, desk: &Desk, mut job: Job, progress: &Progress, version: u64) {
@@ -64,7 +65,10 @@ fn run(jobs: &Jobs, desk: &Desk, mut job: Job, progress: &Progress, version: u64
     let end = match worked {
         Ok(Ok((good, result))) => ended(job.kind, good, result),
         Ok(Err(stop)) => stopped(jobs, job.kind, stop),
-        Err(_) => broken(job.kind, "HOST_PANICKED", Blame::Host, "The job broke off by a mistake in the server."),
+        Err(_) => {
+            let detail = "The job broke off by a mistake in the server.".into();
+            broken(job.kind, "HOST_PANICKED", Blame::Host, &detail)
+        }
     };
     (job.done, job.total) = progress.figures();
     job.state = end.state;
@@ -77,18 +81,18 @@ fn run(jobs: &Jobs, desk: &Desk, mut job: Job, progress: &Progress, version: u64
     jobs.count.send_modify(|count| *count -= 1);
 }
 
-fn work(desk: &Desk, kind: JobKind, progress: &Progress) -> Result<(bool, Value), Stop> {
+fn work(desk: &Desk, kind: JobKind, progress: &Progress) -> Result<(bool, Figure), Stop> {
     match kind {
         JobKind::Validate => validate(desk, progress),
         JobKind::Import => import(desk, progress),
         JobKind::Counts => {
             let (agree, counts) = count(desk, progress)?;
-            Ok((agree, json!(counts)))
+            Ok((agree, Figure::list(counts)))
         }
     }
 }
 
-fn ended(kind: JobKind, good: bool, result: Value) -> End {
+fn ended(kind: JobKind, good: bool, result: Figure) -> End {
     let event = match (kind, good) {
         (JobKind::Validate, true) => Some(Event::ValidationPassed),
         (JobKind::Validate, false) => Some(Event::ValidationFoundErrors),
@@ -96,7 +100,7 @@ fn ended(kind: JobKind, good: bool, result: Value) -> End {
         (JobKind::Import, false) => Some(Event::ImportStopped),
         (JobKind::Counts, _) => None,
     };
-    End { state: if good { JobState::Succeeded } else { JobState::Failed }, event, result }
+    End { state: if good { JobState::Succeeded } else { JobState::Failed }, event, result: result.into() }
 }
 
 fn stop_event(kind: JobKind) -> Option<Event> {
@@ -111,34 +115,18 @@ fn stopped(jobs: &Jobs, kind: JobKind, stop: Stop) -> End {
     match stop {
         Stop::Cancelled => {
             let state = if jobs.is_stopping() { JobState::Interrupted } else { JobState::Cancelled };
-            End { state, event: stop_event(kind), result: Value::Null }
+            End { state, event: stop_event(kind), result: Figure::Absent.into() }
         }
         Stop::Failed(failure) => {
             tracing::error!(code = failure.code(), blame = ?failure.blame(), error = %failure, "a job failed");
-            broken(kind, failure.code(), failure.blame(), &shown(&failure))
+            broken(kind, failure.code(), failure.blame(), &failure.told())
         }
     }
 }
 
-/// What may be told to a client: the host's and the target's own trouble is for the log.
-fn shown(failure: &Failure) -> String {
-    match failure.blame() {
-        Blame::Plugin | Blame::Record => failure.to_string(),
-        Blame::Host => "The server could not go on. Its log says why.".into(),
-        Blame::Target => "The target could not be read or written. The server's log says why.".into(),
-    }
-}
-
-fn broken(kind: JobKind, code: &str, blame: Blame, detail: &str) -> End {
-    let problem = json!({
-        "type": format!("/problems/{code}"),
-        "title": "The job broke off",
-        "status": 500,
-        "code": code,
-        "blame": blame,
-        "detail": detail,
-    });
-    End { state: JobState::Failed, event: stop_event(kind), result: json!({ "problem": problem }) }
+fn broken(kind: JobKind, code: &'static str, blame: Blame, detail: &Detail) -> End {
+    let problem = Report::problem("The job broke off", code, blame, detail);
+    End { state: JobState::Failed, event: stop_event(kind), result: problem }
 }
 
 /// Attempts at keeping a job's end: the catalogue may be locked for a moment.
@@ -164,12 +152,11 @@ fn settle(jobs: &Jobs, desk: &Desk, job: &Job, event: Option<Event>, version: u6
         }
         attempt += 1;
     }
-    let severity = if job.state == JobState::Failed { "warning" } else { "info" };
-    let code = format!("{}_{}", job.kind.as_str(), job.state.as_str()).to_uppercase();
+    let severity = if job.state == JobState::Failed { Level::Warning } else { Level::Info };
     let elapsed = job
         .finished_at
         .map_or(Duration::ZERO, |end| Duration::try_from(end.duration_since(job.started_at)).unwrap_or_default());
-    let entry = LogEntry::new(severity, &code)
+    let entry = LogEntry::new(severity, job.kind.ending(job.state))
         .by(job.id)
         .with("records", job.done)
         .with("seconds", (elapsed.as_secs_f64() * 1_000.0).round() / 1_000.0);

@@ -18,6 +18,7 @@ pub use desk::{Desk, Failure, Stop};
 pub use direct::{delete_records, load_records};
 pub use import::import;
 pub use order::{Stage, stages};
+pub use quarantine::quarantined;
 pub use results::Results;
 pub use source::load_source;
 pub use upload::{Body, BrokenOff, Upload};

@@ -1,12 +1,16 @@
-//! Records that broke a plugin: the plugin's own words, kept in the migration's directory and nowhere else.
+//! Records that broke a plugin, and what plugins said without having declared it: the plugin's own words, kept in
+//! the migration's directory and nowhere else.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
-use crate::plugin::Poisoned;
+use super::{Desk, Failure};
+use crate::model::{Digest, Title};
+use crate::plugin::{Poisoned, Undeclared};
 use crate::staging::{StagingArea, StagingError};
 
-/// The file beside the journal.
-const FILE: &str = "quarantine.jsonl";
+/// The list beside the journal.
+const LIST: &str = "quarantine.jsonl";
 
 /// Where a quarantined record stands.
 #[derive(Clone, Copy, Serialize)]
@@ -16,8 +20,8 @@ pub struct Place<'a> {
     pub upload: u32,
     /// The source or entity type.
     pub stream: &'a str,
-    /// Line in the upload, or ordinal in staging.
-    pub line: u64,
+    /// Line in the upload, or ordinal in staging; none for what was said of no record.
+    pub line: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -25,32 +29,49 @@ pub struct Place<'a> {
 struct Entry<'a> {
     #[serde(flatten)]
     place: Place<'a>,
-    plugin: &'a str,
-    digest: &'a str,
+    plugin: String,
+    digest: &'a Digest,
     code: &'a str,
     message: &'a str,
 }
 
-/// Adds records to the migration's list of quarantined ones.
+/// Adds to the migration's list: records that broke a plugin, and what the plugin said undeclared.
 pub fn quarantine<'a>(
     area: &StagingArea,
+    (title, digest): (Title, &'a Digest),
     poisoned: &'a [Poisoned],
-    place: impl Fn(u32) -> Place<'a>,
+    undeclared: &'a [Undeclared],
+    place: impl Fn(Option<u32>) -> Place<'a>,
 ) -> Result<(), StagingError> {
-    if poisoned.is_empty() {
+    if poisoned.is_empty() && undeclared.is_empty() {
         return Ok(());
     }
     let mut lines = vec![];
-    for Poisoned { position, failure } in poisoned {
-        let entry = Entry {
-            place: place(*position),
-            plugin: &failure.plugin,
-            digest: &failure.digest,
-            code: failure.cause.code(),
-            message: &failure.message,
-        };
+    let broken =
+        poisoned.iter().map(|Poisoned { position, failure }| (Some(*position), failure.cause.code(), &failure.message));
+    let said = undeclared.iter().map(|Undeclared { position, code, text }| (*position, &**code, text));
+    for (position, code, message) in broken.chain(said) {
+        let message = message.for_quarantine();
+        let entry = Entry { place: place(position), plugin: title.to_string(), digest, code, message };
         serde_json::to_writer(&mut lines, &entry).map_err(std::io::Error::from)?;
         lines.push(b'\n');
     }
-    area.append_lines(FILE, &lines)
+    area.append_lines(LIST, &lines)
+}
+
+/// A part of the list, a JSON object an entry, and how many entries there are. It may quote records: whoever reads
+/// it reads records.
+pub fn quarantined(desk: &Desk, offset: u64, limit: u64) -> Result<(Vec<Box<RawValue>>, u64), Failure> {
+    let lines = desk.area.read_lines(LIST)?;
+    let entries = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let (mut items, mut total) = (vec![], 0);
+    for line in entries {
+        if (offset..offset.saturating_add(limit)).contains(&total)
+            && let Ok(entry) = serde_json::from_slice(line)
+        {
+            items.push(entry);
+        }
+        total += 1;
+    }
+    Ok((items, total))
 }

@@ -2,12 +2,17 @@
 
 use std::io;
 
-/// A failure of the staging area.
+/// A failure of the staging area. It quotes nothing: an error's own message could hold what was to be written.
 #[derive(Debug, thiserror::Error)]
 pub enum StagingError {
     /// The operating system refused.
-    #[error("staging cannot be read or written: {0}")]
-    Io(#[from] io::Error),
+    #[error("staging cannot be read or written: {kind} ({number:?})")]
+    Io {
+        /// What kind of refusal.
+        kind: io::ErrorKind,
+        /// The operating system's own number for it.
+        number: Option<i32>,
+    },
     /// What stands on disk is not what was written.
     #[error("staging is damaged: {what} in segment {segment} at byte {offset}")]
     Damaged {
@@ -21,4 +26,10 @@ pub enum StagingError {
     /// A write failed before: what is on disk is not known until the area is opened again.
     #[error("staging is closed after a failed write; it is recovered when the server starts again")]
     Poisoned,
+}
+
+impl From<io::Error> for StagingError {
+    fn from(error: io::Error) -> Self {
+        Self::Io { kind: error.kind(), number: error.raw_os_error() }
+    }
 }

@@ -31,4 +31,12 @@ impl StagingArea {
         file.write_all(lines)?;
         Ok(file.sync_data()?)
     }
+
+    /// All lines of a list; nothing where there is none.
+    pub fn read_lines(&self, list: &str) -> Result<Vec<u8>, StagingError> {
+        match self.dir.read(list) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(vec![]),
+            read => Ok(read?),
+        }
+    }
 }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::{Page, Store, StoreError};
-use crate::model::{Domain, Event, Migration, Refusal, Status};
+use crate::model::{Domain, Event, Migration, Name, Refusal, Status};
 
 /// Why a migration's status was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +47,7 @@ fn migration(row: &Row) -> rusqlite::Result<Migration> {
     Ok(Migration {
         reference_id: read(row, 0, |text| text.parse().ok())?,
         components: read(row, 1, |text| text.split(',').map(Domain::by_component).collect())?,
-        mapper: row.get(2)?,
+        mapper: row.get::<_, Option<String>>(2)?.map(|mapper| Name::kept(&mapper)),
         registered_at: read(row, 3, |text| text.parse().ok())?,
         status: Status { staging: read(row, 4, from_word)?, import: read(row, 5, from_word)? },
     })
@@ -64,7 +64,7 @@ impl Store {
     pub fn register(
         &self,
         components: Vec<&'static Domain>,
-        mapper: Option<String>,
+        mapper: Option<Name>,
         now: Timestamp,
     ) -> Result<Migration, StoreError> {
         let migration =
@@ -76,7 +76,7 @@ impl Store {
             params![
                 migration.reference_id.to_string(),
                 components.join(","),
-                migration.mapper,
+                migration.mapper.as_deref(),
                 migration.registered_at.to_string(),
                 word(migration.status.staging),
                 word(migration.status.import),
@@ -100,9 +100,11 @@ impl Store {
     }
 
     /// Gives a migration another mapper.
-    pub fn set_mapper(&self, id: Uuid, mapper: Option<&str>) -> Result<(), StoreError> {
-        self.lock()
-            .execute("UPDATE migrations SET mapper = ? WHERE reference_id = ?", params![mapper, id.to_string()])?;
+    pub fn set_mapper(&self, id: Uuid, mapper: Option<&Name>) -> Result<(), StoreError> {
+        self.lock().execute(
+            "UPDATE migrations SET mapper = ? WHERE reference_id = ?",
+            params![mapper.map(|mapper| &**mapper), id.to_string()],
+        )?;
         Ok(())
     }
 

@@ -11,14 +11,22 @@ use std::sync::{Mutex, MutexGuard};
 
 use rusqlite::Connection;
 
-pub use issues::{IssueFilter, ListedIssue, Phase};
-pub use logs::LogEntry;
+pub use issues::{IssueCount, IssueFilter, ListedIssue, Phase};
+pub use logs::{LogEntry, LoggedEntry};
 pub use migrations::TransitionError;
 
-/// A failure of the catalogue: the host's trouble.
+use crate::sql::SqlError;
+
+/// A failure of the catalogue: the host's trouble. It says which, and quotes nothing.
 #[derive(Debug, thiserror::Error)]
 #[error("the catalogue cannot be read or written: {0}")]
-pub struct StoreError(#[from] rusqlite::Error);
+pub struct StoreError(SqlError);
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self(error.into())
+    }
+}
 
 /// A page of a listing.
 #[derive(Clone, Copy, Debug)]

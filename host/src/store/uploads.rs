@@ -5,21 +5,22 @@ use rusqlite::{OptionalExtension, params};
 use uuid::Uuid;
 
 use super::{Store, StoreError};
+use crate::model::{Digest, Name};
 
 impl Store {
     /// Begins an upload; its number in the migration, from 1.
     pub fn begin_upload(
         &self,
         migration: Uuid,
-        stream: &str,
-        mapper: Option<&str>,
+        stream: &Name,
+        mapper: Option<&Digest>,
         now: Timestamp,
     ) -> Result<u32, StoreError> {
         Ok(self.lock().query_row(
             "INSERT INTO uploads (migration, number, stream, mapper, started_at)
              SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3, ?4 FROM uploads WHERE migration = ?1
              RETURNING number",
-            params![migration.to_string(), stream, mapper, now.to_string()],
+            params![migration.to_string(), &**stream, mapper.map(|mapper| &**mapper), now.to_string()],
             |row| row.get(0),
         )?)
     }

@@ -4,11 +4,14 @@ mod architecture;
 mod bad_records;
 mod bad_uploads;
 mod berka;
+mod canary;
 mod hostile;
 mod lender;
 mod lifecycle;
 mod neighbour;
+mod planted;
 mod plugin_files;
+mod privacy;
 mod raw;
 mod restart;
 mod rules;
@@ -17,6 +20,7 @@ mod side_by_side;
 mod staging;
 mod streaming;
 mod tolerance;
+mod witness;
 
 /// What a component's first eight bytes are; a core module's differ in the last two.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
