@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::jobs::{Jobs, StartError, stop_event};
 use crate::keys::Keyring;
 use crate::metrics::Metrics;
-use crate::model::{Actor, Grant, Migration, Permission, Refusal, StagingStatus, Tenant};
+use crate::model::{Actor, Grant, Level, Migration, Permission, Refusal, StagingStatus, Tenant};
 use crate::pipeline::Desk;
 use crate::plugin::{Engine, Plugins};
 use crate::staging::{StagingError, StagingRoot};
@@ -122,7 +122,7 @@ impl App {
             if let Err(error) = self.audit(Scope::Migration(job.migration), found) {
                 tracing::error!(code = "AUDIT_FAILED", job = %job.id, %error, "an interrupted job could not be audited");
             }
-            let entry = LogEntry::new("warning", "JOB_INTERRUPTED").by(job.id).with("kind", job.kind.as_str());
+            let entry = LogEntry::new(Level::Warning, "JOB_INTERRUPTED").by(job.id).with("kind", job.kind.as_str());
             self.store.log(job.migration, &entry)?;
             tracing::warn!(code = "JOB_INTERRUPTED", migration = %job.migration, job = %job.id, "found a job that a stopped server left");
         }

@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod model;
 pub mod pipeline;
 pub mod plugin;
+mod sql;
 pub mod staging;
 pub mod store;
 pub mod target;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::App;
 use crate::audit::{Action, Entry, Scope};
 use crate::jobs::StartError;
-use crate::model::{Actor, ImportStatus, Refusal};
+use crate::model::{Actor, ImportStatus, Level, Refusal};
 use crate::store::LogEntry;
 
 impl App {
@@ -29,7 +29,7 @@ impl App {
         // The catalogue is told first: where the server is killed from here on, the next one finishes this.
         self.store.purge(migration, now)?;
         self.staging.erase(migration)?;
-        self.store.log(migration, &LogEntry::new("info", "MIGRATION_PURGED"))?;
+        self.store.log(migration, &LogEntry::new(Level::Info, "MIGRATION_PURGED"))?;
         self.audit(Scope::Migration(migration), asked)?;
         tracing::info!(code = "MIGRATION_PURGED", %migration);
         Ok(())

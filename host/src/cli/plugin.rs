@@ -54,8 +54,8 @@ fn as_text(found: &Inspection) -> String {
         World::Domain => "domain",
     };
     let mut rows = vec![
-        ["name", &found.name].map(str::to_owned),
-        ["version", &found.version].map(str::to_owned),
+        ["name", &*found.name].map(str::to_owned),
+        ["version", &*found.version].map(str::to_owned),
         ["world", world].map(str::to_owned),
         ["size".into(), format!("{} bytes", grouped(found.bytes))],
         ["digest".into(), format!("sha256:{}", found.digest)],
@@ -64,6 +64,7 @@ fn as_text(found: &Inspection) -> String {
         rows.push(["sources (key)".into(), found.sources.join("\n")]);
     }
     rows.push(["entity types".into(), found.entity_types.join("\n")]);
+    rows.push(["codes of its own".into(), found.codes.join("\n")]);
     let facts = table(&["plugin", " "], rows.into_iter().map(Vec::from));
     let imports = found.imports.iter().map(|(name, may)| vec![name.clone(), (*may).to_owned()]);
     format!("{facts}\n{}", table(&["it imports", " which lets it"], imports))

@@ -36,8 +36,17 @@ pub enum LogFormat {
     Json,
 }
 
+/// A panic is logged with its place and without its message, which may quote what it was about.
+fn panic_quietly() {
+    std::panic::set_hook(Box::new(|panic| {
+        let (file, line) = panic.location().map_or(("?", 0), |place| (place.file(), place.line()));
+        tracing::error!(code = "HOST_PANICKED", file, line, "a mistake in the server");
+    }));
+}
+
 /// Runs it; the exit code.
 pub async fn run(args: Serve) -> Result<u8> {
+    panic_quietly();
     let config = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
     let listener =
         TcpListener::bind(&args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;

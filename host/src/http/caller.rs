@@ -37,6 +37,10 @@ impl Need for Admin {
     const PERMISSION: Permission = Permission::Admin;
 }
 
+/// What a tenant's name has to be.
+const NO_TENANT: &str =
+    "tenant must be lower-case letters, digits and -, begin with a letter or digit, and have at most 63 of them.";
+
 /// Who makes a request, and which: what an entry of the audit trail begins with.
 #[derive(Clone)]
 pub struct Author {
@@ -96,7 +100,7 @@ impl<N> Caller<N> {
     /// The tenant that the caller registers migrations for, which it has to name if it sees several.
     pub fn tenant(&self, named: Option<&str>) -> Result<Tenant, Problem> {
         let named = named.map(str::parse::<Tenant>).transpose();
-        let named = named.map_err(|error| Problem::unprocessable("INVALID_TENANT", format!("tenant: {error}.")))?;
+        let named = named.map_err(|_| Problem::unprocessable("INVALID_TENANT", NO_TENANT))?;
         let tenant = named.or_else(|| self.grant.tenant.clone()).unwrap_or_else(Tenant::only);
         if self.grant.sees(&tenant) { Ok(tenant) } else { Err(Problem::tenant_not_granted()) }
     }

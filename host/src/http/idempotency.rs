@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::problem::Problem;
 use crate::app::App;
+use crate::model::told;
 use crate::store::{Kept, Reserved};
 
 /// Longest key.
@@ -24,7 +25,7 @@ pub fn once(
     let Some(key) = headers.get("idempotency-key") else { return answer(make()?, false) };
     let key = key.as_bytes();
     if !(1..=MAX_KEY_BYTES).contains(&key.len()) || !key.iter().all(|byte| (0x21..=0x7e).contains(byte)) {
-        let detail = format!("Idempotency-Key must be 1 to {MAX_KEY_BYTES} visible ASCII characters.");
+        let detail = told!("Idempotency-Key must be 1 to {} visible ASCII characters.", MAX_KEY_BYTES as u64);
         return Err(Problem::bad_request("INVALID_IDEMPOTENCY_KEY", detail));
     }
     // Its hash does as well, and nobody can have written anything into it.

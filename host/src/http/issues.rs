@@ -15,8 +15,8 @@ use super::media::accepts_json;
 use super::paging::{Listing, Paged, Query, Whole};
 use super::problem::Problem;
 use crate::app::App;
-use crate::model::{Migration, Severity};
-use crate::store::{IssueFilter, ListedIssue, Phase};
+use crate::model::{Code, FieldPath, Migration, Name, Severity};
+use crate::store::{IssueCount, IssueFilter, ListedIssue, Phase};
 
 /// What is wrong with one record.
 #[derive(Serialize, ToSchema)]
@@ -24,22 +24,23 @@ use crate::store::{IssueFilter, ListedIssue, Phase};
 #[serde(rename_all = "camelCase")]
 pub struct Shown {
     /// The entity type, or the source.
-    #[schema(example = "counterparties")]
-    entity_type: String,
+    #[schema(value_type = String, example = "counterparties")]
+    entity_type: Name,
     #[serde(skip_serializing_if = "Option::is_none")]
     reference_id: Option<Uuid>,
     /// Line in the upload, where the record has no reference id.
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u64>,
     severity: Severity,
-    #[schema(example = "MISSING_REQUIRED_FIELD")]
-    code: String,
+    #[schema(value_type = String, example = "MISSING_REQUIRED_FIELD")]
+    code: Code,
     /// Path of the field; empty for the record as a whole.
-    #[schema(example = "addresses[0].postalCode")]
-    field: String,
+    #[schema(value_type = String, example = "addresses[0].postalCode")]
+    field: FieldPath,
     /// The rule's own code where `code` is `RULE_VIOLATION`.
+    #[schema(value_type = Option<String>)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    rule: Option<String>,
+    rule: Option<Code>,
 }
 
 fn show(listed: ListedIssue) -> Shown {
@@ -84,9 +85,9 @@ fn visible(app: &App, caller: &Caller<Read>, migration: &Migration) -> Option<Ve
         .plugins
         .domains()
         .iter()
-        .filter(|plugin| caller.grant().domains.iter().any(|domain| domain.component == plugin.description.domain));
+        .filter(|plugin| caller.grant().domains.iter().any(|domain| plugin.description.domain == domain.component));
     let types = granted.flat_map(|plugin| &plugin.description.entity_types);
-    Some(types.map(|entity_type| entity_type.name.clone()).collect())
+    Some(types.map(|entity_type| entity_type.name.to_string()).collect())
 }
 
 /// List what is wrong with a migration's records
@@ -118,13 +119,17 @@ pub async fn list(
 /// How many issues of a kind there are.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct IssueCount {
+#[schema(as = IssueCount)]
+pub struct Counted {
     /// The entity type, or the source.
-    entity_type: String,
-    severity: String,
-    code: String,
+    #[schema(value_type = String)]
+    entity_type: Name,
+    severity: Severity,
+    #[schema(value_type = String)]
+    code: Code,
     #[serde(skip_serializing_if = "Option::is_none")]
-    rule: Option<String>,
+    #[schema(value_type = Option<String>)]
+    rule: Option<Code>,
     count: u64,
 }
 
@@ -134,7 +139,7 @@ pub struct IssueCount {
 #[utoipa::path(
     get, path = "/migration-assistance/migrations/{id}/issues/counts", tag = "Issues", operation_id = "countIssues",
     params(("id" = Uuid, Path, description = "The migration's reference id."), Paged, Found),
-    responses((status = 200, body = Whole<IssueCount>)),
+    responses((status = 200, body = Whole<Counted>)),
 )]
 pub async fn counts(
     State(app): State<Arc<App>>,
@@ -142,20 +147,20 @@ pub async fn counts(
     Path(id): Path<String>,
     headers: HeaderMap,
     query: Query,
-) -> Result<Json<Whole<IssueCount>>, Problem> {
+) -> Result<Json<Whole<Counted>>, Problem> {
     accepts_json(&headers)?;
     query.page(&["phase"])?;
     let phase = phase(&query)?;
     let migration = caller.any_of(&app, &id)?;
     let visible = visible(&app, &caller, &migration);
     let counts = app.store.issue_counts(migration.reference_id, phase)?;
-    let seen = counts.into_iter().filter(|(stream, ..)| visible.as_ref().is_none_or(|types| types.contains(stream)));
+    let seen = counts.into_iter().filter(|count| visible.as_ref().is_none_or(|types| types.iter().any(|name| count.stream == **name)));
     Ok(Whole::new(
-        seen.map(|(entity_type, severity, code, rule, count)| IssueCount {
-            entity_type,
+        seen.map(|IssueCount { stream, severity, code, rule, count }| Counted {
+            entity_type: stream,
             severity,
             code,
-            rule: Some(rule).filter(|rule| !rule.is_empty()),
+            rule,
             count,
         })
         .collect(),

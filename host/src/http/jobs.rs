@@ -7,7 +7,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -18,7 +17,7 @@ use super::paging::{Listing, Paged, Query};
 use super::problem::Problem;
 use crate::app::App;
 use crate::audit::{Action, Scope};
-use crate::model::{Job, JobKind, JobState};
+use crate::model::{Job, JobKind, JobState, Report};
 
 /// A job.
 #[derive(Serialize, ToSchema)]
@@ -42,7 +41,7 @@ pub struct Shown {
     finished_at: Option<String>,
     /// What came of it: figures by entity type, the counts of both sides, or a problem.
     #[schema(value_type = Option<serde_json::Value>)]
-    result: Option<Value>,
+    result: Option<Report>,
 }
 
 pub fn show(app: &App, job: Job) -> Shown {
@@ -63,7 +62,7 @@ pub fn show(app: &App, job: Job) -> Shown {
         seconds_left: left.map(|rate| rounded((total - done) as f64 / rate)),
         started_at: job.started_at.to_string(),
         finished_at: job.finished_at.map(|at| at.to_string()),
-        result: job.result.filter(|result| !result.is_null()),
+        result: job.result.filter(|result| !result.is_empty()),
     }
 }
 

@@ -6,7 +6,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::Serialize;
-use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -16,7 +15,8 @@ use super::media::accepts_json;
 use super::paging::{Listing, Paged, Query};
 use super::problem::Problem;
 use crate::app::App;
-use crate::store::{LogEntry, LogFilter};
+use crate::model::{Code, Level, Report};
+use crate::store::{LogFilter, LoggedEntry};
 
 /// An entry of a migration's log.
 #[derive(Serialize, ToSchema)]
@@ -25,18 +25,18 @@ use crate::store::{LogEntry, LogFilter};
 pub struct Shown {
     #[schema(format = DateTime)]
     at: String,
-    /// `debug`, `info`, `warning` or `error`.
-    severity: String,
+    severity: Level,
     /// The domain that it is about, if one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    component: Option<String>,
+    component: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     job_id: Option<Uuid>,
     /// What happened.
-    code: String,
+    #[schema(value_type = String)]
+    code: Code,
     /// Figures and reference ids.
     #[schema(value_type = Object)]
-    figures: Map<String, Value>,
+    figures: Report,
 }
 
 /// Which entries are wanted.
@@ -55,8 +55,8 @@ pub struct Wanted {
     job: Option<Uuid>,
 }
 
-pub fn show(entry: LogEntry) -> Shown {
-    let LogEntry { at, severity, component, job, code, figures } = entry;
+pub fn show(entry: LoggedEntry) -> Shown {
+    let LoggedEntry { at, severity, component, job, code, figures } = entry;
     Shown { at: at.to_string(), severity, component, job_id: job, code, figures }
 }
 

@@ -13,28 +13,32 @@ use super::media::accepts_json;
 use super::paging::Whole;
 use super::problem::Problem;
 use crate::app::App;
+use crate::model::{Digest, Name, Version};
 
 /// A mapper.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Mapper)]
 #[serde(rename_all = "camelCase")]
 pub struct Shown {
-    #[schema(example = "berka")]
-    name: String,
-    version: String,
+    #[schema(value_type = String, example = "berka")]
+    name: Name,
+    #[schema(value_type = String)]
+    version: Version,
     /// SHA-256 of the component.
-    digest: String,
+    #[schema(value_type = String)]
+    digest: Digest,
     /// In the order in which they should be uploaded.
     sources: Vec<Source>,
     /// The entity types that it produces.
-    entity_types: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    entity_types: Vec<Name>,
 }
 
 /// A table of the old system.
 #[derive(Serialize, ToSchema)]
 struct Source {
-    #[schema(example = "client")]
-    name: String,
+    #[schema(value_type = String, example = "client")]
+    name: Name,
     /// Fields that identify a record.
     key: Vec<String>,
     /// Further fields by which other records look it up.

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::problem::Problem;
 use crate::framing::Format;
+use crate::model::told;
 
 /// The version of the API that this server speaks.
 pub const API_VERSION: &str = "2025.1.0";
@@ -87,7 +88,7 @@ fn accepted(headers: &HeaderMap) -> Result<Vec<String>, Problem> {
                     return Err(Problem::new(
                         StatusCode::NOT_ACCEPTABLE,
                         "UNKNOWN_API_VERSION",
-                        format!("This server speaks api-version={API_VERSION}."),
+                        told!("This server speaks api-version={}.", API_VERSION),
                     ));
                 }
             }

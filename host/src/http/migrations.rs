@@ -18,7 +18,7 @@ use super::problem::Problem;
 use super::{conditional, idempotency};
 use crate::app::App;
 use crate::audit::{Action, Scope};
-use crate::model::{DOMAINS, Domain, Grant, ImportStatus, Migration, StagingStatus};
+use crate::model::{DOMAINS, Domain, Grant, ImportStatus, Level, Migration, Name, StagingStatus, told};
 use crate::staging::StreamName;
 use crate::store::{Kept, LogEntry};
 
@@ -36,7 +36,8 @@ pub struct Shown {
     /// The domains that it covers and that the client was granted.
     components: Vec<Component>,
     /// The mapper for its source tables, if it has one.
-    mapper: Option<String>,
+    #[schema(value_type = Option<String>)]
+    mapper: Option<Name>,
     /// When it was registered.
     #[schema(format = DateTime)]
     registered_at: String,
@@ -140,30 +141,33 @@ pub struct MapperChoice {
 }
 
 /// Reads a JSON body; what does not fit is said without a word of the body.
-fn body<'a, T: Deserialize<'a>>(headers: &HeaderMap, bytes: &'a [u8], shape: &str) -> Result<T, Problem> {
+fn body<'a, T: Deserialize<'a>>(headers: &HeaderMap, bytes: &'a [u8], shape: &'static str) -> Result<T, Problem> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if given.split(';').next().unwrap_or_default().trim() != "application/json" {
         let detail = "Send the body as Content-Type: application/json.";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail));
     }
     serde_json::from_slice(bytes).map_err(|error| {
-        let detail = format!(
-            "The body does not fit at line {}, column {}. It should look like {shape}.",
+        let detail = told!(
+            "The body does not fit at line {}, column {}. It should look like {}.",
             error.line(),
-            error.column()
+            error.column(),
+            shape
         );
         Problem::bad_request("INVALID_BODY", detail)
     })
 }
 
-fn known_mapper(app: &App, mapper: Option<&str>) -> Result<(), Problem> {
-    match mapper {
-        Some(name) if app.plugins.mapper(name).is_none() => {
-            let names: Vec<&str> = app.plugins.mappers().map(|mapper| mapper.description.name.as_str()).collect();
-            let detail = format!("This server has no such mapper. It has: {}.", names.join(", "));
+/// The name of the mapper that is asked for, as the mapper itself has it.
+fn known_mapper(app: &App, mapper: Option<&str>) -> Result<Option<Name>, Problem> {
+    let Some(name) = mapper else { return Ok(None) };
+    match app.plugins.mapper(name) {
+        Some(mapper) => Ok(Some(mapper.description.name.clone())),
+        None => {
+            let names: Vec<&Name> = app.plugins.mappers().map(|mapper| &mapper.description.name).collect();
+            let detail = told!("This server has no such mapper. It has: {}.", names);
             Err(Problem::unprocessable("UNKNOWN_MAPPER", detail))
         }
-        _ => Ok(()),
     }
 }
 
@@ -190,13 +194,13 @@ pub async fn register(
         body(&headers, &bytes, r#"{"components":["Counterparties"],"mapper":"berka"}, mapper optional"#)?;
     let components = components(&caller, &registration.components)?;
     let tenant = caller.tenant(registration.tenant.as_deref())?;
-    known_mapper(&app, registration.mapper.as_deref())?;
+    let mapper = known_mapper(&app, registration.mapper.as_deref())?;
     tokio::task::spawn_blocking(move || {
         idempotency::once(&app, &caller.grant().client, &headers, &[b"registerMigration", &bytes], || {
             let now = jiff::Timestamp::now();
-            let migration = app.store.register(tenant, components, registration.mapper, now)?;
+            let migration = app.store.register(tenant, components, mapper, now)?;
             let id = migration.reference_id;
-            app.store.log(id, &LogEntry::new("info", "MIGRATION_REGISTERED"))?;
+            app.store.log(id, &LogEntry::new(Level::Info, "MIGRATION_REGISTERED"))?;
             let desk = app.desk(migration)?;
             let registered = caller.entry(Action::MigrationRegistered).plugins(desk.plugin_digests());
             app.audit(Scope::Migration(id), registered)?;
@@ -213,8 +217,8 @@ fn components(caller: &Caller<Migrate>, names: &[String]) -> Result<Vec<&'static
     let mut components: Vec<&'static Domain> = vec![];
     for name in names {
         let Some(domain) = Domain::by_component(name) else {
-            let names: Vec<&str> = DOMAINS.iter().map(|domain| domain.component).collect();
-            let detail = format!("components has an unknown name. Known are: {}.", names.join(", "));
+            let names: Vec<&'static str> = DOMAINS.iter().map(|domain| domain.component).collect();
+            let detail = told!("components has an unknown name. Known are: {}.", names);
             return Err(Problem::unprocessable("UNKNOWN_COMPONENT", detail));
         };
         if !caller.grant().holds(domain) {
@@ -305,14 +309,14 @@ pub async fn set_mapper(
     let choice: MapperChoice = body(&headers, &bytes, r#"{"mapper":"berka"}, or null for none"#)?;
     tokio::task::spawn_blocking(move || {
         let migration = caller.whole(&app, &id)?;
-        known_mapper(&app, choice.mapper.as_deref())?;
+        let mapper = known_mapper(&app, choice.mapper.as_deref())?;
         let id = migration.reference_id;
         let _guard = app.jobs.begin_upload(id, "mapper")?;
         conditional::check(&headers, &show(&app, caller.grant(), migration)?)?;
-        app.store.set_mapper(id, choice.mapper.as_deref())?;
+        app.store.set_mapper(id, mapper.as_ref())?;
         let digest = choice.mapper.as_deref().and_then(|name| app.plugins.mapper(name)).map(|mapper| &mapper.digest);
         app.audit(Scope::Migration(id), caller.entry(Action::MapperSet).plugins(digest))?;
-        app.store.log(id, &LogEntry::new("info", "MAPPER_SET").with("mapper", choice.mapper))?;
+        app.store.log(id, &LogEntry::new(Level::Info, "MAPPER_SET").with("mapper", mapper))?;
         let migration = app.store.migration(id)?.ok_or_else(Problem::no_migration)?;
         Ok(conditional::show(&HeaderMap::new(), show(&app, caller.grant(), migration)?))
     })

@@ -21,6 +21,7 @@ mod observe;
 mod openapi;
 mod paging;
 mod problem;
+mod quarantine;
 mod refusals;
 mod router;
 mod server;

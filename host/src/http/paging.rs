@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::problem::Problem;
+use crate::model::told;
 use crate::store::Page;
 
 /// Items on a page unless asked for otherwise, and at most.
@@ -69,25 +70,25 @@ impl Query {
     }
 
     /// Itself, if it has no parameter but these, and each once.
-    pub fn only(&self, known: &[&str]) -> Result<&Self, Problem> {
+    pub fn only(&self, known: &[&'static str]) -> Result<&Self, Problem> {
         let twice = |index: usize, name: &str| self.values[..index].iter().any(|(earlier, _)| earlier == name);
         if self.values.iter().enumerate().any(|(index, (name, _))| twice(index, name)) {
             return Err(Problem::bad_request("REPEATED_PARAMETER", "The query has a parameter twice."));
         }
         if self.values.iter().any(|(name, _)| !known.contains(&name.as_str())) {
-            let detail = format!("The query has an unknown parameter. Known are: {}.", known.join(", "));
+            let detail = told!("The query has an unknown parameter. Known are: {}.", known.to_vec());
             return Err(Problem::bad_request("UNKNOWN_PARAMETER", detail));
         }
         Ok(self)
     }
 
     /// The page asked for; parameters other than these and `others` are refused.
-    pub fn page(&self, others: &[&str]) -> Result<Page, Problem> {
+    pub fn page(&self, others: &[&'static str]) -> Result<Page, Problem> {
         self.only(&[&["offset", "limit"], others].concat())?;
-        let number = |name: &str, default: u64, least: u64, most: u64| match self.get(name) {
+        let number = |name: &'static str, default: u64, least: u64, most: u64| match self.get(name) {
             None => Ok(default),
             Some(text) => text.parse().ok().filter(|number| (least..=most).contains(number)).ok_or_else(|| {
-                let detail = format!("{name} must be a whole number from {least} to {most}.");
+                let detail = told!("{} must be a whole number from {} to {}.", name, least, most);
                 Problem::bad_request("INVALID_PARAMETER", detail)
             }),
         };

@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 
 use crate::access::AccessError;
 use crate::jobs::StartError;
-use crate::model::{Blame, Domain, Permission, Refusal};
+use crate::keys::KeyError;
+use crate::model::{Blame, Detail, Domain, Permission, Refusal, told};
 use crate::pipeline::Failure;
 use crate::staging::StagingError;
 use crate::store::{StoreError, TrailError, TransitionError};
@@ -30,7 +31,8 @@ pub struct Problem {
     #[schema(value_type = Option<String>)]
     blame: Option<Blame>,
     /// What is the matter and what to do, for people.
-    detail: String,
+    #[schema(value_type = String)]
+    detail: Detail,
     /// Header fields that go with it.
     #[serde(skip)]
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -40,8 +42,19 @@ pub struct Problem {
 #[derive(Clone, Copy)]
 pub struct ProblemCode(pub &'static str);
 
+/// Errors that may be logged: those whose words are the source's own, with kinds and numbers, and never another
+/// error's message, which may quote what it could not work with.
+trait Quiet: std::fmt::Display {}
+
+impl Quiet for StoreError {}
+impl Quiet for StagingError {}
+impl Quiet for TargetError {}
+impl Quiet for Failure {}
+impl Quiet for TrailError {}
+impl Quiet for KeyError {}
+
 impl Problem {
-    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Detail>) -> Self {
         Self {
             r#type: format!("/problems/{code}"),
             title: status.canonical_reason().unwrap_or("Problem"),
@@ -79,13 +92,13 @@ impl Problem {
 
     pub fn not_permitted(wanted: Permission) -> Self {
         let name = wanted.as_str();
-        let detail = format!("This takes the permission {name}, which the client or its token does not have.");
+        let detail = told!("This takes the permission {}, which the client or its token does not have.", name);
         let challenge = format!("Bearer realm=\"sluice\", error=\"insufficient_scope\", scope=\"{name}\"");
         Self::new(StatusCode::FORBIDDEN, "PERMISSION_MISSING", detail).with(header::WWW_AUTHENTICATE, challenge)
     }
 
     pub fn domain_not_granted(domain: &Domain) -> Self {
-        let detail = format!("This takes a grant for {}, which the client does not have.", domain.component);
+        let detail = told!("This takes a grant for {}, which the client does not have.", domain.component);
         Self::new(StatusCode::FORBIDDEN, "DOMAIN_NOT_GRANTED", detail)
     }
 
@@ -95,23 +108,23 @@ impl Problem {
     }
 
     pub fn too_many(code: &'static str, seconds: u64) -> Self {
-        let detail = format!("The client asks for too much at once. Try again in {seconds} s.");
+        let detail = told!("The client asks for too much at once. Try again in {} s.", seconds);
         Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail).with(header::RETRY_AFTER, seconds.to_string())
     }
 
-    pub fn unprocessable(code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn unprocessable(code: &'static str, detail: impl Into<Detail>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
     }
 
-    pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn bad_request(code: &'static str, detail: impl Into<Detail>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, detail)
     }
 
-    pub fn not_found(code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn not_found(code: &'static str, detail: impl Into<Detail>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, detail)
     }
 
-    pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn conflict(code: &'static str, detail: impl Into<Detail>) -> Self {
         Self::new(StatusCode::CONFLICT, code, detail)
     }
 
@@ -128,8 +141,12 @@ impl Problem {
     }
 
     /// The host's own trouble: the log is told everything, the caller nothing.
-    fn internal(code: &'static str, blame: Blame, error: &dyn std::fmt::Display) -> Self {
+    fn internal(code: &'static str, blame: Blame, error: &dyn Quiet) -> Self {
         tracing::error!(code, ?blame, %error, "a request failed");
+        Self::own_trouble(code, blame)
+    }
+
+    fn own_trouble(code: &'static str, blame: Blame) -> Self {
         let (status, detail) = match blame {
             Blame::Target => (StatusCode::BAD_GATEWAY, "The target could not be read or written."),
             _ => (StatusCode::INTERNAL_SERVER_ERROR, "The server could not go on. Its log says why."),
@@ -176,8 +193,9 @@ impl From<StagingError> for Problem {
             StagingError::Erased => StartError::Refused(Refusal::Purged).into(),
             // Nobody but the operator can help, and needs to know which of all failures this is.
             StagingError::KeyGone => {
-                let detail = error.to_string();
-                Self { detail, ..Self::internal("MIGRATION_KEY_GONE", Blame::Host, &error) }
+                let detail = "The key of this migration is gone: it was destroyed, or is not in the key directory. Its \
+                              records cannot be read.";
+                Self { detail: detail.into(), ..Self::internal("MIGRATION_KEY_GONE", Blame::Host, &error) }
             }
             error => Self::internal("STAGING_FAILED", Blame::Host, &error),
         }
@@ -190,10 +208,13 @@ impl From<TargetError> for Problem {
     }
 }
 
+/// Nobody is told which of these it is.
+const TOKEN_INVALID: &str = "The token is not valid, has expired, or its client is no longer let in. Get another one.";
+
 impl From<AccessError> for Problem {
     fn from(error: AccessError) -> Self {
         match error {
-            AccessError::InvalidToken => Self::new(StatusCode::UNAUTHORIZED, "TOKEN_INVALID", format!("{error}."))
+            AccessError::InvalidToken => Self::new(StatusCode::UNAUTHORIZED, "TOKEN_INVALID", TOKEN_INVALID)
                 .with(header::WWW_AUTHENTICATE, "Bearer realm=\"sluice\", error=\"invalid_token\""),
             AccessError::InvalidClient | AccessError::InvalidScope => Self::basic_wanted(),
             AccessError::IssuerUnavailable => {
@@ -211,7 +232,7 @@ impl From<Failure> for Problem {
         match failure.blame() {
             // A plugin's failure names the plugin and a code, never its message.
             blame @ (Blame::Plugin | Blame::Record) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, failure.code(), failure.to_string()).blaming(blame)
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, failure.code(), failure.told()).blaming(blame)
             }
             blame => Self::internal(failure.code(), blame, &failure),
         }
@@ -228,10 +249,16 @@ impl From<StartError> for Problem {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Refused(refusal) => Self::conflict(refusal.code(), refusal.remedy()),
-            StartError::UploadRunning => Self::conflict("UPLOAD_RUNNING", error.to_string()),
-            StartError::JobRunning => Self::conflict("JOB_RUNNING", error.to_string()),
-            StartError::Stopping => Self::new(StatusCode::SERVICE_UNAVAILABLE, "STOPPING", error.to_string())
-                .with(header::RETRY_AFTER, "10"),
+            StartError::UploadRunning => {
+                Self::conflict("UPLOAD_RUNNING", "An upload to this migration is running. Wait for it to end.")
+            }
+            StartError::JobRunning => {
+                Self::conflict("JOB_RUNNING", "A job of this migration is running. Wait for it, or cancel it.")
+            }
+            StartError::Stopping => {
+                let detail = "The server is about to stop. Try again when it is back.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "STOPPING", detail).with(header::RETRY_AFTER, "10")
+            }
             StartError::Gone => Self::no_migration(),
             StartError::Store(error) => error.into(),
             StartError::Trail(error) => error.into(),
@@ -240,9 +267,10 @@ impl From<StartError> for Problem {
     }
 }
 
-/// Work that panicked or was never run.
+/// Work that panicked or was never run. A panic's message is not repeated: it may quote what it was about.
 impl From<tokio::task::JoinError> for Problem {
     fn from(error: tokio::task::JoinError) -> Self {
-        Self::internal("HOST_PANICKED", Blame::Host, &error)
+        tracing::error!(code = "HOST_PANICKED", panicked = error.is_panic(), "a request failed");
+        Self::own_trouble("HOST_PANICKED", Blame::Host)
     }
 }

@@ -11,8 +11,8 @@ use super::limits::Limits;
 use super::problem::Problem;
 use super::refusals::Refusals;
 use super::{
-    audit, auth, events, evidence, health, issues, jobs, logs, mappers, metrics, migrations, observe, openapi, sources,
-    staged, tokens,
+    audit, auth, events, evidence, health, issues, jobs, logs, mappers, metrics, migrations, observe, openapi,
+    quarantine, sources, staged, tokens,
 };
 use crate::app::App;
 
@@ -43,6 +43,7 @@ fn for_clients() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(audit::of_server))
         .routes(routes!(audit::key))
         .routes(routes!(evidence::read))
+        .routes(routes!(quarantine::list))
         .routes(routes!(staged::load))
         .routes(routes!(staged::stream))
         .routes(routes!(staged::delete))

@@ -17,6 +17,7 @@ use super::paging::Whole;
 use super::problem::Problem;
 use super::upload::{Incoming, Kind};
 use crate::app::App;
+use crate::model::{Code, Name, told};
 use crate::pipeline::{count_sources, load_source};
 
 /// Load a source table
@@ -47,12 +48,13 @@ pub async fn load(
         return Err(Problem::conflict("NO_MAPPER", detail));
     };
     let Some(described) = mapper.source(&source).cloned() else {
-        let names: Vec<&str> = mapper.description.sources.iter().map(|source| source.name.as_str()).collect();
-        let detail = format!("{} has no such source. It has: {}.", mapper.title(), names.join(", "));
+        let names: Vec<&Name> = mapper.description.sources.iter().map(|source| &source.name).collect();
+        let detail = told!("{} has no such source. It has: {}.", mapper.title(), names);
         return Err(Problem::not_found("NO_SUCH_SOURCE", detail));
     };
     let kind = Kind::Source { mapper: mapper.digest.clone() };
-    let incoming = Incoming { app, migration, author: caller.author().clone(), stream: source, answer, kind };
+    let incoming =
+        Incoming { app, migration, author: caller.author().clone(), stream: described.name.clone(), answer, kind };
     incoming
         .take(body, move |desk, upload, body, results| {
             load_source(desk, &mapper, &described, upload, format, body, results)
@@ -64,8 +66,8 @@ pub async fn load(
 #[derive(Serialize, ToSchema)]
 #[schema(as = Source)]
 pub struct Shown {
-    #[schema(example = "client")]
-    source: String,
+    #[schema(value_type = String, example = "client")]
+    source: Name,
     outcomes: Vec<Outcome>,
 }
 
@@ -73,9 +75,10 @@ pub struct Shown {
 #[derive(Serialize, ToSchema)]
 struct Outcome {
     /// `mapped`, `skipped`, `rejected` or `quarantined`.
-    outcome: String,
+    outcome: &'static str,
     /// Why, unless they were mapped.
-    code: String,
+    #[schema(value_type = Option<String>)]
+    code: Option<Code>,
     count: u64,
 }
 
@@ -96,7 +99,7 @@ pub async fn list(
         let desk = app.desk(caller.whole(&app, &id)?)?;
         let shown = count_sources(&desk)?.into_iter().map(|(source, outcomes)| {
             let outcomes =
-                outcomes.into_iter().map(|((outcome, code), count)| Outcome { outcome: outcome.into(), code, count });
+                outcomes.into_iter().map(|((outcome, code), count)| Outcome { outcome, code, count });
             Shown { source, outcomes: outcomes.collect() }
         });
         Ok(Whole::new(shown.collect()))

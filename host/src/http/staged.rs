@@ -15,7 +15,7 @@ use super::problem::Problem;
 use super::upload::{Incoming, Kind};
 use crate::app::App;
 use crate::framing::Format;
-use crate::model::{Domain, Migration};
+use crate::model::{Domain, Migration, Name, told};
 use crate::pipeline::{delete_records, load_records};
 use crate::plugin::DomainPlugin;
 use crate::staging::{StagedBatch, StagingArea, StreamName};
@@ -23,30 +23,29 @@ use crate::staging::{StagedBatch, StagingArea, StreamName};
 /// Domain, migration and entity type, as they stand in a path.
 type Place = (String, String, String);
 
-/// The migration and the domain's plugin, if the migration covers the domain and the domain has the type.
+/// The migration, the domain's plugin and the type's name, if the migration covers the domain and it has the type.
 fn locate<N>(
     app: &App,
     caller: &Caller<N>,
     (domain, id, entity): (&str, &str, &str),
-) -> Result<(Migration, Arc<DomainPlugin>), Problem> {
+) -> Result<(Migration, Arc<DomainPlugin>, Name), Problem> {
     let Some(domain) = Domain::by_path(domain) else {
         return Err(Problem::no_path());
     };
     let migration = caller.of_domain(app, domain, id)?;
     if !migration.covers(domain.component) {
-        let detail = format!("The migration does not cover {}.", domain.component);
+        let detail = told!("The migration does not cover {}.", domain.component);
         return Err(Problem::not_found("DOMAIN_NOT_COVERED", detail));
     }
     let plugin = app.plugins.domain(domain.component).ok_or_else(|| {
-        Problem::not_found("NO_SUCH_DOMAIN", format!("This server has no plugin for {}.", domain.component))
+        Problem::not_found("NO_SUCH_DOMAIN", told!("This server has no plugin for {}.", domain.component))
     })?;
-    if plugin.entity_type(entity).is_none() {
-        let types = plugin.description.entity_types.iter();
-        let names: Vec<&str> = types.map(|entity_type| entity_type.name.as_str()).collect();
-        let detail = format!("{} has no such entity type. It has: {}.", domain.component, names.join(", "));
+    let Some(entity_type) = plugin.entity_type(entity) else {
+        let names: Vec<&Name> = plugin.description.entity_types.iter().map(|entity_type| &entity_type.name).collect();
+        let detail = told!("{} has no such entity type. It has: {}.", domain.component, names);
         return Err(Problem::not_found("NO_SUCH_ENTITY_TYPE", detail));
-    }
-    Ok((migration, plugin.clone()))
+    };
+    Ok((migration, plugin.clone(), entity_type.name.clone()))
 }
 
 /// Stage records
@@ -73,7 +72,7 @@ pub async fn load(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (migration, plugin) = locate(&app, &caller, (&domain, &id, &entity))?;
+    let (migration, plugin, entity) = locate(&app, &caller, (&domain, &id, &entity))?;
     let format = body_format(&headers)?;
     let answer = answer_format(&headers)?;
     let (author, stream) = (caller.author().clone(), entity.clone());
@@ -107,7 +106,7 @@ pub async fn delete(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (migration, _) = locate(&app, &caller, (&domain, &id, &entity))?;
+    let (migration, _, entity) = locate(&app, &caller, (&domain, &id, &entity))?;
     let format = body_format(&headers)?;
     let answer = answer_format(&headers)?;
     let (author, stream) = (caller.author().clone(), entity.clone());
@@ -135,7 +134,7 @@ pub async fn read(
 ) -> Result<Response, Problem> {
     accepts_json(&headers)?;
     tokio::task::spawn_blocking(move || {
-        let (migration, _) = locate(&app, &caller, (&domain, &id, &entity))?;
+        let (migration, _, entity) = locate(&app, &caller, (&domain, &id, &entity))?;
         let no_record = || Problem::not_found("NO_SUCH_RECORD", "No record with this reference id is staged.");
         let reference_id: Uuid = reference_id.parse().map_err(|_| no_record())?;
         let body = app.desk(migration)?.area.read(&entity, reference_id.into_bytes())?.ok_or_else(no_record)?;
@@ -166,7 +165,7 @@ pub async fn stream(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let answer = answer_format(&headers)?;
-    let (migration, _) = locate(&app, &caller, (&domain, &id, &entity))?;
+    let (migration, _, entity) = locate(&app, &caller, (&domain, &id, &entity))?;
     let area = app.desk(migration)?.area;
     let (send, receive) = tokio::sync::mpsc::channel(2);
     tokio::task::spawn_blocking(move || send_records(&area, &entity, answer, &send));

@@ -18,7 +18,7 @@ use crate::audit::{Action, Scope};
 use crate::config::UploadLimits;
 use crate::framing::Format;
 use crate::jobs::UploadGuard;
-use crate::model::Migration;
+use crate::model::{Digest, Level, Migration, Name};
 use crate::pipeline::{self, BrokenOff, Desk, Failure, Results, Upload};
 use crate::staging::{Spool, SpoolReader};
 use crate::store::LogEntry;
@@ -38,12 +38,19 @@ pub enum Kind {
     /// Maps a source table.
     Source {
         /// Digest of the mapper.
-        mapper: String,
+        mapper: Digest,
     },
     /// Stages records in the platform's own shape.
     Records,
     /// Removes the records that it names.
     Deletion,
+}
+
+impl Kind {
+    /// As it stands in the log.
+    fn word(&self) -> &'static str {
+        if matches!(self, Kind::Source { .. }) { "sources" } else { "staging" }
+    }
 }
 
 /// One upload, from its first byte to its last result.
@@ -52,7 +59,7 @@ pub struct Incoming {
     pub migration: Migration,
     pub author: Author,
     /// The source or entity type.
-    pub stream: String,
+    pub stream: Name,
     /// How results are framed.
     pub answer: Format,
     pub kind: Kind,
@@ -69,8 +76,7 @@ impl Incoming {
         let Self { app, migration, author, stream, answer, kind } = self;
         let of_source = matches!(kind, Kind::Source { .. });
         // A source and an entity type of one name are two streams.
-        let shown = if of_source { format!("sources/{stream}") } else { stream.clone() };
-        let guard = app.jobs.begin_upload(migration.reference_id, &shown)?;
+        let guard = app.jobs.begin_upload(migration.reference_id, &format!("{}/{stream}", kind.word()))?;
         let desk = app.desk(migration)?;
         let pace = Pace::of(&app.config.upload);
         let mut pieces = body.into_data_stream();
@@ -80,7 +86,7 @@ impl Incoming {
         let (send, receive) = mpsc::channel(WAITING_PIECES);
         tokio::spawn(pump(first, pieces, send, pace));
         app.metrics.upload_begins();
-        let noted = Noted { app, author, stream, shown, kind };
+        let noted = Noted { app, author, stream, kind };
         tokio::task::spawn_blocking(move || work(&desk, guard, &noted, receive, results, load));
         let content_type = [(header::CONTENT_TYPE, media_type(answer))];
         Ok((content_type, Body::from_stream(read_out(reader))).into_response())
@@ -91,9 +97,7 @@ impl Incoming {
 struct Noted {
     app: Arc<App>,
     author: Author,
-    stream: String,
-    /// As it stands in the log.
-    shown: String,
+    stream: Name,
     kind: Kind,
 }
 
@@ -102,7 +106,7 @@ impl Noted {
     fn begin(&self, desk: &Desk) -> Result<u32, Failure> {
         let mapper = match &self.kind {
             Kind::Deletion => return Ok(0),
-            Kind::Source { mapper } => Some(mapper.as_str()),
+            Kind::Source { mapper } => Some(mapper),
             Kind::Records => None,
         };
         let id = desk.migration.reference_id;
@@ -113,7 +117,7 @@ impl Noted {
     }
 
     fn plugins<'a>(&'a self, desk: &'a Desk) -> impl Iterator<Item = &'a str> {
-        let judge = desk.plugins.of_entity_type(&self.stream).map(|plugin| plugin.digest.as_str());
+        let judge = desk.plugins.of_entity_type(&self.stream).map(|plugin| plugin.digest.as_ref());
         let of_source = matches!(self.kind, Kind::Source { .. });
         let all = desk.plugin_digests().filter(move |_| of_source);
         all.chain(judge.filter(|_| !of_source))
@@ -235,22 +239,25 @@ fn work(
     if let Err(error) = noted.end(desk, number, loaded.as_ref()) {
         tracing::error!(code = error.code(), %error, "an upload's end could not be audited");
     }
-    let stream = noted.shown.as_str();
     let entry = match &loaded {
         Ok(upload) => {
             let broken_off = upload.received.broken_off;
             let skipped: u64 = upload.skipped.values().sum();
-            let severity = if upload.rejected + upload.quarantined > 0 || broken_off { "warning" } else { "info" };
+            let severity =
+                if upload.rejected + upload.quarantined > 0 || broken_off { Level::Warning } else { Level::Info };
             let code = if broken_off { "UPLOAD_BROKEN_OFF" } else { "UPLOAD_ENDED" };
             LogEntry::new(severity, code)
-                .with("stream", stream)
+                .with("kind", noted.kind.word())
+                .with("stream", noted.stream.clone())
                 .with("records", upload.records)
                 .with("accepted", upload.accepted)
                 .with("skipped", skipped)
                 .with("rejected", upload.rejected)
                 .with("quarantined", upload.quarantined)
         }
-        Err(failure) => LogEntry::new("error", failure.code()).with("stream", stream),
+        Err(failure) => {
+            LogEntry::new(Level::Error, failure.code()).with("kind", noted.kind.word()).with("stream", noted.stream.clone())
+        }
     };
     if let Err(error) = desk.store.log(desk.migration.reference_id, &entry) {
         tracing::error!(code = "CATALOGUE_FAILED", %error, "an upload's end could not be logged");

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Jobs, Running, StartError};
 use crate::audit::{Action, Entry, Scope};
-use crate::model::{Actor, Blame, Event, Job, JobKind, JobState, Progress, Refusal, StagingStatus};
-use crate::pipeline::{Desk, Failure, Stop, count, import, validate};
+use crate::model::{
+    Actor, Blame, Detail, Event, Figure, Job, JobKind, JobState, Level, Progress, Refusal, Report, StagingStatus,
+};
+use crate::pipeline::{Desk, Stop, count, import, validate};
 use crate::store::LogEntry;
 
 impl Jobs {
@@ -66,7 +67,7 @@ impl Jobs {
 struct End {
     state: JobState,
     event: Option<Event>,
-    result: Value,
+    result: Report,
     /// Code of what it broke off for.
     broken: Option<&'static str>,
 }
@@ -76,7 +77,10 @@ fn run(jobs: &Jobs, desk: &Desk, mut job: Job, progress: &Progress, version: u64
     let end = match worked {
         Ok(Ok((good, result))) => ended(job.kind, good, result),
         Ok(Err(stop)) => stopped(jobs, job.kind, stop),
-        Err(_) => broken(job.kind, "HOST_PANICKED", Blame::Host, "The job broke off by a mistake in the server."),
+        Err(_) => {
+            let detail = "The job broke off by a mistake in the server.".into();
+            broken(job.kind, "HOST_PANICKED", Blame::Host, &detail)
+        }
     };
     (job.done, job.total) = progress.figures();
     job.state = end.state;
@@ -97,18 +101,18 @@ fn run(jobs: &Jobs, desk: &Desk, mut job: Job, progress: &Progress, version: u64
     jobs.count.send_modify(|count| *count -= 1);
 }
 
-fn work(desk: &Desk, kind: JobKind, progress: &Progress) -> Result<(bool, Value), Stop> {
+fn work(desk: &Desk, kind: JobKind, progress: &Progress) -> Result<(bool, Figure), Stop> {
     match kind {
         JobKind::Validate => validate(desk, progress),
         JobKind::Import => import(desk, progress),
         JobKind::Counts => {
             let (agree, counts) = count(desk, progress)?;
-            Ok((agree, json!(counts)))
+            Ok((agree, Figure::list(counts)))
         }
     }
 }
 
-fn ended(kind: JobKind, good: bool, result: Value) -> End {
+fn ended(kind: JobKind, good: bool, result: Figure) -> End {
     let event = match (kind, good) {
         (JobKind::Validate, true) => Some(Event::ValidationPassed),
         (JobKind::Validate, false) => Some(Event::ValidationFoundErrors),
@@ -116,7 +120,8 @@ fn ended(kind: JobKind, good: bool, result: Value) -> End {
         (JobKind::Import, false) => Some(Event::ImportStopped),
         (JobKind::Counts, _) => None,
     };
-    End { state: if good { JobState::Succeeded } else { JobState::Failed }, event, result, broken: None }
+    let state = if good { JobState::Succeeded } else { JobState::Failed };
+    End { state, event, result: result.into(), broken: None }
 }
 
 /// What happens to a migration when a job on it does not come to its end.
@@ -132,35 +137,18 @@ fn stopped(jobs: &Jobs, kind: JobKind, stop: Stop) -> End {
     match stop {
         Stop::Cancelled => {
             let state = if jobs.is_stopping() { JobState::Interrupted } else { JobState::Cancelled };
-            End { state, event: stop_event(kind), result: Value::Null, broken: None }
+            End { state, event: stop_event(kind), result: Figure::Absent.into(), broken: None }
         }
         Stop::Failed(failure) => {
             tracing::error!(code = failure.code(), blame = ?failure.blame(), error = %failure, "a job failed");
-            broken(kind, failure.code(), failure.blame(), &shown(&failure))
+            broken(kind, failure.code(), failure.blame(), &failure.told())
         }
     }
 }
 
-/// What may be told to a client: the host's and the target's own trouble is for the log.
-fn shown(failure: &Failure) -> String {
-    match failure.blame() {
-        Blame::Plugin | Blame::Record => failure.to_string(),
-        Blame::Host => "The server could not go on. Its log says why.".into(),
-        Blame::Target => "The target could not be read or written. The server's log says why.".into(),
-    }
-}
-
-fn broken(kind: JobKind, code: &'static str, blame: Blame, detail: &str) -> End {
-    let problem = json!({
-        "type": format!("/problems/{code}"),
-        "title": "The job broke off",
-        "status": 500,
-        "code": code,
-        "blame": blame,
-        "detail": detail,
-    });
-    let result = json!({ "problem": problem });
-    End { state: JobState::Failed, event: stop_event(kind), result, broken: Some(code) }
+fn broken(kind: JobKind, code: &'static str, blame: Blame, detail: &Detail) -> End {
+    let problem = Report::problem("The job broke off", code, blame, detail);
+    End { state: JobState::Failed, event: stop_event(kind), result: problem, broken: Some(code) }
 }
 
 fn elapsed(job: &Job) -> Duration {
@@ -191,9 +179,8 @@ fn settle(jobs: &Jobs, desk: &Desk, job: &Job, event: Option<Event>, version: u6
         }
         attempt += 1;
     }
-    let severity = if job.state == JobState::Failed { "warning" } else { "info" };
-    let code = format!("{}_{}", job.kind.as_str(), job.state.as_str()).to_uppercase();
-    let entry = LogEntry::new(severity, &code)
+    let severity = if job.state == JobState::Failed { Level::Warning } else { Level::Info };
+    let entry = LogEntry::new(severity, job.kind.ending(job.state))
         .by(job.id)
         .with("records", job.done)
         .with("seconds", (elapsed(job).as_secs_f64() * 1_000.0).round() / 1_000.0);

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Code, FieldPath};
+
 /// Whether an issue stops its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -22,23 +24,54 @@ impl Severity {
     }
 }
 
+/// How much a log entry matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// For whoever looks for something.
+    Debug,
+    /// As it should be.
+    Info,
+    /// Worth a look.
+    Warning,
+    /// Something does not go on.
+    Error,
+}
+
+impl Level {
+    /// As it is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warning => "warning",
+            Level::Error => "error",
+        }
+    }
+
+    /// The level with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Level::Debug, Level::Info, Level::Warning, Level::Error].into_iter().find(|level| level.as_str() == name)
+    }
+}
+
 /// One thing that is wrong with one record: places and codes, never values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issue {
     /// Whether it stops the record.
     pub severity: Severity,
-    /// `SCREAMING_SNAKE_CASE`.
-    pub code: String,
-    /// Path of the field; empty for the whole record.
-    pub field: String,
+    /// What is wrong.
+    pub code: Code,
+    /// Where.
+    pub field: FieldPath,
     /// The rule's own code where `code` is `RULE_VIOLATION`.
-    pub rule: Option<String>,
+    pub rule: Option<Code>,
 }
 
 impl Issue {
     /// An error of the record as a whole.
-    pub fn error(code: &str) -> Self {
-        Self { severity: Severity::Error, code: code.into(), field: String::new(), rule: None }
+    pub fn error(code: impl Into<Code>) -> Self {
+        Self { severity: Severity::Error, code: code.into(), field: FieldPath::WHOLE, rule: None }
     }
 
     /// Whether it stops its record.

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::{Code, Report};
+
 /// What a job does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -28,11 +30,23 @@ impl JobKind {
         }
     }
 
+    /// The code under which it is logged that a job of this kind stands so.
+    pub fn ending(self, state: JobState) -> Code {
+        ENDINGS[self as usize][state as usize].into()
+    }
+
     /// The kind with this name.
     pub fn parse(name: &str) -> Option<Self> {
         [JobKind::Validate, JobKind::Import, JobKind::Counts].into_iter().find(|kind| kind.as_str() == name)
     }
 }
+
+/// How jobs of each kind are logged when they begin and end, in the order of the kinds and of the states.
+const ENDINGS: [[&str; 5]; 3] = [
+    ["VALIDATE_RUNNING", "VALIDATE_SUCCEEDED", "VALIDATE_FAILED", "VALIDATE_CANCELLED", "VALIDATE_INTERRUPTED"],
+    ["IMPORT_RUNNING", "IMPORT_SUCCEEDED", "IMPORT_FAILED", "IMPORT_CANCELLED", "IMPORT_INTERRUPTED"],
+    ["COUNTS_RUNNING", "COUNTS_SUCCEEDED", "COUNTS_FAILED", "COUNTS_CANCELLED", "COUNTS_INTERRUPTED"],
+];
 
 /// How a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -89,7 +103,7 @@ pub struct Job {
     /// Records to work through, as far as is known.
     pub total: u64,
     /// What came of it, or a problem: codes and figures.
-    pub result: Option<serde_json::Value>,
+    pub result: Option<Report>,
 }
 
 /// How far a running job is; shared between who works and who looks.
@@ -125,5 +139,21 @@ impl Progress {
     /// Whether it was asked to.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.load(Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endings_are_called_after_kind_and_state() {
+        use JobState::*;
+        for kind in [JobKind::Validate, JobKind::Import, JobKind::Counts] {
+            for state in [Running, Succeeded, Failed, Cancelled, Interrupted] {
+                let expected = format!("{}_{}", kind.as_str(), state.as_str()).to_uppercase();
+                assert_eq!(kind.ending(state), expected.as_str());
+            }
+        }
     }
 }

@@ -1,21 +1,32 @@
 //! The words of a migration, pure: no IO, no plugin, no HTTP.
+//!
+//! Whatever leaves a migration's own directory is made of [`Figure`], [`Code`], [`Name`], [`FieldPath`] and
+//! [`Detail`], and none of these can be made of text out of a record. A value that does not fit one of them does
+//! not belong in a log, an issue, a report or a problem document.
 
 mod actor;
 mod client;
+mod detail;
 mod domain;
+mod figure;
 mod grant;
 mod issue;
 mod job;
 mod migration;
 mod status;
 mod upload;
+mod words;
 
 pub use actor::{Actor, Permission};
 pub use client::{Client, SecretHash};
+pub(crate) use detail::told;
+pub use detail::{Detail, Tellable};
 pub use domain::{DOMAINS, Domain};
+pub use figure::{Cell, Figure, Report};
 pub use grant::{Grant, NoTenant, Tenant};
-pub use issue::{Blame, Issue, Severity};
+pub use issue::{Blame, Issue, Level, Severity};
 pub use job::{Job, JobKind, JobState, Progress};
 pub use migration::Migration;
 pub use status::{Event, ImportStatus, Refusal, StagingStatus, Status};
 pub use upload::{Outcome, Produced, RecordResult};
+pub use words::{Code, Currency, Digest, FieldName, FieldPath, Name, Step, Title, UNDECLARED_CODE, Version};

@@ -2,13 +2,13 @@
 
 use uuid::Uuid;
 
-use super::Issue;
+use super::{Code, Issue, Name};
 
 /// A domain record that was made from a source record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Produced {
     /// Its entity type.
-    pub entity_type: String,
+    pub entity_type: Name,
     /// Its reference id.
     pub reference_id: Uuid,
 }
@@ -21,11 +21,11 @@ pub enum Outcome {
     /// It was mapped to these records, which are staged.
     Mapped(Vec<Produced>),
     /// It is rightly not migrated.
-    Skipped(String),
+    Skipped(Code),
     /// It is wrong, and nothing of it is staged.
     Rejected(Option<Uuid>),
     /// A plugin broke on it: its own failure code.
-    Quarantined(String),
+    Quarantined(Code),
     /// It named a record that was removed.
     Deleted(Uuid),
 }

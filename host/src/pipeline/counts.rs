@@ -4,30 +4,40 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::order::{Stage, stages};
 use super::{Desk, Failure, Stop};
 use crate::framing::scalar_text;
-use crate::model::{Migration, Progress};
+use crate::model::{Cell, Code, Currency, Figure, Migration, Name, Progress};
 use crate::plugin::{CountGroup, DomainPlugin, EntityType, Plugins};
 use crate::staging::{SourceStatus, StagedBatch, StreamName};
 use crate::store::SourceOutcome;
 use crate::target::{Groups, Path, Sums, Target, TargetError, add, money, visit};
 
-/// One verification count, as the API shows it: cells are text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// One verification count: cells are shown as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Count {
     /// Such as `TotalEntity`.
-    pub r#type: String,
+    pub name: Name,
     /// Names of the columns.
-    pub headers: Vec<String>,
+    pub headers: Vec<Name>,
     /// What is staged.
-    pub staged_rows: Vec<Vec<String>>,
+    pub staged_rows: Vec<Vec<Cell>>,
     /// What is in the target.
-    pub imported_rows: Vec<Vec<String>>,
+    pub imported_rows: Vec<Vec<Cell>>,
+}
+
+impl From<Count> for Figure {
+    fn from(count: Count) -> Self {
+        let rows = |rows: Vec<Vec<Cell>>| Figure::list(rows.into_iter().map(Figure::list));
+        Figure::table([
+            ("type", count.name.into()),
+            ("headers", Figure::list(count.headers)),
+            ("stagedRows", rows(count.staged_rows)),
+            ("importedRows", rows(count.imported_rows)),
+        ])
+    }
 }
 
 /// Figures of one entity type on one side.
@@ -70,12 +80,7 @@ pub fn count(desk: &Desk, progress: &Progress) -> Result<(bool, Vec<Count>), Sto
     let counts: Vec<Count> = staged
         .counts()
         .zip(imported.counts())
-        .map(|((r#type, headers, staged_rows), (.., imported_rows))| Count {
-            r#type,
-            headers,
-            staged_rows,
-            imported_rows,
-        })
+        .map(|((name, headers, staged_rows), (.., imported_rows))| Count { name, headers, staged_rows, imported_rows })
         .collect();
     desk.store.put_outcomes(migration, &outcomes(count_sources(desk)?))?;
     let agree = counts.iter().all(|count| count.staged_rows == count.imported_rows);
@@ -85,9 +90,9 @@ pub fn count(desk: &Desk, progress: &Progress) -> Result<(bool, Vec<Count>), Sto
 /// One side's rows: of all entity types, by group, and amounts.
 #[derive(Default)]
 pub(super) struct Side {
-    total: Vec<Vec<String>>,
-    grouped: Vec<(String, String, Vec<Vec<String>>)>,
-    amounts: Vec<Vec<String>>,
+    total: Vec<Vec<Cell>>,
+    grouped: Vec<(Name, Name, Vec<Vec<Cell>>)>,
+    amounts: Vec<Vec<Cell>>,
 }
 
 impl Side {
@@ -113,26 +118,49 @@ impl Side {
 
     fn add(&mut self, entity_type: &EntityType, groups: &[&CountGroup], figures: &Figures) {
         let name = &entity_type.name;
-        self.total.push(vec![name.clone(), figures.count.to_string()]);
+        self.total.push(vec![name.into(), figures.count.into()]);
         for (group, counts) in groups.iter().zip(&figures.groups) {
-            let rows = counts.iter().map(|(value, count)| vec![value.clone(), count.to_string()]).collect();
+            let rows = by_value(counts, &group.values).into_iter();
+            let rows = rows.map(|(value, count)| vec![(&value).into(), count.into()]).collect();
             self.grouped.push((group.name.clone(), group.field.clone(), rows));
         }
-        let sums = figures.sums.iter();
-        self.amounts
-            .extend(sums.map(|(currency, sum)| vec![name.clone(), currency.clone(), sum.normalize().to_string()]));
+        let sums = by_currency(&figures.sums).into_iter();
+        self.amounts.extend(sums.map(|(currency, sum)| vec![name.into(), currency.as_ref().into(), sum.into()]));
     }
 
-    /// Type, headers and rows of each count.
-    pub fn counts(self) -> impl Iterator<Item = (String, Vec<String>, Vec<Vec<String>>)> {
-        let named = |r#type: &str, headers: &[&str], rows| {
-            (r#type.to_owned(), headers.iter().map(|&header| header.into()).collect(), rows)
-        };
-        let total = named("TotalEntity", &["entityType", "count"], self.total);
-        let amounts = named("TotalAmounts", &["entityType", "currency", "amount"], self.amounts);
-        let grouped = self.grouped.into_iter().map(move |(name, field, rows)| named(&name, &[&field, "count"], rows));
+    /// Name, headers and rows of each count.
+    pub fn counts(self) -> impl Iterator<Item = (Name, Vec<Name>, Vec<Vec<Cell>>)> {
+        let total = ("TotalEntity".into(), vec!["entityType".into(), "count".into()], self.total);
+        let columns = vec!["entityType".into(), "currency".into(), "amount".into()];
+        let amounts = ("TotalAmounts".into(), columns, self.amounts);
+        let grouped = self.grouped.into_iter().map(|(name, field, rows)| (name, vec![field, "count".into()], rows));
         iter::once(total).chain(grouped).chain(iter::once(amounts))
     }
+}
+
+/// Stands for every value that a plugin has not declared: a field that is counted could hold anything.
+const OTHER: Name = Name::new("OTHER");
+/// Stands for a field that is not there.
+const NONE: Name = Name::new("");
+
+/// The same by declared values.
+fn by_value(groups: &Groups, values: &[Name]) -> BTreeMap<Name, u64> {
+    let mut declared = BTreeMap::new();
+    for (value, count) in groups {
+        let known = values.iter().find(|known| **known == **value);
+        let name = if value.is_empty() { NONE } else { known.cloned().unwrap_or(OTHER) };
+        *declared.entry(name).or_default() += count;
+    }
+    declared
+}
+
+/// The same by what can be a currency; what cannot, together.
+fn by_currency(sums: &Sums) -> BTreeMap<Option<Currency>, rust_decimal::Decimal> {
+    let mut read = BTreeMap::<_, rust_decimal::Decimal>::new();
+    for (currency, sum) in sums {
+        *read.entry(Currency::read(currency)).or_default() += *sum;
+    }
+    read
 }
 
 fn count_staged(
@@ -173,10 +201,10 @@ fn count_staged(
 }
 
 /// How many records of a source came to each outcome and code.
-pub type Outcomes = BTreeMap<(String, String), u64>;
+pub type Outcomes = BTreeMap<(&'static str, Option<Code>), u64>;
 
 /// What became of each source's records.
-pub fn count_sources(desk: &Desk) -> Result<BTreeMap<String, Outcomes>, Failure> {
+pub fn count_sources(desk: &Desk) -> Result<BTreeMap<Name, Outcomes>, Failure> {
     let mut sources = BTreeMap::new();
     let names: BTreeSet<String> = desk.area.sources()?.into_iter().collect();
     for name in names {
@@ -186,30 +214,49 @@ pub fn count_sources(desk: &Desk) -> Result<BTreeMap<String, Outcomes>, Failure>
         let limits = &desk.config.upload;
         while reader.next_batch(&mut staged, limits.batch_records, limits.batch_bytes)? {
             for entry in &staged.entries {
-                let code = || String::from_utf8_lossy(&entry.extra).into_owned();
+                let code = || Some(Code::kept(&String::from_utf8_lossy(&entry.extra)));
                 let outcome = match SourceStatus::from_u8(entry.status) {
-                    Some(SourceStatus::Mapped) => ("mapped".into(), String::new()),
-                    Some(SourceStatus::Skipped) => ("skipped".into(), code()),
-                    Some(SourceStatus::Rejected) => ("rejected".into(), code()),
-                    Some(SourceStatus::Quarantined) => ("quarantined".into(), code()),
-                    None => ("unknown".into(), String::new()),
+                    Some(SourceStatus::Mapped) => ("mapped", None),
+                    Some(SourceStatus::Skipped) => ("skipped", code()),
+                    Some(SourceStatus::Rejected) => ("rejected", code()),
+                    Some(SourceStatus::Quarantined) => ("quarantined", code()),
+                    None => ("unknown", None),
                 };
                 *outcomes.entry(outcome).or_default() += 1;
             }
         }
-        sources.insert(name, outcomes);
+        sources.insert(Name::kept(&name), outcomes);
     }
     Ok(sources)
 }
 
-fn outcomes(sources: BTreeMap<String, Outcomes>) -> Vec<SourceOutcome> {
-    let of = |(source, outcomes): (String, Outcomes)| {
+fn outcomes(sources: BTreeMap<Name, Outcomes>) -> Vec<SourceOutcome> {
+    let of = |(source, outcomes): (Name, Outcomes)| {
         outcomes.into_iter().map(move |((outcome, code), count)| SourceOutcome {
-            source: source.clone(),
-            outcome,
-            code,
+            source: source.to_string(),
+            outcome: outcome.into(),
+            code: code.map(|code| code.to_string()).unwrap_or_default(),
             count,
         })
     };
     sources.into_iter().flat_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_declared_is_counted_together() {
+        let groups =
+            Groups::from([("person".into(), 2), ("Novak".into(), 3), ("Vesela".into(), 4), (String::new(), 5)]);
+        let counted = by_value(&groups, &["person".into(), "organisation".into()]);
+        let expected = [("".into(), 5), ("OTHER".into(), 7), ("person".into(), 2)];
+        assert_eq!(counted, BTreeMap::from(expected));
+        let sums = Sums::from([("CZK".into(), 2.into()), ("Novak".into(), 3.into()), ("novak".into(), 4.into())]);
+        let summed: Vec<(Cell, Cell)> =
+            by_currency(&sums).into_iter().map(|(currency, sum)| (currency.as_ref().into(), sum.into())).collect();
+        let other = (Cell::from(None), Cell::from(7));
+        assert_eq!(summed, [other, ((&Name::new("CZK")).into(), Cell::from(2))]);
+    }
 }

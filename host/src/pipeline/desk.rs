@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::model::{Blame, Migration};
+use crate::model::{Blame, Detail, Migration, told};
 use crate::plugin::{Context, PluginError, Plugins};
 use crate::staging::{StagingArea, StagingError};
 use crate::store::{Store, StoreError, TrailError};
@@ -39,7 +39,7 @@ impl Desk {
     pub fn plugin_digests(&self) -> impl Iterator<Item = &str> {
         let mapper = self.migration.mapper.as_deref().and_then(|name| self.plugins.mapper(name));
         let domains = self.migration.components.iter().filter_map(|domain| self.plugins.domain(domain.component));
-        domains.map(|plugin| plugin.digest.as_str()).chain(mapper.map(|mapper| mapper.digest.as_str()))
+        domains.map(|plugin| plugin.digest.as_ref()).chain(mapper.map(|mapper| mapper.digest.as_ref()))
     }
 }
 
@@ -68,7 +68,9 @@ impl Failure {
     pub fn blame(&self) -> Blame {
         match self {
             Failure::Staging(_) | Failure::Store(_) | Failure::Trail(_) => Blame::Host,
-            Failure::Plugin(PluginError::Refused { .. } | PluginError::Unfit { .. }) => Blame::Plugin,
+            Failure::Plugin(
+                PluginError::Refused { .. } | PluginError::Unfit { .. } | PluginError::Undescribed { .. },
+            ) => Blame::Plugin,
             Failure::Plugin(_) => Blame::Host,
             Failure::Target(_) => Blame::Target,
         }
@@ -81,9 +83,26 @@ impl Failure {
             Failure::Store(_) => "CATALOGUE_FAILED",
             Failure::Trail(_) => "AUDIT_FAILED",
             Failure::Plugin(PluginError::Unfit { .. }) => "PLUGIN_UNFIT",
-            Failure::Plugin(PluginError::Refused { .. }) => "PLUGIN_REFUSED",
+            Failure::Plugin(PluginError::Refused { .. } | PluginError::Undescribed { .. }) => "PLUGIN_REFUSED",
             Failure::Plugin(_) => "PLUGIN_ENGINE_FAILED",
             Failure::Target(_) => "TARGET_FAILED",
+        }
+    }
+
+    /// What a client may be told: the host's and the target's own trouble is for the log.
+    pub fn told(&self) -> Detail {
+        match self {
+            Failure::Plugin(PluginError::Unfit { plugin, records, code }) => {
+                told!("plugin {} is unfit: it broke on {} records, the last time with {}.", plugin, records, code)
+            }
+            Failure::Plugin(PluginError::Undescribed { plugin, entity_type }) => {
+                told!("plugin {} generates {}, which it does not describe.", plugin, entity_type)
+            }
+            Failure::Plugin(PluginError::Refused { .. }) => "A plugin was refused. The server's log says why.".into(),
+            Failure::Plugin(_) | Failure::Staging(_) | Failure::Store(_) | Failure::Trail(_) => {
+                "The server could not go on. Its log says why.".into()
+            }
+            Failure::Target(_) => "The target could not be read or written. The server's log says why.".into(),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::results::Results;
 use super::upload::{Body, Framed, Upload, frame};
 use super::{Desk, Failure};
 use crate::framing::{Format, RawBatch, scalar_text, scan_object};
-use crate::model::{Issue, Outcome, RecordResult};
+use crate::model::{Issue, Name, Outcome, RecordResult};
 use crate::plugin::{Batch, DomainPlugin};
 use crate::staging::{DirectRecord, Origin};
 use crate::store::{ListedIssue, Phase};
@@ -19,7 +19,7 @@ use crate::store::{ListedIssue, Phase};
 pub fn load_records(
     desk: &Desk,
     plugin: &Arc<DomainPlugin>,
-    entity_type: &str,
+    entity_type: &Name,
     upload: u32,
     format: Format,
     body: Body,
@@ -45,9 +45,10 @@ pub fn load_records(
         for poisoned in &validated.poisoned {
             broken[positions[poisoned.position as usize]] = Some(poisoned.failure.cause.code());
         }
-        let place =
-            |position: u32| Place { upload, stream: entity_type, line: raw.lines[positions[position as usize]] };
-        quarantine(&desk.area, &validated.poisoned, place)?;
+        let line = |position: u32| raw.lines[positions[position as usize]];
+        let place = |position: Option<u32>| Place { upload, stream: entity_type, line: position.map(line) };
+        let who = (plugin.title(), &plugin.digest);
+        quarantine(&desk.area, who, &validated.poisoned, &validated.undeclared, place)?;
 
         let mut staged = vec![];
         for position in 0..raw.len() {
@@ -82,11 +83,11 @@ pub fn load_records(
 }
 
 /// Adds what is wrong with a record to the issues to be listed.
-pub(super) fn list(result: &RecordResult, stream: &str, id: Option<Uuid>, listed: &mut Vec<ListedIssue>) {
-    let add = |issue: Issue| ListedIssue { stream: stream.into(), line: Some(result.line), reference_id: id, issue };
+pub(super) fn list(result: &RecordResult, stream: &Name, id: Option<Uuid>, listed: &mut Vec<ListedIssue>) {
+    let add = |issue: Issue| ListedIssue { stream: stream.clone(), line: Some(result.line), reference_id: id, issue };
     listed.extend(result.issues.iter().cloned().map(add));
     if let Outcome::Quarantined(code) = &result.outcome {
-        listed.push(add(Issue::error(code)));
+        listed.push(add(Issue::error(code.clone())));
     }
 }
 

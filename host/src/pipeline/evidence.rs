@@ -10,13 +10,13 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::Failure;
-use super::counts::{Count, counted, groups_of};
+use super::counts::{counted, groups_of};
 use super::recount::Definition;
 use crate::audit::{Digest, Head, Scope};
 use crate::keys::PublicKey;
 use crate::model::{ImportStatus, JobState, Migration, StagingStatus};
 use crate::plugin::Plugins;
-use crate::store::{KeptUpload, Phase, SourceOutcome, Store, Trail, TrailError};
+use crate::store::{IssueCount, KeptUpload, Phase, SourceOutcome, Store, Trail, TrailError};
 
 /// Everything that is signed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -111,7 +111,21 @@ pub struct CountsEvidence {
     /// When it ended.
     pub finished_at: Option<Timestamp>,
     /// What it counted.
-    pub rows: Vec<Count>,
+    pub rows: Vec<CountRows>,
+}
+
+/// One verification count: cells are text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CountRows {
+    /// Such as `TotalEntity`.
+    pub r#type: String,
+    /// Names of the columns.
+    pub headers: Vec<String>,
+    /// What was staged.
+    pub staged_rows: Vec<Vec<String>>,
+    /// What was in the target.
+    pub imported_rows: Vec<Vec<String>>,
 }
 
 /// Issues of one kind.
@@ -171,7 +185,7 @@ pub fn evidence(
 ) -> Result<Option<Bundle>, Failure> {
     let id = migration.reference_id;
     let Some(job) = store.last_counts(id)? else { return Ok(None) };
-    let rows = job.result.and_then(|rows| serde_json::from_value(rows).ok()).unwrap_or_default();
+    let rows = job.result.and_then(|rows| serde_json::from_str(&rows.to_string()).ok()).unwrap_or_default();
     let counts = CountsEvidence {
         job: job.id,
         state: job.state,
@@ -187,16 +201,22 @@ pub fn evidence(
         .collect();
     let mut issues = vec![];
     for phase in [Phase::Load, Phase::Validate, Phase::Import] {
-        for (entity_type, severity, code, rule, count) in store.issue_counts(id, phase)? {
-            let rule = Some(rule).filter(|rule| !rule.is_empty());
-            issues.push(IssueEvidence { phase: phase.as_str().into(), entity_type, severity, code, rule, count });
+        for IssueCount { stream, severity, code, rule, count } in store.issue_counts(id, phase)? {
+            issues.push(IssueEvidence {
+                phase: phase.as_str().into(),
+                entity_type: stream.to_string(),
+                severity: severity.as_str().into(),
+                code: code.to_string(),
+                rule: rule.map(|rule| rule.to_string()),
+                count,
+            });
         }
     }
     Ok(Some(Bundle {
         sluice: "evidence/1".into(),
         migration: id,
         components: migration.components.iter().map(|domain| domain.component.into()).collect(),
-        mapper: migration.mapper.clone(),
+        mapper: migration.mapper.as_ref().map(ToString::to_string),
         registered_at: migration.registered_at,
         staging_status: migration.status.staging,
         import_status: migration.status.import,
@@ -242,18 +262,18 @@ fn plugins_used(migration: &Migration, plugins: &Plugins, uploads: &[KeptUpload]
     let mut used: Vec<PluginEvidence> = domains
         .map(|plugin| PluginEvidence {
             world: "domain".into(),
-            name: Some(plugin.description.name.clone()),
-            version: Some(plugin.description.version.clone()),
-            digest: plugin.digest.clone(),
+            name: Some(plugin.description.name.to_string()),
+            version: Some(plugin.description.version.to_string()),
+            digest: plugin.digest.to_string(),
         })
         .collect();
     let mappers: BTreeSet<&String> = uploads.iter().filter_map(|upload| upload.mapper.as_ref()).collect();
     used.extend(mappers.into_iter().map(|digest| {
-        let described = plugins.mappers().find(|mapper| mapper.digest == *digest).map(|mapper| &mapper.description);
+        let described = plugins.mappers().find(|mapper| mapper.digest == **digest).map(|mapper| &mapper.description);
         PluginEvidence {
             world: "mapper".into(),
-            name: described.map(|described| described.name.clone()),
-            version: described.map(|described| described.version.clone()),
+            name: described.map(|described| described.name.to_string()),
+            version: described.map(|described| described.version.to_string()),
             digest: digest.clone(),
         }
     }));

@@ -6,15 +6,14 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::lookups::KnownRecords;
 use super::order::{Stage, stages};
 use super::quarantine::{Place, quarantine};
 use super::{Desk, Failure, Stop};
-use crate::model::{Issue, Progress};
-use crate::plugin::{Batch, DomainPlugin, EntityType, Generation, Made, Poisoned};
+use crate::model::{Figure, Issue, Name, Progress};
+use crate::plugin::{Batch, DomainPlugin, EntityType, Generation, Made};
 use crate::staging::{DirectRecord, Origin, StagedBatch, StagedEntry, StreamName};
 use crate::store::{ListedIssue, Phase};
 use crate::target::{NewRow, Provenance, Stored};
@@ -23,7 +22,7 @@ use crate::target::{NewRow, Provenance, Stored};
 const GENERATION_RECORDS: usize = 100;
 
 /// Imports everything that is staged and not yet imported; whether nothing was left out, and the figures.
-pub fn import(desk: &Desk, progress: &Progress) -> Result<(bool, Value), Stop> {
+pub fn import(desk: &Desk, progress: &Progress) -> Result<(bool, Figure), Stop> {
     let migration = desk.migration.reference_id;
     desk.store.clear_issues(migration, Phase::Import)?;
     let stages = stages(&desk.plugins, &desk.migration);
@@ -45,15 +44,16 @@ pub fn import(desk: &Desk, progress: &Progress) -> Result<(bool, Value), Stop> {
         sum += *stored;
         sum
     });
-    let shown = |stored: &Stored| json!({"inserted": stored.inserted, "updated": stored.updated, "unchanged": stored.unchanged});
-    let mut by_type = serde_json::Map::new();
-    for (entity_type, stored) in &pass.figures {
-        by_type.insert(entity_type.clone(), shown(stored));
-    }
-    let mut result = shown(&total);
-    result["leftOut"] = pass.left_out.into();
-    result["byEntityType"] = by_type.into();
-    Ok((pass.left_out == 0, result))
+    let by_type = pass.figures.iter().map(|(entity_type, stored)| (entity_type.clone(), Figure::table(shown(stored))));
+    let mut result = shown(&total).to_vec();
+    result.push(("leftOut", pass.left_out.into()));
+    result.push(("byEntityType", Figure::table(by_type)));
+    Ok((pass.left_out == 0, Figure::table(result)))
+}
+
+fn shown(stored: &Stored) -> [(&'static str, Figure); 3] {
+    let Stored { inserted, updated, unchanged } = *stored;
+    [("inserted", inserted.into()), ("updated", updated.into()), ("unchanged", unchanged.into())]
 }
 
 struct Pass<'a> {
@@ -62,7 +62,7 @@ struct Pass<'a> {
     /// Digest of the mapper of each upload, as far as asked.
     mappers: HashMap<u32, Option<String>>,
     left_out: u64,
-    figures: Vec<(String, Stored)>,
+    figures: Vec<(Name, Stored)>,
 }
 
 /// Rows that wait for their transaction.
@@ -104,10 +104,10 @@ impl Pass<'_> {
             if more {
                 let reached = staged.entries.last().map_or(0, |last| last.ordinal + 1);
                 let batch = Batch { bytes: std::mem::take(&mut staged.bytes), ends: std::mem::take(&mut staged.ends) };
-                let Made { made: steps, issues, poisoned } = instance.plan(&entity_type.name, &batch)?;
+                let mut planned = instance.plan(&entity_type.name, &batch)?;
                 (staged.bytes, staged.ends) = (batch.bytes, batch.ends);
-                self.leave_out(&entity_type.name, &staged.entries, issues, &poisoned)?;
-                for step in steps {
+                self.leave_out(plugin, &entity_type.name, &staged.entries, &mut planned)?;
+                for step in planned.made {
                     let entry = &staged.entries[step.position as usize];
                     let body = step.body.as_deref().unwrap_or_else(|| staged.body(step.position as usize));
                     self.wait(&mut waiting, plugin, entry, body)?;
@@ -142,10 +142,10 @@ impl Pass<'_> {
         Ok(())
     }
 
-    fn add_figures(&mut self, entity_type: &str, stored: Stored) {
+    fn add_figures(&mut self, entity_type: &Name, stored: Stored) {
         match self.figures.iter_mut().find(|(name, _)| name == entity_type) {
             Some((_, sum)) => *sum += stored,
-            None => self.figures.push((entity_type.into(), stored)),
+            None => self.figures.push((entity_type.clone(), stored)),
         }
     }
 
@@ -186,7 +186,7 @@ impl Pass<'_> {
     fn store(
         &mut self,
         load: &mut dyn crate::target::Load,
-        entity_type: &str,
+        entity_type: &Name,
         waiting: &mut Waiting,
         reached: u64,
     ) -> Result<Stored, Failure> {
@@ -218,24 +218,26 @@ impl Pass<'_> {
     }
 
     /// Lists what a plugin would not plan or make, and counts it as left out.
-    fn leave_out(
+    fn leave_out<T>(
         &mut self,
-        entity_type: &str,
+        plugin: &DomainPlugin,
+        entity_type: &Name,
         entries: &[StagedEntry],
-        issues: Vec<(u32, Issue)>,
-        poisoned: &[Poisoned],
+        made: &mut Made<T>,
     ) -> Result<(), Failure> {
+        let Made { issues, poisoned, undeclared, .. } = made;
         let key = |position: u32| entries[position as usize].key;
         let mut all: Vec<ListedIssue> =
-            issues.into_iter().map(|(position, issue)| listed(entity_type, key(position), issue)).collect();
+            issues.drain(..).map(|(position, issue)| listed(entity_type, key(position), issue)).collect();
         all.extend(
             poisoned.iter().map(|poisoned| {
                 listed(entity_type, key(poisoned.position), Issue::error(poisoned.failure.cause.code()))
             }),
         );
         self.left_out += all.iter().filter(|listed| listed.issue.stops()).count() as u64;
-        let place = |position: u32| Place { upload: 0, stream: entity_type, line: entries[position as usize].ordinal };
-        quarantine(&self.desk.area, poisoned, place)?;
+        let line = |position: u32| entries[position as usize].ordinal;
+        let place = |position: Option<u32>| Place { upload: 0, stream: entity_type, line: position.map(line) };
+        quarantine(&self.desk.area, (plugin.title(), &plugin.digest), poisoned, undeclared, place)?;
         self.list(&all)
     }
 
@@ -249,9 +251,9 @@ impl Pass<'_> {
         }
         let entity_type = plugin
             .entity_type(&generation.entity_type)
-            .ok_or_else(|| crate::plugin::PluginError::Refused {
-                name: plugin.title(),
-                reason: format!("it generates {}, which it does not describe", generation.entity_type),
+            .ok_or_else(|| crate::plugin::PluginError::Undescribed {
+                plugin: plugin.title(),
+                entity_type: generation.entity_type.clone(),
             })?
             .clone();
         let left_out = self.left_out;
@@ -266,8 +268,9 @@ impl Pass<'_> {
                 return Err(Stop::Cancelled);
             }
             let batch = Batch { bytes: std::mem::take(&mut staged.bytes), ends: std::mem::take(&mut staged.ends) };
-            let Made { made, issues, poisoned } = maker.generate(&generation.entity_type, &batch)?;
-            self.leave_out(&generation.source, &staged.entries, issues, &poisoned)?;
+            let mut generated = maker.generate(&generation.entity_type, &batch)?;
+            self.leave_out(plugin, &generation.source, &staged.entries, &mut generated)?;
+            let made = generated.made;
             let mut packed = Batch { bytes: vec![], ends: vec![] };
             for record in &made {
                 packed.bytes.extend_from_slice(&record.body);
@@ -318,6 +321,6 @@ fn progress_expect(progress: &Progress, desk: &Desk, entity_type: &str) -> Resul
     Ok(())
 }
 
-fn listed(entity_type: &str, id: [u8; 16], issue: Issue) -> ListedIssue {
-    ListedIssue { stream: entity_type.into(), line: None, reference_id: Some(Uuid::from_bytes(id)), issue }
+fn listed(entity_type: &Name, id: [u8; 16], issue: Issue) -> ListedIssue {
+    ListedIssue { stream: entity_type.clone(), line: None, reference_id: Some(Uuid::from_bytes(id)), issue }
 }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::Failure;
+use crate::model::Name;
 use crate::plugin::{EntityType, Found, LookupRefusal, MapperPlugin, Plugins, RecordLookup, SourceLookup};
 use crate::staging::{StagingArea, StagingError, StreamName, hash};
-use crate::target::{Target, TargetError};
+use crate::target::Target;
 
 /// The names under which a source's identifying key is looked up, and the hash of its values.
 pub fn key_name(key: &[String]) -> String {
@@ -21,7 +23,7 @@ pub struct LoadedSources {
     area: Arc<StagingArea>,
     mapper: Arc<MapperPlugin>,
     /// How far each source's stream had come.
-    limits: HashMap<String, u64>,
+    limits: HashMap<Name, u64>,
 }
 
 impl LoadedSources {
@@ -48,7 +50,7 @@ impl SourceLookup for LoadedSources {
         let (mut found, mut bytes) = (vec![], 0);
         for (index, key) in keys.iter().enumerate() {
             let bodies = self.area.find_source(source, by, hash(&[key]), self.limits[source]);
-            for body in bodies.map_err(|error| LookupRefusal::Unavailable(error.to_string()))? {
+            for body in bodies.map_err(Failure::from).map_err(unavailable)? {
                 bytes += body.len();
                 if bytes > max_bytes {
                     return Err(LookupRefusal::TooLarge);
@@ -79,8 +81,11 @@ impl KnownRecords {
     }
 }
 
-fn unavailable(error: impl std::fmt::Display) -> LookupRefusal {
-    LookupRefusal::Unavailable(error.to_string())
+/// The plugin's store is told the code alone; what happened is for the log.
+fn unavailable(failure: impl Into<Failure>) -> LookupRefusal {
+    let failure = failure.into();
+    tracing::error!(code = failure.code(), error = %failure, "a lookup could not be answered");
+    LookupRefusal::Unavailable(failure.code().into())
 }
 
 impl RecordLookup for KnownRecords {
@@ -113,12 +118,10 @@ impl RecordLookup for KnownRecords {
         max_bytes: usize,
     ) -> Result<Found, LookupRefusal> {
         let described = self.entity_type(entity_type)?;
-        if !described.columns.iter().any(|described| described.name == column) {
+        if !described.columns.iter().any(|described| described.name == *column) {
             return Err(LookupRefusal::UnknownField);
         }
-        collect(ids, max_bytes, |id| {
-            self.target.referring(described, column, id).map_err(|error: TargetError| unavailable(error))
-        })
+        collect(ids, max_bytes, |id| self.target.referring(described, column, id).map_err(unavailable))
     }
 }
 

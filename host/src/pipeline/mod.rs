@@ -21,7 +21,7 @@ pub use direct::{delete_records, load_records};
 pub use evidence::{Bundle, evidence};
 pub use import::import;
 pub use order::{Stage, stages};
-pub use quarantine::QUARANTINE;
+pub use quarantine::{QUARANTINE, quarantined};
 pub use recount::{Compared, RecountError, recount};
 pub use results::Results;
 pub use source::load_source;

@@ -25,8 +25,8 @@ pub fn stages(plugins: &Plugins, migration: &Migration) -> Vec<Stage> {
         let waits = |entity_type: &EntityType| {
             let open = || open.iter().map(|(_, open)| &open.name);
             let mut others =
-                entity_type.references.iter().filter(|reference| reference.entity_type != entity_type.name);
-            others.any(|reference| open().any(|name| *name == reference.entity_type))
+                entity_type.references.iter().filter(|reference| entity_type.name != *reference.entity_type);
+            others.any(|reference| open().any(|name| **name == *reference.entity_type))
         };
         // Types that refer to each other in a ring have no order; the first described goes first.
         let next = open.iter().position(|(_, entity_type)| !waits(entity_type)).unwrap_or(0);

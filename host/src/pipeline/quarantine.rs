@@ -1,9 +1,12 @@
-//! Records that broke a plugin: the plugin's own words, which may quote a record, kept sealed in the migration's
-//! directory and nowhere else.
+//! Records that broke a plugin, and what plugins said without having declared it: the plugin's own words, kept in
+//! the migration's directory and nowhere else.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
-use crate::plugin::Poisoned;
+use super::{Desk, Failure};
+use crate::model::{Digest, Title};
+use crate::plugin::{Poisoned, Undeclared};
 use crate::staging::{StagingArea, StagingError};
 
 /// The list beside the journal: a JSON object a line.
@@ -17,8 +20,8 @@ pub struct Place<'a> {
     pub upload: u32,
     /// The source or entity type.
     pub stream: &'a str,
-    /// Line in the upload, or ordinal in staging.
-    pub line: u64,
+    /// Line in the upload, or ordinal in staging; none for what was said of no record.
+    pub line: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -26,31 +29,39 @@ pub struct Place<'a> {
 struct Entry<'a> {
     #[serde(flatten)]
     place: Place<'a>,
-    plugin: &'a str,
-    digest: &'a str,
+    plugin: String,
+    digest: &'a Digest,
     code: &'a str,
     message: &'a str,
 }
 
-/// Adds records to the migration's list of quarantined ones.
+/// Adds to the migration's list: records that broke a plugin, and what the plugin said undeclared.
 pub fn quarantine<'a>(
     area: &StagingArea,
+    (title, digest): (Title, &'a Digest),
     poisoned: &'a [Poisoned],
-    place: impl Fn(u32) -> Place<'a>,
+    undeclared: &'a [Undeclared],
+    place: impl Fn(Option<u32>) -> Place<'a>,
 ) -> Result<(), StagingError> {
-    if poisoned.is_empty() {
+    if poisoned.is_empty() && undeclared.is_empty() {
         return Ok(());
     }
     let mut lines: Vec<Vec<u8>> = vec![];
-    for Poisoned { position, failure } in poisoned {
-        let entry = Entry {
-            place: place(*position),
-            plugin: &failure.plugin,
-            digest: &failure.digest,
-            code: failure.cause.code(),
-            message: &failure.message,
-        };
+    let broken =
+        poisoned.iter().map(|Poisoned { position, failure }| (Some(*position), failure.cause.code(), &failure.message));
+    let said = undeclared.iter().map(|Undeclared { position, code, text }| (*position, &**code, text));
+    for (position, code, message) in broken.chain(said) {
+        let message = message.for_quarantine();
+        let entry = Entry { place: place(position), plugin: title.to_string(), digest, code, message };
         lines.push(serde_json::to_vec(&entry).map_err(std::io::Error::from)?);
     }
     area.append_lines(QUARANTINE, lines.iter().map(Vec::as_slice))
+}
+
+/// A part of the list, a JSON object an entry, and how many entries there are. It may quote records: whoever reads
+/// it reads records.
+pub fn quarantined(desk: &Desk, offset: u64, limit: u64) -> Result<(Vec<Box<RawValue>>, u64), Failure> {
+    let lines = desk.area.lines(QUARANTINE)?;
+    let part = lines.iter().skip(offset as usize).take(limit as usize);
+    Ok((part.filter_map(|line| serde_json::from_slice(line).ok()).collect(), lines.len() as u64))
 }

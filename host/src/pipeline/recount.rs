@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::counts::Side;
 use super::evidence::Bundle;
+use crate::model::{Cell, Name};
 use crate::plugin::{Column, ColumnKind, CountGroup, EntityType};
 use crate::target::{EmbeddedTarget, TargetError};
 
@@ -31,6 +32,8 @@ struct ColumnPath {
 struct Group {
     name: String,
     field: String,
+    /// The values that are told apart.
+    values: Vec<String>,
 }
 
 /// One figure: what it is of, what evidence says, and what the target has now.
@@ -66,17 +69,24 @@ pub enum RecountError {
 
 impl Definition {
     pub(super) fn new(entity_type: &EntityType, groups: &[&CountGroup]) -> Self {
-        let groups: Vec<Group> =
-            groups.iter().map(|group| Group { name: group.name.clone(), field: group.field.clone() }).collect();
+        let text = |name: &Name| name.to_string();
+        let groups: Vec<Group> = groups
+            .iter()
+            .map(|group| Group {
+                name: text(&group.name),
+                field: text(&group.field),
+                values: group.values.iter().map(text).collect(),
+            })
+            .collect();
         let first = |path: &str| path.split(['.', '[']).next().unwrap_or_default().to_owned();
         let needed = |column: &&Column| {
             let amounts = entity_type.amounts.iter();
             groups.iter().any(|group| group.field == column.path)
                 || amounts.into_iter().any(|amount| first(amount) == first(&column.path))
         };
-        let path = |column: &Column| ColumnPath { name: column.name.clone(), path: column.path.clone() };
+        let path = |column: &Column| ColumnPath { name: text(&column.name), path: column.path.clone() };
         Self {
-            entity_type: entity_type.name.clone(),
+            entity_type: text(&entity_type.name),
             columns: entity_type.columns.iter().filter(needed).map(path).collect(),
             amounts: entity_type.amounts.clone(),
             groups,
@@ -90,24 +100,26 @@ impl Definition {
         if !is_name(&self.entity_type) || !self.columns.iter().all(|column| is_name(&column.name)) {
             return Err(RecountError::Name);
         }
+        let name = |name: &String| Name::declared(name).ok_or(RecountError::Name);
         // What kind a column is of does not matter to counts.
-        let column = |column: &ColumnPath| Column {
-            name: column.name.clone(),
-            path: column.path.clone(),
-            kind: ColumnKind::Text,
+        let column = |column: &ColumnPath| -> Result<Column, RecountError> {
+            Ok(Column { name: name(&column.name)?, path: column.path.clone(), kind: ColumnKind::Text })
         };
-        let group = |group: &Group| CountGroup {
-            name: group.name.clone(),
-            entity_type: self.entity_type.clone(),
-            field: group.field.clone(),
+        let group = |group: &Group| -> Result<CountGroup, RecountError> {
+            Ok(CountGroup {
+                name: name(&group.name)?,
+                entity_type: name(&self.entity_type)?,
+                field: name(&group.field)?,
+                values: group.values.iter().map(name).collect::<Result<_, _>>()?,
+            })
         };
         let entity_type = EntityType {
-            name: self.entity_type.clone(),
-            columns: self.columns.iter().map(column).collect(),
+            name: name(&self.entity_type)?,
+            columns: self.columns.iter().map(column).collect::<Result<_, _>>()?,
             references: vec![],
             amounts: self.amounts.clone(),
         };
-        Ok((entity_type, self.groups.iter().map(group).collect()))
+        Ok((entity_type, self.groups.iter().map(group).collect::<Result<_, _>>()?))
     }
 }
 
@@ -119,7 +131,10 @@ pub fn recount(bundle: &Bundle, file: &FilePath) -> Result<Vec<Compared>, Recoun
         let (entity_type, groups) = definition.described()?;
         side.count(&target, bundle.migration, &entity_type, &groups.iter().collect::<Vec<_>>())?;
     }
-    let recounted = side.counts().map(|(name, _, rows)| (name, rows)).collect::<Vec<_>>();
+    let text = |rows: Vec<Vec<Cell>>| -> Vec<Vec<String>> {
+        rows.iter().map(|row| row.iter().map(Cell::to_string).collect()).collect()
+    };
+    let recounted = side.counts().map(|(name, _, rows)| (name.to_string(), text(rows))).collect::<Vec<_>>();
     let evidence = bundle.counts.rows.iter().map(|count| (count.r#type.clone(), count.imported_rows.clone()));
     Ok(compare(&evidence.collect::<Vec<_>>(), &recounted))
 }

@@ -16,8 +16,8 @@ use super::results::Results;
 use super::upload::{Body, Framed, Upload, frame};
 use super::{Desk, Failure};
 use crate::framing::{Fault, Format, RawBatch, scalar_text, scan_object};
-use crate::model::{Issue, Outcome, Produced, RecordResult};
-use crate::plugin::{Batch, DomainInstance, MapperInstance, MapperPlugin, PluginLog, Source, Transformed};
+use crate::model::{Code, Issue, Name, Outcome, Produced, RecordResult, UNDECLARED_CODE};
+use crate::plugin::{Batch, DomainInstance, DomainPlugin, MapperInstance, MapperPlugin, Source, Transformed};
 use crate::staging::{Effect, Key, Product, SourceRecord, SourceStatus, hash};
 use crate::store::LogEntry;
 
@@ -36,7 +36,7 @@ pub fn load_source(
 ) -> Result<Upload, Failure> {
     let lookup = LoadedSources::new(desk.area.clone(), mapper.clone())?;
     let mut instance = mapper.instance(desk.context(), Arc::new(lookup));
-    let mut stager = Stager::new(desk, source, upload);
+    let mut stager = Stager::new(desk, mapper, source, upload);
     let (send, receive) = mpsc::sync_channel::<Option<Mapped>>(BATCHES_BETWEEN);
     let mut done = Upload::default();
     let runtime = Handle::current();
@@ -143,7 +143,7 @@ struct Made {
 struct Verdict {
     made: Vec<Made>,
     issues: Vec<Issue>,
-    skipped: Option<String>,
+    skipped: Option<Code>,
     broken: Option<&'static str>,
     /// It was mapped only to domains that this migration does not cover.
     uncovered: bool,
@@ -151,15 +151,16 @@ struct Verdict {
 
 struct Stager<'a> {
     desk: &'a Desk,
+    mapper: &'a MapperPlugin,
     source: &'a Source,
     upload: u32,
     /// A domain plugin for each entity type, made when it is first needed; none if it is not covered.
-    judges: HashMap<String, Option<DomainInstance>>,
+    judges: HashMap<Name, Option<(Arc<DomainPlugin>, DomainInstance)>>,
 }
 
 impl<'a> Stager<'a> {
-    fn new(desk: &'a Desk, source: &'a Source, upload: u32) -> Self {
-        Self { desk, source, upload, judges: HashMap::new() }
+    fn new(desk: &'a Desk, mapper: &'a MapperPlugin, source: &'a Source, upload: u32) -> Self {
+        Self { desk, mapper, source, upload, judges: HashMap::new() }
     }
 
     fn stage(&mut self, mapped: Mapped, done: &mut Upload, results: &mut Results) -> Result<(), Failure> {
@@ -178,19 +179,20 @@ impl<'a> Stager<'a> {
             let range: &Range<usize> = &ranges[made.batch][made.place];
             &transformed.produced[made.batch].records.bytes[range.clone()]
         };
+        let statuses: Vec<(SourceStatus, Option<Code>)> = verdicts.iter().map(Verdict::status).collect();
         let records: Vec<SourceRecord> = verdicts
             .iter()
+            .zip(&statuses)
             .enumerate()
-            .map(|(position, verdict)| {
-                let (status, code) = verdict.status();
-                let mapped = status == SourceStatus::Mapped;
+            .map(|(position, (verdict, (status, code)))| {
+                let mapped = *status == SourceStatus::Mapped;
                 SourceRecord {
                     line: raw.lines[position],
                     key: keys[position].own,
                     lookups: keys[position].lookups.clone(),
                     body: raw.record(position),
-                    status,
-                    code,
+                    status: *status,
+                    code: code.as_deref().unwrap_or_default(),
                     products: verdict
                         .made
                         .iter()
@@ -221,7 +223,7 @@ impl<'a> Stager<'a> {
             results.add(&result);
             list(&result, &self.source.name, None, &mut listed);
         }
-        self.log(&transformed.logs)?;
+        self.log(&transformed, &positions, &raw)?;
         finish_batch(self.desk, &listed, results)
     }
 
@@ -233,12 +235,13 @@ impl<'a> Stager<'a> {
         raw: &RawBatch,
         verdicts: &mut [Verdict],
     ) -> Result<(), Failure> {
-        let place = |position: u32| Place {
+        let place = |position: Option<u32>| Place {
             upload: self.upload,
             stream: &self.source.name,
-            line: raw.lines[positions[position as usize]],
+            line: position.map(|position| raw.lines[positions[position as usize]]),
         };
-        quarantine(&self.desk.area, &transformed.poisoned, place)?;
+        let who = (self.mapper.title(), &self.mapper.digest);
+        quarantine(&self.desk.area, who, &transformed.poisoned, &transformed.undeclared, place)?;
         for (code, skipped) in &transformed.skipped {
             for position in skipped {
                 verdicts[positions[*position as usize]].skipped = Some(code.clone());
@@ -266,35 +269,38 @@ impl<'a> Stager<'a> {
             ranges.push(record_ranges(&produced.records.ends));
             let origin = |place: usize| positions[produced.origins[place] as usize];
             let desk = self.desk;
-            let judge = self.judges.entry_ref(produced.entity_type.as_str()).or_insert_with(|| {
+            let judge = self.judges.entry(produced.entity_type.clone()).or_insert_with(|| {
                 let plugin = desk.plugins.of_entity_type(&produced.entity_type)?;
                 let covered = desk.migration.covers(&plugin.description.domain);
-                covered.then(|| plugin.instance(desk.context(), None))
+                covered.then(|| (plugin.clone(), plugin.instance(desk.context(), None)))
             });
-            let Some(judge) = judge else {
+            let Some((plugin, judge)) = judge else {
                 (0..produced.origins.len()).for_each(|place| verdicts[origin(place)].uncovered = true);
                 continue;
             };
             let validated = judge.validate(&produced.entity_type, &produced.records)?;
             for (place, id) in validated.ids.iter().enumerate() {
-                if let Some(id) = *id {
-                    verdicts[origin(place)].made.push(Made { batch, place, id });
+                match *id {
+                    Some(id) if is_derived(id) => verdicts[origin(place)].made.push(Made { batch, place, id }),
+                    Some(_) => verdicts[origin(place)].issues.push(Issue::error("REFERENCE_ID_NOT_DERIVED")),
+                    None => {}
                 }
             }
             for (place, mut issue) in validated.issues {
                 // The field is the made record's, not the source record's: say so.
-                issue.field = format!("{}/{}", produced.entity_type, issue.field);
+                issue.field = issue.field.within(&produced.entity_type);
                 verdicts[origin(place as usize)].issues.push(issue);
             }
             for poisoned in &validated.poisoned {
                 verdicts[origin(poisoned.position as usize)].broken = Some(poisoned.failure.cause.code());
             }
-            let place = |position: u32| Place {
+            let place = |position: Option<u32>| Place {
                 upload: self.upload,
                 stream: &self.source.name,
-                line: raw.lines[origin(position as usize)],
+                line: position.map(|position| raw.lines[origin(position as usize)]),
             };
-            quarantine(&self.desk.area, &validated.poisoned, place)?;
+            let who = (plugin.title(), &plugin.digest);
+            quarantine(&self.desk.area, who, &validated.poisoned, &validated.undeclared, place)?;
         }
         for verdict in verdicts.iter_mut() {
             let silent = verdict.made.is_empty()
@@ -309,27 +315,35 @@ impl<'a> Stager<'a> {
         Ok(ranges)
     }
 
-    fn log(&self, logs: &[PluginLog]) -> Result<(), Failure> {
-        for PluginLog { level, code, position } in logs {
-            let entry = LogEntry::new(level, code).with("upload", self.upload).with("position", *position);
+    fn log(&self, transformed: &Transformed, positions: &[usize], raw: &RawBatch) -> Result<(), Failure> {
+        for (level, code, position) in &transformed.logs {
+            let line = position.map(|position| raw.lines[positions[position as usize]]);
+            let entry = LogEntry::new(*level, code.clone()).with("upload", self.upload).with("line", line);
             self.desk.store.log(self.desk.migration.reference_id, &entry)?;
         }
         Ok(())
     }
 }
 
+/// Whether a reference id is one that a mapper may give: derived from a key (version 5), or drawn (4, 7). Sixteen
+/// bytes of anything else could be sixteen bytes of a record, and ids are shown where records are not.
+fn is_derived(id: [u8; 16]) -> bool {
+    let id = Uuid::from_bytes(id);
+    id.get_variant() == uuid::Variant::RFC4122 && matches!(id.get_version_num(), 4 | 5 | 7)
+}
+
 impl Verdict {
-    fn status(&self) -> (SourceStatus, &str) {
+    fn status(&self) -> (SourceStatus, Option<Code>) {
         if let Some(code) = self.broken {
-            return (SourceStatus::Quarantined, code);
+            return (SourceStatus::Quarantined, Some(code.into()));
         }
         if let Some(issue) = self.issues.iter().find(|issue| issue.stops()) {
-            return (SourceStatus::Rejected, &issue.code);
+            return (SourceStatus::Rejected, Some(issue.code.clone()));
         }
         match &self.skipped {
-            _ if !self.made.is_empty() => (SourceStatus::Mapped, ""),
-            Some(code) => (SourceStatus::Skipped, code),
-            None => (SourceStatus::Skipped, "DOMAIN_NOT_COVERED"),
+            _ if !self.made.is_empty() => (SourceStatus::Mapped, None),
+            Some(code) => (SourceStatus::Skipped, Some(code.clone())),
+            None => (SourceStatus::Skipped, Some("DOMAIN_NOT_COVERED".into())),
         }
     }
 
@@ -344,9 +358,9 @@ impl Verdict {
                     })
                     .collect(),
             ),
-            (SourceStatus::Skipped, code) => Outcome::Skipped(code.into()),
+            (SourceStatus::Skipped, code) => Outcome::Skipped(code.unwrap_or(UNDECLARED_CODE)),
             (SourceStatus::Rejected, _) => Outcome::Rejected(None),
-            (SourceStatus::Quarantined, code) => Outcome::Quarantined(code.into()),
+            (SourceStatus::Quarantined, code) => Outcome::Quarantined(code.unwrap_or(UNDECLARED_CODE)),
         };
         RecordResult { line, outcome, issues: self.issues }
     }

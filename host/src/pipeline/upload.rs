@@ -12,7 +12,7 @@ use super::{Desk, Failure};
 use crate::audit::Digest;
 use crate::config::UploadLimits;
 use crate::framing::{Format, Framer, RawBatch};
-use crate::model::{Event, Outcome, RecordResult};
+use crate::model::{Code, Event, Outcome, RecordResult};
 use crate::store::{TransitionError, UploadEnd};
 
 /// The pieces of a request's body, or word that it broke off.
@@ -32,7 +32,7 @@ pub struct Upload {
     /// Source records that were mapped, or records that were staged.
     pub accepted: u64,
     /// Source records that were skipped, by code.
-    pub skipped: BTreeMap<String, u64>,
+    pub skipped: BTreeMap<Code, u64>,
     /// Records that were wrong.
     pub rejected: u64,
     /// Records that broke a plugin.
@@ -73,7 +73,7 @@ impl Upload {
             body: digest,
             records: self.records,
             accepted: self.accepted,
-            skipped: self.skipped.clone(),
+            skipped: self.skipped.iter().map(|(code, records)| (code.to_string(), *records)).collect(),
             rejected: self.rejected,
             quarantined: self.quarantined,
             broken_off,

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::lookups::KnownRecords;
@@ -10,13 +9,13 @@ use super::order::{Stage, stages};
 use super::quarantine::{Place, quarantine};
 use super::tallies::{Part, Tallies};
 use super::{Desk, Stop};
-use crate::model::{Issue, Progress, Severity};
+use crate::model::{Figure, Issue, Progress, Severity};
 use crate::plugin::{Batch, DomainPlugin, EntityType};
 use crate::staging::{StagedBatch, StreamName};
-use crate::store::{ListedIssue, Phase};
+use crate::store::{IssueCount, ListedIssue, Phase};
 
 /// Validates everything; whether there was no error, and the result: figures by code.
-pub fn validate(desk: &Desk, progress: &Progress) -> Result<(bool, Value), Stop> {
+pub fn validate(desk: &Desk, progress: &Progress) -> Result<(bool, Figure), Stop> {
     let migration = desk.migration.reference_id;
     desk.store.clear_issues(migration, Phase::Validate)?;
     let types: Vec<(Arc<DomainPlugin>, EntityType)> = stages(&desk.plugins, &desk.migration)
@@ -37,23 +36,26 @@ pub fn validate(desk: &Desk, progress: &Progress) -> Result<(bool, Value), Stop>
     settle(desk, &types, tallies)?;
 
     let counts = desk.store.issue_counts(migration, Phase::Validate)?;
-    let (mut errors, mut warnings) = (0, 0);
+    let (mut errors, mut warnings) = (0_u64, 0_u64);
     let mut by_code = vec![];
-    for (entity_type, severity, code, rule, count) in counts {
-        *if severity == Severity::Error.as_str() { &mut errors } else { &mut warnings } += count;
-        let mut entry = json!({"entityType": entity_type, "severity": severity, "code": code, "count": count});
-        if !rule.is_empty() {
-            entry["rule"] = rule.into();
-        }
-        by_code.push(entry);
+    for IssueCount { stream, severity, code, rule, count } in counts {
+        *if severity == Severity::Error { &mut errors } else { &mut warnings } += count;
+        let mut entry: Vec<(&str, Figure)> = vec![
+            ("entityType", stream.into()),
+            ("severity", severity.as_str().into()),
+            ("code", code.into()),
+            ("count", count.into()),
+        ];
+        entry.extend(rule.map(|rule| ("rule", rule.into())));
+        by_code.push(Figure::table(entry));
     }
-    let result = json!({
-        "isValid": errors == 0,
-        "numberOfRecords": records,
-        "numberOfErrors": errors,
-        "numberOfWarnings": warnings,
-        "issuesByCode": by_code,
-    });
+    let result = Figure::table([
+        ("isValid", Figure::from(errors == 0)),
+        ("numberOfRecords", records.into()),
+        ("numberOfErrors", errors.into()),
+        ("numberOfWarnings", warnings.into()),
+        ("issuesByCode", by_code.into()),
+    ]);
     Ok((errors == 0, result))
 }
 
@@ -96,12 +98,13 @@ impl Pass<'_> {
                     .iter()
                     .map(|poisoned| issue(poisoned.position, Issue::error(poisoned.failure.cause.code()))),
             );
-            let place = |position: u32| Place {
+            let place = |position: Option<u32>| Place {
                 upload: 0,
                 stream: &entity_type.name,
-                line: staged.entries[position as usize].ordinal,
+                line: position.map(|position| staged.entries[position as usize].ordinal),
             };
-            quarantine(&desk.area, &validated.poisoned, place)?;
+            let who = (plugin.title(), &plugin.digest);
+            quarantine(&desk.area, who, &validated.poisoned, &validated.undeclared, place)?;
             let most = desk.config.records.listed_issues;
             desk.store.add_issues(desk.migration.reference_id, Phase::Validate, &listed, most)?;
             for tally in validated.tallies {

@@ -15,16 +15,19 @@ use super::instance::{Instance, described};
 use super::isolate::{Isolated, Poisoned};
 use super::mapper::{check_produced, issue, unpack};
 use super::state::{RecordLookup, State};
-use crate::model::Issue;
+use super::vocabulary::{Undeclared, Vocabulary};
+use crate::model::{Code, Digest, Issue, Title};
 
 /// A compiled domain plugin.
 pub struct DomainPlugin {
     engine: Arc<Engine>,
     pre: DomainPre<State>,
     /// SHA-256 of the component, in hexadecimal.
-    pub digest: String,
+    pub digest: Digest,
     /// What it says of itself.
     pub description: DomainDescription,
+    /// What it may say of records of its entity types, and of those that it generates from.
+    vocabularies: [Vocabulary; 2],
 }
 
 /// What validation found in a batch.
@@ -38,6 +41,8 @@ pub struct Validated {
     pub tallies: Vec<Tally>,
     /// Records that broke the plugin.
     pub poisoned: Vec<Poisoned>,
+    /// What it said without having declared it.
+    pub undeclared: Vec<Undeclared>,
 }
 
 /// What a plugin made of a batch, and of which records it could not.
@@ -48,6 +53,8 @@ pub struct Made<T> {
     pub issues: Vec<(u32, Issue)>,
     /// Records that broke the plugin.
     pub poisoned: Vec<Poisoned>,
+    /// What it said without having declared it.
+    pub undeclared: Vec<Undeclared>,
 }
 
 /// One effect that a plugin has planned: storing a row.
@@ -60,15 +67,13 @@ pub struct Step {
 
 /// A record that a plugin has made from imported ones.
 pub struct GeneratedRecord {
-    /// Its entity type.
-    pub entity_type: String,
     /// The record.
     pub body: Vec<u8>,
 }
 
 impl DomainPlugin {
     /// Compiles a domain plugin and asks it to describe itself.
-    pub fn new(engine: &Arc<Engine>, name: &str, digest: String, bytes: &[u8]) -> Result<Arc<Self>, PluginError> {
+    pub fn new(engine: &Arc<Engine>, name: &str, digest: Digest, bytes: &[u8]) -> Result<Arc<Self>, PluginError> {
         let component = engine.compile(name, &digest, bytes)?;
         let pre = engine.domains.instantiate_pre(&component).and_then(DomainPre::new);
         let pre = pre.map_err(|error| link_error(name, &error))?;
@@ -76,13 +81,18 @@ impl DomainPlugin {
             let domain = pre.instantiate(&mut *store)?;
             domain.sluice_plugin_validation().call_describe(store)
         };
-        let description = described(engine, name, &digest, describe, check_domain)?;
-        Ok(Arc::new(Self { engine: engine.clone(), pre, digest, description }))
+        let (description, vocabularies) = described(engine, name, describe, check_domain)?;
+        Ok(Arc::new(Self { engine: engine.clone(), pre, digest, description, vocabularies }))
+    }
+
+    /// The codes of its own that it may show.
+    pub fn codes(&self) -> Vec<Code> {
+        self.vocabularies[0].codes()
     }
 
     /// Name and version, as they stand in messages.
-    pub fn title(&self) -> String {
-        format!("{} {}", self.description.name, self.description.version)
+    pub fn title(&self) -> Title {
+        Title { name: self.description.name.clone(), version: self.description.version.clone() }
     }
 
     /// The entity type with this name.
@@ -127,9 +137,12 @@ impl DomainInstance {
                 *known = Some(id.try_into().expect("16 bytes")).filter(|id| *id != [0; 16]);
             }
             let start = part.start as u32;
+            let plugin = self.plugin.clone();
+            let issues = validated.issues.iter();
+            let undeclared = &mut whole.undeclared;
             whole
                 .issues
-                .extend(validated.issues.into_iter().map(|reported| (reported.position + start, issue(reported))));
+                .extend(issues.map(|said| issue(said, start, entity_type, &plugin.vocabularies[0], undeclared)));
             whole
                 .tallies
                 .extend(validated.tallies.into_iter().map(|tally| Tally { position: tally.position + start, ..tally }));
@@ -148,7 +161,8 @@ impl DomainInstance {
                 && planned.issues.iter().all(|issue| (issue.position as usize) < records);
             Ok(if fits { Ok(planned) } else { Err("its plan does not fit its batch".into()) })
         })?;
-        let (mut steps, mut issues) = (vec![], vec![]);
+        let (mut steps, mut issues, mut undeclared) = (vec![], vec![], vec![]);
+        let vocabulary = &self.plugin.vocabularies[0];
         for (part, planned) in parts {
             let start = part.start as u32;
             let bodies = unpack(&planned.bodies).expect("checked above");
@@ -156,9 +170,10 @@ impl DomainInstance {
                 position: step.position + start,
                 body: (!body.is_empty()).then(|| body.to_vec()),
             }));
-            issues.extend(planned.issues.into_iter().map(|reported| (reported.position + start, issue(reported))));
+            let said = planned.issues.iter();
+            issues.extend(said.map(|said| issue(said, start, entity_type, vocabulary, &mut undeclared)));
         }
-        Ok(Made { made: steps, issues, poisoned })
+        Ok(Made { made: steps, issues, poisoned, undeclared })
     }
 
     /// Makes records of an entity type from a batch of imported ones.
@@ -177,20 +192,18 @@ impl DomainInstance {
             let fits = generated.issues.iter().all(|issue| (issue.position as usize) < records);
             Ok(if fits { Ok(generated) } else { Err("what it generated does not fit its batch".into()) })
         })?;
-        let (mut records, mut issues) = (vec![], vec![]);
+        let (mut records, mut issues, mut undeclared) = (vec![], vec![], vec![]);
+        let vocabulary = &self.plugin.vocabularies[1];
         for (part, generated) in parts {
             let start = part.start as u32;
             for produced in generated.produced {
                 let bodies = unpack(&produced.records).expect("checked above");
-                records.extend(
-                    bodies
-                        .into_iter()
-                        .map(|body| GeneratedRecord { entity_type: produced.entity_type.clone(), body: body.to_vec() }),
-                );
+                records.extend(bodies.into_iter().map(|body| GeneratedRecord { body: body.to_vec() }));
             }
-            issues.extend(generated.issues.into_iter().map(|reported| (reported.position + start, issue(reported))));
+            let said = generated.issues.iter();
+            issues.extend(said.map(|said| issue(said, start, entity_type, vocabulary, &mut undeclared)));
         }
-        Ok(Made { made: records, issues, poisoned })
+        Ok(Made { made: records, issues, poisoned, undeclared })
     }
 
     fn isolated<T>(
@@ -200,9 +213,12 @@ impl DomainInstance {
     ) -> Result<Isolated<T>, PluginError> {
         let Self { plugin, lookup, instance } = self;
         let instantiate = |store: &mut Store<State>| {
+            let domain = plugin.pre.instantiate(&mut *store)?;
             store.data_mut().records = lookup.clone();
-            plugin.pre.instantiate(store)
+            Ok(domain)
         };
+        // What a domain plugin logs is not kept anywhere.
+        instance.logs.clear();
         instance.isolated(batch, &instantiate, &mut |domain, store, context, batch| {
             Ok(call(domain, store, context, batch)?.map_err(|message| (Cause::BrokeContract, message)))
         })

@@ -1,6 +1,32 @@
 //! How a plugin fails, said so that its author can find it.
 
+use std::fmt;
+
 use super::state::State;
+use crate::model::{Code, Digest, Name, Title};
+
+/// A plugin's own words, which may quote a record. They cannot be shown, formatted or serialised; the one way out is
+/// the list beside the quarantined records.
+#[derive(Clone)]
+pub struct Confidential(String);
+
+impl Confidential {
+    /// Keeps the first part of a text: a message is for reading.
+    pub(super) fn new(text: &str) -> Self {
+        Self(cut(text))
+    }
+
+    /// For the migration's own directory, and for nothing else.
+    pub fn for_quarantine(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Confidential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(confidential)")
+    }
+}
 
 /// Why a call into a plugin did not return what it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,23 +62,23 @@ impl Cause {
     }
 }
 
-/// A failed call. `message` may quote the record: it goes to the migration's own directory and nowhere else.
+/// A failed call.
 #[derive(Clone, Debug)]
 pub struct PluginFailure {
     /// The plugin's name and version.
-    pub plugin: String,
+    pub plugin: Title,
     /// Its digest.
-    pub digest: String,
+    pub digest: Digest,
     /// Why.
     pub cause: Cause,
     /// The plugin's own words, or where it trapped.
-    pub message: String,
+    pub message: Confidential,
 }
 
-/// Why a plugin, or work with one, cannot go on.
+/// Why a plugin, or work with one, cannot go on. What it says in words of its own is from before it saw a record.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginError {
-    /// It is no plugin for this host.
+    /// It is no plugin for this host, which is found out before it sees a record.
     #[error("plugin {name}: {reason}")]
     Refused {
         /// What it is called, or where it came from.
@@ -61,19 +87,35 @@ pub enum PluginError {
         reason: String,
     },
     /// It broke on more records than is tolerated.
-    #[error("plugin {name} is unfit: it broke on {records} records, the last time with {code}")]
+    #[error("plugin {plugin} is unfit: it broke on {records} records, the last time with {code}")]
     Unfit {
         /// Its name and version.
-        name: String,
+        plugin: Title,
         /// How many.
         records: u64,
         /// The last cause.
         code: &'static str,
     },
-    /// A lookup could not be answered because the host could not read.
+    /// It generates what it does not describe.
+    #[error("plugin {plugin} generates {entity_type}, which it does not describe")]
+    Undescribed {
+        /// Its name and version.
+        plugin: Title,
+        /// What it generates.
+        entity_type: Name,
+    },
+    /// A lookup could not be answered because the host could not read: what failed is in the server's log.
     #[error("a lookup could not be answered: {0}")]
-    Lookup(String),
-    /// The host's own trouble with the engine.
+    Lookup(Code),
+    /// It could not be instantiated for work.
+    #[error("plugin {plugin} could not be instantiated: {code}")]
+    NotInstantiated {
+        /// Its name and version.
+        plugin: Title,
+        /// The cause.
+        code: &'static str,
+    },
+    /// The host's own trouble with the engine, when the server starts.
     #[error("the plugin engine failed: {0}")]
     Engine(String),
 }
@@ -81,7 +123,7 @@ pub enum PluginError {
 /// Text beyond this is cut: a message is for reading.
 const MAX_MESSAGE_BYTES: usize = 4_096;
 
-pub(super) fn cut(text: &str) -> String {
+fn cut(text: &str) -> String {
     let mut end = text.len().min(MAX_MESSAGE_BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -90,7 +132,7 @@ pub(super) fn cut(text: &str) -> String {
 }
 
 /// Reads a failed call's cause from what wasmtime says and what the store has seen.
-pub(super) fn classify(plugin: &str, digest: &str, error: &wasmtime::Error, state: &mut State) -> PluginFailure {
+pub(super) fn classify(error: &wasmtime::Error, state: &mut State) -> (Cause, Confidential) {
     let trap = error.downcast_ref::<wasmtime::Trap>();
     let panic = state.panic.take();
     let stderr = state.stderr();
@@ -116,5 +158,5 @@ pub(super) fn classify(plugin: &str, digest: &str, error: &wasmtime::Error, stat
         None => format!("{error:#}"),
     };
     let message = panic.or_else(|| (!stderr.is_empty()).then_some(stderr)).unwrap_or_else(where_it_was);
-    PluginFailure { plugin: plugin.into(), digest: digest.into(), cause, message: cut(&message) }
+    (cause, Confidential::new(&message))
 }

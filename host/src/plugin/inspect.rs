@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 
 use super::domain::DomainPlugin;
 use super::engine::Engine;
 use super::failure::PluginError;
 use super::mapper::MapperPlugin;
+use crate::model::{Code, Digest, Name, Version};
 
 /// The worlds of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -28,24 +28,21 @@ pub struct Inspection {
     /// Which world it is made for.
     pub world: World,
     /// Its name.
-    pub name: String,
+    pub name: Name,
     /// Its version.
-    pub version: String,
+    pub version: Version,
     /// SHA-256 of the file.
-    pub digest: String,
+    pub digest: Digest,
     /// Length of the file.
     pub bytes: usize,
     /// The sources that a mapper takes, each with its key.
     pub sources: Vec<String>,
     /// The entity types that it produces, or judges.
-    pub entity_types: Vec<String>,
+    pub entity_types: Vec<Name>,
+    /// The codes of its own that it may show.
+    pub codes: Vec<Code>,
     /// What it imports, and what that lets it do.
     pub imports: Vec<(String, &'static str)>,
-}
-
-/// SHA-256 in hexadecimal.
-pub(super) fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads what a plugin's file is, and asks it to describe itself.
@@ -59,7 +56,7 @@ pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspect
             "it is a core module, not a component: wrap it, for instance with `wasm-tools component new`",
         ));
     }
-    let digest = digest(bytes);
+    let digest = Digest::of(bytes);
     let component = engine.compile(name, &digest, bytes)?;
     let imports = imports(engine, &component);
     let world = world(engine, &component).ok_or_else(|| {
@@ -68,22 +65,22 @@ pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspect
              importing@0.1 (a domain plugin): build it against the contract in wit/",
         )
     })?;
-    let (described, sources, entity_types) = match world {
+    let (described, sources, entity_types, codes) = match world {
         World::Mapper => {
             let plugin = MapperPlugin::new(engine, name, digest.clone(), bytes)?;
             let of = &plugin.description;
             let sources = of.sources.iter().map(|source| format!("{} ({})", source.name, source.key.join("+")));
-            ((of.name.clone(), of.version.clone()), sources.collect(), of.entity_types.clone())
+            ((of.name.clone(), of.version.clone()), sources.collect(), of.entity_types.clone(), plugin.codes())
         }
         World::Domain => {
             let plugin = DomainPlugin::new(engine, name, digest.clone(), bytes)?;
             let of = &plugin.description;
             let entity_types = of.entity_types.iter().map(|entity_type| entity_type.name.clone());
-            ((of.name.clone(), of.version.clone()), vec![], entity_types.collect())
+            ((of.name.clone(), of.version.clone()), vec![], entity_types.collect(), plugin.codes())
         }
     };
     let (name, version) = described;
-    Ok(Inspection { world, name, version, digest, bytes: bytes.len(), sources, entity_types, imports })
+    Ok(Inspection { world, name, version, digest, bytes: bytes.len(), sources, entity_types, codes, imports })
 }
 
 fn world(engine: &Engine, component: &Component) -> Option<World> {

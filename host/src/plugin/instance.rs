@@ -6,11 +6,12 @@ use std::sync::Arc;
 use wasmtime::Store;
 
 use super::bindings::types::{Batch, Context};
-use super::engine::{Engine, engine_error};
-use super::failure::{Cause, PluginError, PluginFailure, classify};
+use super::engine::Engine;
+use super::failure::{Cause, Confidential, PluginError, PluginFailure, classify};
 use super::isolate::{CallError, Isolated, Tolerance, isolate};
 use super::mapper::slice;
-use super::state::{PluginLog, State};
+use super::state::{SaidLog, State};
+use crate::model::{Digest, Title};
 
 /// What a call comes to that returned: a result, or why it does not fit what was given.
 pub(super) type Returned<T> = wasmtime::Result<Result<T, (Cause, String)>>;
@@ -21,19 +22,19 @@ pub(super) type Call<'a, B, T> = dyn FnMut(&B, &mut Store<State>, &Context, &Bat
 /// A plugin at work; `B` is its world's bindings.
 pub(super) struct Instance<B> {
     engine: Arc<Engine>,
-    title: String,
-    digest: String,
+    title: Title,
+    digest: Digest,
     context: Context,
     live: Option<(Store<State>, B)>,
     tolerance: Tolerance,
     /// What it logged since this was last taken.
-    pub logs: Vec<PluginLog>,
+    pub logs: Vec<SaidLog>,
 }
 
 impl<B> Instance<B> {
     /// Not yet instantiated: that is done with the first call, and after each that failed.
-    pub fn new(engine: &Arc<Engine>, title: String, digest: &str, context: Context) -> Self {
-        let (engine, digest) = (engine.clone(), digest.to_owned());
+    pub fn new(engine: &Arc<Engine>, title: Title, digest: &Digest, context: Context) -> Self {
+        let (engine, digest) = (engine.clone(), digest.clone());
         let tolerance = Tolerance::new(&engine.limits);
         Self { engine, title, digest, context, live: None, tolerance, logs: vec![] }
     }
@@ -65,7 +66,10 @@ impl<B> Instance<B> {
             Some(live) => self.live.insert(live),
             None => {
                 let mut store = new_store(&self.engine, &self.context);
-                let bindings = instantiate(&mut store).map_err(|error| CallError::Fatal(engine_error(error)))?;
+                let bindings = instantiate(&mut store).map_err(|error| {
+                    let (cause, _) = classify(&error, store.data_mut());
+                    CallError::Fatal(PluginError::NotInstantiated { plugin: self.title.clone(), code: cause.code() })
+                })?;
                 self.live.insert((store, bindings))
             }
         };
@@ -79,14 +83,18 @@ impl<B> Instance<B> {
             &cut
         };
         let returned = call(bindings, store, &self.context, batch);
-        self.logs.append(&mut store.data_mut().logs);
-        let failure = match returned {
+        for mut said in store.data_mut().logs.drain(..) {
+            // A number beyond the part is no position, and could be anything else.
+            said.position = said.position.filter(|position| (*position as usize) < part.len());
+            said.position = said.position.map(|position| position + part.start as u32);
+            self.logs.push(said);
+        }
+        let (cause, message) = match returned {
             Ok(Ok(result)) => return Ok(result),
-            Ok(Err((cause, message))) => {
-                PluginFailure { plugin: self.title.clone(), digest: self.digest.clone(), cause, message }
-            }
-            Err(error) => classify(&self.title, &self.digest, &error, store.data_mut()),
+            Ok(Err((cause, message))) => (cause, Confidential::new(&message)),
+            Err(error) => classify(&error, store.data_mut()),
         };
+        let failure = PluginFailure { plugin: self.title.clone(), digest: self.digest.clone(), cause, message };
         // A store that has failed is not used again: what is left in it is anybody's guess.
         let unavailable = self.live.take().and_then(|(store, _)| store.into_data().unavailable);
         Err(unavailable.map_or(CallError::Plugin(failure), |why| CallError::Fatal(PluginError::Lookup(why))))
@@ -106,21 +114,21 @@ fn new_store(engine: &Engine, context: &Context) -> Store<State> {
     store
 }
 
-/// Asks a plugin to describe itself, in a store of its own, and checks what it says.
-pub(super) fn described<D>(
+/// Asks a plugin to describe itself, in a store of its own that has seen no record, and checks what it says.
+pub(super) fn described<D, C>(
     engine: &Engine,
     name: &str,
-    digest: &str,
     describe: impl FnOnce(&mut Store<State>) -> wasmtime::Result<D>,
-    check: impl FnOnce(&D) -> Result<(), String>,
-) -> Result<D, PluginError> {
+    check: impl FnOnce(D) -> Result<C, String>,
+) -> Result<C, PluginError> {
     let refused = |reason: String| PluginError::Refused { name: name.into(), reason };
     let context = Context { migration: vec![0; 16], registered_on: "1970-01-01".into() };
     let mut store = new_store(engine, &context);
     let description = describe(&mut store).map_err(|error| {
-        let failure = classify(name, digest, &error, store.data_mut());
-        refused(format!("it broke when asked to describe itself ({}): {}", failure.cause.code(), failure.message))
+        let (cause, message) = classify(&error, store.data_mut());
+        // It has seen no record that it could quote.
+        let message = message.for_quarantine();
+        refused(format!("it broke when asked to describe itself ({}): {message}", cause.code()))
     })?;
-    check(&description).map_err(|reason| refused(format!("its description is wrong: {reason}")))?;
-    Ok(description)
+    check(description).map_err(|reason| refused(format!("its description is wrong: {reason}")))
 }

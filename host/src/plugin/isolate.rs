@@ -35,7 +35,7 @@ impl Tolerance {
         self.timeouts += u64::from(failure.cause == Cause::TimedOut);
         if self.quarantined > self.max_quarantined || self.timeouts > self.max_timeouts {
             return Err(PluginError::Unfit {
-                name: failure.plugin.clone(),
+                plugin: failure.plugin.clone(),
                 records: self.quarantined,
                 code: failure.cause.code(),
             });
@@ -89,10 +89,14 @@ pub(super) fn isolate<T>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::failure::Confidential;
     use super::*;
+    use crate::model::{Digest, Title, Version};
 
     fn failing(cause: Cause) -> CallError {
-        CallError::Plugin(PluginFailure { plugin: "p".into(), digest: "d".into(), cause, message: String::new() })
+        let plugin = Title { name: "p".into(), version: Version::declared("1").unwrap() };
+        let (digest, message) = (Digest::of(b""), Confidential::new(""));
+        CallError::Plugin(PluginFailure { plugin, digest, cause, message })
     }
 
     #[test]

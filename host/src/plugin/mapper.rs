@@ -7,43 +7,57 @@ use wasmtime::Store;
 
 use super::bindings::mapper::{Mapper, MapperPre, exports::sluice::plugin::mapping};
 use super::bindings::types::{self, Batch, Context};
-use super::contract::{MapperDescription, check_mapper, is_code, is_field_path};
+use super::contract::{MapperDescription, Source, check_mapper};
 use super::engine::Engine;
 use super::failure::{Cause, PluginError};
 use super::inspect::link_error;
 use super::instance::{Instance, described};
 use super::isolate::{Isolated, Poisoned};
-use super::state::{PluginLog, SourceLookup, State};
-use crate::model::{Issue, Severity};
+use super::state::{SourceLookup, State};
+use super::vocabulary::{Undeclared, Vocabulary};
+use crate::model::{Code, Digest, Issue, Level, Name, Severity, Title};
 
 /// A compiled mapper.
 pub struct MapperPlugin {
     engine: Arc<Engine>,
     pre: MapperPre<State>,
     /// SHA-256 of the component, in hexadecimal.
-    pub digest: String,
+    pub digest: Digest,
     /// What it says of itself.
     pub description: MapperDescription,
+    vocabulary: Vocabulary,
+}
+
+/// Records that a mapper made.
+pub struct ProducedBatch {
+    /// Entity type of all of them.
+    pub entity_type: Name,
+    /// The records.
+    pub records: Batch,
+    /// The position in the batch that each came from.
+    pub origins: Vec<u32>,
 }
 
 /// What came of a batch. Positions are those of the batch that was passed in.
 #[derive(Default)]
 pub struct Transformed {
     /// Records by entity type, each with the position it came from.
-    pub produced: Vec<types::Produced>,
+    pub produced: Vec<ProducedBatch>,
     /// Codes, and the positions that were skipped with them.
-    pub skipped: Vec<(String, Vec<u32>)>,
+    pub skipped: Vec<(Code, Vec<u32>)>,
     /// What is wrong with which record.
     pub issues: Vec<(u32, Issue)>,
     /// Records that broke the mapper.
     pub poisoned: Vec<Poisoned>,
-    /// What it logged.
-    pub logs: Vec<PluginLog>,
+    /// What it logged: codes, and the record's position where it was about one.
+    pub logs: Vec<(Level, Code, Option<u32>)>,
+    /// What it said without having declared it.
+    pub undeclared: Vec<Undeclared>,
 }
 
 impl MapperPlugin {
     /// Compiles a mapper and asks it to describe itself.
-    pub fn new(engine: &Arc<Engine>, name: &str, digest: String, bytes: &[u8]) -> Result<Arc<Self>, PluginError> {
+    pub fn new(engine: &Arc<Engine>, name: &str, digest: Digest, bytes: &[u8]) -> Result<Arc<Self>, PluginError> {
         let component = engine.compile(name, &digest, bytes)?;
         let pre = engine.mappers.instantiate_pre(&component).and_then(MapperPre::new);
         let pre = pre.map_err(|error| link_error(name, &error))?;
@@ -51,17 +65,22 @@ impl MapperPlugin {
             let mapper = pre.instantiate(&mut *store)?;
             mapper.sluice_plugin_mapping().call_describe(store)
         };
-        let description = described(engine, name, &digest, describe, check_mapper)?;
-        Ok(Arc::new(Self { engine: engine.clone(), pre, digest, description }))
+        let (description, vocabulary) = described(engine, name, describe, check_mapper)?;
+        Ok(Arc::new(Self { engine: engine.clone(), pre, digest, description, vocabulary }))
+    }
+
+    /// The codes of its own that it may show.
+    pub fn codes(&self) -> Vec<Code> {
+        self.vocabulary.codes()
     }
 
     /// Name and version, as they stand in messages.
-    pub fn title(&self) -> String {
-        format!("{} {}", self.description.name, self.description.version)
+    pub fn title(&self) -> Title {
+        Title { name: self.description.name.clone(), version: self.description.version.clone() }
     }
 
     /// The source with this name.
-    pub fn source(&self, name: &str) -> Option<&mapping::Source> {
+    pub fn source(&self, name: &str) -> Option<&Source> {
         self.description.sources.iter().find(|source| source.name == name)
     }
 
@@ -84,8 +103,9 @@ impl MapperInstance {
     pub fn transform(&mut self, source: &str, batch: &Batch) -> Result<Transformed, PluginError> {
         let Self { plugin, lookup, instance } = self;
         let instantiate = |store: &mut Store<State>| {
+            let mapper = plugin.pre.instantiate(&mut *store)?;
             store.data_mut().sources = Some(lookup.clone());
-            plugin.pre.instantiate(store)
+            Ok(mapper)
         };
         let max_bytes = plugin.engine.limits.output_bytes;
         let Isolated { parts, poisoned } =
@@ -94,10 +114,15 @@ impl MapperInstance {
                 let fits = check(&transformed, batch.ends.len(), &plugin.description, max_bytes);
                 Ok(fits.map(|()| transformed))
             })?;
-        let logs = std::mem::take(&mut instance.logs);
-        let mut transformed = Transformed { poisoned, logs, ..Transformed::default() };
+        let said = std::mem::take(&mut instance.logs);
+        let mut transformed = Transformed { poisoned, ..Transformed::default() };
         for (part, result) in parts {
-            transformed.add(part.start as u32, result);
+            transformed.add(part.start as u32, result, plugin, source);
+        }
+        for said in said {
+            let code = said.code.for_quarantine();
+            let code = plugin.vocabulary.code(code, said.position, &mut transformed.undeclared);
+            transformed.logs.push((said.level, code, said.position));
         }
         Ok(transformed)
     }
@@ -132,7 +157,7 @@ fn check(
     let broke = |what: String| Err((Cause::BrokeContract, what));
     let mut bytes = 0;
     for produced in &transformed.produced {
-        if !description.entity_types.contains(&produced.entity_type) {
+        if described_type(description, &produced.entity_type).is_none() {
             return broke("it returned records of an entity type that it does not describe".into());
         }
         check_produced(produced, records)?;
@@ -142,9 +167,6 @@ fn check(
         return Err((Cause::TooMuchOutput, format!("it returned {bytes} bytes for a batch; {max_bytes} are allowed")));
     }
     for skipped in &transformed.skipped {
-        if !is_code(&skipped.code) {
-            return broke("a skip code is not made of upper-case letters, digits and _".into());
-        }
         if skipped.positions.iter().any(|position| *position as usize >= records) {
             return broke(format!("it skipped a record beyond the {records} of the batch"));
         }
@@ -173,30 +195,47 @@ pub(super) fn check_produced(produced: &types::Produced, records: usize) -> Resu
     Ok(())
 }
 
-/// A plugin's issue as the host keeps it: what is no code and no path is not repeated.
-pub(super) fn issue(issue: types::Issue) -> Issue {
-    let code = |code: String| if is_code(&code) { code } else { "PLUGIN_ISSUE_CODE_INVALID".into() };
-    Issue {
-        severity: match issue.severity {
+/// A plugin's issue about a record of this source or entity type, in words that it has declared, with the record's
+/// position in the batch of which this part begins at `start`.
+pub(super) fn issue(
+    said: &types::Issue,
+    start: u32,
+    stream: &str,
+    vocabulary: &Vocabulary,
+    undeclared: &mut Vec<Undeclared>,
+) -> (u32, Issue) {
+    let position = said.position + start;
+    let issue = Issue {
+        severity: match said.severity {
             types::Severity::Error => Severity::Error,
             types::Severity::Warning => Severity::Warning,
         },
-        code: code(issue.code),
-        field: if is_field_path(&issue.field) { issue.field } else { "?".into() },
-        rule: issue.rule.map(code),
-    }
+        code: vocabulary.code(&said.code, Some(position), undeclared),
+        field: vocabulary.path(stream, &said.field, position, undeclared),
+        rule: said.rule.as_ref().map(|rule| vocabulary.code(rule, Some(position), undeclared)),
+    };
+    (position, issue)
+}
+
+fn described_type<'d>(description: &'d MapperDescription, name: &str) -> Option<&'d Name> {
+    description.entity_types.iter().find(|described| **described == *name)
 }
 
 impl Transformed {
-    fn add(&mut self, start: u32, part: mapping::Transformed) {
-        for mut produced in part.produced {
-            produced.origins.iter_mut().for_each(|origin| *origin += start);
-            self.produced.push(produced);
+    fn add(&mut self, start: u32, part: mapping::Transformed, plugin: &MapperPlugin, source: &str) {
+        for produced in part.produced {
+            let Some(entity_type) = described_type(&plugin.description, &produced.entity_type) else { continue };
+            let origins = produced.origins.into_iter().map(|origin| origin + start).collect();
+            let (entity_type, records) = (entity_type.clone(), produced.records);
+            self.produced.push(ProducedBatch { entity_type, records, origins });
         }
         for mut skipped in part.skipped {
             skipped.positions.iter_mut().for_each(|position| *position += start);
-            self.skipped.push((skipped.code, skipped.positions));
+            let first = skipped.positions.first().copied();
+            let code = plugin.vocabulary.code(&skipped.code, first, &mut self.undeclared);
+            self.skipped.push((code, skipped.positions));
         }
-        self.issues.extend(part.issues.into_iter().map(|reported| (reported.position + start, issue(reported))));
+        let issues = part.issues.iter();
+        self.issues.extend(issues.map(|said| issue(said, start, source, &plugin.vocabulary, &mut self.undeclared)));
     }
 }

@@ -14,6 +14,7 @@ mod isolate;
 mod mapper;
 mod registry;
 mod state;
+mod vocabulary;
 
 pub use bindings::types::{Batch, Context};
 pub use contract::{
@@ -22,9 +23,10 @@ pub use contract::{
 };
 pub use domain::{DomainInstance, DomainPlugin, GeneratedRecord, Made, Step, Validated};
 pub use engine::Engine;
-pub use failure::{Cause, PluginError, PluginFailure};
+pub use failure::{Cause, Confidential, PluginError, PluginFailure};
 pub use inspect::{Inspection, World, inspect};
 pub use isolate::{Poisoned, Tolerance};
-pub use mapper::{MapperInstance, MapperPlugin, Transformed};
+pub use mapper::{MapperInstance, MapperPlugin, ProducedBatch, Transformed};
 pub use registry::Plugins;
-pub use state::{Found, LookupRefusal, PluginLog, RecordLookup, SourceLookup};
+pub use state::{Found, LookupRefusal, RecordLookup, SourceLookup};
+pub use vocabulary::Undeclared;

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use super::domain::DomainPlugin;
 use super::engine::Engine;
 use super::failure::PluginError;
-use super::inspect::{digest, inspect};
+use super::inspect::inspect;
 use super::mapper::MapperPlugin;
+use crate::model::{Digest, Name};
 
 include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 
 /// Every plugin of this server.
 pub struct Plugins {
     engine: Arc<Engine>,
-    mappers: BTreeMap<String, Arc<MapperPlugin>>,
+    mappers: BTreeMap<Name, Arc<MapperPlugin>>,
     domains: Vec<Arc<DomainPlugin>>,
 }
 
@@ -23,11 +24,11 @@ impl Plugins {
     pub fn embedded(engine: &Arc<Engine>) -> Result<Self, PluginError> {
         let mut plugins = Self { engine: engine.clone(), mappers: BTreeMap::new(), domains: vec![] };
         for (name, bytes) in EMBEDDED_MAPPERS {
-            let mapper = MapperPlugin::new(engine, name, digest(bytes), bytes)?;
+            let mapper = MapperPlugin::new(engine, name, Digest::of(bytes), bytes)?;
             plugins.mappers.insert(mapper.description.name.clone(), mapper);
         }
         for (name, bytes) in EMBEDDED_DOMAINS {
-            plugins.domains.push(DomainPlugin::new(engine, name, digest(bytes), bytes)?);
+            plugins.domains.push(DomainPlugin::new(engine, name, Digest::of(bytes), bytes)?);
         }
         Ok(plugins)
     }
@@ -35,7 +36,7 @@ impl Plugins {
     /// Adds a mapper; one of the same name is replaced.
     pub fn add_mapper(&mut self, name: &str, bytes: &[u8]) -> Result<Arc<MapperPlugin>, PluginError> {
         inspect(&self.engine, name, bytes)?;
-        let mapper = MapperPlugin::new(&self.engine, name, digest(bytes), bytes)?;
+        let mapper = MapperPlugin::new(&self.engine, name, Digest::of(bytes), bytes)?;
         self.mappers.insert(mapper.description.name.clone(), mapper.clone());
         Ok(mapper)
     }
@@ -57,8 +58,8 @@ impl Plugins {
 
     /// Digests of all plugins.
     pub fn digests(&self) -> impl Iterator<Item = &str> {
-        let domains = self.domains.iter().map(|plugin| plugin.digest.as_str());
-        domains.chain(self.mappers().map(|mapper| mapper.digest.as_str()))
+        let domains = self.domains.iter().map(|plugin| plugin.digest.as_ref());
+        domains.chain(self.mappers().map(|mapper| mapper.digest.as_ref()))
     }
 
     /// The plugin of a domain, as the API names it.

@@ -11,12 +11,12 @@ use wasmtime::{ResourceLimiter, Result};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
-use super::bindings::log::{self, Level};
+use super::bindings::log;
 use super::bindings::types::{self, LookupError};
 use super::bindings::{record_lookup, source_lookup};
-use super::contract::is_code;
-use super::failure::cut;
+use super::failure::Confidential;
 use crate::config::PluginLimits;
+use crate::model::{Code, Level};
 
 /// Records that answer a lookup, each with the index of the key that it answers, ascending.
 pub type Found = Vec<(u32, Vec<u8>)>;
@@ -30,8 +30,8 @@ pub enum LookupRefusal {
     UnknownField,
     /// The answer would be too large.
     TooLarge,
-    /// The host could not read.
-    Unavailable(String),
+    /// The host could not read: what failed is in its log.
+    Unavailable(Code),
 }
 
 /// What a mapper may look up.
@@ -56,13 +56,10 @@ pub trait RecordLookup: Send + Sync {
     ) -> Result<Found, LookupRefusal>;
 }
 
-/// A plugin's log entry.
-#[derive(Clone, Debug)]
-pub struct PluginLog {
-    /// `debug`, `info`, `warning` or `error`.
-    pub level: &'static str,
-    /// Its code.
-    pub code: String,
+/// A plugin's log entry, as the plugin has it.
+pub(super) struct SaidLog {
+    pub level: Level,
+    pub code: Confidential,
     /// Position of the record in the batch.
     pub position: Option<u32>,
 }
@@ -72,10 +69,10 @@ pub(super) struct State {
     pub limits: Limits,
     pub sources: Option<Arc<dyn SourceLookup>>,
     pub records: Option<Arc<dyn RecordLookup>>,
-    pub logs: Vec<PluginLog>,
+    pub logs: Vec<SaidLog>,
     pub panic: Option<String>,
     /// A lookup that failed on the host's side: the plugin is not to blame.
-    pub unavailable: Option<String>,
+    pub unavailable: Option<Code>,
     stderr: MemoryOutputPipe,
     bounds: PluginLimits,
     wasi: WasiCtx,
@@ -215,22 +212,21 @@ impl record_lookup::Host for State {
 impl types::Host for State {}
 
 impl log::Host for State {
-    fn entry(&mut self, level: Level, code: String, position: Option<u32>) -> Result<()> {
+    fn entry(&mut self, level: log::Level, code: String, position: Option<u32>) -> Result<()> {
         if self.logs.len() < self.bounds.log_entries {
             let level = match level {
-                Level::Debug => "debug",
-                Level::Info => "info",
-                Level::Warning => "warning",
-                Level::Error => "error",
+                log::Level::Debug => Level::Debug,
+                log::Level::Info => Level::Info,
+                log::Level::Warning => Level::Warning,
+                log::Level::Error => Level::Error,
             };
-            let code = if is_code(&code) { code } else { "PLUGIN_LOG_CODE_INVALID".into() };
-            self.logs.push(PluginLog { level, code, position });
+            self.logs.push(SaidLog { level, code: Confidential::new(&code), position });
         }
         Ok(())
     }
 
     fn panicked(&mut self, message: String) -> Result<()> {
-        self.panic = Some(cut(&message));
+        self.panic = Some(message);
         Ok(())
     }
 }

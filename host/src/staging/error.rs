@@ -4,12 +4,17 @@ use std::io;
 
 use crate::keys::KeyError;
 
-/// A failure of the staging area.
+/// A failure of the staging area. It quotes nothing: an error's own message could hold what was to be written.
 #[derive(Debug, thiserror::Error)]
 pub enum StagingError {
     /// The operating system refused.
-    #[error("staging cannot be read or written: {0}")]
-    Io(#[from] io::Error),
+    #[error("staging cannot be read or written: {kind} ({number:?})")]
+    Io {
+        /// What kind of refusal.
+        kind: io::ErrorKind,
+        /// The operating system's own number for it.
+        number: Option<i32>,
+    },
     /// What stands on disk is not what was written.
     #[error("staging is damaged: {what} in segment {segment} at byte {offset}")]
     Damaged {
@@ -32,4 +37,10 @@ pub enum StagingError {
     /// The records were erased while the server runs.
     #[error("the records of this migration were erased")]
     Erased,
+}
+
+impl From<io::Error> for StagingError {
+    fn from(error: io::Error) -> Self {
+        Self::Io { kind: error.kind(), number: error.raw_os_error() }
+    }
 }

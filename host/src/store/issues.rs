@@ -5,7 +5,7 @@ use rusqlite::params;
 use uuid::Uuid;
 
 use super::{Page, Store, StoreError};
-use crate::model::Issue;
+use crate::model::{Code, FieldPath, Issue, Name, Severity};
 
 /// What found an issue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Phase {
 #[derive(Clone, Debug)]
 pub struct ListedIssue {
     /// The source or entity type.
-    pub stream: String,
+    pub stream: Name,
     /// Line in the upload, where it has no reference id.
     pub line: Option<u64>,
     /// Reference id of the record, where it has one.
@@ -58,8 +58,24 @@ pub struct IssueFilter {
     pub visible: Option<Vec<String>>,
 }
 
-/// Count of issues: stream, severity, code, rule, how many.
-pub type IssueCount = (String, String, String, String, u64);
+/// How many issues are alike.
+#[derive(Clone, Debug)]
+pub struct IssueCount {
+    /// The source or entity type.
+    pub stream: Name,
+    /// Whether they stop their records.
+    pub severity: Severity,
+    /// What is wrong.
+    pub code: Code,
+    /// The rule's own code where `code` is `RULE_VIOLATION`.
+    pub rule: Option<Code>,
+    /// How many there are.
+    pub count: u64,
+}
+
+fn severity(word: &str) -> Severity {
+    if word == Severity::Error.as_str() { Severity::Error } else { Severity::Warning }
+}
 
 impl Store {
     /// Adds issues: all are counted, and listed while there are fewer than `listed`.
@@ -98,13 +114,13 @@ impl Store {
                 insert.execute(params![
                     id,
                     phase.as_str(),
-                    stream,
+                    &**stream,
                     line,
                     reference_id.map(|id| id.to_string()),
                     severity,
-                    issue.code,
-                    issue.field,
-                    issue.rule,
+                    &*issue.code,
+                    &*issue.field,
+                    issue.rule.as_deref(),
                 ])?;
             }
             let mut count = transaction.prepare_cached(
@@ -152,21 +168,16 @@ impl Store {
             .query_map(
                 params![id, phase.as_str(), filter.code, filter.stream, visible, page.limit, page.offset],
                 |row| {
-                    let severity: String = row.get(3)?;
-                    let reference_id: Option<String> = row.get(2)?;
+                    let text = |index: usize| row.get::<_, Option<String>>(index);
                     Ok(ListedIssue {
-                        stream: row.get(0)?,
+                        stream: Name::kept(&text(0)?.unwrap_or_default()),
                         line: row.get(1)?,
-                        reference_id: reference_id.and_then(|id| id.parse().ok()),
+                        reference_id: text(2)?.and_then(|id| id.parse().ok()),
                         issue: Issue {
-                            severity: if severity == "error" {
-                                crate::model::Severity::Error
-                            } else {
-                                crate::model::Severity::Warning
-                            },
-                            code: row.get(4)?,
-                            field: row.get(5)?,
-                            rule: row.get(6)?,
+                            severity: severity(&text(3)?.unwrap_or_default()),
+                            code: Code::kept(&text(4)?.unwrap_or_default()),
+                            field: FieldPath::kept(&text(5)?.unwrap_or_default()),
+                            rule: text(6)?.map(|rule| Code::kept(&rule)),
                         },
                     })
                 },
@@ -187,7 +198,15 @@ impl Store {
             "SELECT stream, severity, code, rule, count FROM issue_counts WHERE migration = ? AND phase = ?",
         )?;
         let counts = query.query_map(params![migration.to_string(), phase.as_str()], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+            let text = |index: usize| row.get::<_, String>(index);
+            let rule = text(3)?;
+            Ok(IssueCount {
+                stream: Name::kept(&text(0)?),
+                severity: severity(&text(1)?),
+                code: Code::kept(&text(2)?),
+                rule: (!rule.is_empty()).then(|| Code::kept(&rule)),
+                count: row.get(4)?,
+            })
         })?;
         Ok(counts.collect::<rusqlite::Result<_>>()?)
     }

@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::{Page, Store, StoreError};
-use crate::model::{Job, JobKind, JobState};
+use crate::model::{Job, JobKind, JobState, Report};
 
 const COLUMNS: &str = "id, migration, kind, state, started_at, finished_at, done, total, result";
 
@@ -23,7 +23,7 @@ fn job(row: &Row) -> rusqlite::Result<Job> {
         finished_at: finished.and_then(|at| at.parse().ok()),
         done: row.get(6)?,
         total: row.get(7)?,
-        result: result.and_then(|result| serde_json::from_str(&result).ok()),
+        result: result.and_then(|result| serde_json::from_str(&result).ok()).map(Report::kept),
     })
 }
 

@@ -6,40 +6,69 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{Page, Store, StoreError};
+use crate::model::{Code, Domain, Figure, Level, Report};
 
-/// An entry of a migration's log.
+/// An entry for a migration's log. It takes figures, ids and words; a text does not compile:
+///
+/// ```
+/// use sluice::{model::Level, store::LogEntry};
+/// let _ = LogEntry::new(Level::Info, "UPLOAD_ENDED").with("records", 7_u64).with("way", "sources");
+/// ```
+///
+/// ```compile_fail
+/// use sluice::{model::Level, store::LogEntry};
+/// let record = String::from(r#"{"surname": "Novák"}"#);
+/// let _ = LogEntry::new(Level::Info, "UPLOAD_ENDED").with("record", record);
+/// ```
+///
+/// ```compile_fail
+/// use sluice::{model::Level, store::LogEntry};
+/// let surname = String::from("NOVAK");
+/// let _ = LogEntry::new(Level::Info, surname.as_str());
+/// ```
 #[derive(Clone, Debug)]
 pub struct LogEntry {
+    at: Timestamp,
+    severity: Level,
+    component: Option<&'static str>,
+    job: Option<Uuid>,
+    code: Code,
+    figures: Vec<(&'static str, Figure)>,
+}
+
+/// An entry of a migration's log, as it was kept.
+#[derive(Clone, Debug)]
+pub struct LoggedEntry {
     /// When.
     pub at: Timestamp,
-    /// `info`, `warning` or `error`.
-    pub severity: String,
+    /// How much it matters.
+    pub severity: Level,
     /// The domain it is about, if one.
-    pub component: Option<String>,
+    pub component: Option<&'static str>,
     /// The job it belongs to, if one.
     pub job: Option<Uuid>,
     /// What happened.
-    pub code: String,
+    pub code: Code,
     /// Figures and reference ids.
-    pub figures: Map<String, Value>,
+    pub figures: Report,
 }
 
 impl LogEntry {
     /// An entry about the migration as a whole.
-    pub fn new(severity: &str, code: &str) -> Self {
-        let (severity, code) = (severity.into(), code.into());
-        Self { at: Timestamp::now(), severity, component: None, job: None, code, figures: Map::new() }
+    pub fn new(severity: Level, code: impl Into<Code>) -> Self {
+        let code = code.into();
+        Self { at: Timestamp::now(), severity, component: None, job: None, code, figures: vec![] }
     }
 
     /// With a figure.
-    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.figures.insert(name.into(), value.into());
+    pub fn with(mut self, name: &'static str, figure: impl Into<Figure>) -> Self {
+        self.figures.push((name, figure.into()));
         self
     }
 
     /// About this domain.
-    pub fn of(mut self, component: &str) -> Self {
-        self.component = Some(component.into());
+    pub fn of(mut self, domain: &Domain) -> Self {
+        self.component = Some(domain.component);
         self
     }
 
@@ -71,11 +100,11 @@ impl Store {
             params![
                 migration.to_string(),
                 entry.at.to_string(),
-                entry.severity,
+                entry.severity.as_str(),
                 entry.component,
                 entry.job.map(|job| job.to_string()),
-                entry.code,
-                Value::Object(entry.figures.clone()).to_string(),
+                &*entry.code,
+                Report::from(Figure::table(entry.figures.iter().cloned())).to_string(),
             ],
         )?;
         self.logged.send_replace(());
@@ -83,7 +112,7 @@ impl Store {
     }
 
     /// A page of a migration's log, the oldest first, and how many entries there are.
-    pub fn logs(&self, migration: Uuid, filter: &LogFilter, page: Page) -> Result<(Vec<LogEntry>, u64), StoreError> {
+    pub fn logs(&self, migration: Uuid, filter: &LogFilter, page: Page) -> Result<(Vec<LoggedEntry>, u64), StoreError> {
         let connection = self.lock();
         let matching = "migration = ?1 AND (?2 IS NULL OR severity = ?2) AND (?3 IS NULL OR component = ?3)
              AND (?4 IS NULL OR code = ?4) AND (?5 IS NULL OR job = ?5)";
@@ -104,7 +133,7 @@ impl Store {
     }
 
     /// A migration's entries after this number, the oldest first, each with its number.
-    pub fn logs_after(&self, migration: Uuid, number: u64, limit: u64) -> Result<Vec<(u64, LogEntry)>, StoreError> {
+    pub fn logs_after(&self, migration: Uuid, number: u64, limit: u64) -> Result<Vec<(u64, LoggedEntry)>, StoreError> {
         let connection = self.lock();
         let mut query = connection.prepare_cached(&format!(
             "SELECT {COLUMNS}, number FROM logs WHERE migration = ? AND number > ? ORDER BY number LIMIT ?"
@@ -128,15 +157,16 @@ impl Store {
 
 const COLUMNS: &str = "at, severity, component, job, code, figures";
 
-fn entry(row: &Row) -> rusqlite::Result<LogEntry> {
+fn entry(row: &Row) -> rusqlite::Result<LoggedEntry> {
     let (at, job): (String, Option<String>) = (row.get(0)?, row.get(3)?);
-    let figures: String = row.get(5)?;
-    Ok(LogEntry {
+    let text = |index: usize| row.get::<_, Option<String>>(index).map(Option::unwrap_or_default);
+    let figures: Map<String, Value> = serde_json::from_str(&text(5)?).unwrap_or_default();
+    Ok(LoggedEntry {
         at: at.parse().unwrap_or_default(),
-        severity: row.get(1)?,
-        component: row.get(2)?,
+        severity: Level::parse(&text(1)?).unwrap_or(Level::Info),
+        component: Domain::by_component(&text(2)?).map(|domain| domain.component),
         job: job.and_then(|job| job.parse().ok()),
-        code: row.get(4)?,
-        figures: serde_json::from_str(&figures).unwrap_or_default(),
+        code: Code::kept(&text(4)?),
+        figures: Report::kept(figures.into()),
     })
 }

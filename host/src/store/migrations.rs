@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::{Page, Store, StoreError};
-use crate::model::{Domain, Event, Grant, ImportStatus, Migration, Refusal, StagingStatus, Status, Tenant};
+use crate::model::{Domain, Event, Grant, ImportStatus, Migration, Name, Refusal, StagingStatus, Status, Tenant};
 
 /// Why a migration's status was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ fn migration(row: &Row) -> rusqlite::Result<Migration> {
         reference_id: read(row, 0, |text| text.parse().ok())?,
         tenant: read(row, 1, |text| text.parse().ok())?,
         components: read(row, 2, |text| text.split(',').map(Domain::by_component).collect())?,
-        mapper: row.get(3)?,
+        mapper: row.get::<_, Option<String>>(3)?.map(|mapper| Name::kept(&mapper)),
         registered_at: read(row, 4, |text| text.parse().ok())?,
         status: Status { staging: read(row, 5, from_word)?, import: read(row, 6, from_word)? },
         purged_at: row.get::<_, Option<String>>(7)?.and_then(|at| at.parse().ok()),
@@ -67,7 +67,7 @@ impl Store {
         &self,
         tenant: Tenant,
         components: Vec<&'static Domain>,
-        mapper: Option<String>,
+        mapper: Option<Name>,
         now: Timestamp,
     ) -> Result<Migration, StoreError> {
         let (reference_id, status) = (Uuid::new_v4(), Status::NEW);
@@ -81,7 +81,7 @@ impl Store {
                 migration.reference_id.to_string(),
                 migration.tenant.as_str(),
                 components.join(","),
-                migration.mapper,
+                migration.mapper.as_deref(),
                 migration.registered_at.to_string(),
                 word(migration.status.staging),
                 word(migration.status.import),
@@ -113,9 +113,11 @@ impl Store {
     }
 
     /// Gives a migration another mapper.
-    pub fn set_mapper(&self, id: Uuid, mapper: Option<&str>) -> Result<(), StoreError> {
-        self.lock()
-            .execute("UPDATE migrations SET mapper = ? WHERE reference_id = ?", params![mapper, id.to_string()])?;
+    pub fn set_mapper(&self, id: Uuid, mapper: Option<&Name>) -> Result<(), StoreError> {
+        self.lock().execute(
+            "UPDATE migrations SET mapper = ? WHERE reference_id = ?",
+            params![mapper.map(|mapper| &**mapper), id.to_string()],
+        )?;
         Ok(())
     }
 

@@ -17,16 +17,24 @@ use rusqlite::Connection;
 
 pub use audit::{Trail, TrailError};
 pub use idempotency::{Kept, Reserved};
-pub use issues::{IssueFilter, ListedIssue, Phase};
-pub use logs::{LogEntry, LogFilter};
+pub use issues::{IssueCount, IssueFilter, ListedIssue, Phase};
+pub use logs::{LogEntry, LogFilter, LoggedEntry};
 pub use migrations::TransitionError;
 pub use outcomes::SourceOutcome;
 pub use uploads::{KeptUpload, UploadEnd};
 
-/// A failure of the catalogue: the host's trouble.
+use crate::sql::SqlError;
+
+/// A failure of the catalogue: the host's trouble. It says which, and quotes nothing.
 #[derive(Debug, thiserror::Error)]
 #[error("the catalogue cannot be read or written: {0}")]
-pub struct StoreError(#[from] rusqlite::Error);
+pub struct StoreError(SqlError);
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self(error.into())
+    }
+}
 
 /// A page of a listing.
 #[derive(Clone, Copy, Debug)]

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{Store, StoreError};
 use crate::audit::Digest;
+use crate::model::Name;
 
 /// What an upload came to.
 #[derive(Clone, Debug, Default)]
@@ -64,15 +65,15 @@ impl Store {
     pub fn begin_upload(
         &self,
         migration: Uuid,
-        stream: &str,
-        mapper: Option<&str>,
+        stream: &Name,
+        mapper: Option<&crate::model::Digest>,
         now: Timestamp,
     ) -> Result<u32, StoreError> {
         Ok(self.lock().query_row(
             "INSERT INTO uploads (migration, number, stream, mapper, started_at)
              SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3, ?4 FROM uploads WHERE migration = ?1
              RETURNING number",
-            params![migration.to_string(), stream, mapper, now.to_string()],
+            params![migration.to_string(), &**stream, mapper.map(|mapper| &**mapper), now.to_string()],
             |row| row.get(0),
         )?)
     }

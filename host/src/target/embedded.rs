@@ -159,7 +159,7 @@ fn set_position(
 
 fn origin(connection: &Connection, migration: Uuid, provenance: &Provenance) -> rusqlite::Result<i64> {
     let Provenance { source, mapper, domain_plugin } = provenance;
-    let of = params![migration.to_string(), source, mapper.as_deref().unwrap_or_default(), domain_plugin];
+    let of = params![migration.to_string(), source, mapper.as_deref().unwrap_or_default(), &**domain_plugin];
     connection
         .prepare_cached(
             "INSERT OR IGNORE INTO sluice_origins (migration, source, mapper, domain_plugin) VALUES (?, ?, ?, ?)",

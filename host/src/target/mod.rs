@@ -14,27 +14,35 @@ pub use embedded::EmbeddedTarget;
 pub use paths::{Path, money, visit};
 pub(crate) use read::add;
 
+use crate::model::{Digest, Name};
 use crate::plugin::{CountGroup, EntityType};
+use crate::sql::SqlError;
 
-/// A failure of the target: the platform's trouble.
+/// A failure of the target: the platform's trouble. It says which, and quotes nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
     /// The database refused.
     #[error("the target cannot be read or written: {0}")]
-    Database(#[from] rusqlite::Error),
+    Database(SqlError),
     /// A record does not fit the table that its own plugin describes.
     #[error("record {reference_id} of {entity_type} does not fit its table: column {column}")]
     Misfit {
         /// Its entity type.
-        entity_type: String,
+        entity_type: Name,
         /// Which record.
         reference_id: Uuid,
         /// Which column.
-        column: String,
+        column: Name,
     },
     /// Somebody cancelled while we waited for another import of the same table.
     #[error("cancelled while waiting for another import into the same table")]
     Cancelled,
+}
+
+impl From<rusqlite::Error> for TargetError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error.into())
+    }
 }
 
 /// Where a batch of rows comes from: what the provenance of a row names.
@@ -45,7 +53,7 @@ pub struct Provenance {
     /// Digest of the mapper, if one made the record.
     pub mapper: Option<String>,
     /// Digest of the domain plugin.
-    pub domain_plugin: String,
+    pub domain_plugin: Digest,
 }
 
 /// A row to be stored.

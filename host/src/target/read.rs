@@ -90,7 +90,7 @@ impl Target for EmbeddedTarget {
     }
 
     fn groups(&self, migration: Uuid, entity_type: &EntityType, group: &CountGroup) -> Result<Groups, TargetError> {
-        let Some(column) = entity_type.columns.iter().find(|column| column.path == group.field) else {
+        let Some(column) = entity_type.columns.iter().find(|column| group.field == *column.path) else {
             return Ok(Groups::new());
         };
         let (table, ours) = (table_name(&entity_type.name), of_migration());

@@ -66,7 +66,7 @@ impl Table {
 
     /// Parameters in the order of [`Table::insert`], and then the reference id once more.
     pub fn update(&self) -> String {
-        let names = self.columns.iter().map(|column| column.name.as_str()).chain([ORIGIN, POSITION, HASH]);
+        let names = self.columns.iter().map(|column| &*column.name).chain([ORIGIN, POSITION, HASH]);
         let sets: Vec<String> = names.enumerate().map(|(index, name)| format!("\"{name}\" = ?{}", index + 1)).collect();
         let id = self.columns.len() + 4;
         format!("UPDATE \"{}\" SET {} WHERE \"{}\" = ?{id}", self.name, sets.join(", "), self.key())

@@ -18,6 +18,8 @@ pub trait Domain: 'static {
     const DOMAIN: &'static str;
     /// Its entity types.
     const ENTITIES: &'static [Entity];
+    /// Codes of its own rules and issues. What is not declared is not shown; those of `TALLY_RULES` are.
+    const CODES: &'static [&'static str] = &[];
     /// Rules over many records: code, and the field that an issue names.
     const TALLY_RULES: &'static [(&'static str, &'static str)] = &[];
     /// Records made from imported ones: what is made, from what, and what must be imported before.
@@ -49,6 +51,8 @@ pub struct Generation {
     pub source: &'static str,
     /// What must have been imported before.
     pub after: &'static [&'static str],
+    /// Names of the source's fields that an issue may name.
+    pub fields: &'static [&'static str],
 }
 
 /// A record whose shape is right.
@@ -206,8 +210,10 @@ pub mod driver {
                     entity_type: generation.entity_type.into(),
                     source: generation.source.into(),
                     after: generation.after.iter().map(|&name| name.into()).collect(),
+                    fields: generation.fields.iter().map(|&name| name.into()).collect(),
                 })
                 .collect(),
+            codes: D::CODES.iter().map(|&code| code.into()).collect(),
         }
     }
 

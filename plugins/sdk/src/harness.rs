@@ -1,10 +1,14 @@
 //! Runs a plugin natively, in `cargo test`: the same code as in the sandbox, without Wasm.
+//!
+//! A code or a field that the plugin names without having declared it ends the test: in the sandbox the host
+//! would not show it.
 
 use crate::bindings::domain::exports::sluice::plugin::importing::Generated;
 use crate::bindings::domain::exports::sluice::plugin::validation::{Scope, Validated};
 use crate::bindings::mapper::exports::sluice::plugin::mapping::Transformed;
 use crate::bindings::types::Produced;
 use crate::bindings::types::{Batch, Context, Severity};
+use crate::declared::Declared;
 use crate::{BatchBuilder, Domain, Id, Mapper, batch, domain, mapper};
 
 /// A migration that exists only in this test.
@@ -55,15 +59,23 @@ impl Harness {
     }
 
     fn map_batch<M: Mapper>(&self, source: &str, records: Batch) -> Mapped {
-        tables::hold_to(mapper::driver::describe::<M>());
+        let description = mapper::driver::describe::<M>();
+        let declared = Declared::by_mapper(&description, source);
+        tables::hold_to(description);
         let given = records.ends.len() as u32;
-        Mapped { made: mapper::driver::transform::<M>(self.context.clone(), source.into(), records), given }
+        let made = mapper::driver::transform::<M>(self.context.clone(), source.into(), records);
+        made.issues.iter().for_each(|issue| declared.hold_issue(issue));
+        made.skipped.iter().for_each(|skipped| declared.hold_code(&skipped.code));
+        Mapped { made, given }
     }
 
     /// Validates JSON lines of an entity type; `migration` adds references and rules over records.
     pub fn validate<D: Domain>(&self, entity_type: &str, migration: bool, lines: &str) -> Validated {
         let scope = if migration { Scope::Migration } else { Scope::Record };
-        domain::driver::validate::<D>(self.context.clone(), entity_type.into(), scope, pack(lines))
+        let validated = domain::driver::validate::<D>(self.context.clone(), entity_type.into(), scope, pack(lines));
+        let declared = Declared::by_domain(&domain::driver::describe::<D>(), entity_type);
+        validated.issues.iter().for_each(|issue| declared.hold_issue(issue));
+        validated
     }
 
     /// What validation finds, one line an issue: `position severity CODE[/RULE] field`.
@@ -73,7 +85,10 @@ impl Harness {
 
     /// What is generated from JSON lines of imported records.
     pub fn generate<D: Domain>(&self, entity_type: &str, lines: &str) -> Made {
-        Made(domain::driver::generate::<D>(self.context.clone(), entity_type.into(), pack(lines)))
+        let made = domain::driver::generate::<D>(self.context.clone(), entity_type.into(), pack(lines));
+        let declared = Declared::by_domain(&domain::driver::describe::<D>(), entity_type);
+        made.issues.iter().for_each(|issue| declared.hold_issue(issue));
+        Made(made)
     }
 }
 

@@ -1,9 +1,10 @@
 //! A mapper: the trait an author implements, and what drives it batch by batch.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::bindings::mapper::exports::sluice::plugin::mapping;
 use crate::bindings::types::{Context, Produced};
+use crate::names::field_names;
 use crate::records::{Joined, Record, Wanted};
 use crate::{BatchBuilder, Finding};
 
@@ -29,13 +30,37 @@ pub struct Description(mapping::Description);
 impl Description {
     /// A mapper with this lower-case name.
     pub fn new(name: &str, version: &str) -> Self {
-        Self(mapping::Description { name: name.into(), version: version.into(), sources: vec![], entity_types: vec![] })
+        let (name, version) = (name.into(), version.into());
+        Self(mapping::Description { name, version, sources: vec![], entity_types: vec![], codes: vec![] })
     }
 
     /// Takes records of this source, identified by these fields. Sources are uploaded in this order.
     pub fn source(mut self, name: &str, key: &[&str]) -> Self {
         let key = key.iter().map(|&field| field.into()).collect();
-        self.0.sources.push(mapping::Source { name: name.into(), key, lookups: vec![] });
+        self.0.sources.push(mapping::Source { name: name.into(), key, lookups: vec![], fields: vec![] });
+        self
+    }
+
+    /// Lets issues about the source named last name every field of this type, and of the types inside it:
+    /// the one that its records are parsed into.
+    pub fn reads<'a, T: Deserialize<'a>>(self) -> Self {
+        self.fields(&field_names::<T>())
+    }
+
+    /// Lets issues about the source named last name these fields as well.
+    pub fn fields(mut self, names: &[&str]) -> Self {
+        let fields = &mut self.0.sources.last_mut().expect("a source comes first").fields;
+        for name in names {
+            if !fields.iter().any(|known| known == name) {
+                fields.push((*name).into());
+            }
+        }
+        self
+    }
+
+    /// Declares a code of the mapper's own: of an issue, a rule or a skip. What is not declared is not shown.
+    pub fn code(mut self, code: &str) -> Self {
+        self.0.codes.push(code.into());
         self
     }
 
@@ -75,7 +100,7 @@ impl Output {
         origins.push(self.position);
     }
 
-    /// Says that the record is rightly not migrated, and why: a code of the mapper's own.
+    /// Says that the record is rightly not migrated, and why: a code that the description declares.
     pub fn skip(&mut self, code: &str) {
         match self.skipped.iter_mut().find(|skipped| skipped.code == code) {
             Some(skipped) => skipped.positions.push(self.position),

@@ -1,6 +1,8 @@
 //! The shape of a domain's records as tables. Checks, columns, references and sums all follow from
 //! these, so that a field is written down once.
 
+use std::collections::BTreeSet;
+
 use crate::bindings::domain::exports::sluice::plugin::validation::{self, ColumnKind};
 
 /// What a field holds.
@@ -121,6 +123,23 @@ impl Entity {
             columns,
             references,
             amounts: self.amounts.iter().map(|&path| path.into()).collect(),
+            fields: self.field_names().into_iter().map(str::to_owned).collect(),
+        }
+    }
+
+    /// Names of all its fields, nested ones too.
+    pub(crate) fn field_names(&self) -> BTreeSet<&'static str> {
+        let mut names = BTreeSet::new();
+        names_of(Kind::Object(self.fields), &mut names);
+        names
+    }
+
+    /// The values by which a field can be counted: only what is one of a few words says nothing of anybody.
+    fn values_of(&self, name: &str) -> &'static [&'static str] {
+        match self.fields.iter().find(|field| field.name == name).map(|field| field.kind) {
+            Some(Kind::OneOf(words)) => words,
+            Some(Kind::Boolean) => &["false", "true"],
+            _ => panic!("{} cannot be counted by {name}, which is not one of a few words", self.name),
         }
     }
 
@@ -131,7 +150,21 @@ impl Entity {
             name: name.into(),
             entity_type: entity_type.into(),
             field: field.into(),
+            values: self.values_of(field).iter().map(|&value| value.into()).collect(),
         })
+    }
+}
+
+fn names_of(kind: Kind, names: &mut BTreeSet<&'static str>) {
+    let fields = match kind {
+        Kind::Object(fields) | Kind::MoneyWith(fields) => fields,
+        Kind::Money => MONEY,
+        Kind::List(item, _) => return names_of(*item, names),
+        _ => return,
+    };
+    for field in fields {
+        names.insert(field.name);
+        names_of(field.kind, names);
     }
 }
 

@@ -7,6 +7,7 @@ reads! {
     struct Branch { id: u64, town: String, manager: Option<Manager> }
     struct Manager { name: String, born: Option<u32> }
     struct Town { region: String }
+    struct Word { word: String }
     struct Region { name: String }
 }
 
@@ -20,8 +21,11 @@ impl Mapper for Branches {
             .source("town", &["id"])
             .lookup("name")
             .source("branch", &["id"])
+            .reads::<Branch>()
             .source("wild", &["id"])
             .source("silent", &["id"])
+            .source("careless", &["id"])
+            .code("BRANCHES_CLOSED")
             .produces("branches")
     }
 
@@ -42,8 +46,19 @@ impl Mapper for Branches {
     }
 
     fn map(record: &Record, out: &mut Output) -> Result<(), Finding> {
-        if record.source == "silent" {
-            return Ok(());
+        match record.source {
+            "silent" => return Ok(()),
+            "careless" => {
+                let Word { word } = record.parse()?;
+                return match word.split_once(' ') {
+                    Some((code, field)) => Err(finding(code, field)),
+                    None => {
+                        out.skip(&word);
+                        Ok(())
+                    }
+                };
+            }
+            _ => {}
         }
         let branch: Branch = record.parse()?;
         let towns = record.find("town", "name", &branch.town);
@@ -120,6 +135,27 @@ fn a_character_cut_in_two_spoils_both_halves() {
 #[test]
 fn a_record_of_which_nothing_is_said_is_noticed() {
     assert_eq!(harness().map::<Branches>("silent", "{}").issues(), ["0 error NOT_ACCOUNTED_FOR"]);
+}
+
+/// What a mapper says at run time: its author hears of what it has not declared.
+#[test]
+fn what_is_not_declared_ends_the_test() {
+    let cases = [
+        ("BRANCHES_CLOSED", true),
+        ("BRANCHES_SOLD", false),
+        ("INVALID_VALUE id", true),
+        ("INVALID_VALUE id[3].id", true),
+        ("INVALID_VALUE ?", true),
+        ("INVALID_VALUE id.Novak", false),
+        ("UNKNOWN_FIELD id.Novak", true),
+        ("UNKNOWN_FIELD Novak.id", false),
+        ("NOVAK id", false),
+    ];
+    for (word, declared) in cases {
+        let line = json!({ "word": word }).to_string();
+        let said = std::panic::catch_unwind(|| harness().map::<Branches>("careless", &line).issues());
+        assert_eq!(said.is_ok(), declared, "{word}: {said:?}");
+    }
 }
 
 #[test]

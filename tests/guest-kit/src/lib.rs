@@ -30,9 +30,13 @@ impl Client {
     }
 }
 
+/// The one code that guests declare.
+pub const AGAIN: &str = "GUEST_AGAIN";
+
 /// A guest with this name and the one source.
 pub fn description(name: &str) -> Description {
-    Description::new(name, "0.1.0").source("client", &["client_id"]).produces("counterparties")
+    let clients = Description::new(name, "0.1.0").source("client", &["client_id"]).reads::<Client>();
+    clients.produces("counterparties").code(AGAIN)
 }
 
 /// The counterparty that an honest mapper makes of a client.
@@ -51,8 +55,14 @@ pub fn raw_description(name: &str) -> mapping::Description {
     mapping::Description {
         name: name.into(),
         version: "0.1.0".into(),
-        sources: vec![mapping::Source { name: "client".into(), key: vec!["client_id".into()], lookups: vec![] }],
+        sources: vec![mapping::Source {
+            name: "client".into(),
+            key: vec!["client_id".into()],
+            lookups: vec![],
+            fields: vec![],
+        }],
         entity_types: vec!["counterparties".into()],
+        codes: vec![],
     }
 }
 

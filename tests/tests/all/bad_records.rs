@@ -75,8 +75,8 @@ fn wrong_fields() -> Vec<Case> {
     let mut cases = vec![
         ("missing", with("surname", ""), "MISSING_REQUIRED_FIELD surname"),
         ("null", with("surname", "null"), "MISSING_REQUIRED_FIELD surname"),
-        ("unknown", with("surnme", r#""x""#), "UNKNOWN_FIELD surnme"),
-        ("unknown inside", with("income", r#"{"amount":1,"currency":"EUR","tax":1}"#), "UNKNOWN_FIELD income.tax"),
+        ("unknown", with("surnme", r#""x""#), "UNKNOWN_FIELD ?"),
+        ("unknown inside", with("income", r#"{"amount":1,"currency":"EUR","tax":1}"#), "UNKNOWN_FIELD income.?"),
         (
             "a key twice inside",
             with("income", r#"{"amount":1,"currency":"EUR","amount":2}"#),

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::erasure::quarantined;
 use crate::neighbour;
 use crate::server::{Migration, shared};
 
@@ -180,12 +179,13 @@ async fn check_sources(what: &str, migration: &Migration, outcomes: &BTreeMap<&s
 
 /// The plugin is named, with its message, in the migration's own directory and nowhere else.
 async fn check_blame(what: &str, migration: &Migration, case: &Case, answer: &str) {
-    let entries = quarantined(migration);
+    let quarantine = migration.get("/quarantine").await;
+    let entries = quarantine["items"].as_array().unwrap();
     let Quarantined(code, message) = case.fate else {
-        assert!(entries.is_empty(), "{what}: nothing broke");
+        assert!(entries.is_empty(), "{what}: nothing broke: {quarantine}");
         return;
     };
-    assert_eq!(entries.len(), case.poisoned.len(), "{what}");
+    assert_eq!((entries.len(), &quarantine["total"]), (case.poisoned.len(), &case.poisoned.len().into()), "{what}");
     let issues = migration.issues("load").await;
     let logs = migration.get("/logs?limit=100").await.to_string();
     let catalogue = shared().catalogue();

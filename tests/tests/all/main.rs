@@ -7,6 +7,7 @@ mod audit;
 mod bad_records;
 mod bad_uploads;
 mod berka;
+mod canary;
 mod clients;
 mod erasure;
 mod evidence;
@@ -14,7 +15,9 @@ mod hostile;
 mod lender;
 mod lifecycle;
 mod neighbour;
+mod planted;
 mod plugin_files;
+mod privacy;
 mod raw;
 mod restart;
 mod rules;
@@ -25,6 +28,7 @@ mod streaming;
 mod tokens;
 mod tolerance;
 mod transport;
+mod witness;
 
 /// What a component's first eight bytes are; a core module's differ in the last two.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";

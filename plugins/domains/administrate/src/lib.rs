@@ -16,10 +16,18 @@ impl Domain for Administrate {
     const NAME: &'static str = "administrate";
     const DOMAIN: &'static str = "Administrate";
     const ENTITIES: &'static [Entity] = fields::ENTITIES;
+    const CODES: &'static [&'static str] = &[
+        "CURRENCY_DIFFERS_FROM_FACILITY",
+        "CURRENCY_DIFFERS_FROM_PRINCIPAL",
+        "INSTALLMENT_TWICE",
+        "INSTALLMENTS_DIFFER_FROM_PRINCIPAL",
+        "REPAID_MORE_THAN_OWED",
+    ];
     const GENERATIONS: &'static [Generation] = &[Generation {
         entity_type: "payment-administrations",
         source: "agreements",
         after: &["repayments", "additional-repayments", "disbursements"],
+        fields: &["facilities"],
     }];
 
     fn record_rules(_entity_type: &str, record: &Checked, findings: &mut Findings) {

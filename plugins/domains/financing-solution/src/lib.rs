@@ -13,6 +13,13 @@ impl Domain for FinancingSolutions {
     const NAME: &'static str = "financing-solution";
     const DOMAIN: &'static str = "FinancingSolutions";
     const ENTITIES: &'static [Entity] = fields::ENTITIES;
+    const CODES: &'static [&'static str] = &[
+        "EXACTLY_ONE_MAIN_BORROWER",
+        "BORROWER_TWICE",
+        "BORROWER_UNDER_AGE",
+        "FACILITY_TWICE",
+        "BEFORE_AGREEMENT_START",
+    ];
     const TALLY_RULES: &'static [(&'static str, &'static str)] = &[("FACILITY_IN_TWO_AGREEMENTS", "facilities")];
 
     fn record_rules(_entity_type: &str, record: &Checked, findings: &mut Findings) {

@@ -6,6 +6,6 @@ const ENTRIES: u32 = 1_000_000;
 
 sluice_guest_kit::on_poison!("floods-log", |_| {
     for _ in 0..ENTRIES {
-        log::entry(log::Level::Info, "FLOODS_LOG_AGAIN", None);
+        log::entry(log::Level::Info, sluice_guest_kit::AGAIN, None);
     }
 });

@@ -33,6 +33,7 @@ impl Mapping for Guest {
             version: bindings::sluice::elsewhere::secrets::read("version"),
             sources: vec![],
             entity_types: vec![],
+            codes: vec![],
         }
     }
 
