@@ -13,7 +13,12 @@ pub struct Confidential(String);
 impl Confidential {
     /// Keeps the first part of a text: a message is for reading.
     pub(super) fn new(text: &str) -> Self {
-        Self(cut(text))
+        Self(cut(text, MAX_MESSAGE_BYTES))
+    }
+
+    /// Keeps as much of a text as the longest code or path would have.
+    pub(super) fn word(text: &str) -> Self {
+        Self(cut(text, MAX_SAID_BYTES))
     }
 
     /// For the migration's own directory, and for nothing else.
@@ -120,11 +125,13 @@ pub enum PluginError {
     Engine(String),
 }
 
-/// Text beyond this is cut: a message is for reading.
+/// A message beyond this is cut: it is for reading.
 const MAX_MESSAGE_BYTES: usize = 4_096;
+/// What was said in place of a code or a path is cut sooner: there may be some for every batch.
+const MAX_SAID_BYTES: usize = 200;
 
-fn cut(text: &str) -> String {
-    let mut end = text.len().min(MAX_MESSAGE_BYTES);
+fn cut(text: &str, most: usize) -> String {
+    let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {
         end -= 1;
     }

@@ -220,7 +220,7 @@ impl log::Host for State {
                 log::Level::Warning => Level::Warning,
                 log::Level::Error => Level::Error,
             };
-            self.logs.push(SaidLog { level, code: Confidential::new(&code), position });
+            self.logs.push(SaidLog { level, code: Confidential::word(&code), position });
         }
         Ok(())
     }

@@ -94,7 +94,7 @@ impl Vocabulary {
 
 fn note(undeclared: &mut Vec<Undeclared>, position: Option<u32>, code: Code, said: &str) {
     if undeclared.len() < MAX_UNDECLARED {
-        undeclared.push(Undeclared { position, code, text: Confidential::new(said) });
+        undeclared.push(Undeclared { position, code, text: Confidential::word(said) });
     }
 }
 

@@ -4,6 +4,10 @@
 //! type in [`mapper!`]. A **domain plugin** says which records a domain takes and what is wrong with
 //! them: implement [`Domain`] and name the type in [`domain!`]. How records cross the sandbox's
 //! boundary is not the author's concern; with [`harness`] the same code runs natively in `cargo test`.
+//!
+//! What a plugin says of records is read by people who may not see them, so it says it in words that it has
+//! declared: codes and names of fields in its description ([`Description::code`], [`Description::reads`],
+//! [`Domain::CODES`] and its tables of fields). The host shows nothing else, and the harness stops at it.
 
 pub mod bindings;
 pub mod domain;

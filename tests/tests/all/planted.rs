@@ -181,13 +181,14 @@ fn texts(canaries: &mut Canaries, value: &mut Value, name: &str) {
     match value {
         Value::Object(fields) => fields.iter_mut().for_each(|(name, value)| texts(canaries, value, name)),
         Value::Array(items) => items.iter_mut().for_each(|item| texts(canaries, item, name)),
-        Value::String(text) if !FIXED.contains(&name) && !name.ends_with("Date") && name != "date" => {
-            if uuid::Uuid::try_parse(text).is_err() {
-                *text = canaries.text();
-            }
-        }
+        Value::String(text) if is_free(name, text) => *text = canaries.text(),
         _ => {}
     }
+}
+
+fn is_free(name: &str, text: &str) -> bool {
+    let date = name == "date" || name.ends_with("Date");
+    !FIXED.contains(&name) && !date && uuid::Uuid::try_parse(text).is_err()
 }
 
 /// Every place in a record, such as `/addresses/0/postalCode`.
