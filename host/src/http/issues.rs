@@ -154,7 +154,9 @@ pub async fn counts(
     let migration = caller.any_of(&app, &id)?;
     let visible = visible(&app, &caller, &migration);
     let counts = app.store.issue_counts(migration.reference_id, phase)?;
-    let seen = counts.into_iter().filter(|count| visible.as_ref().is_none_or(|types| types.iter().any(|name| count.stream == **name)));
+    let seen = counts
+        .into_iter()
+        .filter(|count| visible.as_ref().is_none_or(|types| types.iter().any(|name| count.stream == **name)));
     Ok(Whole::new(
         seen.map(|IssueCount { stream, severity, code, rule, count }| Counted {
             entity_type: stream,

@@ -98,8 +98,7 @@ pub async fn list(
     tokio::task::spawn_blocking(move || {
         let desk = app.desk(caller.whole(&app, &id)?)?;
         let shown = count_sources(&desk)?.into_iter().map(|(source, outcomes)| {
-            let outcomes =
-                outcomes.into_iter().map(|((outcome, code), count)| Outcome { outcome, code, count });
+            let outcomes = outcomes.into_iter().map(|((outcome, code), count)| Outcome { outcome, code, count });
             Shown { source, outcomes: outcomes.collect() }
         });
         Ok(Whole::new(shown.collect()))

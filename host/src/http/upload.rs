@@ -255,9 +255,9 @@ fn work(
                 .with("rejected", upload.rejected)
                 .with("quarantined", upload.quarantined)
         }
-        Err(failure) => {
-            LogEntry::new(Level::Error, failure.code()).with("kind", noted.kind.word()).with("stream", noted.stream.clone())
-        }
+        Err(failure) => LogEntry::new(Level::Error, failure.code())
+            .with("kind", noted.kind.word())
+            .with("stream", noted.stream.clone()),
     };
     if let Err(error) = desk.store.log(desk.migration.reference_id, &entry) {
         tracing::error!(code = "CATALOGUE_FAILED", %error, "an upload's end could not be logged");

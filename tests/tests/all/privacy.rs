@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::canary::{Canaries, files, search};
+use crate::canary::{Canaries, Place, files, search};
 use crate::lender::Lender;
 use crate::planted::{bank, fill, lender};
 use crate::server::ALL;
@@ -35,7 +35,14 @@ async fn look_at(witness: &Witness, migration: &str) {
             witness.get(&format!("{migration}/issues?phase={phase}&limit=100&offset={offset}")).await;
         }
     }
-    witness.get(&format!("{migration}/quarantine")).await;
+    for path in ["/quarantine", "/audit?limit=100"] {
+        witness.get(&format!("{migration}{path}")).await;
+    }
+    let lines: &[(&str, &str)] = &[("accept", "application/jsonl")];
+    for (path, headers) in [("/audit", lines), ("/evidence", &[]), ("/events?follow=false", &[("last-event-id", "0")])]
+    {
+        witness.ask("GET", &format!("{migration}{path}"), headers, "").await;
+    }
 }
 
 /// The bank, sound: all five steps, twice, and gone again. Spoiled: as far as it comes.
@@ -190,7 +197,7 @@ const ASTRAY: &[(&str, &str, &str, &str, u16)] = &[
     ("GET", "/@/@?@=@", "", "", 404),
     ("GET", "/migration-assistance/@", "", "", 404),
     ("GET", "/migration-assistance/migrations/@", "", "", 404),
-    ("GET", "/migration-assistance/migrations/@%FF", "", "", 400),
+    ("GET", "/migration-assistance/migrations/@%FF", "", "", 404),
     ("GET", "/migration-assistance/migrations?@=@", "", "", 400),
     ("GET", "/migration-assistance/migrations?limit=@", "", "", 400),
     ("GET", "/migration-assistance/migrations?limit=1%FF@", "", "", 400),
@@ -224,7 +231,30 @@ const ASTRAY: &[(&str, &str, &str, &str, u16)] = &[
     ("@", "~", "", "", 405),
     ("@", "/@", "x-request-id: @", "@", 404),
     ("GET", "~", "accept: application/json;api-version=@", "", 406),
-    ("GET", "~", "authorization: Bearer @", "", 200),
+    ("GET", "~", "authorization: Bearer @", "", 401),
+    ("GET", "~", "authorization: Basic @", "", 401),
+    ("GET", "~", "if-none-match: @", "", 200),
+    ("GET", "~/events", "last-event-id: @", "", 400),
+    ("GET", "~/events?follow=@", "", "", 400),
+    ("POST", "/migration-assistance/migrations", "idempotency-key: @", "@", 415),
+    ("POST", "/oauth2/token", "content-type: application/x-www-form-urlencoded", "grant_type=@", 400),
+    ("POST", "/oauth2/token", "content-type: application/x-www-form-urlencoded", "@=@&@=%FF", 400),
+    (
+        "POST",
+        "/oauth2/token",
+        "content-type: application/x-www-form-urlencoded",
+        "grant_type=client_credentials&client_id=@&client_secret=@",
+        401,
+    ),
+    (
+        "POST",
+        "/oauth2/token",
+        "content-type: application/x-www-form-urlencoded",
+        "grant_type=client_credentials&scope=@&client_id=@&client_secret=@",
+        400,
+    ),
+    ("GET", "/authentication/token/@/@", "", "", 400),
+    ("GET", "/authentication/token/@/3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10", "authorization: Basic @", "", 401),
     ("GET", "~", "traceparent: @", "", 200),
 ];
 
@@ -248,6 +278,11 @@ async fn nothing_out_of_a_record_is_told() {
     go_astray(&witness, &mut canaries, &leaked).await;
     witness.get("/migration-assistance/migrations?limit=100").await;
     witness.get("/migration-assistance/mappers").await;
+    witness.get("/audit?limit=100").await;
+    witness.get("/openapi.json").await;
+    for path in ["/metrics", "/docs/"] {
+        assert_eq!(witness.ask("GET", path, &[], "").await.status, 200, "{path}");
+    }
     // One is purged, the others stay as they are.
     assert_eq!(witness.ask("DELETE", &moved, &[], "").await.status, 204);
     for migration in [&spoiled, &lender] {
@@ -255,6 +290,7 @@ async fn nothing_out_of_a_record_is_told() {
     }
 
     let data_dir = witness.data_dir.clone();
+    let ((_, secret), token) = (witness.first_client(), witness.token().to_owned());
     let mut places = witness.end();
     // The search would find what is there: where records are meant to be, canaries are.
     let inside = files(&data_dir, |file| !holds_records(file) && file != Path::new("migrations"));
@@ -269,6 +305,13 @@ async fn nothing_out_of_a_record_is_told() {
     );
     let found = search(&canaries, &places);
     assert!(found.is_empty(), "{} found:\n{}", found.len(), found.into_iter().collect::<Vec<_>>().join("\n"));
+
+    // Secrets are where they are meant to be and nowhere else.
+    for secret in [secret.as_bytes(), token.as_bytes()] {
+        let holds = |place: &&Place| place.bytes.windows(secret.len()).any(|window| window == secret);
+        let told: Vec<&str> = places.iter().filter(holds).map(|place| place.name.as_str()).collect();
+        assert!(told.iter().all(|name| *name == sluice::app::ADMIN_FILE), "a secret is in {told:?}");
+    }
 
     // And the same search fails for one leak, wherever it is.
     for name in ["leak.log", "keys/leak", "migrations/leak"] {

@@ -11,11 +11,14 @@ use std::time::SystemTime;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use sluice::app::ADMIN_FILE;
+
 use crate::canary::Place;
 use crate::server::Answer;
 
 /// Limits as short as the other tests have them.
-const CONFIG: &str = "[plugin]\nbatch_millis = 1500\nnarrowing_millis = 150\n[upload]\nmax_record_bytes = 262144\n";
+const CONFIG: &str = "[plugin]\nbatch_millis = 1500\nnarrowing_millis = 400\n[upload]\nmax_record_bytes = 262144\n[http]\n\
+    requests_per_second = 100000\nrequest_burst = 100000\nconcurrent_requests = 1000\n";
 
 /// What is logged: everything of ours and of the HTTP layers under it.
 const FILTER: &str = "info,sluice=trace,tower_http=trace,axum=trace,hyper=trace";
@@ -26,6 +29,7 @@ pub struct Witness {
     log: JoinHandle<Vec<u8>>,
     url: String,
     client: reqwest::Client,
+    token: tokio::sync::OnceCell<String>,
     pub data_dir: PathBuf,
     heard: Mutex<Vec<Place>>,
 }
@@ -73,7 +77,7 @@ impl Witness {
             assert!(lines.read_until(b'\n', &mut line).unwrap() > 0, "the server ended: {:?}", said.lock());
             let text = String::from_utf8_lossy(&line).into_owned();
             said.lock().unwrap().extend_from_slice(&line);
-            if let Some((_, rest)) = text.split_once("listening on ") {
+            if let Some((_, rest)) = text.split_once("ready at ") {
                 break rest.split([',', '"', ' ']).next().unwrap().to_owned();
             }
         };
@@ -83,7 +87,28 @@ impl Witness {
             [said.lock().unwrap().clone(), rest].concat()
         });
         let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
-        Self { child, log, url, client, data_dir, heard: Mutex::default() }
+        Self { child, log, url, client, token: tokio::sync::OnceCell::new(), data_dir, heard: Mutex::default() }
+    }
+
+    /// Id and secret of the client that the server made when it first began.
+    pub fn first_client(&self) -> (String, String) {
+        let credentials = std::fs::read_to_string(self.data_dir.join(ADMIN_FILE)).unwrap();
+        let (id, secret) = credentials.trim().split_once(':').unwrap();
+        (id.into(), secret.into())
+    }
+
+    /// A token of that client. This answer is not kept: it is meant to hold a secret.
+    async fn first_token(&self) -> String {
+        let (id, secret) = self.first_client();
+        let request = self.client.post(format!("{}/oauth2/token", self.url)).basic_auth(id, Some(secret));
+        let answer = request.form(&[("grant_type", "client_credentials")]).send().await.unwrap();
+        let answer: Value = answer.json().await.unwrap();
+        answer["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// The token that requests are made with.
+    pub fn token(&self) -> &str {
+        self.token.get().expect("a request was made")
     }
 
     /// Makes a request and keeps the answer, unless it is of records.
@@ -97,6 +122,9 @@ impl Witness {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let reads = method == Method::GET && (path.contains("/staging/") || path.contains("/quarantine"));
         let mut request = self.client.request(method.clone(), format!("{}{path}", self.url)).body(body);
+        if !headers.iter().any(|(name, _)| *name == "authorization") {
+            request = request.bearer_auth(self.token.get_or_init(|| self.first_token()).await);
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
