@@ -19,6 +19,7 @@ mod planted;
 mod plugin_files;
 mod privacy;
 mod raw;
+mod readme;
 mod restart;
 mod rules;
 mod server;

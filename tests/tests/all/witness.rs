@@ -35,7 +35,7 @@ pub struct Witness {
 }
 
 /// The command, beside the folder that this test's own binary is in; as it is now, and not as it once was.
-fn command() -> PathBuf {
+pub fn command() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let command = tests.ancestors().nth(2).unwrap().join("sluice");
     let built = std::fs::metadata(&command).and_then(|built| built.modified()).ok();
