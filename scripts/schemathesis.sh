@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-target=${CARGO_TARGET_DIR:-target}
+target=${CARGO_TARGET_DIR:-$PWD/target}
 venv=$target/schemathesis
 sluice=$target/debug/sluice
 
@@ -113,6 +113,7 @@ def records(context, value):
 PYTHON
 
 status=0
+cd "$work" # which is where it leaves what it remembers
 SCHEMATHESIS_HOOKS="$work/hooks.py" "$venv/bin/schemathesis" --config-file "$work/schemathesis.toml" run "$url/openapi.json" \
     --header "$auth" --checks all --request-timeout 30 "$@" || status=$?
 if grep -q '"\?level"\?.*ERROR\|panicked' "$work/log"; then

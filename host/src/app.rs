@@ -45,8 +45,6 @@ pub struct App {
     pub trail: Arc<Trail>,
     /// Where records are imported.
     pub target: Arc<dyn Target>,
-    /// Keys by purpose.
-    pub keys: Arc<Keyring>,
     /// Who is let in.
     pub access: Access,
     /// What the server counts of itself.
@@ -96,8 +94,7 @@ impl App {
             plugins: Arc::new(plugins),
             store: store.clone(),
             target: Arc::new(target),
-            access: Access::new(store.clone(), keys.clone(), &options.config.access),
-            keys,
+            access: Access::new(store.clone(), keys, &options.config.access),
             jobs: Jobs::new(store, trail.clone(), metrics.clone()),
             metrics,
             trail,

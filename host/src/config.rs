@@ -213,11 +213,9 @@ pub struct PluginLimits {
     pub lookup_bytes: usize,
     /// Log entries kept for each batch; the rest is counted. 100.
     pub log_entries: usize,
-    /// Issues that a plugin may report for one record; the rest is dropped and said so. 100.
-    pub issues_per_record: usize,
     /// Records quarantined in one upload or job before it is stopped: the plugin is unfit. 1,000.
     pub max_quarantined: u64,
-    /// Timeouts in one upload or job before it is stopped. 20: they cost seconds each.
+    /// Timeouts in one upload or job before it is stopped. 100: they cost seconds each, so that is minutes at most.
     pub max_timeouts: u64,
 }
 
@@ -233,7 +231,6 @@ impl Default for PluginLimits {
             lookup_keys: 10_000,
             lookup_bytes: 16 << 20,
             log_entries: 100,
-            issues_per_record: 100,
             max_quarantined: 1_000,
             max_timeouts: 100,
         }

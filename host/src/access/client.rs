@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use crate::keys;
-use crate::model::{Client, Domain, Permission, SecretHash, Tenant};
+use crate::model::{Client, Domain, Permission, SecretHash, Tenant, to_hex};
 
 /// The hash of a secret. Secrets are 256 random bits of ours, never chosen by people: there is nothing that a slow
 /// hash would slow down, and a token request stays cheap.
@@ -45,7 +45,7 @@ pub struct Credentials {
 impl Credentials {
     /// A secret for this client. What it begins with lets scanners for leaked secrets find it.
     pub fn new(id: String) -> Self {
-        let text: String = keys::random::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = to_hex(&keys::random::<32>());
         Self { id, secret: format!("sluice_{text}").into() }
     }
 
@@ -64,7 +64,7 @@ impl Credentials {
 impl NewClient {
     /// The client, and the secret that only the caller knows.
     pub fn make(self, now: Timestamp) -> (Client, Credentials) {
-        let number: String = keys::random::<6>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let number = to_hex(&keys::random::<6>());
         let credentials = Credentials::new(format!("client-{number}"));
         let client = Client {
             id: credentials.id.clone(),

@@ -10,6 +10,7 @@ use jsonwebtoken::{DecodingKey, EncodingKey};
 use super::AccessError;
 use crate::config::AccessLimits;
 use crate::keys::{Keyring, random};
+use crate::model::to_hex;
 use crate::store::Store;
 
 /// The server's own signing keys.
@@ -77,7 +78,7 @@ impl TokenKeys {
                 self.store.remove_token_key(&id)?;
             }
         }
-        let id: String = random::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = to_hex(&random::<8>());
         self.ring.key(&name(&id))?;
         self.store.add_token_key(&id, now)?;
         Ok(id)

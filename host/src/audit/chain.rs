@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::digest::{Digest, from_hex, key_from_hex, to_hex};
 use super::entry::Entry;
+use super::key_from_hex;
 use super::verify::Why;
 use crate::keys::{PublicKey, Signer};
+use crate::model::{Digest, from_hex, to_hex};
 
 /// What a chain is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

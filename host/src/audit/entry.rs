@@ -4,8 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::Digest;
-use crate::model::{Actor, JobKind, JobState};
+use crate::model::{Actor, Digest, JobKind, JobState};
 
 /// What was done, or asked for and refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -173,9 +172,9 @@ impl Entry {
         self
     }
 
-    /// With plugins of these digests. What is no digest is left out.
-    pub fn plugins<T: AsRef<str>>(mut self, digests: impl IntoIterator<Item = T>) -> Self {
-        self.plugins.extend(digests.into_iter().filter_map(|digest| Digest::parse(digest.as_ref())));
+    /// With plugins of these digests.
+    pub fn plugins(mut self, digests: impl IntoIterator<Item = Digest>) -> Self {
+        self.plugins.extend(digests);
         self
     }
 

@@ -1,11 +1,12 @@
 //! Evidence, signed: two lines, the bundle and the signature over the bundle's exact bytes.
 
-use super::digest::{from_hex, key_from_hex, to_hex};
+use super::key_from_hex;
 use super::verify::Why;
 use crate::keys::{PublicKey, Signer};
+use crate::model::{from_hex, to_hex};
 
 /// How a bundle begins: what is signed says what it is, as the key signs heads of trails too.
-pub const BUNDLE: &str = r#"{"sluice":"evidence/1","#;
+const BUNDLE: &str = r#"{"sluice":"evidence/1","#;
 
 fn signature_line(key: &PublicKey, signature: &str) -> String {
     format!(r#"{{"sluice":"evidence-signature/1","key":"{}","signature":"{signature}"}}"#, to_hex(&key.0))
@@ -13,7 +14,7 @@ fn signature_line(key: &PublicKey, signature: &str) -> String {
 
 /// Signs a bundle, which is one line of JSON; both lines.
 pub fn seal_evidence(signer: &Signer, bundle: &str) -> String {
-    debug_assert!(bundle.starts_with(BUNDLE) && !bundle.contains('\n'));
+    assert!(bundle.starts_with(BUNDLE) && !bundle.contains('\n'));
     let signature = to_hex(&signer.sign(bundle.as_bytes()));
     format!("{bundle}\n{}\n", signature_line(&signer.public(), &signature))
 }

@@ -5,13 +5,13 @@
 //! nobody who verifies has to write JSON just as we do.
 
 mod chain;
-mod digest;
 mod entry;
 mod evidence;
+mod public;
 mod verify;
 
 pub use chain::{Head, Link, Scope, header};
-pub use digest::{Digest, fingerprint, key_from_hex, to_hex};
 pub use entry::{Action, Entry};
 pub use evidence::{SealedEvidence, open_evidence, seal_evidence};
+pub use public::{fingerprint, key_from_hex};
 pub use verify::{Broken, Place, Verified, Why, extends, verify};

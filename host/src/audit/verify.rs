@@ -5,8 +5,8 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::chain::{Head, Link, Scope, header};
-use super::digest::Digest;
 use crate::keys::PublicKey;
+use crate::model::Digest;
 
 /// Where an export is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -119,9 +119,7 @@ impl Place {
         std::fs::create_dir_all(&self.data_dir).with_context(cannot)?;
         Store::open(&self.data_dir.join(CATALOGUE_FILE)).with_context(cannot)
     }
-}
 
-impl Place {
     /// Notes in the server's audit trail what was done to a client, or to the keys.
     fn audit(&self, store: Store, action: Action, id: &str) -> Result<()> {
         let signer = open_keys(&self.data_dir, &self.config()?)?.signer("audit")?;

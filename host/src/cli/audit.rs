@@ -111,7 +111,8 @@ fn not_sound(file: &Path, broken: Broken) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sluice::audit::{Action, Digest, Entry, Head, Link, Scope, header, to_hex};
+    use sluice::audit::{Action, Entry, Head, Link, Scope, header};
+    use sluice::model::{Digest, to_hex};
     use sluice::keys::Signer;
     use sluice::model::Actor;
 

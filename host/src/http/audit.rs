@@ -1,4 +1,4 @@
-//! The audit trail: who is noted for what a request does, and reading and exporting what was noted.
+//! The audit trail: reading and exporting it, and the key that it is signed with.
 
 use std::sync::Arc;
 
@@ -18,7 +18,8 @@ use super::media::{accepts_json, wants_lines};
 use super::paging::{Listing, Paged, Query};
 use super::problem::Problem;
 use crate::app::App;
-use crate::audit::{Scope, fingerprint, header, to_hex};
+use crate::audit::{Scope, fingerprint, header};
+use crate::model::to_hex;
 use crate::store::{Page, StoreError};
 
 /// An entry as it was hashed.

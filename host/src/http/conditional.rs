@@ -3,27 +3,29 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::problem::Problem;
+use crate::model::{Digest, to_hex};
 
 /// The tag of what is shown: another as soon as anything of it is another.
 fn tag<T: Serialize>(shown: &T) -> String {
     let bytes = serde_json::to_vec(shown).expect("what is shown is JSON");
-    let hex: String = Sha256::digest(bytes)[..12].iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = to_hex(&Digest::of(&bytes).bytes()[..12]);
     format!("\"{hex}\"")
 }
 
-fn names(headers: &HeaderMap, field: HeaderName, tag: &str) -> Option<bool> {
+fn names(headers: &HeaderMap, field: &HeaderName, tag: &str) -> Option<bool> {
     let mut given = headers.get_all(field).into_iter().peekable();
     given.peek()?;
     let tags = given.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-    Some(tags.map(str::trim).any(|given| given == "*" || given.trim_start_matches("W/") == tag))
+    // Whether something may be changed is a strong comparison, whether it is known a weak one.
+    let weak = |given: &str| field == header::IF_NONE_MATCH && given.strip_prefix("W/") == Some(tag);
+    Some(tags.map(str::trim).any(|given| given == "*" || given == tag || weak(given)))
 }
 
 /// Refuses a change that was made for something that is no longer so.
 pub fn check<T: Serialize>(headers: &HeaderMap, shown: &T) -> Result<(), Problem> {
-    match names(headers, header::IF_MATCH, &tag(shown)) {
+    match names(headers, &header::IF_MATCH, &tag(shown)) {
         Some(false) => Err(Problem::new(
             StatusCode::PRECONDITION_FAILED,
             "CHANGED_MEANWHILE",
@@ -37,7 +39,7 @@ pub fn check<T: Serialize>(headers: &HeaderMap, shown: &T) -> Result<(), Problem
 pub fn show<T: Serialize>(headers: &HeaderMap, shown: T) -> Response {
     let tag = tag(&shown);
     let etag = HeaderValue::from_str(&tag).map(|tag| (header::ETAG, tag));
-    let known = names(headers, header::IF_NONE_MATCH, &tag) == Some(true);
+    let known = names(headers, &header::IF_NONE_MATCH, &tag) == Some(true);
     let mut response = if known { StatusCode::NOT_MODIFIED.into_response() } else { axum::Json(shown).into_response() };
     response.headers_mut().extend(etag);
     response

@@ -66,7 +66,7 @@ pub async fn list(
         Shown {
             name: described.name.clone(),
             version: described.version.clone(),
-            digest: mapper.digest.clone(),
+            digest: mapper.digest,
             sources: sources.collect(),
             entity_types: described.entity_types.clone(),
         }

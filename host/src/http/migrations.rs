@@ -314,7 +314,7 @@ pub async fn set_mapper(
         let _guard = app.jobs.begin_upload(id, "mapper")?;
         conditional::check(&headers, &show(&app, caller.grant(), migration)?)?;
         app.store.set_mapper(id, mapper.as_ref())?;
-        let digest = choice.mapper.as_deref().and_then(|name| app.plugins.mapper(name)).map(|mapper| &mapper.digest);
+        let digest = choice.mapper.as_deref().and_then(|name| app.plugins.mapper(name)).map(|mapper| mapper.digest);
         app.audit(Scope::Migration(id), caller.entry(Action::MapperSet).plugins(digest))?;
         app.store.log(id, &LogEntry::new(Level::Info, "MAPPER_SET").with("mapper", mapper))?;
         let migration = app.store.migration(id)?.ok_or_else(Problem::no_migration)?;

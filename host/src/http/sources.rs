@@ -52,7 +52,7 @@ pub async fn load(
         let detail = told!("{} has no such source. It has: {}.", mapper.title(), names);
         return Err(Problem::not_found("NO_SUCH_SOURCE", detail));
     };
-    let kind = Kind::Source { mapper: mapper.digest.clone() };
+    let kind = Kind::Source { mapper: mapper.digest };
     let incoming =
         Incoming { app, migration, author: caller.author().clone(), stream: described.name.clone(), answer, kind };
     incoming

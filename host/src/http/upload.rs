@@ -106,7 +106,7 @@ impl Noted {
     fn begin(&self, desk: &Desk) -> Result<u32, Failure> {
         let mapper = match &self.kind {
             Kind::Deletion => return Ok(0),
-            Kind::Source { mapper } => Some(mapper),
+            Kind::Source { mapper } => Some(*mapper),
             Kind::Records => None,
         };
         let id = desk.migration.reference_id;
@@ -116,8 +116,8 @@ impl Noted {
         Ok(number)
     }
 
-    fn plugins<'a>(&'a self, desk: &'a Desk) -> impl Iterator<Item = &'a str> {
-        let judge = desk.plugins.of_entity_type(&self.stream).map(|plugin| plugin.digest.as_ref());
+    fn plugins<'a>(&'a self, desk: &'a Desk) -> impl Iterator<Item = Digest> {
+        let judge = desk.plugins.of_entity_type(&self.stream).map(|plugin| plugin.digest);
         let of_source = matches!(self.kind, Kind::Source { .. });
         let all = desk.plugin_digests().filter(move |_| of_source);
         all.chain(judge.filter(|_| !of_source))

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{Sealer, Signer, random};
+use crate::model::{from_hex, to_hex};
 
 /// Why a key cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +33,9 @@ impl Keyring {
     pub fn open(dir: &Path, master_key_file: &Path) -> Result<Self, KeyError> {
         fs::create_dir_all(dir)?;
         let master = match fs::read_to_string(master_key_file) {
-            Ok(text) => from_hex(text.trim()).ok_or_else(|| KeyError::NoMasterKey(master_key_file.into()))?,
+            Ok(text) => {
+                from_hex(&text.trim().to_lowercase()).ok_or_else(|| KeyError::NoMasterKey(master_key_file.into()))?
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = random::<32>();
                 write_new(master_key_file, format!("{}\n", to_hex(&key)).as_bytes())?;
@@ -117,19 +120,6 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::remove_file(&unfinished)?;
     linked?;
     File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn from_hex(text: &str) -> Option<[u8; 32]> {
-    let digits = text.as_bytes().chunks_exact(2).map(|pair| {
-        let pair = str::from_utf8(pair).ok().filter(|pair| pair.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
-        u8::from_str_radix(pair, 16).ok()
-    });
-    let bytes: Vec<u8> = digits.collect::<Option<_>>()?;
-    (text.len() == 64).then(|| bytes.try_into().ok()).flatten()
 }
 
 #[cfg(test)]

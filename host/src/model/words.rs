@@ -271,20 +271,6 @@ impl fmt::Display for Title {
 }
 
 word! {
-    /// SHA-256 of a plugin's file or of an upload, in hexadecimal.
-    Digest
-}
-
-impl Digest {
-    /// The digest of these bytes.
-    pub fn of(bytes: &[u8]) -> Self {
-        use sha2::Digest as _;
-        let hash = sha2::Sha256::digest(bytes);
-        Self(declared(&hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
-    }
-}
-
-word! {
     /// A currency: three upper-case letters.
     Currency
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::model::{Blame, Detail, Migration, told};
+use crate::model::{Blame, Detail, Digest, Migration, told};
 use crate::plugin::{Context, PluginError, Plugins};
 use crate::staging::{StagingArea, StagingError};
 use crate::store::{Store, StoreError, TrailError};
@@ -36,10 +36,10 @@ impl Desk {
     }
 
     /// Digests of the plugins that may work on the migration: those of its domains, and its mapper.
-    pub fn plugin_digests(&self) -> impl Iterator<Item = &str> {
+    pub fn plugin_digests(&self) -> impl Iterator<Item = Digest> {
         let mapper = self.migration.mapper.as_deref().and_then(|name| self.plugins.mapper(name));
         let domains = self.migration.components.iter().filter_map(|domain| self.plugins.domain(domain.component));
-        domains.map(|plugin| plugin.digest.as_ref()).chain(mapper.map(|mapper| mapper.digest.as_ref()))
+        domains.map(|plugin| plugin.digest).chain(mapper.map(|mapper| mapper.digest))
     }
 }
 

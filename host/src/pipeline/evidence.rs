@@ -12,9 +12,9 @@ use uuid::Uuid;
 use super::Failure;
 use super::counts::{counted, groups_of};
 use super::recount::Definition;
-use crate::audit::{Digest, Head, Scope};
+use crate::audit::{Head, Scope};
 use crate::keys::PublicKey;
-use crate::model::{ImportStatus, JobState, Migration, StagingStatus};
+use crate::model::{Digest, ImportStatus, JobState, Migration, StagingStatus};
 use crate::plugin::Plugins;
 use crate::store::{IssueCount, KeptUpload, Phase, SourceOutcome, Store, Trail, TrailError};
 
@@ -95,7 +95,7 @@ pub struct PluginEvidence {
     world: String,
     name: Option<String>,
     version: Option<String>,
-    digest: String,
+    digest: Digest,
 }
 
 /// A counts job.
@@ -253,7 +253,6 @@ fn upload(kept: KeptUpload) -> UploadEvidence {
         Some(Err(failure)) => (None, Some(failure)),
         None => (None, None),
     };
-    let mapper = mapper.and_then(|digest| Digest::parse(&digest));
     UploadEvidence { number, stream, started_at, ended_at, failure, mapper, figures }
 }
 
@@ -264,17 +263,17 @@ fn plugins_used(migration: &Migration, plugins: &Plugins, uploads: &[KeptUpload]
             world: "domain".into(),
             name: Some(plugin.description.name.to_string()),
             version: Some(plugin.description.version.to_string()),
-            digest: plugin.digest.to_string(),
+            digest: plugin.digest,
         })
         .collect();
-    let mappers: BTreeSet<&String> = uploads.iter().filter_map(|upload| upload.mapper.as_ref()).collect();
+    let mappers: BTreeSet<Digest> = uploads.iter().filter_map(|upload| upload.mapper).collect();
     used.extend(mappers.into_iter().map(|digest| {
-        let described = plugins.mappers().find(|mapper| mapper.digest == **digest).map(|mapper| &mapper.description);
+        let described = plugins.mappers().find(|mapper| mapper.digest == digest).map(|mapper| &mapper.description);
         PluginEvidence {
             world: "mapper".into(),
             name: described.map(|described| described.name.to_string()),
             version: described.map(|described| described.version.to_string()),
-            digest: digest.clone(),
+            digest,
         }
     }));
     used

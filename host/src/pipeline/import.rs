@@ -170,7 +170,7 @@ impl Pass<'_> {
                 mapper
             }
         };
-        let provenance = Provenance { source, mapper, domain_plugin: plugin.digest.clone() };
+        let provenance = Provenance { source, mapper, domain_plugin: plugin.digest };
         let known = waiting.provenances.iter().position(|known| *known == provenance);
         let provenance = known.unwrap_or_else(|| {
             waiting.provenances.push(provenance);

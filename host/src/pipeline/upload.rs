@@ -9,10 +9,9 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::{Desk, Failure};
-use crate::audit::Digest;
 use crate::config::UploadLimits;
 use crate::framing::{Format, Framer, RawBatch};
-use crate::model::{Code, Event, Outcome, RecordResult};
+use crate::model::{Code, Digest, Event, Outcome, RecordResult};
 use crate::store::{TransitionError, UploadEnd};
 
 /// The pieces of a request's body, or word that it broke off.
@@ -158,6 +157,6 @@ pub(super) fn frame(
     if framer.waiting() > 0 {
         take(Framed::Batch(framer.take_batch()))?;
     }
-    received.digest = Digest(digest.finalize().into());
+    received.digest = Digest::from(<[u8; 32]>::from(digest.finalize()));
     Ok(received)
 }

@@ -74,7 +74,7 @@ pub struct GeneratedRecord {
 impl DomainPlugin {
     /// Compiles a domain plugin and asks it to describe itself.
     pub fn new(engine: &Arc<Engine>, name: &str, digest: Digest, bytes: &[u8]) -> Result<Arc<Self>, PluginError> {
-        let component = engine.compile(name, &digest, bytes)?;
+        let component = engine.compile(name, digest, bytes)?;
         let pre = engine.domains.instantiate_pre(&component).and_then(DomainPre::new);
         let pre = pre.map_err(|error| link_error(name, &error))?;
         let describe = |store: &mut Store<State>| {
@@ -102,7 +102,7 @@ impl DomainPlugin {
 
     /// Prepares to run for one upload or job. Without lookups it can only judge records on their own.
     pub fn instance(self: &Arc<Self>, context: Context, lookup: Option<Arc<dyn RecordLookup>>) -> DomainInstance {
-        let instance = Instance::new(&self.engine, self.title(), &self.digest, context);
+        let instance = Instance::new(&self.engine, self.title(), self.digest, context);
         DomainInstance { plugin: self.clone(), lookup, instance }
     }
 }

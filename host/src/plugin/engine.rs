@@ -13,6 +13,7 @@ use super::bindings::{domain, mapper};
 use super::failure::PluginError;
 use super::state::State;
 use crate::config::PluginLimits;
+use crate::model::Digest;
 
 /// How often the engine looks whether a call has run out of time: fine enough for limits of half a
 /// second, too coarse to cost anything.
@@ -65,7 +66,7 @@ impl Engine {
     }
 
     /// Compiles a component, or takes it from the cache.
-    pub(super) fn compile(&self, name: &str, digest: &str, bytes: &[u8]) -> Result<Component, PluginError> {
+    pub(super) fn compile(&self, name: &str, digest: Digest, bytes: &[u8]) -> Result<Component, PluginError> {
         let file = self.cached_name(digest);
         if let Some(component) = self.cached(&file) {
             return Ok(component);
@@ -82,7 +83,7 @@ impl Engine {
         Ok(component)
     }
 
-    fn cached_name(&self, digest: &str) -> PathBuf {
+    fn cached_name(&self, digest: Digest) -> PathBuf {
         let mut hasher = std::hash::DefaultHasher::new();
         self.wasmtime.precompile_compatibility_hash().hash(&mut hasher);
         format!("{digest}-{:016x}.cwasm", hasher.finish()).into()

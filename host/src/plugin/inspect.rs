@@ -57,7 +57,7 @@ pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspect
         ));
     }
     let digest = Digest::of(bytes);
-    let component = engine.compile(name, &digest, bytes)?;
+    let component = engine.compile(name, digest, bytes)?;
     let imports = imports(engine, &component);
     let world = world(engine, &component).ok_or_else(|| {
         refused(
@@ -67,13 +67,13 @@ pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspect
     })?;
     let (described, sources, entity_types, codes) = match world {
         World::Mapper => {
-            let plugin = MapperPlugin::new(engine, name, digest.clone(), bytes)?;
+            let plugin = MapperPlugin::new(engine, name, digest, bytes)?;
             let of = &plugin.description;
             let sources = of.sources.iter().map(|source| format!("{} ({})", source.name, source.key.join("+")));
             ((of.name.clone(), of.version.clone()), sources.collect(), of.entity_types.clone(), plugin.codes())
         }
         World::Domain => {
-            let plugin = DomainPlugin::new(engine, name, digest.clone(), bytes)?;
+            let plugin = DomainPlugin::new(engine, name, digest, bytes)?;
             let of = &plugin.description;
             let entity_types = of.entity_types.iter().map(|entity_type| entity_type.name.clone());
             ((of.name.clone(), of.version.clone()), vec![], entity_types.collect(), plugin.codes())

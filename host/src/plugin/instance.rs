@@ -33,8 +33,8 @@ pub(super) struct Instance<B> {
 
 impl<B> Instance<B> {
     /// Not yet instantiated: that is done with the first call, and after each that failed.
-    pub fn new(engine: &Arc<Engine>, title: Title, digest: &Digest, context: Context) -> Self {
-        let (engine, digest) = (engine.clone(), digest.clone());
+    pub fn new(engine: &Arc<Engine>, title: Title, digest: Digest, context: Context) -> Self {
+        let engine = engine.clone();
         let tolerance = Tolerance::new(&engine.limits);
         Self { engine, title, digest, context, live: None, tolerance, logs: vec![] }
     }
@@ -94,7 +94,7 @@ impl<B> Instance<B> {
             Ok(Err((cause, message))) => (cause, Confidential::new(&message)),
             Err(error) => classify(&error, store.data_mut()),
         };
-        let failure = PluginFailure { plugin: self.title.clone(), digest: self.digest.clone(), cause, message };
+        let failure = PluginFailure { plugin: self.title.clone(), digest: self.digest, cause, message };
         // A store that has failed is not used again: what is left in it is anybody's guess.
         let unavailable = self.live.take().and_then(|(store, _)| store.into_data().unavailable);
         Err(unavailable.map_or(CallError::Plugin(failure), |why| CallError::Fatal(PluginError::Lookup(why))))

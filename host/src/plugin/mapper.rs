@@ -58,7 +58,7 @@ pub struct Transformed {
 impl MapperPlugin {
     /// Compiles a mapper and asks it to describe itself.
     pub fn new(engine: &Arc<Engine>, name: &str, digest: Digest, bytes: &[u8]) -> Result<Arc<Self>, PluginError> {
-        let component = engine.compile(name, &digest, bytes)?;
+        let component = engine.compile(name, digest, bytes)?;
         let pre = engine.mappers.instantiate_pre(&component).and_then(MapperPre::new);
         let pre = pre.map_err(|error| link_error(name, &error))?;
         let describe = |store: &mut Store<State>| {
@@ -86,7 +86,7 @@ impl MapperPlugin {
 
     /// Prepares to run for one upload.
     pub fn instance(self: &Arc<Self>, context: Context, lookup: Arc<dyn SourceLookup>) -> MapperInstance {
-        let instance = Instance::new(&self.engine, self.title(), &self.digest, context);
+        let instance = Instance::new(&self.engine, self.title(), self.digest, context);
         MapperInstance { plugin: self.clone(), lookup, instance }
     }
 }

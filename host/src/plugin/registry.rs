@@ -57,9 +57,9 @@ impl Plugins {
     }
 
     /// Digests of all plugins.
-    pub fn digests(&self) -> impl Iterator<Item = &str> {
-        let domains = self.domains.iter().map(|plugin| plugin.digest.as_ref());
-        domains.chain(self.mappers().map(|mapper| mapper.digest.as_ref()))
+    pub fn digests(&self) -> impl Iterator<Item = Digest> {
+        let domains = self.domains.iter().map(|plugin| plugin.digest);
+        domains.chain(self.mappers().map(|mapper| mapper.digest))
     }
 
     /// The plugin of a domain, as the API names it.

@@ -67,12 +67,4 @@ impl StagingArea {
     pub fn scratch(&self) -> Result<Scratch, StagingError> {
         Ok(Scratch::new(&self.dir)?)
     }
-
-    /// All lines of a list; nothing where there is none.
-    pub fn read_lines(&self, list: &str) -> Result<Vec<u8>, StagingError> {
-        match self.dir.read(list) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(vec![]),
-            read => Ok(read?),
-        }
-    }
 }

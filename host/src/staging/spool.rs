@@ -49,11 +49,6 @@ impl Spool {
         }
         Ok(())
     }
-
-    /// Whether the client is gone.
-    pub fn is_abandoned(&self) -> bool {
-        self.reached.is_closed()
-    }
 }
 
 impl Drop for Spool {

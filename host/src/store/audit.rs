@@ -5,8 +5,9 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{Page, Store, StoreError};
-use crate::audit::{Broken, Digest, Entry, Head, Link, Place, Scope, Why};
+use crate::audit::{Broken, Entry, Head, Link, Place, Scope, Why};
 use crate::keys::{PublicKey, Signer};
+use crate::model::Digest;
 
 /// Why an entry was not added.
 #[derive(Debug, thiserror::Error)]

@@ -13,7 +13,7 @@ mod uploads;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
 pub use audit::{Trail, TrailError};
 pub use idempotency::{Kept, Reserved};
@@ -93,7 +93,10 @@ CREATE TABLE IF NOT EXISTS idempotency (
 impl Store {
     /// Opens the catalogue, and makes it if need be.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let connection = Connection::open(path)?;
+        let mut connection = Connection::open(path)?;
+        // A transaction that reads and then writes fails where another process, such as `sluice client`, has written in
+        // between, however long it would wait: so each begins as a writer.
+        connection.set_transaction_behavior(TransactionBehavior::Immediate);
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         // What a purge deletes is overwritten, and not left in free pages.
@@ -115,5 +118,27 @@ impl Store {
     fn lock(&self) -> MutexGuard<'_, Connection> {
         // A panic while it was held has at worst left a transaction, which its guard rolled back.
         self.connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{DOMAINS, Event, Tenant};
+
+    /// Two processes write to one catalogue, as a server and `sluice client` do: neither fails for the other.
+    #[test]
+    fn two_writers() {
+        let held = tempfile::tempdir().unwrap();
+        let path = held.path().join("catalogue.db");
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let (server, beside) = (Store::open(&path).unwrap(), Store::open(&path).unwrap());
+        let id = server.register(Tenant::only(), vec![&DOMAINS[0]], None, now).unwrap().reference_id;
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..200).for_each(|_| beside.set_mapper(id, None).unwrap()));
+            for event in [Event::Changed, Event::ValidationStarts, Event::ValidationStopped].iter().cycle().take(200) {
+                server.transition(id, *event).unwrap();
+            }
+        });
     }
 }

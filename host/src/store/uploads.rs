@@ -7,8 +7,7 @@ use rusqlite::{OptionalExtension, params};
 use uuid::Uuid;
 
 use super::{Store, StoreError};
-use crate::audit::Digest;
-use crate::model::Name;
+use crate::model::{Digest, Name};
 
 /// What an upload came to.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +38,7 @@ pub struct KeptUpload {
     /// The source or entity type.
     pub stream: String,
     /// Digest of the mapper, if one worked on it.
-    pub mapper: Option<String>,
+    pub mapper: Option<Digest>,
     /// When it began.
     pub started_at: String,
     /// When it ended, and what it came to, or the code of what went wrong. None while it runs, and where the
@@ -66,14 +65,14 @@ impl Store {
         &self,
         migration: Uuid,
         stream: &Name,
-        mapper: Option<&crate::model::Digest>,
+        mapper: Option<Digest>,
         now: Timestamp,
     ) -> Result<u32, StoreError> {
         Ok(self.lock().query_row(
             "INSERT INTO uploads (migration, number, stream, mapper, started_at)
              SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3, ?4 FROM uploads WHERE migration = ?1
              RETURNING number",
-            params![migration.to_string(), &**stream, mapper.map(|mapper| &**mapper), now.to_string()],
+            params![migration.to_string(), &**stream, mapper.map(|mapper| mapper.to_string()), now.to_string()],
             |row| row.get(0),
         )?)
     }
@@ -144,7 +143,7 @@ impl Store {
             Ok(KeptUpload {
                 number: row.get(0)?,
                 stream: row.get(1)?,
-                mapper: row.get(2)?,
+                mapper: row.get::<_, Option<String>>(2)?.and_then(|digest| Digest::parse(&digest)),
                 started_at: row.get(3)?,
                 ended,
             })

@@ -1,7 +1,7 @@
 //! The embedded platform database: one SQLite file, a table an entity type, queryable with plain SQL.
 //!
 //! A table that is empty when an import begins gets its unique index at the end: rows first and index
-//! last is six times as fast as keeping an index of random keys (DESIGN.md has the figures).
+//! last is six times as fast as keeping an index of random keys.
 
 use std::path::Path as FilePath;
 use std::sync::{Condvar, Mutex, MutexGuard};
@@ -159,7 +159,7 @@ fn set_position(
 
 fn origin(connection: &Connection, migration: Uuid, provenance: &Provenance) -> rusqlite::Result<i64> {
     let Provenance { source, mapper, domain_plugin } = provenance;
-    let of = params![migration.to_string(), source, mapper.as_deref().unwrap_or_default(), &**domain_plugin];
+    let of = params![migration.to_string(), source, mapper.as_deref().unwrap_or_default(), domain_plugin.to_string()];
     connection
         .prepare_cached(
             "INSERT OR IGNORE INTO sluice_origins (migration, source, mapper, domain_plugin) VALUES (?, ?, ?, ?)",

@@ -69,6 +69,11 @@ const ROUTES: &[(&str, &str, [u16; 11])] = &[
     ),
     ("get", "/migration-assistance/migrations/{id}/logs", [401, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404]),
     ("get", "/migration-assistance/migrations/{id}/events", [401, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404]),
+    (
+        "get",
+        "/migration-assistance/migrations/{id}/quarantine",
+        [401, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404],
+    ),
     ("get", "/migration-assistance/migrations/{id}/audit", [401, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404]),
     // Nothing was counted yet.
     ("get", "/migration-assistance/migrations/{id}/evidence", [401, 409, 409, 409, 403, 403, 403, 403, 403, 404, 404]),

@@ -100,7 +100,7 @@ const TAMPERS: &[Tamper] = &[
     ("forged", |lines, at| lines[at] = forged(&lines[at]), |k, _| Some((Place::Entry(k), Why::Changed))),
 ];
 
-/// Item 4 of what must be shown: every entry, in every way, and the right one is named.
+/// Every entry, tampered with in every way: it is found, and the right one is named.
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_done_to_an_entry_is_found() {
     let migration = long_life().await;

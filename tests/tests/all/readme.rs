@@ -40,7 +40,7 @@ fn what_operators_and_auditors_are_told_to_type() {
     assert!(run.status.success(), "{said}\n{log}");
     for (expected, times) in [
         (r#""isSuccessful":true"#, 2),
-        (r#""state":"succeeded""#, 6),
+        (r#""state":"succeeded""#, 3),
         ("sluice_jobs_total{kind=\"import\",state=\"succeeded\"} 1", 1),
         ("Its secret, shown this once", 2),
         ("event: log", 5),

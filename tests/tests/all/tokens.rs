@@ -34,7 +34,8 @@ async fn status(server: &Server, token: &str, method: Method) -> u16 {
 async fn what_is_asked_for_a_token() {
     let (id, secret) = client(shared(), MIGRATOR, None);
     let basic = Some((id.as_str(), secret.as_str()));
-    let table: &[(Option<(&str, &str)>, &str, u16, &str)] = &[
+    type Asked<'a> = (Option<(&'a str, &'a str)>, &'a str, u16, &'a str);
+    let table: &[Asked] = &[
         (basic, "grant_type=client_credentials", 200, ""),
         (basic, "grant_type=client_credentials&scope=read", 200, ""),
         (basic, "grant_type=client_credentials&scope=read+migrate", 200, ""),
