@@ -2,6 +2,7 @@
 
 mod erasure;
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -69,8 +70,10 @@ impl App {
     /// Opens the data directory, recovers what a killed server left, and compiles the plugins.
     pub fn open(options: &Options) -> Result<Arc<Self>> {
         let data_dir = &options.data_dir;
+        options.config.check().context("the configuration cannot be kept to")?;
         let cannot_open = || format!("cannot open {}", data_dir.display());
-        std::fs::create_dir_all(data_dir).with_context(cannot_open)?;
+        // Everybody's records are in it: it is for the server's user alone, unless somebody made it otherwise.
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir).with_context(cannot_open)?;
         let lock = lock(data_dir)?;
         let keys = Arc::new(open_keys(data_dir, &options.config)?);
         let staging = StagingRoot::open(data_dir, keys.clone()).with_context(cannot_open)?;
@@ -103,6 +106,7 @@ impl App {
         });
         let digests = app.plugins.digests();
         app.audit(Scope::Server, Entry::new(Actor::Server, Action::ServerStarted).plugins(digests))?;
+        app.store.release_unanswered()?;
         app.recover()?;
         app.finish_erasing()?;
         Ok(app)
@@ -176,7 +180,7 @@ impl App {
         let (client, credentials) = new.make(Timestamp::now());
         // In this order, a crash between the two leaves a file that the next start writes anew.
         write_secret(&data_dir.join(ADMIN_FILE), &credentials)?;
-        self.store.put_client(&client)?;
+        self.store.add_client(&client)?;
         self.audit(Scope::Server, Entry::new(Actor::Server, Action::ClientMade).client(&client.id))?;
         Ok(true)
     }
@@ -192,9 +196,10 @@ pub fn open_keys(data_dir: &Path, config: &Config) -> Result<Keyring> {
 
 fn write_secret(path: &Path, credentials: &Credentials) -> Result<()> {
     use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
     let mut options = std::fs::OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
     writeln!(file, "{}", credentials.reveal())?;
     Ok(file.sync_all()?)
 }

@@ -33,14 +33,16 @@ pub struct Config {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuditLimits {
-    /// Refused requests that are noted in a second, over all callers; those beyond are counted, and the next entry says
-    /// how many they were. 20: people and programs in trouble are fewer, and a flood does not fill the disk.
+    /// Refused requests of one client that are noted in a second; those beyond are counted, and the next entry says how
+    /// many they were. 5: people and programs in trouble are fewer.
     pub refusals_per_second: u32,
+    /// The same of all who were not let in, in a minute. 6: anybody can knock, and the trail is never cut.
+    pub strangers_per_minute: u32,
 }
 
 impl Default for AuditLimits {
     fn default() -> Self {
-        Self { refusals_per_second: 20 }
+        Self { refusals_per_second: 5, strangers_per_minute: 6 }
     }
 }
 
@@ -93,7 +95,7 @@ pub struct HttpLimits {
     pub concurrent_requests: usize,
     /// Connections at once. 1,024: each costs a few ten kilobytes.
     pub connections: usize,
-    /// Longest wait for a request's head, and for a TLS handshake, in seconds. 10.
+    /// Longest wait for a request's head, for a JSON body, and for a TLS handshake, in seconds. 10: these are small.
     pub head_seconds: u64,
     /// Longest that a client may take to read what is ready for it, in seconds. 60: then it is gone.
     pub write_seconds: u64,
@@ -270,7 +272,49 @@ impl Default for RecordLimits {
     }
 }
 
+/// Ten years, in seconds: longer is a mistake.
+const LONGEST: u64 = 10 * 365 * 24 * 60 * 60;
+
 impl Config {
+    /// Whether a server can keep to this; if not, which value it is and what it has to be.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let Self { upload, plugin, import, records, keys: _, access, http, audit, retention } = self;
+        let figures: &[(&str, u64, u64, u64)] = &[
+            ("upload.max_record_bytes", upload.max_record_bytes as u64, 1, 1 << 30),
+            ("upload.max_depth", upload.max_depth as u64, 1, 1_000),
+            ("upload.batch_records", upload.batch_records as u64, 1, 1 << 20),
+            ("upload.batch_bytes", upload.batch_bytes as u64, 1, 1 << 30),
+            ("upload.sync_records", upload.sync_records as u64, 1, 1 << 30),
+            ("upload.sync_millis", upload.sync_millis, 1, LONGEST),
+            ("upload.idle_seconds", upload.idle_seconds, 1, LONGEST),
+            ("upload.max_bytes", upload.max_bytes, 1, u64::MAX),
+            ("plugin.batch_millis", plugin.batch_millis, 1, LONGEST),
+            ("plugin.narrowing_millis", plugin.narrowing_millis, 1, LONGEST),
+            ("plugin.memory_bytes", plugin.memory_bytes as u64, 1 << 16, 1 << 32),
+            ("plugin.output_bytes", plugin.output_bytes as u64, 1, 1 << 32),
+            ("import.transaction_records", import.transaction_records as u64, 1, 1 << 30),
+            ("records.listed_issues", records.listed_issues, 0, i64::MAX as u64),
+            ("access.token_seconds", access.token_seconds, 1, LONGEST),
+            ("access.signing_key_days", access.signing_key_days, 1, 3_650),
+            ("http.json_bytes", http.json_bytes as u64, 1, 1 << 30),
+            ("http.requests_per_second", http.requests_per_second.into(), 1, u32::MAX.into()),
+            ("http.request_burst", http.request_burst.into(), 1, u32::MAX.into()),
+            ("http.concurrent_requests", http.concurrent_requests as u64, 1, 1 << 20),
+            ("http.connections", http.connections as u64, 1, 1 << 20),
+            ("http.head_seconds", http.head_seconds, 1, LONGEST),
+            ("http.write_seconds", http.write_seconds, 1, LONGEST),
+            ("http.shutdown_seconds", http.shutdown_seconds, 0, LONGEST),
+            ("http.idempotency_hours", http.idempotency_hours, 1, 87_600),
+            ("audit.refusals_per_second", audit.refusals_per_second.into(), 1, u32::MAX.into()),
+            ("audit.strangers_per_minute", audit.strangers_per_minute.into(), 1, u32::MAX.into()),
+            ("retention.check_seconds", retention.check_seconds, 1, LONGEST),
+        ];
+        match figures.iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
+            Some((name, value, least, most)) => anyhow::bail!("{name} is {value}: it has to be from {least} to {most}"),
+            None => Ok(()),
+        }
+    }
+
     /// Reads a configuration file; what it leaves out keeps its default.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode};
 use serde::Deserialize;
@@ -17,6 +18,9 @@ const LEAST_AGE: Duration = Duration::from_secs(10);
 
 /// Age at which keys are read again: what an issuer withdraws is no longer taken after this.
 const MOST_AGE: Duration = Duration::from_secs(5 * 60);
+
+/// Age beyond which keys are not taken, however long the issuer cannot be reached.
+const OLDEST: Duration = Duration::from_secs(60 * 60);
 
 /// Longest wait for the issuer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,6 +40,7 @@ const ALGORITHMS: [Algorithm; 7] = [
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
+    exp: i64,
     #[serde(default)]
     scope: String,
     tenant: String,
@@ -48,13 +53,15 @@ pub struct External {
     issuer: Issuer,
     http: reqwest::Client,
     held: Mutex<Option<(Instant, JwkSet)>>,
+    /// When its keys were last asked for.
+    attempted: tokio::sync::Mutex<Option<Instant>>,
 }
 
 impl External {
     /// An issuer whose keys are read when they are first needed.
     pub fn new(issuer: Issuer) -> Self {
         let http = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
-        Self { issuer, http: http.build().unwrap_or_default(), held: Mutex::default() }
+        Self { issuer, http: http.build().unwrap_or_default(), held: Mutex::default(), attempted: Default::default() }
     }
 
     /// What the bearer of the issuer's token may do.
@@ -78,7 +85,9 @@ impl External {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@|".contains(&byte);
         let id = Some(claims.sub).filter(|sub| (1..=128).contains(&sub.len()) && sub.bytes().all(plain));
         Ok(Grant {
-            client: id.ok_or(AccessError::InvalidToken)?,
+            // Nobody of another issuer's can have the id of a client of ours.
+            client: format!("ext.{}", id.ok_or(AccessError::InvalidToken)?),
+            until: Timestamp::from_second(claims.exp).ok(),
             tenant: tenant(&claims.tenant).ok_or(AccessError::InvalidToken)?,
             permissions: permissions(&claims.scope),
             domains: domains.ok_or(AccessError::InvalidToken)?,
@@ -87,20 +96,26 @@ impl External {
 
     async fn key(&self, kid: &str) -> Result<DecodingKey, AccessError> {
         let (age, found) = self.look_up(kid);
-        let fresh_enough = age.is_some_and(|age| age < if found.is_some() { MOST_AGE } else { LEAST_AGE });
-        let found = if fresh_enough {
-            found
-        } else {
-            match self.read().await {
-                Ok(keys) => {
-                    *self.lock() = Some((Instant::now(), keys));
-                    self.look_up(kid).1
-                }
-                // An issuer that is down for a moment does not lock out whoever it let in before.
-                Err(error) => Some(found.ok_or(error)?),
+        if let (Some(age), Some(key)) = (age, &found)
+            && age < MOST_AGE
+        {
+            return Ok(key.clone());
+        }
+        // One reads, the others wait and look again; and after an attempt, good or not, nobody asks for a while.
+        let mut attempted = self.attempted.lock().await;
+        if attempted.is_none_or(|at| at.elapsed() >= LEAST_AGE) {
+            let read = self.read().await;
+            *attempted = Some(Instant::now());
+            if let Ok(keys) = read {
+                *self.lock() = Some((Instant::now(), keys));
             }
-        };
-        found.ok_or(AccessError::InvalidToken)
+        }
+        match self.look_up(kid) {
+            // An issuer that is down for a while does not lock out whoever it let in before.
+            (Some(age), Some(key)) if age < OLDEST => Ok(key),
+            (Some(age), None) if age < OLDEST => Err(AccessError::InvalidToken),
+            _ => Err(AccessError::IssuerUnavailable),
+        }
     }
 
     fn look_up(&self, kid: &str) -> (Option<Duration>, Option<DecodingKey>) {

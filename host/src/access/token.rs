@@ -119,7 +119,7 @@ impl Access {
             aud: OURSELVES.into(),
             sub: client.id.clone(),
             iat: now.as_second(),
-            exp: now.as_second() + self.token_seconds as i64,
+            exp: now.as_second().saturating_add_unsigned(self.token_seconds),
             jti: Uuid::new_v4(),
             scope: names.join(" "),
             label,
@@ -149,9 +149,17 @@ impl Access {
         }
         let client = self.store.client(&claims.sub)?.filter(|client| client.is_live(now));
         let mut grant = client.ok_or(AccessError::InvalidToken)?.grant();
+        grant.until = Timestamp::from_second(claims.exp).ok();
         let permissions = permissions(&claims.scope);
         grant.permissions = permissions.into_iter().filter(|permission| grant.may(*permission)).collect();
         Ok(grant)
+    }
+
+    /// Whether what was granted still holds, for work that goes on long after it was asked for.
+    pub fn still_holds(&self, grant: &Grant, now: Timestamp) -> Result<bool, AccessError> {
+        let in_time = grant.until.is_none_or(|until| now < until);
+        // Another issuer's clients are not in the catalogue: for them the token's end is the end.
+        Ok(in_time && self.store.client(&grant.client)?.is_none_or(|client| client.is_live(now)))
     }
 
     /// Signs with a new key from now on. Tokens that are alive stay so.
@@ -189,7 +197,7 @@ mod tests {
         let at = |seconds: i64| start + seconds.seconds();
         let (permissions, domains) = (vec![Permission::Read], Grant::every_domain());
         let (client, credentials) = NewClient { tenant: None, permissions, domains, expires_at: None }.make(start);
-        store.put_client(&client).unwrap();
+        store.add_client(&client).unwrap();
         access.authenticate(&client.id, &credentials.secret, start).unwrap();
         let issue = |now| access.issue(&client, None, None, now).unwrap().token;
 

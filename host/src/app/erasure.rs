@@ -16,21 +16,33 @@ use crate::store::LogEntry;
 impl App {
     /// Erases a migration's records: its key, which ends every copy of them, and then its directory. Its row, jobs,
     /// counts and uploads stay. Once more is as good as once, and finishes what failed half way.
-    pub fn purge(&self, migration: Uuid, now: Timestamp, asked: Entry) -> Result<(), StartError> {
+    ///
+    /// `sure` is asked when nobody else can change the migration any more.
+    pub fn purge<E: From<StartError>>(
+        &self,
+        migration: Uuid,
+        now: Timestamp,
+        asked: Entry,
+        sure: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
         let _guard = match self.jobs.begin_alone(migration) {
-            Err(StartError::Refused(Refusal::Purged)) => return Ok(self.staging.erase(migration)?),
+            Err(StartError::Refused(Refusal::Purged)) => {
+                return Ok(self.staging.erase(migration).map_err(StartError::from)?);
+            }
             guard => guard?,
         };
-        self.purge_alone(migration, now, asked)
+        sure()?;
+        Ok(self.purge_alone(migration, now, asked)?)
     }
 
     /// The same, where nothing else works on the migration.
     fn purge_alone(&self, migration: Uuid, now: Timestamp, asked: Entry) -> Result<(), StartError> {
-        // The catalogue is told first: where the server is killed from here on, the next one finishes this.
+        // What is not noted is not done. Then the catalogue is told: where the server is killed from there on, the next
+        // one finishes this.
+        self.audit(Scope::Migration(migration), asked)?;
         self.store.purge(migration, now)?;
         self.staging.erase(migration)?;
         self.store.log(migration, &LogEntry::new(Level::Info, "MIGRATION_PURGED"))?;
-        self.audit(Scope::Migration(migration), asked)?;
         tracing::info!(code = "MIGRATION_PURGED", %migration);
         Ok(())
     }
@@ -182,6 +194,9 @@ mod tests {
             app = open(held.path(), None);
             assert!(!directory.exists() && !key.exists());
         }
-        app.purge(id, Timestamp::UNIX_EPOCH, Entry::new(Actor::Server, Action::MigrationPurged)).unwrap();
+        app.purge(id, Timestamp::UNIX_EPOCH, Entry::new(Actor::Server, Action::MigrationPurged), || {
+            Ok::<_, StartError>(())
+        })
+        .unwrap();
     }
 }

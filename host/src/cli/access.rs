@@ -24,7 +24,7 @@ pub struct Place {
     #[arg(long, value_name = "DIR", default_value = "./sluice-data", env = "SLUICE_DATA_DIR")]
     data_dir: PathBuf,
     /// The server's configuration (TOML), where it has one
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "SLUICE_CONFIG")]
     config: Option<PathBuf>,
 }
 
@@ -121,10 +121,13 @@ impl Place {
     }
 
     /// Notes in the server's audit trail what was done to a client, or to the keys.
-    fn audit(&self, store: Store, action: Action, id: &str) -> Result<()> {
+    ///
+    /// Before it is done: what cannot be noted is not done, and a secret that nobody was shown is not in force.
+    fn audit(&self, action: Action, id: &str) -> Result<()> {
         let signer = open_keys(&self.data_dir, &self.config()?)?.signer("audit")?;
         let entry = Entry::new(Actor::Operator, action).client(id);
-        Ok(Trail::new(store.into(), signer).append(Scope::Server, &entry)?)
+        let noted = Trail::new(self.store()?.into(), signer).append(Scope::Server, &entry);
+        noted.context("nothing was changed: are these the server's keys? If it has a configuration, name it (--config)")
     }
 }
 
@@ -136,9 +139,8 @@ pub fn client(verb: ClientVerb) -> Result<u8> {
             let domains = if domains.is_empty() { Grant::every_domain() } else { domains };
             let expires_at = expires_in.map(|days| now + SignedDuration::from_hours(i64::from(days) * 24));
             let (client, credentials) = NewClient { tenant, permissions: permission, domains, expires_at }.make(now);
-            let store = place.store()?;
-            store.put_client(&client)?;
-            place.audit(store, Action::ClientMade, &client.id)?;
+            place.audit(Action::ClientMade, &client.id)?;
+            place.store()?.add_client(&client)?;
             made(&client, &credentials, json)?;
         }
         ClientVerb::List { json, place } => list(&place.store()?.clients()?, json)?,
@@ -146,16 +148,17 @@ pub fn client(verb: ClientVerb) -> Result<u8> {
             let store = place.store()?;
             let mut client = known(&store, &id)?;
             let credentials = rotate(&mut client, now + SignedDuration::from_hours(i64::from(keep_old)), now);
-            store.put_client(&client)?;
-            place.audit(store, Action::SecretReplaced, &id)?;
+            place.audit(Action::SecretReplaced, &id)?;
+            if !store.replace_secret(&client)? {
+                bail!("{id} was revoked: make another client");
+            }
             made(&client, &credentials, json)?;
         }
         ClientVerb::Revoke { id, place } => {
             let store = place.store()?;
-            let mut client = known(&store, &id)?;
-            client.revoked_at.get_or_insert(now);
-            store.put_client(&client)?;
-            place.audit(store, Action::ClientRevoked, &id)?;
+            known(&store, &id)?;
+            place.audit(Action::ClientRevoked, &id)?;
+            store.revoke_client(&id, now)?;
             print(&format!("{id} is let in no longer.\n"))?;
         }
     }
@@ -167,8 +170,8 @@ pub fn keys(verb: KeysVerb) -> Result<u8> {
     let KeysVerb::Rotate { place } = verb;
     let config = place.config()?;
     let ring = open_keys(&place.data_dir, &config)?.into();
+    place.audit(Action::TokenKeyReplaced, "tokens")?;
     let id = Access::new(place.store()?.into(), ring, &config.access).rotate_keys(Timestamp::now())?;
-    place.audit(place.store()?, Action::TokenKeyReplaced, &id)?;
     print(&format!("Tokens are signed with key {id} from now on.\n"))?;
     Ok(0)
 }

@@ -112,9 +112,9 @@ fn not_sound(file: &Path, broken: Broken) -> String {
 mod tests {
     use super::*;
     use sluice::audit::{Action, Entry, Head, Link, Scope, header};
-    use sluice::model::{Digest, to_hex};
     use sluice::keys::Signer;
     use sluice::model::Actor;
+    use sluice::model::{Digest, to_hex};
 
     /// What is given beside the file, what is said, and the exit code.
     #[test]

@@ -18,7 +18,7 @@ pub struct Serve {
     #[arg(long, value_name = "DIR", default_value = "./sluice-data", env = "SLUICE_DATA_DIR")]
     data_dir: PathBuf,
     /// Limits (TOML); what the file leaves out keeps its default
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "SLUICE_CONFIG")]
     config: Option<PathBuf>,
     /// A mapper beside the embedded one; may be given more than once
     #[arg(long, value_name = "FILE")]

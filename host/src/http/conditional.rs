@@ -24,8 +24,11 @@ fn names(headers: &HeaderMap, field: &HeaderName, tag: &str) -> Option<bool> {
 }
 
 /// Refuses a change that was made for something that is no longer so.
-pub fn check<T: Serialize>(headers: &HeaderMap, shown: &T) -> Result<(), Problem> {
-    match names(headers, &header::IF_MATCH, &tag(shown)) {
+pub fn check<T: Serialize>(headers: &HeaderMap, show: impl FnOnce() -> Result<T, Problem>) -> Result<(), Problem> {
+    if !headers.contains_key(header::IF_MATCH) {
+        return Ok(());
+    }
+    match names(headers, &header::IF_MATCH, &tag(&show()?)) {
         Some(false) => Err(Problem::new(
             StatusCode::PRECONDITION_FAILED,
             "CHANGED_MEANWHILE",

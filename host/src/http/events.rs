@@ -19,6 +19,7 @@ use super::paging::Query;
 use super::problem::Problem;
 use super::{jobs, logs};
 use crate::app::App;
+use crate::model::Grant;
 
 /// Log entries read at once.
 const ENTRIES: u64 = 100;
@@ -45,7 +46,7 @@ struct Sent {
 /// A migration's events
 ///
 /// `log`: an entry of the log, with its number as the event's id. `job`: a running job's progress, once a second, and
-/// its end. A client that comes back with `Last-Event-ID` gets the entries that it missed; without it the stream begins
+/// its end. The stream ends with the token that it was asked for with. A client that comes back with `Last-Event-ID` gets the entries that it missed; without it the stream begins
 /// with what happens next.
 #[utoipa::path(
     get, path = "/migration-assistance/migrations/{id}/events", tag = "Monitoring", operation_id = "streamEvents",
@@ -69,6 +70,7 @@ pub async fn stream(
         Some(_) => return Err(Problem::bad_request("INVALID_PARAMETER", "follow must be true or false.")),
     };
     let migration = caller.whole(&app, &id)?.reference_id;
+    let grant = caller.grant().clone();
     let seen = match headers.get("last-event-id") {
         Some(value) => value.to_str().ok().and_then(|value| value.parse().ok()).ok_or_else(|| {
             Problem::bad_request("INVALID_PARAMETER", "Last-Event-ID must be the id of an event of this stream.")
@@ -76,17 +78,22 @@ pub async fn stream(
         None => app.store.last_log(migration)?,
     };
     let (send, receive) = mpsc::channel(WAITING);
-    tokio::spawn(follow(app, migration, seen, follows, send));
+    tokio::spawn(follow(app, grant, migration, seen, follows, send));
     let events = futures_util::StreamExt::map(ReceiverStream::new(receive), Ok);
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
 
 /// Sends what happens until nobody listens or the server stops.
-async fn follow(app: Arc<App>, migration: Uuid, mut seen: u64, follows: bool, send: mpsc::Sender<Event>) {
+async fn follow(app: Arc<App>, grant: Grant, migration: Uuid, mut seen: u64, follows: bool, send: mpsc::Sender<Event>) {
     let mut changes = app.store.log_changes();
     let mut running: Vec<Uuid> = vec![];
     let mut tick = tokio::time::interval(PROGRESS_PAUSE);
+    let mut ticked = true;
     loop {
+        // A client that is revoked, or whose token has ended, hears no more; with another token it goes on.
+        if !matches!(app.access.still_holds(&grant, jiff::Timestamp::now()), Ok(true)) {
+            return;
+        }
         loop {
             let Ok(entries) = app.store.logs_after(migration, seen, ENTRIES) else { return };
             let full = entries.len() as u64 == ENTRIES;
@@ -103,7 +110,7 @@ async fn follow(app: Arc<App>, migration: Uuid, mut seen: u64, follows: bool, se
         }
         let now = app.jobs.running(migration);
         let ended = running.iter().filter(|job| !now.contains(job));
-        for job in ended.chain(&now) {
+        for job in ended.chain(now.iter().filter(|_| ticked)) {
             let Ok(Some(job)) = app.store.job(migration, *job) else { continue };
             if !sent(&send, Event::default().event("job").json_data(jobs::show(&app, job))).await {
                 return;
@@ -113,8 +120,9 @@ async fn follow(app: Arc<App>, migration: Uuid, mut seen: u64, follows: bool, se
             return;
         }
         running = now;
+        ticked = false;
         tokio::select! {
-            _ = tick.tick() => {}
+            _ = tick.tick() => ticked = true,
             changed = changes.changed() => if changed.is_err() { return },
             () = send.closed() => return,
             () = app.jobs.stopping() => return,

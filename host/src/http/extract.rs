@@ -1,5 +1,7 @@
 //! What a request holds, or the problem document that says why it cannot be read.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -22,6 +24,10 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     }
 }
 
+/// How long is waited for a body that is taken as a whole; left with the request on its way in.
+#[derive(Clone, Copy)]
+pub struct Patience(pub Duration);
+
 /// A body that is taken as a whole, and not longer than is configured.
 pub struct Content(pub Bytes);
 
@@ -29,7 +35,11 @@ impl<S: Send + Sync> FromRequest<S> for Content {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        Bytes::from_request(request, state).await.map(Self).map_err(|rejection| match rejection {
+        let patience = request.extensions().get::<Patience>().map_or(Duration::MAX, |patience| patience.0);
+        let Ok(read) = tokio::time::timeout(patience, Bytes::from_request(request, state)).await else {
+            return Err(Problem::bad_request("BODY_BROKEN_OFF", "The body did not come to its end in time."));
+        };
+        read.map(Self).map_err(|rejection| match rejection {
             BytesRejection::FailedToBufferBody(failure) if failure.status() == StatusCode::PAYLOAD_TOO_LARGE => {
                 let detail = "The body is longer than this server takes (`http.json_bytes` in its configuration).";
                 Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", detail)

@@ -44,8 +44,11 @@ pub fn once(
                 answer(kept, false)
             }
             Err(problem) => {
-                // What was refused may be sent again once it is put right.
-                app.store.release_key(client, &key)?;
+                // What was refused may be sent again once it is put right. After trouble of our own nobody knows how far
+                // it came, and sent again it could be done twice.
+                if problem.is_refusal() {
+                    app.store.release_key(client, &key)?;
+                }
                 Err(problem)
             }
         },

@@ -18,7 +18,8 @@ use super::problem::Problem;
 use super::{conditional, idempotency};
 use crate::app::App;
 use crate::audit::{Action, Scope};
-use crate::model::{DOMAINS, Domain, Grant, ImportStatus, Level, Migration, Name, StagingStatus, told};
+use crate::jobs::StartError;
+use crate::model::{DOMAINS, Domain, Grant, ImportStatus, Level, Migration, Name, Refusal, StagingStatus, told};
 use crate::staging::StreamName;
 use crate::store::{Kept, LogEntry};
 
@@ -43,6 +44,9 @@ pub struct Shown {
     registered_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     purged_at: Option<String>,
+    /// Code of why its staging cannot be opened, and its staged records not be counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    staging_error: Option<&'static str>,
 }
 
 /// How far a migration, or a domain of it, has come.
@@ -65,10 +69,11 @@ struct Component {
 }
 
 fn show(app: &App, grant: &Grant, migration: Migration) -> Result<Shown, Problem> {
-    // What was erased has no staging area to ask.
-    let area = match migration.purged_at {
-        Some(_) => None,
-        None => Some(app.desk(migration.clone())?.area),
+    // What was erased has no staging area to ask. One that cannot be opened hides neither itself nor its neighbours.
+    let (area, staging_error) = match app.desk(migration.clone()) {
+        Ok(desk) => (Some(desk.area), None),
+        Err(StartError::Refused(Refusal::Purged)) => (None, None),
+        Err(error) => (None, Some(Problem::from(error).code())),
     };
     let mut total = Figures {
         staging_status: migration.status.staging,
@@ -98,6 +103,7 @@ fn show(app: &App, grant: &Grant, migration: Migration) -> Result<Shown, Problem
         mapper: migration.mapper,
         registered_at: migration.registered_at.to_string(),
         purged_at: migration.purged_at.map(|at| at.to_string()),
+        staging_error,
     })
 }
 
@@ -196,18 +202,24 @@ pub async fn register(
     let tenant = caller.tenant(registration.tenant.as_deref())?;
     let mapper = known_mapper(&app, registration.mapper.as_deref())?;
     tokio::task::spawn_blocking(move || {
-        idempotency::once(&app, &caller.grant().client, &headers, &[b"registerMigration", &bytes], || {
-            let now = jiff::Timestamp::now();
-            let migration = app.store.register(tenant, components, mapper, now)?;
-            let id = migration.reference_id;
-            app.store.log(id, &LogEntry::new(Level::Info, "MIGRATION_REGISTERED"))?;
-            let desk = app.desk(migration)?;
-            let registered = caller.entry(Action::MigrationRegistered).plugins(desk.plugin_digests());
-            app.audit(Scope::Migration(id), registered)?;
-            let location = Some(format!("/migration-assistance/migrations/{id}"));
-            let shown = show(&app, caller.grant(), desk.migration)?;
-            Ok(Kept { status: 201, location, body: serde_json::to_vec(&shown).expect("what is shown is JSON") })
-        })
+        idempotency::once(
+            &app,
+            &caller.grant().client,
+            &headers,
+            &[b"registerMigration", tenant.as_str().as_bytes(), &bytes],
+            || {
+                let now = jiff::Timestamp::now();
+                let migration = app.store.register(tenant.clone(), components, mapper, now)?;
+                let id = migration.reference_id;
+                app.store.log(id, &LogEntry::new(Level::Info, "MIGRATION_REGISTERED"))?;
+                let desk = app.desk(migration)?;
+                let registered = caller.entry(Action::MigrationRegistered).plugins(desk.plugin_digests());
+                app.audit(Scope::Migration(id), registered)?;
+                let location = Some(format!("/migration-assistance/migrations/{id}"));
+                let shown = show(&app, caller.grant(), desk.migration)?;
+                Ok(Kept { status: 201, location, body: serde_json::to_vec(&shown).expect("what is shown is JSON") })
+            },
+        )
     })
     .await?
 }
@@ -311,8 +323,10 @@ pub async fn set_mapper(
         let migration = caller.whole(&app, &id)?;
         let mapper = known_mapper(&app, choice.mapper.as_deref())?;
         let id = migration.reference_id;
-        let _guard = app.jobs.begin_upload(id, "mapper")?;
-        conditional::check(&headers, &show(&app, caller.grant(), migration)?)?;
+        let _guard = app.jobs.begin_alone(id)?;
+        // As it is now that nobody else can change it.
+        let migration = caller.whole(&app, &id.to_string())?;
+        conditional::check(&headers, || show(&app, caller.grant(), migration))?;
         app.store.set_mapper(id, mapper.as_ref())?;
         let digest = choice.mapper.as_deref().and_then(|name| app.plugins.mapper(name)).map(|mapper| mapper.digest);
         app.audit(Scope::Migration(id), caller.entry(Action::MapperSet).plugins(digest))?;
@@ -346,9 +360,11 @@ pub async fn purge(
 ) -> Result<StatusCode, Problem> {
     tokio::task::spawn_blocking(move || {
         let migration = caller.whole(&app, &id)?;
-        let id = migration.reference_id;
-        conditional::check(&headers, &show(&app, caller.grant(), migration)?)?;
-        app.purge(id, jiff::Timestamp::now(), caller.entry(Action::MigrationPurged))?;
+        let asked = caller.entry(Action::MigrationPurged);
+        app.purge(migration.reference_id, jiff::Timestamp::now(), asked, || {
+            let migration = caller.whole(&app, &id)?;
+            conditional::check(&headers, || show(&app, caller.grant(), migration))
+        })?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await?

@@ -5,7 +5,7 @@
 //! id only if it is a UUID.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::RequestExt;
 use axum::extract::{MatchedPath, RawPathParams, Request, State};
@@ -16,6 +16,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::caller::Author;
+use super::extract::Patience;
 use super::problem::ProblemCode;
 use super::refusals::{Refusals, Refused, refuses};
 use crate::app::App;
@@ -37,6 +38,7 @@ pub async fn observe(
     let given = request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok()?.parse::<Uuid>().ok());
     let id = given.unwrap_or_else(Uuid::now_v7);
     request.extensions_mut().insert(RequestId(id));
+    request.extensions_mut().insert(Patience(Duration::from_secs(app.config.http.head_seconds)));
     let route = request.extensions().get::<MatchedPath>().map_or("", |path| path.as_str()).to_owned();
     let method = method(request.method());
     let migration = migration(&mut request).await;

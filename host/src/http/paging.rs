@@ -56,6 +56,9 @@ impl<T> Listing<T> {
     }
 }
 
+/// Parameters of a query, at most: every pair of them is compared.
+const MOST_PARAMETERS: usize = 32;
+
 /// A query's parameters, of which every one must be known.
 pub struct Query {
     values: Vec<(String, String)>,
@@ -66,6 +69,9 @@ impl Query {
         let parsed = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri);
         let values = parsed
             .map_err(|_| Problem::bad_request("INVALID_QUERY", "The query cannot be read: it is not form-encoded."))?;
+        if values.0.len() > MOST_PARAMETERS {
+            return Err(Problem::bad_request("INVALID_QUERY", "The query has far too many parameters."));
+        }
         Ok(Self { values: values.0 })
     }
 

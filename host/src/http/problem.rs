@@ -116,6 +116,16 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
     }
 
+    /// Its code.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// Whether the caller is to blame, and nothing was done.
+    pub fn is_refusal(&self) -> bool {
+        self.status < StatusCode::INTERNAL_SERVER_ERROR.as_u16()
+    }
+
     pub fn bad_request(code: &'static str, detail: impl Into<Detail>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, detail)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use axum::http::StatusCode;
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
 use uuid::Uuid;
 
 use super::caller::Author;
@@ -16,7 +16,10 @@ use crate::model::Grant;
 /// Notes refusals, and not more of them than the trail may grow by.
 pub struct Refusals {
     app: Arc<App>,
-    pace: DefaultDirectRateLimiter,
+    /// Of callers that were let in, each for itself.
+    pace: DefaultKeyedRateLimiter<String>,
+    /// Of all others together.
+    strangers: DefaultDirectRateLimiter,
     omitted: AtomicU64,
 }
 
@@ -34,7 +37,8 @@ pub struct Refused {
 
 /// Whether a status refuses something: not what cannot be understood, nor what is not there, other than a migration.
 pub fn refuses(status: StatusCode, code: &str) -> bool {
-    const REFUSALS: [StatusCode; 6] = [
+    const REFUSALS: [StatusCode; 7] = [
+        StatusCode::PAYLOAD_TOO_LARGE,
         StatusCode::UNAUTHORIZED,
         StatusCode::FORBIDDEN,
         StatusCode::CONFLICT,
@@ -47,21 +51,28 @@ pub fn refuses(status: StatusCode, code: &str) -> bool {
 
 impl Refusals {
     pub fn new(app: Arc<App>) -> Self {
-        let pace = NonZeroU32::new(app.config.audit.refusals_per_second).unwrap_or(NonZeroU32::MIN);
-        Self { app, pace: RateLimiter::direct(Quota::per_second(pace)), omitted: AtomicU64::new(0) }
+        let least = |number: u32| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        let limits = &app.config.audit;
+        let pace = RateLimiter::keyed(Quota::per_second(least(limits.refusals_per_second)));
+        let strangers = RateLimiter::direct(Quota::per_minute(least(limits.strangers_per_minute)));
+        Self { app, pace, strangers, omitted: AtomicU64::new(0) }
     }
 
     /// Notes one.
     pub fn note(&self, refused: Refused) {
-        if self.pace.check().is_err() {
+        let in_pace = match &refused.grant {
+            Some(grant) => self.pace.check_key(&grant.client).is_ok(),
+            None => self.strangers.check().is_ok(),
+        };
+        if !in_pace {
             self.omitted.fetch_add(1, Relaxed);
             return;
         }
         let Refused { author, grant, method, route, migration, status, code } = refused;
         let mut entry = author.entry(Action::Request).operation(method, &route).refused(code);
-        match self.omitted.swap(0, Relaxed) {
-            0 => {}
-            omitted => entry = entry.figure("omittedBefore", omitted),
+        let omitted = self.omitted.swap(0, Relaxed);
+        if omitted > 0 {
+            entry = entry.figure("omittedBefore", omitted);
         }
         // What was refused for the state of a migration that the caller sees stands in its own chain. All else stands
         // in the server's: the chain of another tenant's migration says nothing of who knocked.
@@ -75,6 +86,7 @@ impl Refusals {
             None => (Scope::Server, entry.migration(migration)),
         };
         if let Err(error) = self.app.audit(scope, entry) {
+            self.omitted.fetch_add(omitted + 1, Relaxed);
             tracing::error!(code = "AUDIT_FAILED", %error, "a refusal could not be audited");
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -36,11 +37,14 @@ pub async fn serve(
     let head = Duration::from_secs(limits.head_seconds);
     let mut server: Server<SocketAddr> = axum_server::from_tcp(listener.into_std()?)?.handle(handle);
     server.http_builder().http1().header_read_timeout(head);
-    let server = server.first_request_timeout(head);
+    // HTTP/1 only: its connections end when nothing is asked, those of HTTP/2 would be kept by a silent client.
+    let server = server.first_request_timeout(head).http1_only();
     let service = router.into_make_service();
     let served = match (&limits.certificate_file, &limits.certificate_key_file) {
         (Some(certificate), Some(key)) => {
-            let config = RustlsConfig::from_pem_file(certificate, key).await?;
+            let mut tls = (*RustlsConfig::from_pem_file(certificate, key).await?.get_inner()).clone();
+            tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+            let config = RustlsConfig::from_config(Arc::new(tls));
             let acceptor = RustlsAcceptor::new(config).handshake_timeout(head).acceptor(bounded);
             server.acceptor(acceptor).serve(service).await
         }

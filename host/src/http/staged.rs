@@ -15,7 +15,7 @@ use super::problem::Problem;
 use super::upload::{Incoming, Kind};
 use crate::app::App;
 use crate::framing::Format;
-use crate::model::{Domain, Migration, Name, told};
+use crate::model::{Domain, Grant, Migration, Name, told};
 use crate::pipeline::{delete_records, load_records};
 use crate::plugin::DomainPlugin;
 use crate::staging::{StagedBatch, StagingArea, StreamName};
@@ -168,7 +168,9 @@ pub async fn stream(
     let (migration, _, entity) = locate(&app, &caller, (&domain, &id, &entity))?;
     let area = app.desk(migration)?.area;
     let (send, receive) = tokio::sync::mpsc::channel(2);
-    tokio::task::spawn_blocking(move || send_records(&area, &entity, answer, &send));
+    let grant = Grant { until: None, ..caller.grant().clone() };
+    let holds = move || matches!(app.access.still_holds(&grant, jiff::Timestamp::now()), Ok(true));
+    tokio::task::spawn_blocking(move || send_records(&area, &entity, answer, &holds, &send));
     let pieces = tokio_stream::wrappers::ReceiverStream::new(receive);
     Ok(([(header::CONTENT_TYPE, media_type(answer))], Body::from_stream(pieces)).into_response())
 }
@@ -177,12 +179,18 @@ fn send_records(
     area: &StagingArea,
     entity: &str,
     format: Format,
+    holds: &dyn Fn() -> bool,
     send: &tokio::sync::mpsc::Sender<Result<Vec<u8>, std::io::Error>>,
 ) {
     let mut batch = StagedBatch::default();
     let mut sent = || {
         let mut reader = area.reader(StreamName::Records(entity), 0)?;
         while reader.next_batch(&mut batch, STREAM_RECORDS, STREAM_BYTES)? {
+            // A client that is revoked reads no further; a token's end does not cut a long reading short.
+            if !holds() {
+                let _ = send.blocking_send(Err(std::io::Error::other("the client is let in no longer")));
+                break;
+            }
             let mut piece = Vec::with_capacity(batch.bytes.len() + batch.len() * 2);
             for position in 0..batch.len() {
                 if format == Format::JsonSeq {

@@ -60,6 +60,9 @@ pub struct TokenRequest {
     client_secret: Option<String>,
 }
 
+/// Parameters of a token request, at most: RFC 6749 has four, and every pair of them is compared.
+const MOST_FIELDS: usize = 16;
+
 fn refused(status: StatusCode, error: &'static str, description: impl Into<String>) -> Response {
     let mut response = (status, Json(TokenError { error, error_description: description.into() })).into_response();
     if status == StatusCode::UNAUTHORIZED {
@@ -96,11 +99,18 @@ pub async fn issue(
     let Ok(fields) = serde_urlencoded::from_bytes::<Vec<(String, String)>>(&form) else {
         return Ok(refused(StatusCode::BAD_REQUEST, "invalid_request", "The body is not form-encoded."));
     };
+    if fields.len() > MOST_FIELDS {
+        return Ok(refused(StatusCode::BAD_REQUEST, "invalid_request", "The body has far too many parameters."));
+    }
     let mut named = fields.iter().map(|(name, _)| name);
     if (1..).zip(named.by_ref()).any(|(next, name)| fields[next..].iter().any(|(other, _)| other == name)) {
         return Ok(refused(StatusCode::BAD_REQUEST, "invalid_request", "A parameter is there twice."));
     }
-    let field = |name: &str| fields.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str());
+    // A parameter without a value is as good as absent (RFC 6749, section 3.2).
+    let field = |name: &str| {
+        let found = fields.iter().find(|(given, value)| given == name && !value.is_empty());
+        found.map(|(_, value)| value.as_str())
+    };
     match field("grant_type") {
         Some("client_credentials") => {}
         None => return Ok(refused(StatusCode::BAD_REQUEST, "invalid_request", "grant_type is missing.")),
@@ -169,7 +179,8 @@ pub async fn issue_for_label(
         Err(AccessError::InvalidClient) => return Err(Problem::basic_wanted()),
         authenticated => authenticated?,
     };
-    if client.tenant.as_ref().is_some_and(|tenant| tenant.as_str() != broker) {
+    // A client of every tenant has no business with a token that is said to be of one.
+    if client.tenant.as_ref().is_none_or(|tenant| tenant.as_str() != broker) {
         return Err(Problem::basic_wanted());
     }
     let issued = app.access.issue(&client, None, Some(label), now)?;

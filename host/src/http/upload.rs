@@ -156,8 +156,9 @@ impl Noted {
 async fn beginning(pieces: &mut BodyDataStream, idle: Duration) -> Result<Bytes, Problem> {
     // What is blank counts as well: lines are numbered from the first byte on.
     let mut blank = vec![];
+    let end = tokio::time::Instant::now() + idle;
     loop {
-        match tokio::time::timeout(idle, pieces.next()).await {
+        match tokio::time::timeout_at(end, pieces.next()).await {
             Ok(Some(Ok(piece))) => {
                 let more = piece.iter().all(|byte| BLANK.contains(byte)) && blank.len() < MOST_BLANK;
                 if !more && blank.is_empty() {

@@ -44,6 +44,7 @@ impl Client {
             tenant: self.tenant.clone(),
             permissions: self.permissions.clone(),
             domains: self.domains.clone(),
+            until: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a client was granted: permissions, a tenant, domains.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{DOMAINS, Domain, Migration, Permission};
@@ -68,6 +69,8 @@ pub struct Grant {
     pub permissions: Vec<Permission>,
     /// Which domains of them.
     pub domains: Vec<&'static Domain>,
+    /// When the token ends that it came with.
+    pub until: Option<Timestamp>,
 }
 
 impl Grant {

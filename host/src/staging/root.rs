@@ -64,6 +64,8 @@ impl StagingRoot {
             area.close();
         }
         self.keys.destroy(&key_name(migration))?;
+        // What is left is unreadable, and may be large: nobody has to wait for it.
+        drop(open);
         match self.migrations.remove_dir_all(migration.to_string()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),

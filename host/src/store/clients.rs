@@ -36,13 +36,13 @@ fn text(time: Option<Timestamp>) -> Option<String> {
 }
 
 impl Store {
-    /// Keeps a client as it stands.
-    pub fn put_client(&self, client: &Client) -> Result<(), StoreError> {
+    /// Adds a client.
+    pub fn add_client(&self, client: &Client) -> Result<(), StoreError> {
         let permissions: Vec<&str> = client.permissions.iter().map(|permission| permission.as_str()).collect();
         let domains: Vec<&str> = client.domains.iter().map(|domain| domain.component).collect();
         let old = client.old_secret.as_ref();
         self.lock().execute(
-            &format!("INSERT OR REPLACE INTO clients ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+            &format!("INSERT INTO clients ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
             params![
                 client.id,
                 client.tenant.as_ref().map(|tenant| tenant.as_str()),
@@ -56,6 +56,23 @@ impl Store {
                 text(old.map(|(_, until)| *until)),
             ],
         )?;
+        Ok(())
+    }
+
+    /// Keeps a client's secrets as they stand now; `false` if it was revoked meanwhile.
+    pub fn replace_secret(&self, client: &Client) -> Result<bool, StoreError> {
+        let old = client.old_secret.as_ref();
+        let changed = self.lock().execute(
+            "UPDATE clients SET secret = ?, old_secret = ?, old_secret_until = ? WHERE id = ? AND revoked_at IS NULL",
+            params![client.secret.0, old.map(|(hash, _)| hash.0), text(old.map(|(_, until)| *until)), client.id],
+        )?;
+        Ok(changed > 0)
+    }
+
+    /// Lets a client in no longer, for ever.
+    pub fn revoke_client(&self, id: &str, now: Timestamp) -> Result<(), StoreError> {
+        let revoke = "UPDATE clients SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?";
+        self.lock().execute(revoke, [&now.to_string(), id])?;
         Ok(())
     }
 

@@ -66,6 +66,12 @@ impl Store {
         Ok(found.unwrap_or(Reserved::Fresh))
     }
 
+    /// Gives back the keys of requests that a stopped server was carrying out.
+    pub fn release_unanswered(&self) -> Result<(), StoreError> {
+        self.lock().execute("DELETE FROM idempotency WHERE status IS NULL", [])?;
+        Ok(())
+    }
+
     /// Keeps the answer to a reserved request.
     pub fn keep_answer(&self, client: &str, key: &str, kept: &Kept) -> Result<(), StoreError> {
         self.lock().execute(

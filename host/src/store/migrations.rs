@@ -173,7 +173,8 @@ impl Store {
         transaction.commit()?;
         // The write-ahead log has what was deleted until it is emptied; somebody who reads just now may prevent it,
         // and then the next checkpoint does it.
-        Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+        let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        Ok(())
     }
 
     /// Migrations whose records were erased.

@@ -75,7 +75,7 @@ CREATE TABLE IF NOT EXISTS issue_counts (
     rule TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (migration, phase, stream, severity, code, rule)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS logs (
-    number INTEGER PRIMARY KEY, migration TEXT NOT NULL, at TEXT NOT NULL, severity TEXT NOT NULL,
+    number INTEGER PRIMARY KEY AUTOINCREMENT, migration TEXT NOT NULL, at TEXT NOT NULL, severity TEXT NOT NULL,
     component TEXT, job TEXT, code TEXT NOT NULL, figures TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS logs_of_migration ON logs (migration);
@@ -88,6 +88,7 @@ CREATE TABLE IF NOT EXISTS idempotency (
     client TEXT NOT NULL, key TEXT NOT NULL, request BLOB NOT NULL, at INTEGER NOT NULL, status INTEGER, location TEXT,
     body BLOB, PRIMARY KEY (client, key)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS idempotency_by_age ON idempotency (at);
 ";
 
 impl Store {

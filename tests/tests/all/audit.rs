@@ -5,10 +5,10 @@ use std::path::Path;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sluice::app::Options;
-use sluice::audit::{Action, Digest, Entry, Head, Link, Place, Scope, Why, extends, header, key_from_hex, verify};
+use sluice::audit::{Action, Entry, Head, Link, Place, Scope, Why, extends, header, key_from_hex, verify};
 use sluice::config::Config;
 use sluice::keys::{PublicKey, Signer};
-use sluice::model::Actor;
+use sluice::model::{Actor, Digest};
 use sluice::store::{Page, Store};
 use tokio::sync::oneshot;
 

@@ -32,7 +32,7 @@ pub fn client(server: &Server, made: Made, expires_at: Option<jiff::Timestamp>) 
         expires_at,
     };
     let (client, credentials) = new.make(jiff::Timestamp::now());
-    store(server).put_client(&client).unwrap();
+    store(server).add_client(&client).unwrap();
     let revealed = credentials.reveal();
     let (id, secret) = revealed.split_once(':').unwrap();
     (id.into(), secret.into())

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use sluice::audit::{Digest, open_evidence, verify};
+use sluice::audit::{open_evidence, verify};
 use sluice::keys::{PublicKey, Signer};
+use sluice::model::Digest;
 use sluice::pipeline::{Bundle, recount};
 
 use crate::audit::{export, key};
