@@ -108,12 +108,15 @@ pub async fn list(
     accepts_json(&headers)?;
     let page = query.page(&["phase", "code", "entityType"])?;
     let phase = phase(&query)?;
-    let migration = caller.any_of(&app, &id)?;
-    let text = |name: &str| query.get(name).map(str::to_owned);
-    let visible = visible(&app, &caller, &migration);
-    let filter = IssueFilter { code: text("code"), stream: text("entityType"), visible };
-    let (issues, total) = app.store.issues(migration.reference_id, phase, &filter, page)?;
-    Ok(Listing::new(issues.into_iter().map(show).collect(), total, page))
+    tokio::task::spawn_blocking(move || {
+        let migration = caller.any_of(&app, &id)?;
+        let text = |name: &str| query.get(name).map(str::to_owned);
+        let visible = visible(&app, &caller, &migration);
+        let filter = IssueFilter { code: text("code"), stream: text("entityType"), visible };
+        let (issues, total) = app.store.issues(migration.reference_id, phase, &filter, page)?;
+        Ok(Listing::new(issues.into_iter().map(show).collect(), total, page))
+    })
+    .await?
 }
 
 /// How many issues of a kind there are.

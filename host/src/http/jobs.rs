@@ -89,10 +89,13 @@ pub async fn start(
     headers: HeaderMap,
 ) -> Result<Json<Uuid>, Problem> {
     accepts_json(&headers)?;
-    let migration = caller.whole(&app, &id)?;
-    let kind = JobKind::parse(&kind).ok_or_else(no_job)?;
-    let desk = app.desk(migration)?;
-    Ok(Json(app.jobs.start(desk, kind, caller.entry(Action::JobStarted))?))
+    tokio::task::spawn_blocking(move || {
+        let migration = caller.whole(&app, &id)?;
+        let kind = JobKind::parse(&kind).ok_or_else(no_job)?;
+        let desk = app.desk(migration)?;
+        Ok(Json(app.jobs.start(desk, kind, caller.entry(Action::JobStarted))?))
+    })
+    .await?
 }
 
 /// Longest that a client may ask to be kept waiting, in seconds: below what proxies cut off.
@@ -126,13 +129,19 @@ pub async fn read(
     headers: HeaderMap,
 ) -> Result<Json<Shown>, Problem> {
     accepts_json(&headers)?;
-    let migration = caller.whole(&app, &id)?;
-    let job: Uuid = job.parse().map_err(|_| no_job())?;
-    let known = || app.store.job(migration.reference_id, job);
-    known()?.ok_or_else(no_job)?;
-    let _ = tokio::time::timeout(patience(&headers), app.jobs.ended(job)).await;
-    let job = known()?.ok_or_else(no_job)?;
-    Ok(Json(show(&app, job)))
+    let known = app.clone();
+    let found = tokio::task::spawn_blocking(move || {
+        let migration = caller.whole(&known, &id)?;
+        let job: Uuid = job.parse().map_err(|_| no_job())?;
+        known.store.job(migration.reference_id, job)?.ok_or_else(no_job)
+    });
+    let job = found.await??;
+    let _ = tokio::time::timeout(patience(&headers), app.jobs.ended(job.id)).await;
+    tokio::task::spawn_blocking(move || {
+        let job = app.store.job(job.migration, job.id)?.ok_or_else(no_job)?;
+        Ok(Json(show(&app, job)))
+    })
+    .await?
 }
 
 /// List a migration's jobs, the newest first
@@ -150,9 +159,12 @@ pub async fn list(
 ) -> Result<Json<Listing<Shown>>, Problem> {
     accepts_json(&headers)?;
     let page = query.page(&[])?;
-    let migration = caller.whole(&app, &id)?;
-    let (jobs, total) = app.store.jobs(migration.reference_id, page)?;
-    Ok(Listing::new(jobs.into_iter().map(|job| show(&app, job)).collect(), total, page))
+    tokio::task::spawn_blocking(move || {
+        let migration = caller.whole(&app, &id)?;
+        let (jobs, total) = app.store.jobs(migration.reference_id, page)?;
+        Ok(Listing::new(jobs.into_iter().map(|job| show(&app, job)).collect(), total, page))
+    })
+    .await?
 }
 
 /// Cancel a job
@@ -171,16 +183,19 @@ pub async fn cancel(
     caller: Caller<Migrate>,
     Path((id, job)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    let migration = caller.whole(&app, &id)?;
-    let job: Uuid = job.parse().map_err(|_| no_job())?;
-    let job = app.store.job(migration.reference_id, job)?.ok_or_else(no_job)?;
-    match app.jobs.progress(job.id) {
-        Some(progress) => {
-            let asked = caller.entry(Action::JobCancelAsked).job(job.id, job.kind);
-            app.audit(Scope::Migration(migration.reference_id), asked)?;
-            progress.cancel();
-            Ok(StatusCode::ACCEPTED)
+    tokio::task::spawn_blocking(move || {
+        let migration = caller.whole(&app, &id)?;
+        let job: Uuid = job.parse().map_err(|_| no_job())?;
+        let job = app.store.job(migration.reference_id, job)?.ok_or_else(no_job)?;
+        match app.jobs.progress(job.id) {
+            Some(progress) => {
+                let asked = caller.entry(Action::JobCancelAsked).job(job.id, job.kind);
+                app.audit(Scope::Migration(migration.reference_id), asked)?;
+                progress.cancel();
+                Ok(StatusCode::ACCEPTED)
+            }
+            None => Err(Problem::conflict("JOB_ENDED", "The job has ended already.")),
         }
-        None => Err(Problem::conflict("JOB_ENDED", "The job has ended already.")),
-    }
+    })
+    .await?
 }

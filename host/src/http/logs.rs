@@ -88,7 +88,10 @@ pub async fn list(
     accepts_json(&headers)?;
     let page = query.page(&["severity", "component", "code", "job"])?;
     let filter = filter(&query)?;
-    let migration = caller.whole(&app, &id)?;
-    let (entries, total) = app.store.logs(migration.reference_id, &filter, page)?;
-    Ok(Listing::new(entries.into_iter().map(show).collect(), total, page))
+    tokio::task::spawn_blocking(move || {
+        let migration = caller.whole(&app, &id)?;
+        let (entries, total) = app.store.logs(migration.reference_id, &filter, page)?;
+        Ok(Listing::new(entries.into_iter().map(show).collect(), total, page))
+    })
+    .await?
 }

@@ -76,8 +76,12 @@ impl Incoming {
         let Self { app, migration, author, stream, answer, kind } = self;
         let of_source = matches!(kind, Kind::Source { .. });
         // A source and an entity type of one name are two streams.
-        let guard = app.jobs.begin_upload(migration.reference_id, &format!("{}/{stream}", kind.word()))?;
-        let desk = app.desk(migration)?;
+        let (opening, whole) = (app.clone(), format!("{}/{stream}", kind.word()));
+        let opened = tokio::task::spawn_blocking(move || {
+            let guard = opening.jobs.begin_upload(migration.reference_id, &whole)?;
+            Ok::<_, Problem>((guard, opening.desk(migration)?))
+        });
+        let (guard, desk) = opened.await??;
         let pace = Pace::of(&app.config.upload);
         let mut pieces = body.into_data_stream();
         let first = beginning(&mut pieces, pace.idle).await?;
