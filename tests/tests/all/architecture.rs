@@ -63,7 +63,7 @@ fn what_may_be_named_where() {
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("config", &[]),
-    ("keys", &[]),
+    ("keys", &["model"]),
     ("audit", &["keys", "model"]),
     ("framing", &[]),
     ("metrics", &["model"]),

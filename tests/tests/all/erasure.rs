@@ -230,7 +230,12 @@ async fn a_lost_key_is_told() {
 
     let life = begin(&data, Config::default());
     let lost = at(life.server, &migration);
-    let answer = life.server.get(&lost.path("")).await;
+    // It is still listed, with what is the matter, and hides nothing else.
+    let list = life.server.get("/migration-assistance/migrations").await.json();
+    for shown in [&lost.get("").await, &list["items"][0]] {
+        assert_eq!(shown["stagingError"], "MIGRATION_KEY_GONE", "{shown}");
+    }
+    let answer = life.server.get(&lost.path("/sources")).await;
     assert_eq!(answer.problem(), (500, "MIGRATION_KEY_GONE".into()));
     assert!(answer.json()["detail"].as_str().unwrap().contains("is not in the key directory"), "{}", answer.body);
     assert!(!key.exists(), "no new key is made");
