@@ -131,6 +131,20 @@ impl Client {
         self.read(self.request(Method::GET, path).await?.header("Prefer", format!("wait={seconds}"))).await
     }
 
+    /// Reads lines of JSON as they come, and hands each on.
+    pub async fn lines(&self, path: &str, mut each: impl FnMut(&str) -> Result<()>) -> Result<()> {
+        let request = self.request(Method::GET, path).await?.header("Accept", "application/jsonl");
+        let mut response = self.answer(request).await?;
+        let mut rest = vec![];
+        while let Some(piece) = response.chunk().await.map_err(|error| self.broken(error))? {
+            rest.extend_from_slice(&piece);
+            let whole = memchr::memrchr(b'\n', &rest).map_or(0, |end| end + 1);
+            std::str::from_utf8(&rest[..whole])?.lines().try_for_each(&mut each)?;
+            rest.drain(..whole);
+        }
+        Ok(())
+    }
+
     /// Registers or changes something.
     pub async fn send<T: DeserializeOwned>(&self, method: Method, path: &str, body: &Value) -> Result<T> {
         self.read(self.request(method, path).await?.json(body)).await

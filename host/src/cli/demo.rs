@@ -3,18 +3,16 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use clap::Args;
-use serde_json::{Value, json};
-use sluice::app::{self, ADMIN_FILE, Options, TARGET_FILE};
+use serde_json::json;
+use sluice::app::{Options, TARGET_FILE};
 use sluice::config::Config;
 use sluice::demo::bank::MAX_CUSTOMERS;
 use sluice::demo::{Bank, Expected, Spoil};
 use sluice::model::DOMAINS;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
-use super::client::{Client, read_credentials};
+use super::local::Local;
 use super::report::{Ending, Report};
 use super::steps::{self, Length, Plan, Table, Tables};
 use super::view::{View, counted, print};
@@ -116,24 +114,11 @@ async fn make(view: View, bank: Bank) -> Result<Generated> {
 
 /// Starts a server, drives the migration through it, and stops it.
 async fn drive(view: View, tables: &Generated, data_dir: &Path) -> Result<Report> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("cannot listen on a free port of 127.0.0.1")?;
-    let server = format!("http://{}", listener.local_addr()?);
     let options = Options { data_dir: data_dir.to_owned(), config: Config::default(), mappers: vec![] };
-    let (stop, stopped) = oneshot::channel::<()>();
-    let stopped = async {
-        // Dropped or told, it is time to stop.
-        let _ = stopped.await;
-    };
-    let mut serving = tokio::spawn(app::serve(listener, options, stopped));
-    tokio::select! {
-        ready = started(view, &server) => ready?,
-        ended = &mut serving => {
-            ended??;
-            return Err(anyhow!("the server stopped before the migration was done"));
-        }
-    }
+    let mut local = Local::start(view, options).await?;
+    view.line(&format!("Started a server at {}", local.address));
     let plan = Plan {
-        client: Client::new(&server, Some(read_credentials(&data_dir.join(ADMIN_FILE))?), None)?,
+        client: local.client.clone(),
         view,
         mapper: Some("berka".into()),
         components: DOMAINS.iter().map(|domain| domain.component.to_owned()).collect(),
@@ -141,26 +126,10 @@ async fn drive(view: View, tables: &Generated, data_dir: &Path) -> Result<Report
         keep_going: true,
         delete_invalid: true,
     };
-    let mut report = Report { server, ..Report::default() };
-    tokio::select! {
-        () = steps::run(&plan, tables, &mut report) => {}
-        ended = &mut serving => {
-            ended??;
-            return Err(anyhow!("the server stopped before the migration was done"));
-        }
-    }
-    drop(stop);
-    serving.await??;
+    let mut report = Report { server: local.address.clone(), ..Report::default() };
+    local.during(steps::run(&plan, tables, &mut report)).await?;
+    local.end().await?;
     Ok(report)
-}
-
-/// Waits until the server answers: it compiles its plugins first.
-async fn started(view: View, server: &str) -> Result<()> {
-    let bar = view.bar("Starting a server", None);
-    let health = Client::new(server, None, None)?.get::<Value>("/health/ready").await;
-    bar.finish_and_clear();
-    view.line(&format!("Started a server at {server}"));
-    health.map(drop)
 }
 
 /// A directory that nobody has used: here, or among temporary ones where nothing can be written here.

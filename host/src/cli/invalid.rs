@@ -31,6 +31,11 @@ const PATHS: &[(&str, &str)] = &[
     ("payment-administrations", "administrate"),
 ];
 
+/// First segment of the path of this entity type.
+pub fn path_of(entity_type: &str) -> Option<&'static str> {
+    PATHS.iter().find(|(name, _)| *name == entity_type).map(|(_, path)| *path)
+}
+
 #[derive(Deserialize)]
 struct Page {
     items: Vec<Issue>,
@@ -104,8 +109,7 @@ pub async fn delete(plan: &Plan, report: &mut Report) -> Result<u64> {
 
 async fn delete_some(plan: &Plan, report: &Report, entity_type: &str, ids: BTreeSet<Uuid>) -> Result<u64> {
     let id = report.reference_id.context("a migration is registered first")?;
-    let known = PATHS.iter().find(|(known, _)| *known == entity_type);
-    let (_, domain) = known.with_context(|| format!("no domain is known for {entity_type}"))?;
+    let domain = path_of(entity_type).with_context(|| format!("no domain is known for {entity_type}"))?;
     let path = format!("/{domain}/migrations/{id}/staging/{entity_type}/delete");
     let ids: Vec<Uuid> = ids.into_iter().collect();
     let chunks: Vec<Vec<u8>> = ids

@@ -6,9 +6,11 @@ mod client;
 mod demo;
 mod evidence;
 mod invalid;
+mod local;
 mod migrate;
 mod outcome;
 mod plugin;
+mod plugin_run;
 mod report;
 mod serve;
 mod steps;
@@ -100,7 +102,7 @@ fn act(cli: Cli) -> Result<u8> {
         Verb::Keys(verb) => access::keys(verb),
         Verb::Plugin(args) => {
             telemetry::begin("warn", false);
-            plugin::run(args)
+            runtime()?.block_on(plugin::run(args))
         }
         Verb::Audit(args) => audit::run(args),
         Verb::Evidence(args) => evidence::run(args),

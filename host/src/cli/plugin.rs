@@ -1,4 +1,4 @@
-//! `sluice plugin inspect`: what a plugin's file is, and what it would be allowed to do.
+//! `sluice plugin`: what a plugin's file is and what it would be allowed to do, and what it does to records.
 
 use std::path::PathBuf;
 
@@ -8,6 +8,7 @@ use serde_json::json;
 use sluice::config::PluginLimits;
 use sluice::plugin::{Engine, Inspection, World, inspect};
 
+use super::plugin_run;
 use super::text::table;
 use super::view::{grouped, print};
 
@@ -29,11 +30,21 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Map files on this machine, under the limits of a server, and show what comes out
+    #[command(
+        after_help = "Example: sluice plugin run my_mapper.wasm --source client=client.jsonl\n\nThe records that it makes \
+                      go to standard output, an object a line with its entity type; everything else to standard error.\n\n\
+                      Exit codes: 0 every record was mapped or skipped, 1 something failed, 2 records were refused."
+    )]
+    Run(plugin_run::Run),
 }
 
 /// Runs it; the exit code.
-pub fn run(args: Plugin) -> Result<u8> {
-    let Verb::Inspect { file, json } = args.verb;
+pub async fn run(args: Plugin) -> Result<u8> {
+    let (file, json) = match args.verb {
+        Verb::Inspect { file, json } => (file, json),
+        Verb::Run(args) => return plugin_run::run(args).await,
+    };
     let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let engine = Engine::new(PluginLimits::default(), None)?;
     let found = inspect(&engine, &file.display().to_string(), &bytes)?;

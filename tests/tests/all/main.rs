@@ -17,6 +17,7 @@ mod lifecycle;
 mod neighbour;
 mod planted;
 mod plugin_files;
+mod plugin_run;
 mod privacy;
 mod raw;
 mod readme;

@@ -1,0 +1,208 @@
+//! `sluice plugin run`: maps files with a mapper on this machine, as a server would.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::json;
+use sluice::app::Options;
+use sluice::config::Config;
+use sluice::model::DOMAINS;
+
+use super::client::Client;
+use super::invalid::path_of;
+use super::local::Local;
+use super::steps::MIGRATIONS;
+use super::text::table;
+use super::upload::{Tally, file_chunks, upload};
+use super::view::{View, counted, grouped, print};
+
+/// Records that went wrong which are shown one by one; the rest is counted.
+const SHOWN: u64 = 20;
+
+/// What `sluice plugin run` is told.
+#[derive(Args)]
+pub struct Run {
+    /// The mapper, a WebAssembly component
+    file: PathBuf,
+    /// A source and its file of JSON lines; may be given more than once. Sources that others look up are loaded first
+    #[arg(long, value_name = "NAME=FILE", required = true, value_parser = source)]
+    source: Vec<(String, PathBuf)>,
+    /// Limits (TOML), as a server has them
+    #[arg(long, value_name = "FILE", env = "SLUICE_CONFIG")]
+    config: Option<PathBuf>,
+    /// No records on standard output
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+fn source(text: &str) -> Result<(String, PathBuf), &'static str> {
+    let (name, file) = text.split_once('=').ok_or("it is not NAME=FILE, such as client=client.jsonl")?;
+    Ok((name.into(), file.into()))
+}
+
+#[derive(Deserialize)]
+struct Listing<T> {
+    items: Vec<T>,
+    total: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Mapper {
+    name: String,
+    version: String,
+    digest: String,
+    sources: Vec<Source>,
+    entity_types: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Source {
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Issue {
+    entity_type: String,
+    line: Option<u64>,
+    code: String,
+    field: String,
+    rule: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    stream: String,
+    line: u64,
+    code: String,
+    message: String,
+}
+
+/// What became of one source.
+struct Mapped {
+    source: String,
+    tally: Tally,
+    took: Duration,
+}
+
+/// Runs it; the exit code.
+pub async fn run(args: Run) -> Result<u8> {
+    let view = View::new(false);
+    let data_dir = std::env::temp_dir().join(format!("sluice-run-{}", uuid::Uuid::new_v4()));
+    let config = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
+    let digest = sluice::model::Digest::of(&read(&args.file)?).to_string();
+    let options = Options { data_dir: data_dir.clone(), config, mappers: vec![args.file.clone()] };
+    let done = async {
+        let mut local = Local::start(view, options).await?;
+        let client = local.client.clone();
+        let done = local.during(map(&args, view, &client, &digest)).await??;
+        local.end().await?;
+        anyhow::Ok(done)
+    };
+    let done = done.await;
+    // Records are in it: nothing of them stays, however it went.
+    if data_dir.exists() {
+        std::fs::remove_dir_all(&data_dir).with_context(|| format!("cannot remove {}", data_dir.display()))?;
+    }
+    done
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+async fn map(args: &Run, view: View, client: &Client, digest: &str) -> Result<u8> {
+    let mappers: Listing<Mapper> = client.get("/migration-assistance/mappers").await?;
+    let Some(mapper) = mappers.items.into_iter().find(|mapper| mapper.digest == digest) else {
+        bail!("{} is not a mapper: see `sluice plugin inspect`", args.file.display());
+    };
+    let known: Vec<&str> = mapper.sources.iter().map(|source| source.name.as_str()).collect();
+    if let Some((name, _)) = args.source.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        bail!("{} has no source {name}. It has: {}", mapper.name, known.join(", "));
+    }
+    let components: Vec<&str> = DOMAINS.iter().map(|domain| domain.component).collect();
+    let body = json!({"components": components, "mapper": mapper.name});
+    let migration: serde_json::Value = client.send(Method::POST, MIGRATIONS, &body).await?;
+    let id = migration["referenceId"].as_str().context("the server gave no reference id")?;
+    let path = format!("{MIGRATIONS}/{id}");
+    let mut mapped = vec![];
+    for source in &known {
+        for (_, file) in args.source.iter().filter(|(name, _)| name == source) {
+            let Some((chunks, bytes)) = file_chunks(file)? else {
+                view.line(&format!("{} is empty", file.display()));
+                continue;
+            };
+            let bar = view.bar(&format!("Mapping {source}"), Some(bytes));
+            let began = Instant::now();
+            let to = format!("{path}/sources/{source}");
+            let seen = |made, records| {
+                bar.set_position(made);
+                bar.set_message(grouped(records));
+            };
+            let tally = upload(client, &to, chunks, seen).await?;
+            bar.finish_and_clear();
+            mapped.push(Mapped { source: (*source).into(), tally, took: began.elapsed() });
+        }
+    }
+    if !args.quiet {
+        show_records(client, id, &mapper.entity_types).await?;
+    }
+    let issues: Listing<Issue> = client.get(&format!("{path}/issues?phase=load&limit={SHOWN}")).await?;
+    let said: Listing<Said> = client.get(&format!("{path}/quarantine?limit={SHOWN}")).await?;
+    view.line(&report(&mapper, &mapped, &issues, &said));
+    let refused: u64 = mapped.iter().map(|mapped| mapped.tally.refused()).sum();
+    Ok(if refused > 0 { 2 } else { 0 })
+}
+
+/// The records that were made, each with its entity type.
+async fn show_records(client: &Client, id: &str, entity_types: &[String]) -> Result<()> {
+    for entity_type in entity_types {
+        let Some(domain) = path_of(entity_type) else { continue };
+        let path = format!("/{domain}/migrations/{id}/staging/{entity_type}/stream");
+        let show = |record: &str| Ok(print(&format!("{{\"entityType\":\"{entity_type}\",\"record\":{record}}}\n"))?);
+        client.lines(&path, show).await?;
+    }
+    Ok(())
+}
+
+fn report(mapper: &Mapper, mapped: &[Mapped], issues: &Listing<Issue>, said: &Listing<Said>) -> String {
+    let mut out = format!("\n{} {}\n", mapper.name, mapper.version);
+    let rows = mapped.iter().map(|Mapped { source, tally, took }| {
+        let rate = tally.records as f64 / took.as_secs_f64().max(0.001);
+        let of = |outcome| grouped(tally.of(outcome));
+        let figures = [of("mapped"), of("skipped"), of("rejected"), of("quarantined"), grouped(rate.round())];
+        [vec![source.clone(), grouped(tally.records)], figures.to_vec()].concat()
+    });
+    let headers = ["source", "records", "mapped", "skipped", "rejected", "quarantined", "a second"];
+    out += &table(&headers, rows);
+    let skipped = mapped.iter().flat_map(|mapped| {
+        let outcomes = mapped.tally.outcomes.iter().filter(|count| count.outcome == "skipped");
+        outcomes.map(|count| vec![mapped.source.clone(), count.code.clone(), grouped(count.count)])
+    });
+    let skipped: Vec<_> = skipped.collect();
+    if !skipped.is_empty() {
+        out += &format!("\n{}", table(&["skipped", " why", "records"], skipped));
+    }
+    if issues.total > 0 {
+        let rows = issues.items.iter().map(|issue| {
+            let rule = issue.rule.as_deref().map(|rule| format!(" ({rule})")).unwrap_or_default();
+            let line = issue.line.map(|line| line.to_string()).unwrap_or_default();
+            vec![issue.entity_type.clone(), format!("{}{rule}", issue.code), issue.field.clone(), line]
+        });
+        out += &format!("\n{}, the first:\n", counted(issues.total, "issue"));
+        out += &table(&["where", " what", " field", "line"], rows);
+    }
+    if said.total > 0 {
+        let many = counted(said.total, "entry").replace("entrys", "entries");
+        out += &format!("\nWhat the mapper said of records that broke it, or without having declared it, {many}:\n");
+        for Said { stream, line, code, message } in &said.items {
+            out += &format!("  {stream}, line {line}: {code}\n    {}\n", message.replace('\n', "\n    "));
+        }
+    }
+    out
+}
