@@ -54,7 +54,7 @@ fn report(verb: Verb) -> Result<(String, u8)> {
                 Ok(earlier) => match extends(&verified, &earlier) {
                     Err(broken) => (not_sound(&file, broken), 1),
                     Ok(()) => {
-                        let entries = counted(earlier.hashes.len() as u64, "entry").replace("entrys", "entries");
+                        let entries = counted(earlier.hashes.len() as u64, "entry");
                         let more = format!("it goes on from the earlier export of {entries}\n");
                         (sound(&verified, pinned.is_some()) + &more, 0)
                     }
@@ -92,7 +92,7 @@ pub fn key_line(key: &PublicKey, pinned: bool) -> String {
 }
 
 fn sound(verified: &Verified, pinned: bool) -> String {
-    let entries = counted(verified.hashes.len() as u64, "entry").replace("entrys", "entries");
+    let entries = counted(verified.hashes.len() as u64, "entry");
     let range = match verified.range {
         Some((first, last)) => format!("from   {first}\nto     {last}\n"),
         None => String::new(),

@@ -198,7 +198,7 @@ fn report(mapper: &Mapper, mapped: &[Mapped], issues: &Listing<Issue>, said: &Li
         out += &table(&["where", " what", " field", "line"], rows);
     }
     if said.total > 0 {
-        let many = counted(said.total, "entry").replace("entrys", "entries");
+        let many = counted(said.total, "entry");
         out += &format!("\nWhat the mapper said of records that broke it, or without having declared it, {many}:\n");
         for Said { stream, line, code, message } in &said.items {
             out += &format!("  {stream}, line {line}: {code}\n    {}\n", message.replace('\n', "\n    "));

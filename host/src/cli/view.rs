@@ -69,7 +69,8 @@ pub fn grouped(number: impl std::fmt::Display) -> String {
 
 /// `1 record`, `2 records`.
 pub fn counted(count: u64, one: &str) -> String {
-    format!("{} {one}{}", grouped(count), if count == 1 { "" } else { "s" })
+    let many = one.strip_suffix('y').map_or_else(|| format!("{one}s"), |stem| format!("{stem}ies"));
+    format!("{} {}", grouped(count), if count == 1 { one } else { &many })
 }
 
 #[cfg(test)]

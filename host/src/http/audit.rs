@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
@@ -17,6 +16,7 @@ use super::extract::Path;
 use super::media::{accepts_json, wants_lines};
 use super::paging::{Listing, Paged, Query};
 use super::problem::Problem;
+use super::streamed::streamed;
 use crate::app::App;
 use crate::audit::{Scope, fingerprint, header};
 use crate::model::to_hex;
@@ -103,31 +103,20 @@ const EXPORT_LINES: u64 = 1_000;
 fn export(app: Arc<App>, scope: Scope) -> Result<Response, Problem> {
     // The head first: entries that are added meanwhile are not part of what it is the head of.
     let (entries, head) = app.trail.head(scope)?;
-    let (send, receive) = tokio::sync::mpsc::channel(2);
-    tokio::task::spawn_blocking(move || {
-        let first = header(scope, &app.trail.signer().public());
-        let sent = (|| {
-            let mut lines = vec![first];
-            let mut offset = 0;
-            loop {
-                let limit = EXPORT_LINES.min(entries - offset);
-                lines.extend(app.store.audit_lines(scope, Page { offset, limit })?.0);
-                offset += limit;
-                if offset == entries {
-                    lines.push(head.clone());
-                }
-                let piece = std::mem::take(&mut lines).join("\n") + "\n";
-                // Nobody reads any more: there is no use in going on.
-                if send.blocking_send(Ok(piece)).is_err() || offset == entries {
-                    return Ok::<_, StoreError>(());
-                }
+    Ok(streamed("application/jsonl", "CATALOGUE_FAILED", move |pieces| {
+        let mut lines = vec![header(scope, &app.trail.signer().public())];
+        let mut offset = 0;
+        loop {
+            let limit = EXPORT_LINES.min(entries - offset);
+            lines.extend(app.store.audit_lines(scope, Page { offset, limit })?.0);
+            offset += limit;
+            if offset == entries {
+                lines.push(head.clone());
             }
-        })();
-        if let Err(error) = sent {
-            tracing::error!(code = "CATALOGUE_FAILED", %error, "an export of the audit trail broke off");
-            let _ = send.blocking_send(Err(std::io::Error::other("the catalogue could not be read")));
+            let piece = std::mem::take(&mut lines).join("\n") + "\n";
+            if !pieces.send(piece.into_bytes()) || offset == entries {
+                return Ok::<_, StoreError>(());
+            }
         }
-    });
-    let pieces = tokio_stream::wrappers::ReceiverStream::new(receive);
-    Ok(([(header::CONTENT_TYPE, "application/jsonl")], Body::from_stream(pieces)).into_response())
+    }))
 }

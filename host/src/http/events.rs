@@ -46,8 +46,8 @@ struct Sent {
 /// A migration's events
 ///
 /// `log`: an entry of the log, with its number as the event's id. `job`: a running job's progress, once a second, and
-/// its end. The stream ends with the token that it was asked for with. A client that comes back with `Last-Event-ID` gets the entries that it missed; without it the stream begins
-/// with what happens next.
+/// its end. The stream ends with the token that it was asked for with. A client that comes back with `Last-Event-ID`
+/// gets the entries that it missed; without it the stream begins with what happens next.
 #[utoipa::path(
     get, path = "/migration-assistance/migrations/{id}/events", tag = "Monitoring", operation_id = "streamEvents",
     params(

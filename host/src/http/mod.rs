@@ -27,6 +27,7 @@ mod router;
 mod server;
 mod sources;
 mod staged;
+mod streamed;
 mod tokens;
 mod upload;
 

@@ -6,22 +6,37 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::caller::{Caller, Migrate, Read};
 use super::extract::Path;
 use super::media::{Records, accepts_json, answer_format, body_format, media_type};
 use super::problem::Problem;
+use super::streamed::{Pieces, streamed};
 use super::upload::{Incoming, Kind};
 use crate::app::App;
 use crate::framing::Format;
 use crate::model::{Domain, Grant, Migration, Name, told};
 use crate::pipeline::{delete_records, load_records};
 use crate::plugin::DomainPlugin;
-use crate::staging::{StagedBatch, StagingArea, StreamName};
+use crate::staging::{StagedBatch, StagingArea, StagingError, StreamName};
 
 /// Domain, migration and entity type, as they stand in a path.
 type Place = (String, String, String);
+
+/// The same, for readers of the API's document.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[allow(dead_code, reason = "describes the path to readers of the API's document; `Path` reads it")]
+struct StagedAt {
+    /// A domain's path: `counterparty-management`, `collateral-management`, `financing-solution`, `financing-execution` or `administrate`.
+    domain: String,
+    /// The migration's reference id.
+    id: Uuid,
+    /// An entity type of the domain, such as `counterparties`.
+    entity: String,
+}
 
 /// The migration, the domain's plugin and the type's name, if the migration covers the domain and it has the type.
 fn locate<N>(
@@ -53,11 +68,7 @@ fn locate<N>(
 /// In the platform's own shape, without a mapper; the answer is a result for each, in order, as soon as it is durable.
 #[utoipa::path(
     put, path = "/{domain}/migrations/{id}/staging/{entity}", tag = "Load", operation_id = "stageRecords",
-    params(
-        ("domain" = String, Path, description = "A domain's path: `counterparty-management`, `collateral-management`, `financing-solution`, `financing-execution` or `administrate`."),
-        ("id" = Uuid, Path, description = "The migration's reference id."),
-        ("entity" = String, Path, description = "An entity type of the domain, such as `counterparties`."),
-    ),
+    params(StagedAt),
     request_body(content((Records = "application/jsonl"), (Records = "application/json-seq")), description = "An object a line, or a sequence of objects (RFC 7464)."),
     responses(
         (status = 200, description = "A result for each record.", content((String = "application/jsonl"), (String = "application/json-seq"))),
@@ -87,11 +98,7 @@ pub async fn load(
 /// Remove staged records
 #[utoipa::path(
     put, path = "/{domain}/migrations/{id}/staging/{entity}/delete", tag = "Load", operation_id = "removeRecords",
-    params(
-        ("domain" = String, Path, description = "A domain's path: `counterparty-management`, `collateral-management`, `financing-solution`, `financing-execution` or `administrate`."),
-        ("id" = Uuid, Path, description = "The migration's reference id."),
-        ("entity" = String, Path, description = "An entity type of the domain, such as `counterparties`."),
-    ),
+    params(StagedAt),
     request_body(content((Records = "application/jsonl"), (Records = "application/json-seq")), description = "A reference id a line, as a JSON string, or a sequence of them."),
     responses(
         (status = 200, description = "A result for each record.", content((String = "application/jsonl"), (String = "application/json-seq"))),
@@ -151,11 +158,7 @@ const STREAM_BYTES: usize = 256 * 1024;
 #[utoipa::path(
     get, path = "/{domain}/migrations/{id}/staging/{entity}/stream", tag = "Staged records",
     operation_id = "streamRecords",
-    params(
-        ("domain" = String, Path, description = "A domain's path: `counterparty-management`, `collateral-management`, `financing-solution`, `financing-execution` or `administrate`."),
-        ("id" = Uuid, Path, description = "The migration's reference id."),
-        ("entity" = String, Path, description = "An entity type of the domain, such as `counterparties`."),
-    ),
+    params(StagedAt),
     responses((status = 200, description = "The records as they are staged.", content((String = "application/jsonl"), (String = "application/json-seq")))),
 )]
 pub async fn stream(
@@ -167,12 +170,11 @@ pub async fn stream(
     let answer = answer_format(&headers)?;
     let (migration, _, entity) = locate(&app, &caller, (&domain, &id, &entity))?;
     let area = app.desk(migration)?.area;
-    let (send, receive) = tokio::sync::mpsc::channel(2);
     let grant = Grant { until: None, ..caller.grant().clone() };
     let holds = move || matches!(app.access.still_holds(&grant, jiff::Timestamp::now()), Ok(true));
-    tokio::task::spawn_blocking(move || send_records(&area, &entity, answer, &holds, &send));
-    let pieces = tokio_stream::wrappers::ReceiverStream::new(receive);
-    Ok(([(header::CONTENT_TYPE, media_type(answer))], Body::from_stream(pieces)).into_response())
+    Ok(streamed(media_type(answer), "STAGING_FAILED", move |pieces| {
+        send_records(&area, &entity, answer, &holds, pieces)
+    }))
 }
 
 fn send_records(
@@ -180,34 +182,27 @@ fn send_records(
     entity: &str,
     format: Format,
     holds: &dyn Fn() -> bool,
-    send: &tokio::sync::mpsc::Sender<Result<Vec<u8>, std::io::Error>>,
-) {
+    pieces: &Pieces,
+) -> Result<(), StagingError> {
     let mut batch = StagedBatch::default();
-    let mut sent = || {
-        let mut reader = area.reader(StreamName::Records(entity), 0)?;
-        while reader.next_batch(&mut batch, STREAM_RECORDS, STREAM_BYTES)? {
-            // A client that is revoked reads no further; a token's end does not cut a long reading short.
-            if !holds() {
-                let _ = send.blocking_send(Err(std::io::Error::other("the client is let in no longer")));
-                break;
-            }
-            let mut piece = Vec::with_capacity(batch.bytes.len() + batch.len() * 2);
-            for position in 0..batch.len() {
-                if format == Format::JsonSeq {
-                    piece.push(0x1e);
-                }
-                piece.extend_from_slice(batch.body(position));
-                piece.push(b'\n');
-            }
-            // Nobody reads any more: there is no use in going on.
-            if send.blocking_send(Ok(piece)).is_err() {
-                break;
-            }
+    let mut reader = area.reader(StreamName::Records(entity), 0)?;
+    while reader.next_batch(&mut batch, STREAM_RECORDS, STREAM_BYTES)? {
+        // A client that is revoked reads no further; a token's end does not cut a long reading short.
+        if !holds() {
+            pieces.break_off("the client is let in no longer");
+            break;
         }
-        Ok::<_, crate::staging::StagingError>(())
-    };
-    if let Err(error) = sent() {
-        tracing::error!(code = "STAGING_FAILED", %error, "a stream of staged records broke off");
-        let _ = send.blocking_send(Err(std::io::Error::other("staging could not be read")));
+        let mut piece = Vec::with_capacity(batch.bytes.len() + batch.len() * 2);
+        for position in 0..batch.len() {
+            if format == Format::JsonSeq {
+                piece.push(0x1e);
+            }
+            piece.extend_from_slice(batch.body(position));
+            piece.push(b'\n');
+        }
+        if !pieces.send(piece) {
+            break;
+        }
     }
+    Ok(())
 }
