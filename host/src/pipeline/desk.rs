@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::model::{Blame, Detail, Digest, Migration, told};
-use crate::plugin::{Context, PluginError, Plugins};
+use crate::plugin::{Context, MapperPlugin, PluginError, Plugins};
 use crate::staging::{StagingArea, StagingError};
 use crate::store::{Store, StoreError, TrailError};
 use crate::target::{Target, TargetError};
@@ -33,6 +33,11 @@ impl Desk {
             migration: self.migration.reference_id.as_bytes().to_vec(),
             registered_on: self.migration.registered_on().to_string(),
         }
+    }
+
+    /// The mapper with this digest, if it may be tried on this migration.
+    pub fn mapper(&self, digest: Digest) -> Option<Arc<MapperPlugin>> {
+        self.plugins.mappers().find(|mapper| mapper.digest == digest).cloned()
     }
 
     /// Digests of the plugins that may work on the migration: those of its domains, and its mapper.

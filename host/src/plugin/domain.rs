@@ -16,11 +16,14 @@ use super::isolate::{Isolated, Poisoned};
 use super::mapper::{check_produced, issue, unpack};
 use super::state::{RecordLookup, State};
 use super::vocabulary::{Undeclared, Vocabulary};
+use crate::config::PluginLimits;
 use crate::model::{Code, Digest, Issue, Title};
 
 /// A compiled domain plugin.
+#[derive(Clone)]
 pub struct DomainPlugin {
     engine: Arc<Engine>,
+    limits: PluginLimits,
     pre: DomainPre<State>,
     /// SHA-256 of the component, in hexadecimal.
     pub digest: Digest,
@@ -82,7 +85,17 @@ impl DomainPlugin {
             domain.sluice_plugin_validation().call_describe(store)
         };
         let (description, vocabularies) = described(engine, name, describe, check_domain)?;
-        Ok(Arc::new(Self { engine: engine.clone(), pre, digest, description, vocabularies }))
+        Ok(Arc::new(Self { engine: engine.clone(), limits: engine.limits.clone(), pre, digest, description, vocabularies }))
+    }
+
+    /// The same plugin under other limits than the server's own.
+    pub fn limited(&self, limits: PluginLimits) -> Arc<Self> {
+        Arc::new(Self { limits, ..self.clone() })
+    }
+
+    /// What it may use.
+    pub fn limits(&self) -> &PluginLimits {
+        &self.limits
     }
 
     /// The codes of its own that it may show.
@@ -102,7 +115,7 @@ impl DomainPlugin {
 
     /// Prepares to run for one upload or job. Without lookups it can only judge records on their own.
     pub fn instance(self: &Arc<Self>, context: Context, lookup: Option<Arc<dyn RecordLookup>>) -> DomainInstance {
-        let instance = Instance::new(&self.engine, self.title(), self.digest, context);
+        let instance = Instance::new(&self.engine, &self.limits, self.title(), self.digest, context);
         DomainInstance { plugin: self.clone(), lookup, instance }
     }
 }

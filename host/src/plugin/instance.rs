@@ -11,6 +11,7 @@ use super::failure::{Cause, Confidential, PluginError, PluginFailure, classify};
 use super::isolate::{CallError, Isolated, Tolerance, isolate};
 use super::mapper::slice;
 use super::state::{SaidLog, State};
+use crate::config::PluginLimits;
 use crate::model::{Digest, Title};
 
 /// What a call comes to that returned: a result, or why it does not fit what was given.
@@ -22,6 +23,7 @@ pub(super) type Call<'a, B, T> = dyn FnMut(&B, &mut Store<State>, &Context, &Bat
 /// A plugin at work; `B` is its world's bindings.
 pub(super) struct Instance<B> {
     engine: Arc<Engine>,
+    limits: PluginLimits,
     title: Title,
     digest: Digest,
     context: Context,
@@ -33,10 +35,16 @@ pub(super) struct Instance<B> {
 
 impl<B> Instance<B> {
     /// Not yet instantiated: that is done with the first call, and after each that failed.
-    pub fn new(engine: &Arc<Engine>, title: Title, digest: Digest, context: Context) -> Self {
-        let engine = engine.clone();
-        let tolerance = Tolerance::new(&engine.limits);
-        Self { engine, title, digest, context, live: None, tolerance, logs: vec![] }
+    pub fn new(
+        engine: &Arc<Engine>,
+        limits: &PluginLimits,
+        title: Title,
+        digest: Digest,
+        context: Context,
+    ) -> Self {
+        let (engine, limits) = (engine.clone(), limits.clone());
+        let tolerance = Tolerance::new(&limits);
+        Self { engine, limits, title, digest, context, live: None, tolerance, logs: vec![] }
     }
 
     /// Makes `call` on a batch; what breaks the plugin is narrowed down to its records.
@@ -61,11 +69,11 @@ impl<B> Instance<B> {
         instantiate: &dyn Fn(&mut Store<State>) -> wasmtime::Result<B>,
         call: &mut Call<'_, B, T>,
     ) -> Result<T, CallError> {
-        let limits = &self.engine.limits;
+        let limits = &self.limits;
         let (store, bindings) = match self.live.take() {
             Some(live) => self.live.insert(live),
             None => {
-                let mut store = new_store(&self.engine, &self.context);
+                let mut store = new_store(&self.engine, limits, &self.context);
                 let bindings = instantiate(&mut store).map_err(|error| {
                     let (cause, _) = classify(&error, store.data_mut());
                     CallError::Fatal(PluginError::NotInstantiated { plugin: self.title.clone(), code: cause.code() })
@@ -102,15 +110,15 @@ impl<B> Instance<B> {
 }
 
 /// A store with all limits, whose clock stands at the migration's registration.
-fn new_store(engine: &Engine, context: &Context) -> Store<State> {
+fn new_store(engine: &Engine, limits: &PluginLimits, context: &Context) -> Store<State> {
     let midnight = context.registered_on.parse::<jiff::civil::Date>().ok();
     let now = midnight.and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC).ok());
     let now = now.and_then(|midnight| midnight.timestamp().as_duration().try_into().ok()).unwrap_or_default();
     let seed = context.migration.as_slice().try_into().unwrap_or_default();
-    let mut store = Store::new(&engine.wasmtime, State::new(&engine.limits, now, seed));
+    let mut store = Store::new(&engine.wasmtime, State::new(limits, now, seed));
     store.limiter(|state| &mut state.limits);
-    store.set_hostcall_fuel(engine.limits.output_bytes);
-    store.set_epoch_deadline(engine.ticks(engine.limits.batch_millis));
+    store.set_hostcall_fuel(limits.output_bytes);
+    store.set_epoch_deadline(engine.ticks(limits.batch_millis));
     store
 }
 
@@ -123,7 +131,7 @@ pub(super) fn described<D, C>(
 ) -> Result<C, PluginError> {
     let refused = |reason: String| PluginError::Refused { name: name.into(), reason };
     let context = Context { migration: vec![0; 16], registered_on: "1970-01-01".into() };
-    let mut store = new_store(engine, &context);
+    let mut store = new_store(engine, &engine.limits, &context);
     let description = describe(&mut store).map_err(|error| {
         let (cause, message) = classify(&error, store.data_mut());
         // It has seen no record that it could quote.

@@ -15,11 +15,14 @@ use super::instance::{Instance, described};
 use super::isolate::{Isolated, Poisoned};
 use super::state::{SourceLookup, State};
 use super::vocabulary::{Undeclared, Vocabulary};
+use crate::config::PluginLimits;
 use crate::model::{Code, Digest, Issue, Level, Name, Severity, Title};
 
 /// A compiled mapper.
+#[derive(Clone)]
 pub struct MapperPlugin {
     engine: Arc<Engine>,
+    limits: PluginLimits,
     pre: MapperPre<State>,
     /// SHA-256 of the component, in hexadecimal.
     pub digest: Digest,
@@ -66,7 +69,17 @@ impl MapperPlugin {
             mapper.sluice_plugin_mapping().call_describe(store)
         };
         let (description, vocabulary) = described(engine, name, describe, check_mapper)?;
-        Ok(Arc::new(Self { engine: engine.clone(), pre, digest, description, vocabulary }))
+        Ok(Arc::new(Self { engine: engine.clone(), limits: engine.limits.clone(), pre, digest, description, vocabulary }))
+    }
+
+    /// The same plugin under other limits than the server's own.
+    pub fn limited(&self, limits: PluginLimits) -> Arc<Self> {
+        Arc::new(Self { limits, ..self.clone() })
+    }
+
+    /// What it may use.
+    pub fn limits(&self) -> &PluginLimits {
+        &self.limits
     }
 
     /// The codes of its own that it may show.
@@ -86,7 +99,7 @@ impl MapperPlugin {
 
     /// Prepares to run for one upload.
     pub fn instance(self: &Arc<Self>, context: Context, lookup: Arc<dyn SourceLookup>) -> MapperInstance {
-        let instance = Instance::new(&self.engine, self.title(), self.digest, context);
+        let instance = Instance::new(&self.engine, &self.limits, self.title(), self.digest, context);
         MapperInstance { plugin: self.clone(), lookup, instance }
     }
 }
@@ -107,7 +120,7 @@ impl MapperInstance {
             store.data_mut().sources = Some(lookup.clone());
             Ok(mapper)
         };
-        let max_bytes = plugin.engine.limits.output_bytes;
+        let max_bytes = plugin.limits.output_bytes;
         let Isolated { parts, poisoned } =
             instance.isolated(batch, &instantiate, &mut |mapper, store, context, batch| {
                 let transformed = mapper.sluice_plugin_mapping().call_transform(store, context, source, batch)?;

@@ -39,6 +39,7 @@ pub struct Undeclared {
 }
 
 /// A plugin's declared words.
+#[derive(Clone)]
 pub(super) struct Vocabulary {
     codes: HashSet<Code>,
     /// By source or entity type.
