@@ -1,6 +1,7 @@
 //! The server: its parts, put together once, and its life from start to stop.
 
 mod erasure;
+mod registry;
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -18,8 +19,10 @@ use crate::keys::Keyring;
 use crate::metrics::Metrics;
 use crate::model::{Actor, Grant, Level, Migration, Permission, Refusal, StagingStatus, Tenant};
 use crate::pipeline::Desk;
-use crate::plugin::{Engine, Plugins};
+use crate::plugin::{Engine, Library};
 use crate::staging::{StagingError, StagingRoot};
+pub use registry::{PushError, Pushed, Registry, signed_text};
+
 use crate::store::{LogEntry, Store, Trail, TrailError};
 use crate::target::{EmbeddedTarget, Target};
 
@@ -39,7 +42,7 @@ pub struct App {
     /// Limits.
     pub config: Arc<Config>,
     /// This server's plugins.
-    pub plugins: Arc<Plugins>,
+    pub registry: Registry,
     /// The catalogue.
     pub store: Arc<Store>,
     /// Who did what.
@@ -77,24 +80,22 @@ impl App {
         let lock = lock(data_dir)?;
         let keys = Arc::new(open_keys(data_dir, &options.config)?);
         let staging = StagingRoot::open(data_dir, keys.clone()).with_context(cannot_open)?;
-        let cache = plugin_cache(data_dir)?;
+        let cache = plugin_directory(data_dir, "plugin-cache")?;
         let engine = Engine::new(options.config.plugin.clone(), Some(cache))?;
-        let mut plugins = Plugins::embedded(&engine)?;
-        for file in &options.mappers {
-            let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-            plugins.add_mapper(&file.display().to_string(), &bytes)?;
-        }
+        let library = Library::new(engine, plugin_directory(data_dir, "plugins")?);
+        let store = Arc::new(Store::open(&data_dir.join(CATALOGUE_FILE))?);
+        let config = Arc::new(options.config.clone());
+        let registry = Registry::open(config.clone(), store.clone(), library, &options.mappers)?;
         let target = EmbeddedTarget::open(&data_dir.join(TARGET_FILE), &options.config.import)?;
-        for plugin in plugins.domains() {
+        for plugin in registry.of(&Tenant::only())?.domains() {
             plugin.description.entity_types.iter().try_for_each(|entity_type| target.prepare(entity_type))?;
         }
-        let store = Arc::new(Store::open(&data_dir.join(CATALOGUE_FILE))?);
         let metrics = Arc::new(Metrics::default());
         let signer = keys.signer("audit").context("the audit trail's key cannot be had")?;
         let trail = Arc::new(Trail::new(store.clone(), signer));
         let app = Arc::new(Self {
-            config: Arc::new(options.config.clone()),
-            plugins: Arc::new(plugins),
+            config,
+            registry,
             store: store.clone(),
             target: Arc::new(target),
             access: Access::new(store.clone(), keys, &options.config.access),
@@ -104,7 +105,7 @@ impl App {
             staging,
             _lock: lock,
         });
-        let digests = app.plugins.digests();
+        let digests = app.registry.digests();
         app.audit(Scope::Server, Entry::new(Actor::Server, Action::ServerStarted).plugins(digests))?;
         app.store.release_unanswered()?;
         app.recover()?;
@@ -148,7 +149,8 @@ impl App {
         };
         Ok(Desk {
             config: self.config.clone(),
-            plugins: self.plugins.clone(),
+            plugins: self.registry.of(&migration.tenant)?,
+            approvals: Some(self.store.clone()),
             store: self.store.clone(),
             target: self.target.clone(),
             area,
@@ -215,8 +217,8 @@ fn lock(data_dir: &Path) -> Result<std::fs::File> {
     }
 }
 
-fn plugin_cache(data_dir: &Path) -> Result<Dir> {
-    let path = data_dir.join("plugin-cache");
+fn plugin_directory(data_dir: &Path, name: &str) -> Result<Dir> {
+    let path = data_dir.join(name);
     std::fs::create_dir_all(&path)?;
     Ok(Dir::open_ambient_dir(&path, cap_std::ambient_authority())?)
 }

@@ -1,5 +1,6 @@
 //! Every limit, with its default and the reason for it. A configuration file (TOML) changes them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -13,6 +14,8 @@ pub struct Config {
     pub upload: UploadLimits,
     /// What a plugin may use.
     pub plugin: PluginLimits,
+    /// Which plugins are taken.
+    pub registry: RegistryLimits,
     /// How an import is cut.
     pub import: ImportLimits,
     /// What is kept of issues and logs.
@@ -239,6 +242,26 @@ impl Default for PluginLimits {
     }
 }
 
+/// Which plugins are taken.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegistryLimits {
+    /// Bytes of a component. 64 MiB: a Python mapper has about 20, with large libraries 40.
+    pub component_bytes: usize,
+    /// Longest wait for a component that is being sent, in seconds. 120: 64 MiB over a slow line.
+    pub push_seconds: u64,
+    /// Plugins that a tenant may have. 200: each stays, so that what it made can be made again.
+    pub plugins_per_tenant: u64,
+    /// Whether a pushed plugin has to be signed with a key of its tenant. No: keys have to be exchanged first.
+    pub require_signature: bool,
+}
+
+impl Default for RegistryLimits {
+    fn default() -> Self {
+        Self { component_bytes: 64 << 20, push_seconds: 120, plugins_per_tenant: 200, require_signature: false }
+    }
+}
+
 /// How an import is cut.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -272,13 +295,27 @@ impl Default for RecordLimits {
     }
 }
 
+impl PluginLimits {
+    /// These with others in their place, by their names; none if a name is no plugin's limit, or a figure cannot be kept
+    /// to. The stack is the engine's, which all plugins share.
+    pub fn with(&self, overrides: &BTreeMap<String, u64>) -> Option<Self> {
+        let mut table = serde_json::to_value(self).ok()?;
+        for (name, value) in overrides.iter() {
+            let limit = table.get_mut(name).filter(|_| name != "stack_bytes")?;
+            *limit = (*value).into();
+        }
+        let config = Config { plugin: serde_json::from_value(table).ok()?, ..Config::default() };
+        config.check().is_ok().then_some(config.plugin)
+    }
+}
+
 /// Ten years, in seconds: longer is a mistake.
 const LONGEST: u64 = 10 * 365 * 24 * 60 * 60;
 
 impl Config {
     /// Whether a server can keep to this; if not, which value it is and what it has to be.
     pub fn check(&self) -> anyhow::Result<()> {
-        let Self { upload, plugin, import, records, keys: _, access, http, audit, retention } = self;
+        let Self { upload, plugin, registry, import, records, keys: _, access, http, audit, retention } = self;
         let figures: &[(&str, u64, u64, u64)] = &[
             ("upload.max_record_bytes", upload.max_record_bytes as u64, 1, 1 << 30),
             ("upload.max_depth", upload.max_depth as u64, 1, 1_000),
@@ -292,6 +329,9 @@ impl Config {
             ("plugin.narrowing_millis", plugin.narrowing_millis, 1, LONGEST),
             ("plugin.memory_bytes", plugin.memory_bytes as u64, 1 << 16, 1 << 32),
             ("plugin.output_bytes", plugin.output_bytes as u64, 1, 1 << 32),
+            ("registry.component_bytes", registry.component_bytes as u64, 1, 1 << 30),
+            ("registry.push_seconds", registry.push_seconds, 1, LONGEST),
+            ("registry.plugins_per_tenant", registry.plugins_per_tenant, 0, 1 << 30),
             ("import.transaction_records", import.transaction_records as u64, 1, 1 << 30),
             ("records.listed_issues", records.listed_issues, 0, i64::MAX as u64),
             ("access.token_seconds", access.token_seconds, 1, LONGEST),

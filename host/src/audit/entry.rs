@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::model::{Actor, Digest, JobKind, JobState};
+use crate::model::{Actor, Digest, JobKind, JobState, Tenant};
 
 /// What was done, or asked for and refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -44,6 +44,16 @@ pub enum Action {
     ClientRevoked,
     /// Tokens are signed with another key from now on.
     TokenKeyReplaced,
+    /// A plugin came.
+    PluginPushed,
+    /// It may take part in imports of a tenant's migrations, or of every tenant's.
+    PluginApproved,
+    /// It may not any more.
+    ApprovalRevoked,
+    /// Plugins that are signed with another key are taken.
+    PluginKeyAdded,
+    /// They are not any more.
+    PluginKeyRevoked,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +76,7 @@ pub struct Entry {
     operation: Option<(&'static str, String)>,
     migration: Option<Uuid>,
     client: Option<String>,
+    tenant: Option<Tenant>,
     job: Option<(Uuid, JobKind)>,
     state: Option<JobState>,
     upload: Option<u32>,
@@ -101,6 +112,7 @@ impl Entry {
             operation: None,
             migration: None,
             client: None,
+            tenant: None,
             job: None,
             state: None,
             upload: None,
@@ -145,6 +157,12 @@ impl Entry {
     /// About this client. What cannot be an id of ours is left out.
     pub fn client(mut self, id: &str) -> Self {
         self.client = is_name(id).then(|| id.to_owned());
+        self
+    }
+
+    /// For this tenant; none: for every one.
+    pub fn tenant(mut self, tenant: Option<&Tenant>) -> Self {
+        self.tenant = tenant.cloned();
         self
     }
 
@@ -212,6 +230,7 @@ impl Entry {
             operation: self.operation.as_ref().map(|(method, template)| format!("{method} {template}")),
             migration: self.migration,
             client: self.client.as_deref(),
+            tenant: self.tenant.as_ref(),
             job: self.job.map(|(id, _)| id),
             kind: self.job.map(|(_, kind)| kind),
             state: self.state,
@@ -240,6 +259,8 @@ struct Shown<'a> {
     migration: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<&'a Tenant>,
     #[serde(skip_serializing_if = "Option::is_none")]
     job: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -155,9 +155,41 @@ impl Client {
         self.read(self.request(Method::PUT, path).await?).await
     }
 
-    /// Asks for something that has no answer but its status.
-    pub async fn put_silently(&self, path: &str) -> Result<()> {
-        self.answer(self.request(Method::PUT, path).await?).await.map(drop)
+    /// Does something that has no answer but its status.
+    pub async fn act(&self, method: Method, path: &str) -> Result<()> {
+        self.answer(self.request(method, path).await?).await.map(drop)
+    }
+
+    /// Reads something with the tag that it has at the moment.
+    pub async fn get_tagged<T: DeserializeOwned>(&self, path: &str) -> Result<(T, String)> {
+        let response = self.answer(self.request(Method::GET, path).await?).await?;
+        let tag = response.headers().get("etag").and_then(|tag| tag.to_str().ok()).unwrap_or("*").to_owned();
+        Ok((response.json().await.map_err(|error| self.broken(error))?, tag))
+    }
+
+    /// Changes something, if it is still what has this tag.
+    pub async fn send_if<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+        tag: String,
+    ) -> Result<T> {
+        self.read(self.request(method, path).await?.header("If-Match", tag).json(body)).await
+    }
+
+    /// Pushes a component, with its signature if it has one.
+    pub async fn push<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        component: Vec<u8>,
+        signature: Option<String>,
+    ) -> Result<T> {
+        let mut request = self.request(Method::POST, path).await?.header("Content-Type", "application/wasm");
+        if let Some(signature) = signature {
+            request = request.header("Sluice-Signature", signature);
+        }
+        self.read(request.body(component)).await
     }
 
     /// Begins to upload records as lines of JSON; results can be read while the body is on its way.

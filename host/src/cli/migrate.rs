@@ -22,7 +22,7 @@ pub struct Migrate {
     /// Address of the server
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", env = "SLUICE_SERVER")]
     server: String,
-    /// Mapper to use, such as berka; a migration to go on with has one
+    /// Mapper to use, by its name, such as berka, or by its digest; a migration to go on with has one
     #[arg(long, value_name = "NAME", required_unless_present = "migration")]
     mapper: Option<String>,
     /// Components that the migration covers [default: all five]

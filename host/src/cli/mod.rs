@@ -11,6 +11,7 @@ mod migrate;
 mod outcome;
 mod plugin;
 mod plugin_run;
+mod plugin_store;
 mod report;
 mod serve;
 mod steps;

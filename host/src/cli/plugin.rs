@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use serde_json::json;
 use sluice::config::PluginLimits;
-use sluice::plugin::{Engine, Inspection, World, inspect};
+use sluice::model::World;
+use sluice::plugin::{Engine, Inspection, inspect};
 
-use super::plugin_run;
 use super::text::table;
 use super::view::{grouped, print};
+use super::{plugin_run, plugin_store};
 
 /// What `sluice plugin` is told.
 #[derive(Args)]
@@ -37,6 +37,8 @@ enum Verb {
                       Exit codes: 0 every record was mapped or skipped, 1 something failed, 2 records were refused."
     )]
     Run(plugin_run::Run),
+    #[command(flatten)]
+    Store(plugin_store::StoreVerb),
 }
 
 /// Runs it; the exit code.
@@ -44,6 +46,7 @@ pub async fn run(args: Plugin) -> Result<u8> {
     let (file, json) = match args.verb {
         Verb::Inspect { file, json } => (file, json),
         Verb::Run(args) => return plugin_run::run(args).await,
+        Verb::Store(verb) => return plugin_store::run(verb).await,
     };
     let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let engine = Engine::new(PluginLimits::default(), None)?;
@@ -53,10 +56,7 @@ pub async fn run(args: Plugin) -> Result<u8> {
 }
 
 fn as_json(found: &Inspection) -> Result<String> {
-    let mut document = serde_json::to_value(found)?;
-    let imports = found.imports.iter().map(|(name, may)| json!({"import": name, "allows": may}));
-    document["imports"] = imports.collect();
-    Ok(format!("{}\n", serde_json::to_string_pretty(&document)?))
+    Ok(format!("{}\n", serde_json::to_string_pretty(found)?))
 }
 
 fn as_text(found: &Inspection) -> String {
@@ -72,11 +72,14 @@ fn as_text(found: &Inspection) -> String {
         ["digest".into(), format!("sha256:{}", found.digest)],
     ];
     if found.world == World::Mapper {
-        rows.push(["sources (key)".into(), found.sources.join("\n")]);
+        let sources = found.sources.iter().map(|source| format!("{} ({})", source.name, source.key.join("+")));
+        rows.push(["sources (key)".into(), sources.collect::<Vec<_>>().join("\n")]);
     }
     rows.push(["entity types".into(), found.entity_types.join("\n")]);
     rows.push(["codes of its own".into(), found.codes.join("\n")]);
+    rows.push(["first run".into(), found.breaks.clone().unwrap_or_else(|| "fine, on batches without records".into())]);
+    rows.push(["made with".into(), found.toolchain.join("\n")]);
     let facts = table(&["plugin", " "], rows.into_iter().map(Vec::from));
-    let imports = found.imports.iter().map(|(name, may)| vec![name.clone(), (*may).to_owned()]);
+    let imports = found.imports.iter().map(|import| vec![import.import.clone(), import.allows.to_owned()]);
     format!("{facts}\n{}", table(&["it imports", " which lets it"], imports))
 }

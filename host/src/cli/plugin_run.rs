@@ -126,7 +126,7 @@ async fn map(args: &Run, view: View, client: &Client, digest: &str) -> Result<u8
         bail!("{} has no source {name}. It has: {}", mapper.name, known.join(", "));
     }
     let components: Vec<&str> = DOMAINS.iter().map(|domain| domain.component).collect();
-    let body = json!({"components": components, "mapper": mapper.name});
+    let body = json!({"components": components, "mapper": mapper.digest});
     let migration: serde_json::Value = client.send(Method::POST, MIGRATIONS, &body).await?;
     let id = migration["referenceId"].as_str().context("the server gave no reference id")?;
     let path = format!("{MIGRATIONS}/{id}");

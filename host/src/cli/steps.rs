@@ -71,6 +71,8 @@ pub trait Tables: Sync {
 struct Migration {
     #[serde(rename = "referenceId")]
     reference_id: Uuid,
+    /// Digest of its mapper.
+    #[serde(rename = "mapperDigest")]
     mapper: Option<String>,
 }
 
@@ -82,6 +84,7 @@ struct Items<T> {
 #[derive(Deserialize)]
 struct Mapper {
     name: String,
+    digest: String,
     sources: Vec<Source>,
 }
 
@@ -139,7 +142,7 @@ pub async fn run(plan: &Plan, tables: &dyn Tables, report: &mut Report) {
             });
             if let (Some(migration), Some(job)) = (report.reference_id, report.running) {
                 // A job that has just ended cannot be cancelled, and need not be.
-                let _ = plan.client.put_silently(&format!("{MIGRATIONS}/{migration}/jobs/{job}/cancel")).await;
+                let _ = plan.client.act(Method::PUT, &format!("{MIGRATIONS}/{migration}/jobs/{job}/cancel")).await;
             }
         }
     }
@@ -183,13 +186,18 @@ async fn register(plan: &Plan, tables: &dyn Tables, report: &mut Report) -> Resu
     if let Some(id) = plan.migration {
         migration = Some(client.get(&format!("{MIGRATIONS}/{id}")).await?);
     }
-    let wanted = plan.mapper.clone().or_else(|| migration.as_ref()?.mapper.clone());
+    let wanted = plan
+        .mapper
+        .as_deref()
+        .map(|mapper| mapper.trim_start_matches("sha256:").to_owned())
+        .or_else(|| migration.as_ref()?.mapper.clone());
     let names = mappers.items.iter().map(|mapper| mapper.name.as_str()).collect::<Vec<_>>().join(", ");
     let Some(wanted) = wanted else { bail!("the migration has no mapper yet: name one with --mapper ({names})") };
-    let Some(mapper) = mappers.items.into_iter().find(|mapper| mapper.name == wanted) else {
+    let named = |mapper: &&Mapper| mapper.name == wanted || mapper.digest == wanted;
+    let Some(mapper) = mappers.items.iter().find(named) else {
         bail!("the server has no mapper `{wanted}`; it has: {names}");
     };
-    let sources: Vec<String> = mapper.sources.into_iter().map(|source| source.name).collect();
+    let sources: Vec<String> = mapper.sources.iter().map(|source| source.name.clone()).collect();
     report.ignored_files = tables.others(&sources)?;
     let mut found = vec![];
     for source in &sources {
@@ -200,19 +208,19 @@ async fn register(plan: &Plan, tables: &dyn Tables, report: &mut Report) -> Resu
     }
     let what = if migration.is_some() { "Going on with" } else { "Registered" };
     let migration = match migration {
-        Some(migration) if migration.mapper.as_ref() == Some(&wanted) => migration,
+        Some(migration) if migration.mapper.as_ref() == Some(&mapper.digest) => migration,
         Some(Migration { reference_id, .. }) => {
             let path = format!("{MIGRATIONS}/{reference_id}/mapper");
-            client.send(Method::PUT, &path, &json!({"mapper": wanted})).await?
+            client.send(Method::PUT, &path, &json!({"mapper": mapper.digest})).await?
         }
         None => {
-            let body = json!({"components": plan.components, "mapper": wanted});
+            let body = json!({"components": plan.components, "mapper": mapper.digest});
             client.send(Method::POST, MIGRATIONS, &body).await?
         }
     };
     report.reference_id = Some(migration.reference_id);
     report.took("register", start.elapsed(), 0);
-    plan.view.line(&format!("{what} migration {} with mapper {wanted}", migration.reference_id));
+    plan.view.line(&format!("{what} migration {} with mapper {}", migration.reference_id, mapper.name));
     Ok(found)
 }
 

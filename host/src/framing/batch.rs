@@ -43,6 +43,8 @@ pub struct RawBatch {
     pub ends: Vec<u32>,
     /// Which line each stood on, or its number in a sequence, from 1.
     pub lines: Vec<u64>,
+    /// Where each began in the body, in bytes.
+    pub offsets: Vec<u64>,
     /// What is wrong with some of them already, by position, ascending.
     pub faults: Vec<(u32, Fault)>,
 }
@@ -69,12 +71,13 @@ impl RawBatch {
         (0..self.len()).map(|position| self.record(position))
     }
 
-    pub(super) fn push(&mut self, line: u64, record: &[u8], fault: Option<Fault>) {
+    pub(super) fn push(&mut self, line: u64, offset: u64, record: &[u8], fault: Option<Fault>) {
         if let Some(fault) = fault {
             self.faults.push((self.ends.len() as u32, fault));
         }
         self.bytes.extend_from_slice(record);
         self.ends.push(self.bytes.len() as u32);
         self.lines.push(line);
+        self.offsets.push(offset);
     }
 }

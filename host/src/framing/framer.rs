@@ -29,6 +29,9 @@ pub struct Framer {
     at_start: bool,
     /// Number of the line, or of the sequence's record, that is being read.
     line: u64,
+    /// Bytes taken so far, and where the unfinished record began.
+    taken: u64,
+    began: u64,
     batch: RawBatch,
 }
 
@@ -38,7 +41,17 @@ impl Framer {
         // What stands before the first separator is no record of a sequence: it counts as number 0.
         let line = u64::from(format == Format::JsonLines);
         let batch = RawBatch::default();
-        Self { format, max_record_bytes, partial: vec![], overlong: false, at_start: true, line, batch }
+        Self {
+            format,
+            max_record_bytes,
+            partial: vec![],
+            overlong: false,
+            at_start: true,
+            line,
+            taken: 0,
+            began: 0,
+            batch,
+        }
     }
 
     /// Takes more bytes; returns how many were taken. Fewer than all means that the batch has reached
@@ -53,12 +66,15 @@ impl Framer {
             self.take(&bytes[start..end]);
             self.end_record();
             self.line += 1;
+            self.taken += (end + 1 - start) as u64;
+            self.began = self.taken;
             start = end + 1;
             if self.batch.len() >= max_records || self.batch.bytes.len() >= max_bytes {
                 return start;
             }
         }
         self.take(&bytes[start..]);
+        self.taken += (bytes.len() - start) as u64;
         bytes.len()
     }
 
@@ -94,24 +110,27 @@ impl Framer {
         if std::mem::take(&mut self.at_start) {
             record = record.strip_prefix(BYTE_ORDER_MARK).unwrap_or(record);
         }
-        let record = trim(record);
+        let before = self.partial.len() - record.len();
+        let (blanks, record) = trim(record);
+        let offset = self.began + (before + blanks) as u64;
         if self.overlong || record.len() > self.max_record_bytes {
-            self.batch.push(self.line, &[], Some(Fault::TooLarge));
+            self.batch.push(self.line, offset, &[], Some(Fault::TooLarge));
         } else if !record.is_empty() {
             let fault = std::str::from_utf8(record).is_err().then_some(Fault::Encoding);
-            self.batch.push(self.line, record, fault);
+            self.batch.push(self.line, offset, record, fault);
         }
         self.partial.clear();
         self.overlong = false;
     }
 }
 
-/// A record without the blanks around it: JSON's, and no others, or a line of a form feed would be nothing at all.
-fn trim(record: &[u8]) -> &[u8] {
+/// A record without the blanks around it, and how many there were before it: JSON's blanks, and no others, or a line of a
+/// form feed would be nothing at all.
+fn trim(record: &[u8]) -> (usize, &[u8]) {
     let blank = |byte: &u8| b" \t\r\n".contains(byte);
     let start = record.iter().position(|byte| !blank(byte)).unwrap_or(record.len());
     let end = record.iter().rposition(|byte| !blank(byte)).map_or(start, |last| last + 1);
-    &record[start..end]
+    (start, &record[start..end])
 }
 
 #[cfg(test)]
@@ -140,6 +159,29 @@ mod tests {
         framer.finish();
         collect(framer.take_batch());
         framed
+    }
+
+    /// Each record is found again where it is said to have begun.
+    #[test]
+    fn offsets() {
+        for (format, body) in [
+            (Format::JsonLines, "\u{feff} {\"a\":1}\r\n\n  {\"b\":2}\n{\"c\":3}".as_bytes()),
+            (Format::JsonSeq, b"\x1e{\"a\":1}\n\x1e \n{\"b\":2}\n\x1e{\"c\":3}"),
+        ] {
+            for cut in 1..body.len() {
+                let mut framer = Framer::new(format, 20);
+                for piece in body.chunks(cut) {
+                    assert_eq!(framer.push(piece, 100, 1_000), piece.len());
+                }
+                framer.finish();
+                let batch = framer.take_batch();
+                let records: Vec<&[u8]> = vec![b"{\"a\":1}", b"{\"b\":2}", b"{\"c\":3}"];
+                assert_eq!(batch.records().collect::<Vec<_>>(), records, "{format:?} in pieces of {cut}");
+                for (record, offset) in records.iter().zip(&batch.offsets) {
+                    assert!(body[*offset as usize..].starts_with(record), "{format:?} in pieces of {cut}");
+                }
+            }
+        }
     }
 
     /// However the bytes are cut, the same records come out.

@@ -22,6 +22,8 @@ pub trait Need {
 pub struct Read;
 /// Asks for `migrate`.
 pub struct Migrate;
+/// Asks for `approve`.
+pub struct Approve;
 /// Asks for `admin`.
 pub struct Admin;
 
@@ -31,6 +33,10 @@ impl Need for Read {
 
 impl Need for Migrate {
     const PERMISSION: Permission = Permission::Migrate;
+}
+
+impl Need for Approve {
+    const PERMISSION: Permission = Permission::Approve;
 }
 
 impl Need for Admin {

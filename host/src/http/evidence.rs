@@ -35,7 +35,8 @@ pub async fn read(
     answer_format(&headers)?;
     tokio::task::spawn_blocking(move || {
         let migration = caller.whole(&app, &id)?;
-        let Some(bundle) = evidence(&migration, &app.store, &app.plugins, &app.trail)? else {
+        let plugins = app.registry.of(&migration.tenant)?;
+        let Some(bundle) = evidence(&migration, &app.store, &plugins, &app.trail)? else {
             let detail = "Nothing was counted yet, so there is nothing to give evidence of. Run a counts job first.";
             return Err(Problem::conflict("NOT_COUNTED", detail));
         };

@@ -5,11 +5,13 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
+use crate::model::told;
 
 /// Parts of the path.
 pub struct Path<T>(pub T);
@@ -47,4 +49,22 @@ impl<S: Send + Sync> FromRequest<S> for Content {
             _ => Problem::bad_request("BODY_BROKEN_OFF", "The body broke off."),
         })
     }
+}
+
+/// Reads a JSON body; what does not fit is said without a word of the body.
+pub fn json<'a, T: Deserialize<'a>>(headers: &HeaderMap, bytes: &'a [u8], shape: &'static str) -> Result<T, Problem> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if given.split(';').next().unwrap_or_default().trim() != "application/json" {
+        let detail = "Send the body as Content-Type: application/json.";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail));
+    }
+    serde_json::from_slice(bytes).map_err(|error| {
+        let detail = told!(
+            "The body does not fit at line {}, column {}. It should look like {}.",
+            error.line(),
+            error.column(),
+            shape
+        );
+        Problem::bad_request("INVALID_BODY", detail)
+    })
 }

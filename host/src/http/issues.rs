@@ -77,17 +77,17 @@ pub struct Wanted {
 }
 
 /// Entity types whose issues the caller may see; none where it may see all.
-fn visible(app: &App, caller: &Caller<Read>, migration: &Migration) -> Option<Vec<String>> {
+fn visible(app: &App, caller: &Caller<Read>, migration: &Migration) -> Result<Option<Vec<String>>, Problem> {
     if caller.grant().holds_all(migration) {
-        return None;
+        return Ok(None);
     }
-    let granted = app
-        .plugins
+    let plugins = app.registry.of(&migration.tenant)?;
+    let granted = plugins
         .domains()
         .iter()
         .filter(|plugin| caller.grant().domains.iter().any(|domain| plugin.description.domain == domain.component));
     let types = granted.flat_map(|plugin| &plugin.description.entity_types);
-    Some(types.map(|entity_type| entity_type.name.to_string()).collect())
+    Ok(Some(types.map(|entity_type| entity_type.name.to_string()).collect()))
 }
 
 /// List what is wrong with a migration's records
@@ -111,7 +111,7 @@ pub async fn list(
     tokio::task::spawn_blocking(move || {
         let migration = caller.any_of(&app, &id)?;
         let text = |name: &str| query.get(name).map(str::to_owned);
-        let visible = visible(&app, &caller, &migration);
+        let visible = visible(&app, &caller, &migration)?;
         let filter = IssueFilter { code: text("code"), stream: text("entityType"), visible };
         let (issues, total) = app.store.issues(migration.reference_id, phase, &filter, page)?;
         Ok(Listing::new(issues.into_iter().map(show).collect(), total, page))
@@ -155,7 +155,7 @@ pub async fn counts(
     query.only(&["phase"])?;
     let phase = phase(&query)?;
     let migration = caller.any_of(&app, &id)?;
-    let visible = visible(&app, &caller, &migration);
+    let visible = visible(&app, &caller, &migration)?;
     let counts = app.store.issue_counts(migration.reference_id, phase)?;
     let seen = counts
         .into_iter()

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::caller::{Caller, Migrate, Read};
-use super::extract::{Content, Path};
+use super::extract::{Content, Path, json};
 use super::media::accepts_json;
 use super::paging::{Listing, Paged, Query};
 use super::problem::Problem;
@@ -19,7 +19,10 @@ use super::{conditional, idempotency};
 use crate::app::App;
 use crate::audit::{Action, Scope};
 use crate::jobs::StartError;
-use crate::model::{DOMAINS, Domain, Grant, ImportStatus, Level, Migration, Name, Refusal, StagingStatus, told};
+use crate::model::{
+    ChosenMapper, DOMAINS, Digest, Domain, Grant, ImportStatus, Level, Migration, Name, Refusal, StagingStatus, Tenant,
+    told,
+};
 use crate::staging::StreamName;
 use crate::store::{Kept, LogEntry};
 
@@ -39,6 +42,9 @@ pub struct Shown {
     /// The mapper for its source tables, if it has one.
     #[schema(value_type = Option<String>)]
     mapper: Option<Name>,
+    /// Digest of that mapper: another one of the same name is not taken in its place.
+    #[schema(value_type = Option<String>)]
+    mapper_digest: Option<Digest>,
     /// When it was registered.
     #[schema(format = DateTime)]
     registered_at: String,
@@ -81,10 +87,10 @@ fn show(app: &App, grant: &Grant, migration: Migration) -> Result<Shown, Problem
         number_of_staged_entities: 0,
         number_of_imported_entities: 0,
     };
-    let mut components = vec![];
+    let (mut components, plugins) = (vec![], app.registry.of(&migration.tenant)?);
     for domain in migration.components.iter().filter(|domain| grant.holds(domain)) {
         let mut figures = Figures { number_of_staged_entities: 0, number_of_imported_entities: 0, ..total };
-        let plugin = app.plugins.domain(domain.component);
+        let plugin = plugins.domain(domain.component);
         for entity_type in plugin.iter().flat_map(|plugin| &plugin.description.entity_types) {
             if let Some(area) = &area {
                 figures.number_of_staged_entities += area.count(StreamName::Records(&entity_type.name))?;
@@ -100,7 +106,8 @@ fn show(app: &App, grant: &Grant, migration: Migration) -> Result<Shown, Problem
         tenant: migration.tenant.as_str().into(),
         figures: total,
         components,
-        mapper: migration.mapper,
+        mapper: migration.mapper.as_ref().map(|mapper| mapper.name.clone()),
+        mapper_digest: migration.mapper.map(|mapper| mapper.digest),
         registered_at: migration.registered_at.to_string(),
         purged_at: migration.purged_at.map(|at| at.to_string()),
         staging_error,
@@ -127,7 +134,7 @@ pub struct Registration {
     /// Domains to cover: some of Counterparties, Collaterals, FinancingSolutions, FinancingExecutions, Administrate.
     #[schema(value_type = Vec<ComponentName>, min_items = 1, example = json!(["Counterparties"]))]
     components: Vec<String>,
-    /// A mapper of this server, for source tables.
+    /// A mapper for source tables, by its name or by the digest of its component.
     #[serde(default)]
     #[schema(example = "berka")]
     mapper: Option<String>,
@@ -141,37 +148,18 @@ pub struct Registration {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MapperChoice {
-    /// A mapper of this server, or null for none.
+    /// A mapper by its name or by the digest of its component, or null for none.
     #[schema(example = "berka")]
     mapper: Option<String>,
 }
 
-/// Reads a JSON body; what does not fit is said without a word of the body.
-fn body<'a, T: Deserialize<'a>>(headers: &HeaderMap, bytes: &'a [u8], shape: &'static str) -> Result<T, Problem> {
-    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if given.split(';').next().unwrap_or_default().trim() != "application/json" {
-        let detail = "Send the body as Content-Type: application/json.";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail));
-    }
-    serde_json::from_slice(bytes).map_err(|error| {
-        let detail = told!(
-            "The body does not fit at line {}, column {}. It should look like {}.",
-            error.line(),
-            error.column(),
-            shape
-        );
-        Problem::bad_request("INVALID_BODY", detail)
-    })
-}
-
-/// The name of the mapper that is asked for, as the mapper itself has it.
-fn known_mapper(app: &App, mapper: Option<&str>) -> Result<Option<Name>, Problem> {
-    let Some(name) = mapper else { return Ok(None) };
-    match app.plugins.mapper(name) {
-        Some(mapper) => Ok(Some(mapper.description.name.clone())),
-        None => {
-            let names: Vec<&Name> = app.plugins.mappers().map(|mapper| &mapper.description.name).collect();
-            let detail = told!("This server has no such mapper. It has: {}.", names);
+/// The mapper that a tenant means by a name or a digest.
+fn known_mapper(app: &App, tenant: &Tenant, mapper: Option<&str>) -> Result<Option<ChosenMapper>, Problem> {
+    let Some(mapper) = mapper else { return Ok(None) };
+    match app.registry.choose(tenant, mapper)? {
+        Ok(chosen) => Ok(Some(chosen)),
+        Err(names) => {
+            let detail = told!("There is no such mapper. There are: {}.", names);
             Err(Problem::unprocessable("UNKNOWN_MAPPER", detail))
         }
     }
@@ -197,11 +185,11 @@ pub async fn register(
 ) -> Result<Response, Problem> {
     accepts_json(&headers)?;
     let registration: Registration =
-        body(&headers, &bytes, r#"{"components":["Counterparties"],"mapper":"berka"}, mapper optional"#)?;
+        json(&headers, &bytes, r#"{"components":["Counterparties"],"mapper":"berka"}, mapper optional"#)?;
     let components = components(&caller, &registration.components)?;
     let tenant = caller.tenant(registration.tenant.as_deref())?;
-    let mapper = known_mapper(&app, registration.mapper.as_deref())?;
     tokio::task::spawn_blocking(move || {
+        let mapper = known_mapper(&app, &tenant, registration.mapper.as_deref())?;
         idempotency::once(
             &app,
             &caller.grant().client,
@@ -318,19 +306,20 @@ pub async fn set_mapper(
     Content(bytes): Content,
 ) -> Result<Response, Problem> {
     accepts_json(&headers)?;
-    let choice: MapperChoice = body(&headers, &bytes, r#"{"mapper":"berka"}, or null for none"#)?;
+    let choice: MapperChoice = json(&headers, &bytes, r#"{"mapper":"berka"}, or null for none"#)?;
     tokio::task::spawn_blocking(move || {
         let migration = caller.whole(&app, &id)?;
-        let mapper = known_mapper(&app, choice.mapper.as_deref())?;
+        let mapper = known_mapper(&app, &migration.tenant, choice.mapper.as_deref())?;
         let id = migration.reference_id;
         let _guard = app.jobs.begin_alone(id)?;
         // As it is now that nobody else can change it.
         let migration = caller.whole(&app, &id.to_string())?;
         conditional::check(&headers, || show(&app, caller.grant(), migration))?;
         app.store.set_mapper(id, mapper.as_ref())?;
-        let digest = choice.mapper.as_deref().and_then(|name| app.plugins.mapper(name)).map(|mapper| mapper.digest);
+        let digest = mapper.as_ref().map(|mapper| mapper.digest);
         app.audit(Scope::Migration(id), caller.entry(Action::MapperSet).plugins(digest))?;
-        app.store.log(id, &LogEntry::new(Level::Info, "MAPPER_SET").with("mapper", mapper))?;
+        let entry = LogEntry::new(Level::Info, "MAPPER_SET").with("mapper", mapper.map(|mapper| mapper.name));
+        app.store.log(id, &entry)?;
         let migration = app.store.migration(id)?.ok_or_else(Problem::no_migration)?;
         Ok(conditional::show(&HeaderMap::new(), show(&app, caller.grant(), migration)?))
     })

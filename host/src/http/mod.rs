@@ -1,5 +1,6 @@
 //! The HTTP API: routes, and nothing that another part could do.
 
+mod approvals;
 mod audit;
 mod auth;
 mod caller;
@@ -20,8 +21,11 @@ mod migrations;
 mod observe;
 mod openapi;
 mod paging;
+mod plugin_keys;
+mod plugins;
 mod problem;
 mod quarantine;
+mod records;
 mod refusals;
 mod router;
 mod server;

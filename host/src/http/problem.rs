@@ -240,6 +240,9 @@ impl From<AccessError> for Problem {
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         match failure.blame() {
+            Blame::Plugin if matches!(failure, Failure::NotApproved { .. }) => {
+                Self::conflict(failure.code(), failure.told()).blaming(Blame::Plugin)
+            }
             // A plugin's failure names the plugin and a code, never its message.
             blame @ (Blame::Plugin | Blame::Record) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, failure.code(), failure.told()).blaming(blame)
@@ -273,6 +276,7 @@ impl From<StartError> for Problem {
             StartError::Store(error) => error.into(),
             StartError::Trail(error) => error.into(),
             StartError::Staging(error) => error.into(),
+            StartError::Plugin(failure) => failure.into(),
         }
     }
 }

@@ -11,8 +11,8 @@ use super::limits::Limits;
 use super::problem::Problem;
 use super::refusals::Refusals;
 use super::{
-    audit, auth, events, evidence, health, issues, jobs, logs, mappers, metrics, migrations, observe, openapi,
-    quarantine, sources, staged, tokens,
+    approvals, audit, auth, events, evidence, health, issues, jobs, logs, mappers, metrics, migrations, observe,
+    openapi, plugin_keys, plugins, quarantine, records, sources, staged, tokens,
 };
 use crate::app::App;
 
@@ -48,7 +48,14 @@ fn for_clients() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(staged::stream))
         .routes(routes!(staged::delete))
         .routes(routes!(staged::read))
+        .routes(routes!(records::read_provenance))
+        .routes(routes!(records::read_replay))
         .routes(routes!(mappers::list))
+        .routes(routes!(plugins::push, plugins::list))
+        .routes(routes!(plugins::read))
+        .routes(routes!(approvals::approve, approvals::revoke))
+        .routes(routes!(plugin_keys::list))
+        .routes(routes!(plugin_keys::add, plugin_keys::revoke))
         .routes(routes!(metrics::read))
 }
 

@@ -18,7 +18,7 @@ use super::problem::Problem;
 use super::upload::{Incoming, Kind};
 use crate::app::App;
 use crate::model::{Code, Name, told};
-use crate::pipeline::{count_sources, load_source};
+use crate::pipeline::{Failure, count_sources, load_source};
 
 /// Load a source table
 ///
@@ -43,7 +43,13 @@ pub async fn load(
     let migration = caller.whole(&app, &id)?;
     let format = body_format(&headers)?;
     let answer = answer_format(&headers)?;
-    let Some(mapper) = migration.mapper.as_deref().and_then(|name| app.plugins.mapper(name)).cloned() else {
+    let (known, chosen) = (app.clone(), (migration.tenant.clone(), migration.mapper.clone()));
+    // It may have to be compiled first.
+    let found = tokio::task::spawn_blocking(move || {
+        let (tenant, Some(mapper)) = chosen else { return Ok(None) };
+        Ok::<_, Failure>(known.registry.of(&tenant)?.mapper(mapper.digest)?)
+    });
+    let Some(mapper) = found.await?? else {
         let detail = "The migration has no mapper. Set one with PUT …/mapper, or upload to staging.";
         return Err(Problem::conflict("NO_MAPPER", detail));
     };

@@ -52,7 +52,8 @@ fn locate<N>(
         let detail = told!("The migration does not cover {}.", domain.component);
         return Err(Problem::not_found("DOMAIN_NOT_COVERED", detail));
     }
-    let plugin = app.plugins.domain(domain.component).ok_or_else(|| {
+    let plugins = app.registry.of(&migration.tenant)?;
+    let plugin = plugins.domain(domain.component).ok_or_else(|| {
         Problem::not_found("NO_SUCH_DOMAIN", told!("This server has no plugin for {}.", domain.component))
     })?;
     let Some(entity_type) = plugin.entity_type(entity) else {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::metrics::Metrics;
 use crate::model::{Progress, Refusal};
+use crate::pipeline::Failure;
 use crate::staging::StagingError;
 use crate::store::{Store, StoreError, Trail, TrailError, TransitionError};
 
@@ -67,6 +68,9 @@ pub enum StartError {
     /// The staging area failed.
     #[error(transparent)]
     Staging(#[from] StagingError),
+    /// A plugin is not to be had, or is not approved.
+    #[error(transparent)]
+    Plugin(#[from] Failure),
 }
 
 impl From<TransitionError> for StartError {

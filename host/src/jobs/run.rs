@@ -27,14 +27,16 @@ impl Jobs {
             return Err(StartError::UploadRunning);
         }
         let version = desk.area.version()?;
+        let judges = desk.judges();
         let event = match kind {
             JobKind::Validate => Event::ValidationStarts,
             JobKind::Import => {
                 // The status says that a validation passed; the version says that it was of these very records.
                 let validated = desk.migration.status.staging == StagingStatus::Validated;
-                if validated && self.store.validated_version(migration)? != Some(version) {
+                if validated && self.store.validated(migration)? != Some((version, judges)) {
                     return Err(StartError::Refused(Refusal::NotValidated));
                 }
+                desk.approved_mapper()?;
                 Event::ImportStarts
             }
             JobKind::Counts => Event::CountsStart,
@@ -162,10 +164,10 @@ const ATTEMPTS: u32 = 3;
 fn settle(jobs: &Jobs, desk: &Desk, job: &Job, event: Option<Event>, version: u64) -> anyhow::Result<()> {
     let migration = desk.migration.reference_id;
     match event {
-        Some(Event::ValidationPassed) => jobs.store.set_validated_version(migration, version)?,
+        Some(Event::ValidationPassed) => jobs.store.set_validated(migration, version, desk.judges())?,
         // What an import generates and stages was judged on the way: the validation still holds.
         Some(Event::ImportFinished | Event::ImportStopped) => {
-            jobs.store.set_validated_version(migration, desk.area.version()?)?;
+            jobs.store.set_validated(migration, desk.area.version()?, desk.judges())?;
         }
         _ => {}
     }

@@ -3,7 +3,7 @@
 use jiff::{Timestamp, tz::TimeZone};
 use uuid::Uuid;
 
-use super::{Domain, Name, Status, Tenant};
+use super::{ChosenMapper, Domain, Status, Tenant};
 
 /// One registered move from an old system to the platform.
 #[derive(Clone, Debug)]
@@ -15,7 +15,7 @@ pub struct Migration {
     /// The domains it covers.
     pub components: Vec<&'static Domain>,
     /// The mapper for its source tables, if it has one.
-    pub mapper: Option<Name>,
+    pub mapper: Option<ChosenMapper>,
     /// When it was registered: what a plugin takes for now.
     pub registered_at: Timestamp,
     /// How far it has come.

@@ -199,6 +199,11 @@ impl Version {
     pub(crate) fn declared(version: &str) -> Option<Self> {
         is_word(version, MAX_VERSION_BYTES, b".-+").then(|| Self(declared(version)))
     }
+
+    /// A version that was kept: what is kept was a version before.
+    pub(crate) fn kept(version: &str) -> Self {
+        Self::declared(version).unwrap_or(Self(Text::Fixed("?")))
+    }
 }
 
 impl FieldName {

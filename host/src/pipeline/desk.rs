@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::model::{Blame, Detail, Digest, Migration, told};
-use crate::plugin::{Context, MapperPlugin, PluginError, Plugins};
+use crate::plugin::{Context, DomainPlugin, MapperPlugin, PluginError, Plugins};
 use crate::staging::{StagingArea, StagingError};
 use crate::store::{Store, StoreError, TrailError};
 use crate::target::{Target, TargetError};
@@ -18,6 +18,8 @@ pub struct Desk {
     pub plugins: Arc<Plugins>,
     /// The catalogue.
     pub store: Arc<Store>,
+    /// Who knows what is approved; none where nothing has to be, as nothing of it stays.
+    pub approvals: Option<Arc<Store>>,
     /// Where records are imported.
     pub target: Arc<dyn Target>,
     /// The migration.
@@ -35,16 +37,34 @@ impl Desk {
         }
     }
 
+    /// The migration's mapper, if it has one.
+    pub fn own_mapper(&self) -> Result<Option<Arc<MapperPlugin>>, PluginError> {
+        match &self.migration.mapper {
+            Some(chosen) => self.mapper(chosen.digest),
+            None => Ok(None),
+        }
+    }
+
     /// The mapper with this digest, if it may be tried on this migration.
-    pub fn mapper(&self, digest: Digest) -> Option<Arc<MapperPlugin>> {
-        self.plugins.mappers().find(|mapper| mapper.digest == digest).cloned()
+    pub fn mapper(&self, digest: Digest) -> Result<Option<Arc<MapperPlugin>>, PluginError> {
+        self.plugins.mapper(digest)
+    }
+
+    /// The domain plugins that judge and plan, of the domains that the migration covers.
+    fn domains(&self) -> impl Iterator<Item = &Arc<DomainPlugin>> {
+        self.migration.components.iter().filter_map(|domain| self.plugins.domain(domain.component))
+    }
+
+    /// Digest of all who judge: a validation is theirs, and nobody else's.
+    pub fn judges(&self) -> Digest {
+        let digests: Vec<u8> = self.domains().flat_map(|plugin| *plugin.digest.bytes()).collect();
+        Digest::of(&digests)
     }
 
     /// Digests of the plugins that may work on the migration: those of its domains, and its mapper.
     pub fn plugin_digests(&self) -> impl Iterator<Item = Digest> {
-        let mapper = self.migration.mapper.as_deref().and_then(|name| self.plugins.mapper(name));
-        let domains = self.migration.components.iter().filter_map(|domain| self.plugins.domain(domain.component));
-        domains.map(|plugin| plugin.digest).chain(mapper.map(|mapper| mapper.digest))
+        let mapper = self.migration.mapper.as_ref().map(|mapper| mapper.digest);
+        self.domains().map(|plugin| plugin.digest).chain(mapper)
     }
 }
 
@@ -66,6 +86,12 @@ pub enum Failure {
     /// The target failed.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// A plugin made what would be imported, or judges it, and nobody has approved it for the tenant.
+    #[error("plugin {digest} is not approved")]
+    NotApproved {
+        /// Its digest.
+        digest: Digest,
+    },
 }
 
 impl Failure {
@@ -73,6 +99,7 @@ impl Failure {
     pub fn blame(&self) -> Blame {
         match self {
             Failure::Staging(_) | Failure::Store(_) | Failure::Trail(_) => Blame::Host,
+            Failure::NotApproved { .. } => Blame::Plugin,
             Failure::Plugin(
                 PluginError::Refused { .. } | PluginError::Unfit { .. } | PluginError::Undescribed { .. },
             ) => Blame::Plugin,
@@ -91,6 +118,7 @@ impl Failure {
             Failure::Plugin(PluginError::Refused { .. } | PluginError::Undescribed { .. }) => "PLUGIN_REFUSED",
             Failure::Plugin(_) => "PLUGIN_ENGINE_FAILED",
             Failure::Target(_) => "TARGET_FAILED",
+            Failure::NotApproved { .. } => "PLUGIN_NOT_APPROVED",
         }
     }
 
@@ -103,7 +131,20 @@ impl Failure {
             Failure::Plugin(PluginError::Undescribed { plugin, entity_type }) => {
                 told!("plugin {} generates {}, which it does not describe.", plugin, entity_type)
             }
-            Failure::Plugin(PluginError::Refused { .. }) => "A plugin was refused. The server's log says why.".into(),
+            Failure::NotApproved { digest } => told!(
+                "Plugin {} is not approved for this tenant, or is not any more. Somebody with the permission approve can \
+                 approve it: PUT /plugins/{{digest}}/approval.",
+                digest
+            ),
+            Failure::Plugin(error @ PluginError::Refused { .. }) => match error.refusal() {
+                Some(refusal) => told!("The plugin is refused: {}.", refusal),
+                None => "The plugin is refused.".into(),
+            },
+            Failure::Plugin(PluginError::Missing(digest)) => told!(
+                "The component of plugin {} is missing or damaged in the server's data directory. Restore its file from a \
+                 backup, or push it again.",
+                digest
+            ),
             Failure::Plugin(_) | Failure::Staging(_) | Failure::Store(_) | Failure::Trail(_) => {
                 "The server could not go on. Its log says why.".into()
             }

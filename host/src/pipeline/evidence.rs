@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::Failure;
@@ -14,7 +13,7 @@ use super::counts::{counted, groups_of};
 use super::recount::Definition;
 use crate::audit::{Head, Scope};
 use crate::keys::PublicKey;
-use crate::model::{Digest, ImportStatus, JobState, Migration, StagingStatus};
+use crate::model::{Approval, Digest, ImportStatus, JobState, LimitOverrides, Migration, StagingStatus, Tenant};
 use crate::plugin::Plugins;
 use crate::store::{IssueCount, KeptUpload, Phase, SourceOutcome, Store, Trail, TrailError};
 
@@ -40,8 +39,8 @@ pub struct Bundle {
     pub uploads: Vec<UploadEvidence>,
     /// Every plugin that judged, and every mapper that was used.
     pub plugins: Vec<PluginEvidence>,
-    /// Who approved which plugin. None are asked for yet.
-    pub approvals: Vec<Value>,
+    /// Who approved which of them for the migration's tenant, and who revoked that, the oldest first.
+    pub approvals: Vec<ApprovalEvidence>,
     /// The last counts job that came to a result.
     pub counts: CountsEvidence,
     /// What became of each source's records, when they were counted.
@@ -96,6 +95,22 @@ pub struct PluginEvidence {
     name: Option<String>,
     version: Option<String>,
     digest: Digest,
+}
+
+/// Somebody's word that a plugin may take part in imports.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ApprovalEvidence {
+    digest: Digest,
+    /// None: for every tenant.
+    tenant: Option<Tenant>,
+    /// A client's id, or `server` for what the server was started with.
+    by: String,
+    at: Timestamp,
+    /// Limits in place of the server's own.
+    limits: LimitOverrides,
+    revoked_at: Option<Timestamp>,
+    revoked_by: Option<String>,
 }
 
 /// A counts job.
@@ -194,7 +209,8 @@ pub fn evidence(
         rows,
     };
     let uploads = store.uploads(id)?;
-    let used = plugins_used(migration, plugins, &uploads);
+    let used = plugins_used(migration, plugins, &uploads, store)?;
+    let approvals = approvals(migration, &used, store)?;
     let definitions = counted(plugins, migration)
         .iter()
         .map(|(plugin, entity_type)| Definition::new(entity_type, &groups_of(plugin, entity_type)))
@@ -216,13 +232,13 @@ pub fn evidence(
         sluice: "evidence/1".into(),
         migration: id,
         components: migration.components.iter().map(|domain| domain.component.into()).collect(),
-        mapper: migration.mapper.as_ref().map(ToString::to_string),
+        mapper: migration.mapper.as_ref().map(|mapper| mapper.name.to_string()),
         registered_at: migration.registered_at,
         staging_status: migration.status.staging,
         import_status: migration.status.import,
         uploads: uploads.into_iter().map(upload).collect(),
         plugins: used,
-        approvals: vec![],
+        approvals,
         counts,
         sources: store.outcomes(id)?,
         issues,
@@ -256,7 +272,12 @@ fn upload(kept: KeptUpload) -> UploadEvidence {
     UploadEvidence { number, stream, started_at, ended_at, failure, mapper, figures }
 }
 
-fn plugins_used(migration: &Migration, plugins: &Plugins, uploads: &[KeptUpload]) -> Vec<PluginEvidence> {
+fn plugins_used(
+    migration: &Migration,
+    plugins: &Plugins,
+    uploads: &[KeptUpload],
+    store: &Store,
+) -> Result<Vec<PluginEvidence>, Failure> {
     let domains = migration.components.iter().filter_map(|domain| plugins.domain(domain.component));
     let mut used: Vec<PluginEvidence> = domains
         .map(|plugin| PluginEvidence {
@@ -267,16 +288,27 @@ fn plugins_used(migration: &Migration, plugins: &Plugins, uploads: &[KeptUpload]
         })
         .collect();
     let mappers: BTreeSet<Digest> = uploads.iter().filter_map(|upload| upload.mapper).collect();
-    used.extend(mappers.into_iter().map(|digest| {
-        let described = plugins.mappers().find(|mapper| mapper.digest == digest).map(|mapper| &mapper.description);
-        PluginEvidence {
+    for digest in mappers {
+        let kept = store.plugin(digest, Some(&migration.tenant))?;
+        used.push(PluginEvidence {
             world: "mapper".into(),
-            name: described.map(|described| described.name.to_string()),
-            version: described.map(|described| described.version.to_string()),
+            name: kept.as_ref().map(|kept| kept.name.to_string()),
+            version: kept.as_ref().map(|kept| kept.version.to_string()),
             digest,
-        }
-    }));
-    used
+        });
+    }
+    Ok(used)
+}
+
+fn approvals(migration: &Migration, used: &[PluginEvidence], store: &Store) -> Result<Vec<ApprovalEvidence>, Failure> {
+    let mut approvals = vec![];
+    for plugin in used {
+        approvals.extend(store.approvals(plugin.digest, Some(&migration.tenant))?.into_iter().map(|approval| {
+            let Approval { digest, tenant, client, at, limits, revoked_at, revoked_by } = approval;
+            ApprovalEvidence { digest, tenant, by: client, at, limits, revoked_at, revoked_by }
+        }));
+    }
+    Ok(approvals)
 }
 
 fn range(trail: &Trail, scope: Scope) -> Result<AuditRange, Failure> {

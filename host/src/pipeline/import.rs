@@ -12,7 +12,7 @@ use super::lookups::KnownRecords;
 use super::order::{Stage, stages};
 use super::quarantine::{Place, quarantine};
 use super::{Desk, Failure, Stop};
-use crate::model::{Figure, Issue, Name, Progress};
+use crate::model::{Digest, Figure, Issue, Name, Progress};
 use crate::plugin::{Batch, DomainPlugin, EntityType, Generation, Made};
 use crate::staging::{DirectRecord, Origin, StagedBatch, StagedEntry, StreamName};
 use crate::store::{ListedIssue, Phase};
@@ -24,7 +24,8 @@ const GENERATION_RECORDS: usize = 100;
 /// Imports everything that is staged and not yet imported; whether nothing was left out, and the figures.
 pub fn import(desk: &Desk, progress: &Progress) -> Result<(bool, Figure), Stop> {
     let migration = desk.migration.reference_id;
-    desk.store.clear_issues(migration, Phase::Import)?;
+    desk.approved_makers()?;
+    desk.store.clear_issues(migration, Phase::Import, desk.config.records.listed_issues)?;
     let stages = stages(&desk.plugins, &desk.migration);
     for stage in &stages {
         if let Stage::Import(_, entity_type) = stage {
@@ -102,6 +103,11 @@ impl Pass<'_> {
             let limits = &desk.config.upload;
             let more = reader.next_batch(&mut staged, limits.batch_records, limits.batch_bytes)?;
             if more {
+                if let Err(refused) = self.still_approved(plugin) {
+                    // What waits for its transaction is not stored; what was, stays.
+                    load.finish()?;
+                    return Err(refused.into());
+                }
                 let reached = staged.entries.last().map_or(0, |last| last.ordinal + 1);
                 let batch = Batch { bytes: std::mem::take(&mut staged.bytes), ends: std::mem::take(&mut staged.ends) };
                 let mut planned = instance.plan(&entity_type.name, &batch)?;
@@ -140,6 +146,14 @@ impl Pass<'_> {
             self.desk.target.set_progress(self.desk.migration.reference_id, entity_type, 0)?;
         }
         Ok(())
+    }
+
+    /// Whether all who have made or judged what is imported are still approved: each batch asks, so that a revoked
+    /// approval counts at the next.
+    fn still_approved(&self, plugin: &DomainPlugin) -> Result<(), Failure> {
+        self.desk.approved(plugin.digest)?;
+        let mappers = self.mappers.values().flatten();
+        mappers.filter_map(|digest| Digest::parse(digest)).try_for_each(|digest| self.desk.approved(digest))
     }
 
     fn add_figures(&mut self, entity_type: &Name, stored: Stored) {
@@ -268,6 +282,7 @@ impl Pass<'_> {
                 return Err(Stop::Cancelled);
             }
             let batch = Batch { bytes: std::mem::take(&mut staged.bytes), ends: std::mem::take(&mut staged.ends) };
+            desk.approved(plugin.digest)?;
             let mut generated = maker.generate(&generation.entity_type, &batch)?;
             self.leave_out(plugin, &generation.source, &staged.entries, &mut generated)?;
             let made = generated.made;

@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-
 use super::Failure;
-use crate::model::Name;
 use crate::plugin::{EntityType, Found, LookupRefusal, MapperPlugin, Plugins, RecordLookup, SourceLookup};
-use crate::staging::{StagingArea, StagingError, StreamName, hash};
+use crate::staging::{Seen, StagingArea, StagingError, StreamName, hash};
 use crate::target::Target;
 
 /// The names under which a source's identifying key is looked up, and the hash of its values.
@@ -23,17 +20,27 @@ pub struct LoadedSources {
     area: Arc<StagingArea>,
     mapper: Arc<MapperPlugin>,
     /// How far each source's stream had come.
-    limits: HashMap<Name, u64>,
+    seen: Seen,
 }
 
 impl LoadedSources {
-    /// Fixes what counts as loaded.
+    /// What is loaded now, and nothing that comes later.
     pub fn new(area: Arc<StagingArea>, mapper: Arc<MapperPlugin>) -> Result<Self, StagingError> {
-        let mut limits = HashMap::new();
+        let mut seen = Seen::new();
         for source in &mapper.description.sources {
-            limits.insert(source.name.clone(), area.length(StreamName::Source(&source.name))?);
+            seen.insert(source.name.to_string(), area.length(StreamName::Source(&source.name))?);
         }
-        Ok(Self { area, mapper, limits })
+        Ok(Self::as_of(area, mapper, seen))
+    }
+
+    /// What was loaded when each source had come so far.
+    pub fn as_of(area: Arc<StagingArea>, mapper: Arc<MapperPlugin>, seen: Seen) -> Self {
+        Self { area, mapper, seen }
+    }
+
+    /// How far each source had come.
+    pub fn seen(&self) -> &Seen {
+        &self.seen
     }
 }
 
@@ -47,9 +54,10 @@ impl SourceLookup for LoadedSources {
         } else {
             return Err(LookupRefusal::UnknownField);
         };
+        let seen = self.seen.get(source).copied().unwrap_or_default();
         let (mut found, mut bytes) = (vec![], 0);
         for (index, key) in keys.iter().enumerate() {
-            let bodies = self.area.find_source(source, by, hash(&[key]), self.limits[source]);
+            let bodies = self.area.find_source(source, by, hash(&[key]), seen);
             for body in bodies.map_err(Failure::from).map_err(unavailable)? {
                 bytes += body.len();
                 if bytes > max_bytes {

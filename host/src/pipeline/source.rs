@@ -18,7 +18,7 @@ use super::{Desk, Failure};
 use crate::framing::{Fault, Format, RawBatch, scalar_text, scan_object};
 use crate::model::{Code, Issue, Name, Outcome, Produced, RecordResult, UNDECLARED_CODE};
 use crate::plugin::{Batch, DomainInstance, DomainPlugin, MapperInstance, MapperPlugin, Source, Transformed};
-use crate::staging::{Effect, Key, Product, SourceRecord, SourceStatus, hash};
+use crate::staging::{Effect, Key, Product, Seen, SourceRecord, SourceStatus, hash};
 use crate::store::LogEntry;
 
 /// Batches that may wait between mapping and staging: enough that neither stands still.
@@ -35,8 +35,8 @@ pub fn load_source(
     results: &mut Results,
 ) -> Result<Upload, Failure> {
     let lookup = LoadedSources::new(desk.area.clone(), mapper.clone())?;
+    let mut stager = Stager::new(desk, mapper, source, upload, lookup.seen().clone());
     let mut instance = mapper.instance(desk.context(), Arc::new(lookup));
-    let mut stager = Stager::new(desk, mapper, source, upload);
     let (send, receive) = mpsc::sync_channel::<Option<Mapped>>(BATCHES_BETWEEN);
     let mut done = Upload::default();
     let runtime = Handle::current();
@@ -154,13 +154,15 @@ struct Stager<'a> {
     mapper: &'a MapperPlugin,
     source: &'a Source,
     upload: u32,
+    /// How far each source had come for the mapper.
+    seen: Seen,
     /// A domain plugin for each entity type, made when it is first needed; none if it is not covered.
     judges: HashMap<Name, Option<(Arc<DomainPlugin>, DomainInstance)>>,
 }
 
 impl<'a> Stager<'a> {
-    fn new(desk: &'a Desk, mapper: &'a MapperPlugin, source: &'a Source, upload: u32) -> Self {
-        Self { desk, mapper, source, upload, judges: HashMap::new() }
+    fn new(desk: &'a Desk, mapper: &'a MapperPlugin, source: &'a Source, upload: u32, seen: Seen) -> Self {
+        Self { desk, mapper, source, upload, seen, judges: HashMap::new() }
     }
 
     fn stage(&mut self, mapped: Mapped, done: &mut Upload, results: &mut Results) -> Result<(), Failure> {
@@ -188,6 +190,8 @@ impl<'a> Stager<'a> {
                 let mapped = *status == SourceStatus::Mapped;
                 SourceRecord {
                     line: raw.lines[position],
+                    offset: Some(raw.offsets[position]),
+                    given: keys[position].fault.is_none(),
                     key: keys[position].own,
                     lookups: keys[position].lookups.clone(),
                     body: raw.record(position),
@@ -206,7 +210,8 @@ impl<'a> Stager<'a> {
                 }
             })
             .collect();
-        let effects = self.desk.area.stage_sources(&self.source.name, &self.source.lookups, self.upload, &records)?;
+        let (area, Self { source, upload, seen, .. }) = (&self.desk.area, &*self);
+        let effects = area.stage_sources(&source.name, &source.lookups, *upload, seen, &records)?;
         drop(records);
 
         done.note_change(self.desk, effects.iter().any(|effect| effect.changes()))?;

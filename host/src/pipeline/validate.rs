@@ -17,7 +17,7 @@ use crate::store::{IssueCount, ListedIssue, Phase};
 /// Validates everything; whether there was no error, and the result: figures by code.
 pub fn validate(desk: &Desk, progress: &Progress) -> Result<(bool, Figure), Stop> {
     let migration = desk.migration.reference_id;
-    desk.store.clear_issues(migration, Phase::Validate)?;
+    desk.store.clear_issues(migration, Phase::Validate, desk.config.records.listed_issues)?;
     let types: Vec<(Arc<DomainPlugin>, EntityType)> = stages(&desk.plugins, &desk.migration)
         .into_iter()
         .filter_map(|stage| match stage {

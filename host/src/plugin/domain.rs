@@ -85,7 +85,14 @@ impl DomainPlugin {
             domain.sluice_plugin_validation().call_describe(store)
         };
         let (description, vocabularies) = described(engine, name, describe, check_domain)?;
-        Ok(Arc::new(Self { engine: engine.clone(), limits: engine.limits.clone(), pre, digest, description, vocabularies }))
+        Ok(Arc::new(Self {
+            engine: engine.clone(),
+            limits: engine.limits.clone(),
+            pre,
+            digest,
+            description,
+            vocabularies,
+        }))
     }
 
     /// The same plugin under other limits than the server's own.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::state::State;
-use crate::model::{Code, Digest, Name, Title};
+use crate::model::{Code, Digest, Name, Tellable, Title};
 
 /// A plugin's own words, which may quote a record. They cannot be shown, formatted or serialised; the one way out is
 /// the list beside the quarantined records.
@@ -30,6 +30,16 @@ impl Confidential {
 impl fmt::Debug for Confidential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(confidential)")
+    }
+}
+
+/// Why a plugin is refused: text from before it has seen a record, so that there is none in it.
+#[derive(Clone, Debug)]
+pub struct Refusal(String);
+
+impl Tellable for Refusal {
+    fn tell(&self) -> impl fmt::Display {
+        &self.0
     }
 }
 
@@ -120,9 +130,22 @@ pub enum PluginError {
         /// The cause.
         code: &'static str,
     },
+    /// Its component is not where this server keeps them, or is not what it was.
+    #[error("the component with digest {0} is missing or damaged in the data directory")]
+    Missing(Digest),
     /// The host's own trouble with the engine, when the server starts.
     #[error("the plugin engine failed: {0}")]
     Engine(String),
+}
+
+impl PluginError {
+    /// Why it is refused, where it is: for whoever made it.
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Refused { reason, .. } => Some(Refusal(cut(reason, MAX_MESSAGE_BYTES))),
+            _ => None,
+        }
+    }
 }
 
 /// A message beyond this is cut: it is for reading.

@@ -1,4 +1,4 @@
-//! What a file is before anything in it runs: a component of which world, wanting what.
+//! What a file is before anything in it runs: a component of which world, wanting what; and then a first run on nothing.
 
 use std::sync::Arc;
 
@@ -9,17 +9,10 @@ use super::domain::DomainPlugin;
 use super::engine::Engine;
 use super::failure::PluginError;
 use super::mapper::MapperPlugin;
-use crate::model::{Code, Digest, Name, Version};
-
-/// The worlds of the contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum World {
-    /// A customer's mapper.
-    Mapper,
-    /// The platform's plugin for one domain.
-    Domain,
-}
+use super::smoke::{try_domain, try_mapper};
+use super::toolchain::toolchain;
+use crate::config::PluginLimits;
+use crate::model::{Code, Digest, Name, Version, World};
 
 /// What is known of a plugin's file.
 #[derive(Clone, Debug, Serialize)]
@@ -35,77 +28,160 @@ pub struct Inspection {
     pub digest: Digest,
     /// Length of the file.
     pub bytes: usize,
-    /// The sources that a mapper takes, each with its key.
-    pub sources: Vec<String>,
+    /// The domain that a domain plugin is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<Name>,
+    /// The sources that a mapper takes, in the order in which they should be uploaded.
+    pub sources: Vec<InspectedSource>,
     /// The entity types that it produces, or judges.
     pub entity_types: Vec<Name>,
     /// The codes of its own that it may show.
     pub codes: Vec<Code>,
     /// What it imports, and what that lets it do.
-    pub imports: Vec<(String, &'static str)>,
+    pub imports: Vec<Import>,
+    /// What it says it was made with.
+    pub toolchain: Vec<String>,
+    /// What it may use on this server, unless an approval says otherwise.
+    pub limits: PluginLimits,
+    /// How it breaks on nothing, if it does: what is pushed is refused for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breaks: Option<String>,
 }
 
-/// Reads what a plugin's file is, and asks it to describe itself.
+/// A table of the old system.
+#[derive(Clone, Debug, Serialize)]
+pub struct InspectedSource {
+    /// Its name.
+    pub name: Name,
+    /// Fields that identify a record.
+    pub key: Vec<String>,
+    /// Further fields by which other records look it up.
+    pub lookups: Vec<String>,
+}
+
+/// An interface that a plugin asks for.
+#[derive(Clone, Debug, Serialize)]
+pub struct Import {
+    /// Its name, with its version.
+    pub import: String,
+    /// What it lets a plugin do, in words.
+    pub allows: &'static str,
+}
+
+/// Reads what a plugin's file is, asks it to describe itself, and lets it work on nothing.
 pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspection, PluginError> {
-    let refused = |reason: &str| PluginError::Refused { name: name.into(), reason: reason.into() };
+    let refused = |reason: String| PluginError::Refused { name: name.into(), reason };
     if !bytes.starts_with(b"\0asm") {
-        return Err(refused("it is not WebAssembly"));
+        return Err(refused("it is not WebAssembly".into()));
     }
     if bytes.get(4..8) == Some(&[1, 0, 0, 0]) {
         return Err(refused(
-            "it is a core module, not a component: wrap it, for instance with `wasm-tools component new`",
+            "it is a core module, not a component: wrap it, for instance with `wasm-tools component new`".into(),
         ));
     }
     let digest = Digest::of(bytes);
     let component = engine.compile(name, digest, bytes)?;
-    let imports = imports(engine, &component);
-    let world = world(engine, &component).ok_or_else(|| {
-        refused(
-            "it exports neither sluice:plugin/mapping@0.1 (a mapper) nor sluice:plugin/validation@0.1 and \
-             importing@0.1 (a domain plugin): build it against the contract in wit/",
-        )
-    })?;
-    let (described, sources, entity_types, codes) = match world {
+    let world = world(engine, &component).map_err(refused)?;
+    let (imports, toolchain) = (imports(engine, &component), toolchain(bytes));
+    let (limits, bytes_long) = (engine.limits.clone(), bytes.len());
+    match world {
         World::Mapper => {
             let plugin = MapperPlugin::new(engine, name, digest, bytes)?;
+            let breaks = try_mapper(&plugin)?;
             let of = &plugin.description;
-            let sources = of.sources.iter().map(|source| format!("{} ({})", source.name, source.key.join("+")));
-            ((of.name.clone(), of.version.clone()), sources.collect(), of.entity_types.clone(), plugin.codes())
+            let sources = of.sources.iter().map(|source| InspectedSource {
+                name: source.name.clone(),
+                key: source.key.clone(),
+                lookups: source.lookups.clone(),
+            });
+            Ok(Inspection {
+                world,
+                name: of.name.clone(),
+                version: of.version.clone(),
+                digest,
+                bytes: bytes_long,
+                domain: None,
+                sources: sources.collect(),
+                entity_types: of.entity_types.clone(),
+                codes: plugin.codes(),
+                imports,
+                toolchain,
+                limits,
+                breaks,
+            })
         }
         World::Domain => {
             let plugin = DomainPlugin::new(engine, name, digest, bytes)?;
+            let breaks = try_domain(&plugin)?;
             let of = &plugin.description;
-            let entity_types = of.entity_types.iter().map(|entity_type| entity_type.name.clone());
-            ((of.name.clone(), of.version.clone()), vec![], entity_types.collect(), plugin.codes())
+            Ok(Inspection {
+                world,
+                name: of.name.clone(),
+                version: of.version.clone(),
+                digest,
+                bytes: bytes_long,
+                domain: Some(of.domain.clone()),
+                sources: vec![],
+                entity_types: of.entity_types.iter().map(|entity_type| entity_type.name.clone()).collect(),
+                codes: plugin.codes(),
+                imports,
+                toolchain,
+                limits,
+                breaks,
+            })
         }
-    };
-    let (name, version) = described;
-    Ok(Inspection { world, name, version, digest, bytes: bytes.len(), sources, entity_types, codes, imports })
-}
-
-fn world(engine: &Engine, component: &Component) -> Option<World> {
-    let exports: Vec<String> =
-        component.component_type().exports(&engine.wasmtime).map(|(name, _)| name.to_owned()).collect();
-    let has = |name: &str| exports.iter().any(|export| export.starts_with(name));
-    if has("sluice:plugin/mapping@0.1") {
-        Some(World::Mapper)
-    } else if has("sluice:plugin/validation@0.1") && has("sluice:plugin/importing@0.1") {
-        Some(World::Domain)
-    } else {
-        None
     }
 }
 
-fn imports(engine: &Engine, component: &Component) -> Vec<(String, &'static str)> {
+/// The contract's package, as interfaces are named in a component.
+const PACKAGE: &str = "sluice:plugin/";
+/// The contract's version that this host speaks, as far as it matters: what is added within it breaks nothing.
+const CONTRACT: (u64, u64) = (0, 1);
+
+/// The version in `sluice:plugin/mapping@0.1.0`, as far as it matters.
+fn contract_version(interface: &str) -> Option<(u64, u64)> {
+    let (_, version) = interface.split_once('@')?;
+    let mut parts = version.split(['.', '-', '+']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// The world that a component's exports make, or in a sentence why it is none of ours.
+fn world(engine: &Engine, component: &Component) -> Result<World, String> {
     let ty = component.component_type();
-    let names: Vec<String> = ty.imports(&engine.wasmtime).map(|(name, _)| name.to_owned()).collect();
-    names
-        .into_iter()
-        .map(|name| {
-            let may = meaning(&name);
-            (name, may)
-        })
-        .collect()
+    let exports: Vec<String> = ty.exports(&engine.wasmtime).map(|(name, _)| name.to_owned()).collect();
+    let names = exports.iter().map(String::as_str).chain(ty.imports(&engine.wasmtime).map(|(name, _)| name));
+    let ours = names.filter(|name| name.starts_with(PACKAGE));
+    let other = ours.filter_map(contract_version).find(|version| *version != CONTRACT);
+    if let Some((major, minor)) = other {
+        let (ours_major, ours_minor) = CONTRACT;
+        let (age, remedy) = if (major, minor) > CONTRACT {
+            ("newer", "build it with an SDK of that version, or bring the server up to date")
+        } else {
+            ("older", "build it anew with an SDK of that version")
+        };
+        return Err(format!(
+            "it is made for version {major}.{minor} of the contract, which is {age} than the {ours_major}.{ours_minor} of \
+             this host: {remedy}"
+        ));
+    }
+    let has = |interface: &str| exports.iter().any(|export| export.starts_with(&format!("{PACKAGE}{interface}@")));
+    match (has("mapping"), has("validation"), has("importing")) {
+        (true, ..) => Ok(World::Mapper),
+        (_, true, true) => Ok(World::Domain),
+        (_, true, false) | (_, false, true) => {
+            Err("it exports one of sluice:plugin/validation and sluice:plugin/importing: a domain plugin has both"
+                .into())
+        }
+        _ => Err("it exports neither sluice:plugin/mapping@0.1 (a mapper) nor sluice:plugin/validation@0.1 and \
+                  importing@0.1 (a domain plugin): build it against the contract in wit/"
+            .into()),
+    }
+}
+
+fn imports(engine: &Engine, component: &Component) -> Vec<Import> {
+    let ty = component.component_type();
+    let names = ty.imports(&engine.wasmtime).map(|(name, _)| name.to_owned());
+    names.map(|import| Import { allows: meaning(&import), import }).collect()
 }
 
 /// What an import lets a plugin do, in words.
@@ -139,4 +215,22 @@ pub(super) fn link_error(name: &str, error: &wasmtime::Error) -> PluginError {
         _ => format!("it does not fit the contract sluice:plugin@0.1.0: {text}"),
     };
     PluginError::Refused { name: name.into(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_as_far_as_they_matter() {
+        let cases = [
+            ("sluice:plugin/mapping@0.1.0", Some((0, 1))),
+            ("sluice:plugin/mapping@0.2.0-rc.1", Some((0, 2))),
+            ("sluice:plugin/mapping@10.3.7", Some((10, 3))),
+            ("sluice:plugin/mapping", None),
+        ];
+        for (interface, version) in cases {
+            assert_eq!(contract_version(interface), version, "{interface}");
+        }
+    }
 }

@@ -35,13 +35,7 @@ pub(super) struct Instance<B> {
 
 impl<B> Instance<B> {
     /// Not yet instantiated: that is done with the first call, and after each that failed.
-    pub fn new(
-        engine: &Arc<Engine>,
-        limits: &PluginLimits,
-        title: Title,
-        digest: Digest,
-        context: Context,
-    ) -> Self {
+    pub fn new(engine: &Arc<Engine>, limits: &PluginLimits, title: Title, digest: Digest, context: Context) -> Self {
         let (engine, limits) = (engine.clone(), limits.clone());
         let tolerance = Tolerance::new(&limits);
         Self { engine, limits, title, digest, context, live: None, tolerance, logs: vec![] }

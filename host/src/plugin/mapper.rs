@@ -69,7 +69,14 @@ impl MapperPlugin {
             mapper.sluice_plugin_mapping().call_describe(store)
         };
         let (description, vocabulary) = described(engine, name, describe, check_mapper)?;
-        Ok(Arc::new(Self { engine: engine.clone(), limits: engine.limits.clone(), pre, digest, description, vocabulary }))
+        Ok(Arc::new(Self {
+            engine: engine.clone(),
+            limits: engine.limits.clone(),
+            pre,
+            digest,
+            description,
+            vocabulary,
+        }))
     }
 
     /// The same plugin under other limits than the server's own.

@@ -11,9 +11,12 @@ mod failure;
 mod inspect;
 mod instance;
 mod isolate;
+mod library;
 mod mapper;
-mod registry;
+mod set;
+mod smoke;
 mod state;
+mod toolchain;
 mod vocabulary;
 
 pub use bindings::types::{Batch, Context};
@@ -23,10 +26,11 @@ pub use contract::{
 };
 pub use domain::{DomainInstance, DomainPlugin, GeneratedRecord, Made, Step, Validated};
 pub use engine::Engine;
-pub use failure::{Cause, Confidential, PluginError, PluginFailure};
-pub use inspect::{Inspection, World, inspect};
+pub use failure::{Cause, Confidential, PluginError, PluginFailure, Refusal};
+pub use inspect::{Inspection, inspect};
 pub use isolate::{Poisoned, Tolerance};
+pub use library::{Library, embedded};
 pub use mapper::{MapperInstance, MapperPlugin, ProducedBatch, Transformed};
-pub use registry::Plugins;
+pub use set::Plugins;
 pub use state::{Found, LookupRefusal, RecordLookup, SourceLookup};
 pub use vocabulary::Undeclared;

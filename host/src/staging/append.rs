@@ -3,9 +3,10 @@
 use hashbrown::HashSet;
 
 use super::area::OWN_KEY;
+use super::batches::{Member, Seen};
 use super::block::{Entry, Origin, SourceStatus};
 use super::change::{Change, Meta};
-use super::{Key, StagingArea, StagingError, StreamName, hash};
+use super::{Key, StagedEntry, StagingArea, StagingError, StreamName, hash};
 
 /// A record made from a source record.
 #[derive(Clone, Debug)]
@@ -23,6 +24,10 @@ pub struct Product<'a> {
 pub struct SourceRecord<'a> {
     /// Its line in the upload.
     pub line: u64,
+    /// Where it began in the upload, in bytes; none where it was not uploaded just now.
+    pub offset: Option<u64>,
+    /// Whether the mapper was given it.
+    pub given: bool,
     /// Hash of its identifying key; none where it could not be read.
     pub key: Option<Key>,
     /// Hashes of the further fields it can be looked up by, in the order of the source's description.
@@ -91,7 +96,7 @@ impl Change<'_> {
         fields: &[String],
         upload: u32,
         record: &SourceRecord,
-    ) -> Result<Effect, StagingError> {
+    ) -> Result<(Effect, u64), StagingError> {
         let hashed = hash(&[record.body]);
         let existing = match record.key {
             Some(key) => self.latest(stream, key)?,
@@ -117,13 +122,12 @@ impl Change<'_> {
                 old_products = decode_products(&meta.extra);
             }
             if meta.hash == hashed && self.same_outcome(record, &products, &meta, &old_products)? {
-                return Ok(Effect::Unchanged);
+                return Ok((Effect::Unchanged, old));
             }
             if meta.upload == upload {
                 let refused =
                     Entry { key: [0; 16], status: SourceStatus::Rejected as u8, extra: b"DUPLICATE_KEY", ..entry };
-                self.add(stream, refused)?;
-                return Ok(Effect::DuplicateKey);
+                return Ok((Effect::DuplicateKey, self.add(stream, refused)?));
             }
             self.bury(stream, old);
             for &(product_stream, id) in &old_products {
@@ -151,7 +155,7 @@ impl Change<'_> {
             }
         }
         if conflict {
-            return Ok(Effect::DuplicateReferenceId);
+            return Ok((Effect::DuplicateReferenceId, ordinal));
         }
         for (product_stream, product, hash) in products {
             if let Some(direct) = self.latest(product_stream, product.id)? {
@@ -160,7 +164,7 @@ impl Change<'_> {
             let (origin, body) = (Origin::Source { stream, ordinal }, product.body);
             self.add(product_stream, Entry { key: product.id, hash, origin, upload, status: 0, body, extra: &[] })?;
         }
-        Ok(if existing.is_some() { Effect::Replaced } else { Effect::New })
+        Ok((if existing.is_some() { Effect::Replaced } else { Effect::New }, ordinal))
     }
 
     /// Whether the record came to exactly what it came to before, and all of that is still there.
@@ -221,12 +225,14 @@ impl StagingArea {
     }
 
     /// Adds source records with what was made of them; what became of each, in order. `fields` are those
-    /// that the records can be looked up by, beside their key.
+    /// that the records can be looked up by, beside their key; `seen` is how far each source had come for the mapper
+    /// that was given them, all as one batch.
     pub fn stage_sources(
         &self,
         source: &str,
         fields: &[String],
         upload: u32,
+        seen: &Seen,
         records: &[SourceRecord],
     ) -> Result<Vec<Effect>, StagingError> {
         self.change(|change| {
@@ -236,8 +242,28 @@ impl StagingArea {
             for field in fields {
                 change.inner.open_index(stream, field)?;
             }
-            records.iter().map(|record| change.stage_source(stream, fields, upload, record)).collect()
+            let first = change.inner.streams[stream as usize].length;
+            let (mut effects, mut members) = (Vec::with_capacity(records.len()), vec![]);
+            for record in records {
+                let (effect, ordinal) = change.stage_source(stream, fields, upload, record)?;
+                if record.given {
+                    members.push(Member { ordinal, offset: record.offset });
+                }
+                effects.push(effect);
+            }
+            if members.iter().any(|member| member.ordinal >= first) {
+                change.note_batch(source, upload, seen, first, &members)?;
+            }
+            Ok(effects)
         })
+    }
+
+    /// Entity type and reference id of each record that was made of a mapped source record.
+    pub fn products(&self, entry: &StagedEntry) -> Result<Vec<(String, Key)>, StagingError> {
+        let inner = self.read_inner()?;
+        let name = |stream: u16| inner.streams.get(stream as usize)?.name.strip_prefix("records/");
+        let products = decode_products(&entry.extra).into_iter();
+        Ok(products.filter_map(|(stream, id)| Some((name(stream)?.to_owned(), id))).collect())
     }
 
     /// Removes records; which of them were there.

@@ -20,6 +20,8 @@ pub enum StreamName<'a> {
     Source(&'a str),
     /// Domain records of an entity type.
     Records(&'a str),
+    /// What the batches of a source were.
+    Batches(&'a str),
 }
 
 impl StreamName<'_> {
@@ -27,6 +29,7 @@ impl StreamName<'_> {
         match self {
             StreamName::Source(name) => format!("source/{name}"),
             StreamName::Records(name) => format!("records/{name}"),
+            StreamName::Batches(name) => format!("batches/{name}"),
         }
     }
 }
@@ -148,6 +151,12 @@ impl StagingArea {
         ids.iter().map(|id| Ok(inner.latest(number, *id)?.is_some())).collect()
     }
 
+    /// The live entry of a stream with this key.
+    pub(super) fn latest(&self, stream: StreamName, key: Key) -> Result<Option<u64>, StagingError> {
+        let Some(number) = self.prepare(stream, &[])? else { return Ok(None) };
+        self.read_inner()?.latest(number, key)
+    }
+
     /// The staged record with this reference id.
     pub fn read(&self, entity_type: &str, id: Key) -> Result<Option<Vec<u8>>, StagingError> {
         let Some(number) = self.prepare(StreamName::Records(entity_type), &[])? else { return Ok(None) };
@@ -156,7 +165,8 @@ impl StagingArea {
         inner.body(number, ordinal).map(Some)
     }
 
-    /// Live source records whose field (`None`: the identifying key) has this key, among those below `limit`.
+    /// Source records whose field (`None`: the identifying key) has this key, as they stood when the stream had come to
+    /// `limit`: what was replaced since is found as it was, whenever this is asked.
     pub fn find_source(
         &self,
         source: &str,
@@ -169,8 +179,13 @@ impl StagingArea {
         let inner = self.read_inner()?;
         let held = &inner.streams[number as usize];
         let ordinals = inner.index(number, field.unwrap_or(OWN_KEY)).find(key)?;
-        let live = ordinals.into_iter().filter(|ordinal| *ordinal < limit && held.lives(*ordinal));
-        live.map(|ordinal| inner.body(number, ordinal)).collect()
+        let mut found = vec![];
+        for ordinal in ordinals.into_iter().filter(|ordinal| *ordinal < limit) {
+            if held.lives(ordinal) || inner.lived(number, ordinal, limit)? {
+                found.push(inner.body(number, ordinal)?);
+            }
+        }
+        Ok(found)
     }
 
     /// Makes everything appended so far durable.
@@ -233,6 +248,16 @@ impl Inner {
         Ok(found.into_iter().rev().find(|ordinal| held.lives(*ordinal)))
     }
 
+    /// Whether an entry that is dead now lived when its stream had come to `limit`: unless one with its key had come by
+    /// then.
+    fn lived(&self, stream: u16, ordinal: u64, limit: u64) -> Result<bool, StagingError> {
+        let (block, place) = self.cached_block(stream, ordinal)?;
+        let damaged = StagingError::Damaged { what: "an entry", segment: 0, offset: ordinal };
+        let key = block.entry(place).ok_or(damaged)?.key;
+        let same = if key == [0; 16] { vec![] } else { self.index(stream, OWN_KEY).find(key)? };
+        Ok(!same.is_empty() && !same.into_iter().any(|other| other > ordinal && other < limit))
+    }
+
     fn body(&self, stream: u16, ordinal: u64) -> Result<Vec<u8>, StagingError> {
         let (block, place) = self.cached_block(stream, ordinal)?;
         let damaged = StagingError::Damaged { what: "an entry", segment: 0, offset: ordinal };
@@ -254,7 +279,9 @@ impl Inner {
             for place in place..block.count {
                 let damaged = StagingError::Damaged { what: "an entry", segment: 0, offset: next };
                 let entry = block.entry(place).ok_or(damaged)?;
-                let key = if field == OWN_KEY { Some(entry.key) } else { change::field_key(entry.body, field) };
+                // What has no key of its own was refused, and is found by nothing.
+                let found = entry.key != [0; 16] && field != OWN_KEY;
+                let key = if found { change::field_key(entry.body, field) } else { Some(entry.key) };
                 if let Some(key) = key.filter(|key| *key != [0; 16]) {
                     index.insert(key, next);
                 }

@@ -6,7 +6,8 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
 use super::{
-    DirectRecord, Key, Origin, Product, SourceRecord, SourceStatus, StagedBatch, StagingArea, StagingError, StreamName,
+    DirectRecord, Key, Origin, Product, Seen, SourceRecord, SourceStatus, StagedBatch, StagingArea, StagingError,
+    StreamName,
 };
 
 const RECORDS: StreamName = StreamName::Records("things");
@@ -65,6 +66,8 @@ fn stage_source(area: &StagingArea, body: &str, made: &str) {
     let product = Product { entity_type: "things", id: key(made.as_bytes()), body: made.as_bytes() };
     let record = SourceRecord {
         line: 1,
+        offset: Some(0),
+        given: true,
         key: Some(key(body.as_bytes())),
         lookups: vec![],
         body: body.as_bytes(),
@@ -72,7 +75,7 @@ fn stage_source(area: &StagingArea, body: &str, made: &str) {
         code: "",
         products: vec![product],
     };
-    area.stage_sources("table", &[], 1, &[record]).unwrap();
+    area.stage_sources("table", &[], 1, &Seen::new(), &[record]).unwrap();
 }
 
 /// Every kind of group: new records, replaced ones, source records and what they made, removed ones.

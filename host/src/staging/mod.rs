@@ -6,6 +6,7 @@
 
 mod append;
 mod area;
+mod batches;
 mod block;
 mod change;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod streams;
 
 pub use append::{DirectRecord, Effect, Product, SourceRecord};
 pub use area::{StagingArea, StreamName};
+pub use batches::{Member, Seen, SourceBatch};
 pub use block::{Entry, Origin, SourceStatus};
 pub use error::StagingError;
 pub use root::StagingRoot;

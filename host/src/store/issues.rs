@@ -73,6 +73,20 @@ pub struct IssueCount {
     pub count: u64,
 }
 
+/// An issue in a record's story.
+#[derive(Clone, Debug)]
+pub struct RecordIssue {
+    /// When it was found.
+    pub phase: Phase,
+    /// Whether the phase has been run again since.
+    pub superseded: bool,
+    /// What is wrong.
+    pub issue: Issue,
+}
+
+/// Before the name of a phase: it has begun again since.
+const EARLIER: &str = "earlier-";
+
 fn severity(word: &str) -> Severity {
     if word == Severity::Error.as_str() { Severity::Error } else { Severity::Warning }
 }
@@ -135,16 +149,63 @@ impl Store {
         Ok(transaction.commit()?)
     }
 
-    /// Forgets the issues of a phase, before it begins again.
-    pub fn clear_issues(&self, migration: Uuid, phase: Phase) -> Result<(), StoreError> {
+    /// Puts the issues of a phase aside before it begins again: as many as are listed are kept for the records' own
+    /// stories, and counted no more.
+    pub fn clear_issues(&self, migration: Uuid, phase: Phase, listed: u64) -> Result<(), StoreError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        let (id, phase, earlier) = (migration.to_string(), phase.as_str(), format!("{EARLIER}{}", phase.as_str()));
+        transaction
+            .execute("UPDATE issues SET phase = ?3 WHERE migration = ?1 AND phase = ?2", params![id, phase, earlier])?;
+        transaction.execute(
+            "DELETE FROM issues WHERE migration = ?1 AND phase = ?2 AND number <= (SELECT number FROM issues
+             WHERE migration = ?1 AND phase = ?2 ORDER BY number DESC LIMIT 1 OFFSET ?3)",
+            params![id, earlier, listed],
+        )?;
+        transaction.execute("DELETE FROM issue_counts WHERE migration = ? AND phase = ?", params![id, phase])?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Every issue of a record that is still listed, of this run of a phase or an earlier one, the oldest first: by its
+    /// reference id, and by the source record that it was made from.
+    pub fn issues_of(
+        &self,
+        migration: Uuid,
+        stream: &str,
+        reference_id: Uuid,
+        source: Option<(&str, u64)>,
+    ) -> Result<Vec<RecordIssue>, StoreError> {
         let connection = self.lock();
-        for table in ["issues", "issue_counts"] {
-            connection.execute(
-                &format!("DELETE FROM {table} WHERE migration = ? AND phase = ?"),
-                params![migration.to_string(), phase.as_str()],
-            )?;
-        }
-        Ok(())
+        let mut query = connection.prepare_cached(
+            "SELECT phase, severity, code, field, rule FROM issues WHERE migration = ?1
+             AND ((stream = ?2 AND reference_id = ?3) OR (stream = ?4 AND line = ?5)) ORDER BY number",
+        )?;
+        let key = params![
+            migration.to_string(),
+            stream,
+            reference_id.to_string(),
+            source.map(|(source, _)| source),
+            source.map(|(_, line)| line)
+        ];
+        let issues = query.query_map(key, |row| {
+            let text = |index: usize| row.get::<_, Option<String>>(index);
+            let phase = text(0)?.unwrap_or_default();
+            let (phase, superseded) = match phase.strip_prefix(EARLIER) {
+                Some(phase) => (Phase::parse(phase), true),
+                None => (Phase::parse(&phase), false),
+            };
+            Ok(RecordIssue {
+                phase: phase.unwrap_or(Phase::Load),
+                superseded,
+                issue: Issue {
+                    severity: severity(&text(1)?.unwrap_or_default()),
+                    code: Code::kept(&text(2)?.unwrap_or_default()),
+                    field: FieldPath::kept(&text(3)?.unwrap_or_default()),
+                    rule: text(4)?.map(|rule| Code::kept(&rule)),
+                },
+            })
+        })?;
+        Ok(issues.collect::<rusqlite::Result<_>>()?)
     }
 
     /// A page of listed issues, and how many of them there are.

@@ -5,7 +5,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::{Page, Store, StoreError};
-use crate::model::{Domain, Event, Grant, ImportStatus, Migration, Name, Refusal, StagingStatus, Status, Tenant};
+use crate::model::{
+    ChosenMapper, Digest, Domain, Event, Grant, ImportStatus, Migration, Name, Refusal, StagingStatus, Status, Tenant,
+};
 
 /// Why a migration's status was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +29,8 @@ impl From<rusqlite::Error> for TransitionError {
     }
 }
 
-const COLUMNS: &str = "reference_id, tenant, components, mapper, registered_at, staging, import, purged_at";
+const COLUMNS: &str =
+    "reference_id, tenant, components, mapper, registered_at, staging, import, purged_at, mapper_digest";
 
 /// Enums are kept under the names that the API shows.
 fn word<T: serde::Serialize>(value: T) -> String {
@@ -43,12 +46,18 @@ fn from_word<T: serde::de::DeserializeOwned>(word: &str) -> Option<T> {
     serde_json::from_value(serde_json::Value::String(word.into())).ok()
 }
 
+fn mapper(row: &Row) -> rusqlite::Result<Option<ChosenMapper>> {
+    let (name, digest): (Option<String>, Option<String>) = (row.get(3)?, row.get(8)?);
+    let digest = digest.and_then(|digest| Digest::parse(&digest));
+    Ok(name.zip(digest).map(|(name, digest)| ChosenMapper { digest, name: Name::kept(&name) }))
+}
+
 fn migration(row: &Row) -> rusqlite::Result<Migration> {
     Ok(Migration {
         reference_id: read(row, 0, |text| text.parse().ok())?,
         tenant: read(row, 1, |text| text.parse().ok())?,
         components: read(row, 2, |text| text.split(',').map(Domain::by_component).collect())?,
-        mapper: row.get::<_, Option<String>>(3)?.map(|mapper| Name::kept(&mapper)),
+        mapper: mapper(row)?,
         registered_at: read(row, 4, |text| text.parse().ok())?,
         status: Status { staging: read(row, 5, from_word)?, import: read(row, 6, from_word)? },
         purged_at: row.get::<_, Option<String>>(7)?.and_then(|at| at.parse().ok()),
@@ -67,7 +76,7 @@ impl Store {
         &self,
         tenant: Tenant,
         components: Vec<&'static Domain>,
-        mapper: Option<Name>,
+        mapper: Option<ChosenMapper>,
         now: Timestamp,
     ) -> Result<Migration, StoreError> {
         let (reference_id, status) = (Uuid::new_v4(), Status::NEW);
@@ -75,13 +84,14 @@ impl Store {
             Migration { reference_id, tenant, components, mapper, registered_at: now, status, purged_at: None };
         let components: Vec<&str> = migration.components.iter().map(|domain| domain.component).collect();
         self.lock().execute(
-            "INSERT INTO migrations (reference_id, tenant, components, mapper, registered_at, staging, import)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO migrations (reference_id, tenant, components, mapper, mapper_digest, registered_at, staging,
+                 import) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 migration.reference_id.to_string(),
                 migration.tenant.as_str(),
                 components.join(","),
-                migration.mapper.as_deref(),
+                migration.mapper.as_ref().map(|mapper| &*mapper.name),
+                migration.mapper.as_ref().map(|mapper| mapper.digest.to_string()),
                 migration.registered_at.to_string(),
                 word(migration.status.staging),
                 word(migration.status.import),
@@ -113,10 +123,10 @@ impl Store {
     }
 
     /// Gives a migration another mapper.
-    pub fn set_mapper(&self, id: Uuid, mapper: Option<&Name>) -> Result<(), StoreError> {
+    pub fn set_mapper(&self, id: Uuid, mapper: Option<&ChosenMapper>) -> Result<(), StoreError> {
         self.lock().execute(
-            "UPDATE migrations SET mapper = ? WHERE reference_id = ?",
-            params![mapper.map(|mapper| &**mapper), id.to_string()],
+            "UPDATE migrations SET mapper = ?, mapper_digest = ? WHERE reference_id = ?",
+            params![mapper.map(|mapper| &*mapper.name), mapper.map(|mapper| mapper.digest.to_string()), id.to_string()],
         )?;
         Ok(())
     }
@@ -137,21 +147,24 @@ impl Store {
         Ok(after)
     }
 
-    /// Notes the version of the staging area that has passed validation.
-    pub fn set_validated_version(&self, id: Uuid, version: u64) -> Result<(), StoreError> {
+    /// Notes the version of the staging area that has passed validation, and the digest of those who judged it.
+    pub fn set_validated(&self, id: Uuid, version: u64, judges: Digest) -> Result<(), StoreError> {
         self.lock().execute(
-            "UPDATE migrations SET validated_version = ? WHERE reference_id = ?",
-            params![version, id.to_string()],
+            "UPDATE migrations SET validated_version = ?, validated_by = ? WHERE reference_id = ?",
+            params![version, judges.to_string(), id.to_string()],
         )?;
         Ok(())
     }
 
-    /// The version of the staging area that has passed validation.
-    pub fn validated_version(&self, id: Uuid) -> Result<Option<u64>, StoreError> {
+    /// The version of the staging area that has passed validation, and the digest of those who judged it.
+    pub fn validated(&self, id: Uuid) -> Result<Option<(u64, Digest)>, StoreError> {
         Ok(self.lock().query_row(
-            "SELECT validated_version FROM migrations WHERE reference_id = ?",
+            "SELECT validated_version, validated_by FROM migrations WHERE reference_id = ?",
             [id.to_string()],
-            |row| row.get(0),
+            |row| {
+                let (version, judges): (Option<u64>, Option<String>) = (row.get(0)?, row.get(1)?);
+                Ok(version.zip(judges.and_then(|judges| Digest::parse(&judges))))
+            },
         )?)
     }
 

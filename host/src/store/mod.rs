@@ -8,6 +8,7 @@ mod jobs;
 mod logs;
 mod migrations;
 mod outcomes;
+mod plugins;
 mod uploads;
 
 use std::path::Path;
@@ -17,7 +18,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 pub use audit::{Trail, TrailError};
 pub use idempotency::{Kept, Reserved};
-pub use issues::{IssueCount, IssueFilter, ListedIssue, Phase};
+pub use issues::{IssueCount, IssueFilter, ListedIssue, Phase, RecordIssue};
 pub use logs::{LogEntry, LogFilter, LoggedEntry};
 pub use migrations::TransitionError;
 pub use outcomes::SourceOutcome;
@@ -55,9 +56,9 @@ pub struct Store {
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS migrations (
     number INTEGER PRIMARY KEY, reference_id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, components TEXT NOT NULL,
-    mapper TEXT,
+    mapper TEXT, mapper_digest TEXT,
     registered_at TEXT NOT NULL, staging TEXT NOT NULL, import TEXT NOT NULL,
-    validated_version INTEGER, purged_at TEXT
+    validated_version INTEGER, validated_by TEXT, purged_at TEXT
 );
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, migration TEXT NOT NULL, kind TEXT NOT NULL,
@@ -70,6 +71,8 @@ CREATE TABLE IF NOT EXISTS issues (
     line INTEGER, reference_id TEXT, severity TEXT NOT NULL, code TEXT NOT NULL, field TEXT NOT NULL, rule TEXT
 );
 CREATE INDEX IF NOT EXISTS issues_of_migration ON issues (migration, phase);
+CREATE INDEX IF NOT EXISTS issues_of_record ON issues (migration, stream, reference_id);
+CREATE INDEX IF NOT EXISTS issues_of_line ON issues (migration, stream, line);
 CREATE TABLE IF NOT EXISTS issue_counts (
     migration TEXT NOT NULL, phase TEXT NOT NULL, stream TEXT NOT NULL, severity TEXT NOT NULL, code TEXT NOT NULL,
     rule TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (migration, phase, stream, severity, code, rule)
@@ -102,7 +105,7 @@ impl Store {
         connection.pragma_update(None, "synchronous", "FULL")?;
         // What a purge deletes is overwritten, and not left in free pages.
         connection.pragma_update(None, "secure_delete", "ON")?;
-        for schema in [SCHEMA, uploads::SCHEMA, outcomes::SCHEMA, audit::SCHEMA] {
+        for schema in [SCHEMA, uploads::SCHEMA, outcomes::SCHEMA, audit::SCHEMA, plugins::SCHEMA] {
             connection.execute_batch(schema)?;
         }
         Ok(Self { connection: Mutex::new(connection), logged: tokio::sync::watch::Sender::new(()) })

@@ -55,6 +55,11 @@ fn connect(path: &FilePath, cache_bytes: usize) -> rusqlite::Result<Connection> 
     Ok(connection)
 }
 
+fn column_names(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
+    let mut query = connection.prepare_cached("SELECT name FROM pragma_table_info(?)")?;
+    query.query_map([table], |row| row.get(0))?.collect()
+}
+
 impl EmbeddedTarget {
     /// Opens the database, and makes it if need be.
     pub fn open(path: &FilePath, limits: &ImportLimits) -> Result<Self, TargetError> {
@@ -89,6 +94,10 @@ impl EmbeddedTarget {
         let table = Table::new(entity_type);
         let writer = lock(&self.writer);
         writer.execute(&table.create(), [])?;
+        let there = column_names(&writer, &table.name)?;
+        for statement in table.add_columns(&there) {
+            writer.execute(&statement, [])?;
+        }
         // A table without its index was left by an import that was killed; nobody is importing into it now.
         if !lock(&self.busy).contains_key(&table.name) {
             writer.execute(&table.create_index(), [])?;

@@ -56,6 +56,19 @@ pub struct Provenance {
     pub domain_plugin: Digest,
 }
 
+/// Where a row that is in the target came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    /// Which migration brought it.
+    pub migration: Uuid,
+    /// What it was made of, by which plugins.
+    pub provenance: Provenance,
+    /// Ordinal of the source record, or line of the upload.
+    pub position: u64,
+    /// Hash of the record.
+    pub hash: [u8; 16],
+}
+
 /// A row to be stored.
 pub struct NewRow<'a> {
     /// Reference id.
@@ -123,6 +136,9 @@ pub trait Target: Send + Sync {
 
     /// The record with this id, as JSON.
     fn read(&self, entity_type: &EntityType, id: [u8; 16]) -> Result<Option<Vec<u8>>, TargetError>;
+
+    /// Where the record with this id came from.
+    fn arrived(&self, entity_type: &EntityType, id: [u8; 16]) -> Result<Option<Arrived>, TargetError>;
 
     /// The records whose column holds this id, as JSON, in order of their ids.
     fn referring(&self, entity_type: &EntityType, column: &str, id: [u8; 16]) -> Result<Vec<Vec<u8>>, TargetError>;

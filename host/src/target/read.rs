@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use super::embedded::{EmbeddedTarget, lock};
 use super::paths::{Path, each, money, visit};
-use super::table::{ORIGIN, Table, table_name};
-use super::{Groups, Load, Sums, Target, TargetError, row};
+use super::table::{HASH, ORIGIN, POSITION, Table, table_name};
+use super::{Arrived, Groups, Load, Provenance, Sums, Target, TargetError, row};
+use crate::model::Digest;
 use crate::plugin::{CountGroup, EntityType};
 
 /// Rows that a migration has brought.
@@ -66,6 +67,32 @@ impl Target for EmbeddedTarget {
         let reader = lock(&self.reader);
         let mut query = reader.prepare_cached(&table.select(&format!("\"{}\" = ?", table.key())))?;
         Ok(query.query_row([text(id)], |found| row::record(&table.columns, found)).optional()?)
+    }
+
+    fn arrived(&self, entity_type: &EntityType, id: [u8; 16]) -> Result<Option<Arrived>, TargetError> {
+        let table = Table::new(entity_type);
+        let reader = lock(&self.reader);
+        let mut query = reader.prepare_cached(&format!(
+            "SELECT migration, source, mapper, domain_plugin, {POSITION}, {HASH}
+             FROM \"{}\" JOIN sluice_origins ON number = {ORIGIN} WHERE \"{}\" = ?",
+            table.name,
+            table.key()
+        ))?;
+        let found = query.query_row([text(id)], |row| {
+            let word = |index: usize| row.get::<_, String>(index);
+            let (migration, mapper, domain_plugin) = (word(0)?, word(2)?, word(3)?);
+            Ok(Arrived {
+                migration: migration.parse().unwrap_or_default(),
+                provenance: Provenance {
+                    source: word(1)?,
+                    mapper: Some(mapper).filter(|mapper| !mapper.is_empty()),
+                    domain_plugin: Digest::parse(&domain_plugin).unwrap_or_default(),
+                },
+                position: row.get(4)?,
+                hash: row.get(5)?,
+            })
+        });
+        Ok(found.optional()?)
     }
 
     fn referring(&self, entity_type: &EntityType, column: &str, id: [u8; 16]) -> Result<Vec<Vec<u8>>, TargetError> {

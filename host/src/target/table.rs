@@ -18,6 +18,14 @@ pub(super) fn table_name(entity_type: &str) -> String {
     entity_type.replace('-', "_")
 }
 
+fn kind(column: &Column) -> &'static str {
+    match column.kind {
+        ColumnKind::Integer | ColumnKind::Boolean => "INTEGER",
+        // Decimals too: SQLite would make floats of them.
+        _ => "TEXT",
+    }
+}
+
 impl Table {
     pub fn new(entity_type: &EntityType) -> Self {
         Self { name: table_name(&entity_type.name), columns: entity_type.columns.clone() }
@@ -30,13 +38,8 @@ impl Table {
             .iter()
             .enumerate()
             .map(|(index, column)| {
-                let kind = match column.kind {
-                    ColumnKind::Integer | ColumnKind::Boolean => "INTEGER",
-                    // Decimals too: SQLite would make floats of them.
-                    _ => "TEXT",
-                };
                 let required = if index == 0 { " NOT NULL" } else { "" };
-                format!("\"{}\" {kind}{required}", column.name)
+                format!("\"{}\" {}{required}", column.name, kind(column))
             })
             .collect();
         format!(
@@ -45,6 +48,14 @@ impl Table {
             self.name,
             columns.join(", ")
         )
+    }
+
+    /// Adds columns that the table does not have: another plugin for the domain may describe more.
+    pub fn add_columns(&self, there: &[String]) -> Vec<String> {
+        let missing = self.columns.iter().filter(|column| !there.iter().any(|name| *name == *column.name));
+        let add =
+            |column: &Column| format!("ALTER TABLE \"{}\" ADD COLUMN \"{}\" {}", self.name, column.name, kind(column));
+        missing.map(add).collect()
     }
 
     pub fn key(&self) -> &str {
@@ -61,7 +72,10 @@ impl Table {
 
     pub fn insert(&self) -> String {
         let places = vec!["?"; self.columns.len() + 3].join(", ");
-        format!("INSERT INTO \"{}\" VALUES ({places})", self.name)
+        let names = self.columns.iter().map(|column| &*column.name).chain([ORIGIN, POSITION, HASH]);
+        let names: Vec<String> = names.map(|name| format!("\"{name}\"")).collect();
+        // By name: a plugin that replaced another may have added columns after these.
+        format!("INSERT INTO \"{}\" ({}) VALUES ({places})", self.name, names.join(", "))
     }
 
     /// Parameters in the order of [`Table::insert`], and then the reference id once more.

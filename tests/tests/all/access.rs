@@ -95,7 +95,28 @@ const ROUTES: &[(&str, &str, [u16; 11])] = &[
         "/{domain}/migrations/{id}/staging/{entity}/{reference-id}",
         [401, 200, 200, 200, 403, 200, 200, 403, 403, 404, 404],
     ),
+    (
+        "get",
+        "/migration-assistance/migrations/{id}/records/{entity}/{reference-id}/provenance",
+        [401, 200, 200, 200, 403, 200, 200, 403, 403, 404, 404],
+    ),
+    // It was uploaded as it is: no mapper made it.
+    (
+        "get",
+        "/migration-assistance/migrations/{id}/records/{entity}/{reference-id}/replay",
+        [401, 409, 409, 409, 403, 409, 409, 403, 403, 404, 404],
+    ),
     ("get", "/migration-assistance/mappers", [401, 200, 200, 200, 403, 200, 200, 200, 200, 200, 200]),
+    // What is pushed is no component; who may not push is told before that.
+    ("post", "/plugins", [401, 403, 422, 403, 403, 403, 422, 422, 422, 403, 422]),
+    ("get", "/plugins", [401, 200, 200, 200, 403, 200, 200, 200, 200, 200, 200]),
+    ("get", "/plugins/{digest}", [401, 200, 200, 200, 403, 200, 200, 200, 200, 200, 200]),
+    // In this order: what was approved can be revoked.
+    ("put", "/plugins/{digest}/approval", [401, 403, 403, 200, 403, 403, 403, 403, 403, 403, 403]),
+    ("delete", "/plugins/{digest}/approval", [401, 403, 403, 204, 403, 403, 403, 403, 403, 403, 403]),
+    ("get", "/plugin-keys", [401, 200, 200, 200, 403, 200, 200, 200, 200, 200, 200]),
+    ("put", "/plugin-keys/{key}", [401, 403, 403, 204, 403, 403, 403, 403, 403, 403, 403]),
+    ("delete", "/plugin-keys/{key}", [401, 403, 403, 204, 403, 403, 403, 403, 403, 403, 403]),
     ("get", "/metrics", [401, 403, 403, 403, 200, 403, 403, 403, 403, 403, 403]),
     // For anybody: a token changes nothing.
     ("get", "/health/live", [200; 11]),
@@ -111,6 +132,8 @@ struct Scene {
     id: String,
     record: String,
     job: String,
+    /// Of a mapper that everybody may use.
+    digest: String,
 }
 
 impl Scene {
@@ -123,7 +146,9 @@ impl Scene {
         let lender = Lender::of(&Migration { server, id: id.clone() });
         let mut record = lender.record("counterparties", 2);
         record.as_object_mut().unwrap().remove("associatedParties");
-        let mut scene = Self { server, record: record["referenceId"].as_str().unwrap().into(), id, job: String::new() };
+        let digest = answer.json()["mapperDigest"].as_str().unwrap().into();
+        let record_id = record["referenceId"].as_str().unwrap().into();
+        let mut scene = Self { server, record: record_id, id, job: String::new(), digest };
         let path = "/counterparty-management/migrations/{id}/staging/counterparties";
         let staged = scene.send("put", path, Some(token), Some(("application/jsonl", record.to_string()))).await;
         assert!(staged.body.contains("\"isSuccessful\":true"), "{}", staged.body);
@@ -143,6 +168,8 @@ impl Scene {
             .replace("{reference-id}", &self.record)
             .replace("{job}", &self.job)
             .replace("{source}", "client")
+            .replace("{digest}", &self.digest)
+            .replace("{key}", &"5e".repeat(32))
             .replace("{broker-key}", "north")
             .replace("{label-reference-id}", "3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10")
     }
@@ -169,6 +196,8 @@ impl Scene {
             ("post", "migrations") => {
                 ("application/json", json!({"components": ["Counterparties", "Collaterals"]}).to_string())
             }
+            ("post", "plugins") => ("application/wasm", "no component".into()),
+            ("put", "approval") => ("application/json", "{}".into()),
             ("put", "mapper") => ("application/json", json!({"mapper": "berka"}).to_string()),
             ("put", "{source}") => ("application/jsonl", json!({"client_id": 7, "birth_number": "706213"}).to_string()),
             ("put", "{entity}") => (

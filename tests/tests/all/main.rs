@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod approvals;
 mod architecture;
 mod audit;
 mod bad_records;
@@ -21,6 +22,7 @@ mod plugin_run;
 mod privacy;
 mod raw;
 mod readme;
+mod replays;
 mod restart;
 mod rules;
 mod server;
