@@ -18,7 +18,7 @@ use crate::keys::Keyring;
 use crate::metrics::Metrics;
 use crate::model::{Actor, Grant, Level, Migration, Permission, Refusal, StagingStatus, Tenant};
 use crate::pipeline::Desk;
-use crate::plugin::{Engine, Plugins};
+use crate::plugin::{Engine, Plugins, Usage};
 use crate::staging::{StagingError, StagingRoot};
 use crate::store::{LogEntry, Store, Trail, TrailError};
 use crate::target::{EmbeddedTarget, Target};
@@ -152,6 +152,7 @@ impl App {
             store: self.store.clone(),
             target: self.target.clone(),
             area,
+            usage: Usage::default(),
             migration,
         })
     }

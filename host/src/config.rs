@@ -1,5 +1,9 @@
 //! Every limit, with its default and the reason for it. A configuration file (TOML) changes them.
 
+mod plugin;
+
+pub use plugin::PluginLimits;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -193,52 +197,6 @@ impl Default for UploadLimits {
     }
 }
 
-/// What a plugin may use, for each call or instance.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PluginLimits {
-    /// Time for a batch, in milliseconds. 5,000: a Python guest takes 40 for a thousand records.
-    pub batch_millis: u64,
-    /// Time for a part of a batch while the record that breaks the plugin is looked for. 500.
-    pub narrowing_millis: u64,
-    /// Memory of an instance in bytes. 128 MiB: a Python guest starts with about 40.
-    pub memory_bytes: usize,
-    /// Elements of all tables of an instance. 100,000: a Python guest has about 20,000 functions.
-    pub table_elements: usize,
-    /// Stack in bytes. 1 MiB: wasmtime's own default doubled; native stacks are larger.
-    pub stack_bytes: usize,
-    /// Bytes that a plugin may return for a batch, or ask for in one lookup. 32 MiB: thirty times a full batch.
-    pub output_bytes: usize,
-    /// Keys or ids in one lookup. 10,000: ten for each record of a batch.
-    pub lookup_keys: usize,
-    /// Bytes in the answer to a lookup. 16 MiB.
-    pub lookup_bytes: usize,
-    /// Log entries kept for each batch; the rest is counted. 100.
-    pub log_entries: usize,
-    /// Records quarantined in one upload or job before it is stopped: the plugin is unfit. 1,000.
-    pub max_quarantined: u64,
-    /// Timeouts in one upload or job before it is stopped. 100: they cost seconds each, so that is minutes at most.
-    pub max_timeouts: u64,
-}
-
-impl Default for PluginLimits {
-    fn default() -> Self {
-        Self {
-            batch_millis: 5_000,
-            narrowing_millis: 500,
-            memory_bytes: 128 << 20,
-            table_elements: 100_000,
-            stack_bytes: 1 << 20,
-            output_bytes: 32 << 20,
-            lookup_keys: 10_000,
-            lookup_bytes: 16 << 20,
-            log_entries: 100,
-            max_quarantined: 1_000,
-            max_timeouts: 100,
-        }
-    }
-}
-
 /// How an import is cut.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -278,7 +236,8 @@ const LONGEST: u64 = 10 * 365 * 24 * 60 * 60;
 impl Config {
     /// Whether a server can keep to this; if not, which value it is and what it has to be.
     pub fn check(&self) -> anyhow::Result<()> {
-        let Self { upload, plugin, import, records, keys: _, access, http, audit, retention } = self;
+        self.plugin.check()?;
+        let Self { upload, plugin: _, import, records, keys: _, access, http, audit, retention } = self;
         let figures: &[(&str, u64, u64, u64)] = &[
             ("upload.max_record_bytes", upload.max_record_bytes as u64, 1, 1 << 30),
             ("upload.max_depth", upload.max_depth as u64, 1, 1_000),
@@ -288,10 +247,6 @@ impl Config {
             ("upload.sync_millis", upload.sync_millis, 1, LONGEST),
             ("upload.idle_seconds", upload.idle_seconds, 1, LONGEST),
             ("upload.max_bytes", upload.max_bytes, 1, u64::MAX),
-            ("plugin.batch_millis", plugin.batch_millis, 1, LONGEST),
-            ("plugin.narrowing_millis", plugin.narrowing_millis, 1, LONGEST),
-            ("plugin.memory_bytes", plugin.memory_bytes as u64, 1 << 16, 1 << 32),
-            ("plugin.output_bytes", plugin.output_bytes as u64, 1, 1 << 32),
             ("import.transaction_records", import.transaction_records as u64, 1, 1 << 30),
             ("records.listed_issues", records.listed_issues, 0, i64::MAX as u64),
             ("access.token_seconds", access.token_seconds, 1, LONGEST),
@@ -309,15 +264,20 @@ impl Config {
             ("audit.strangers_per_minute", audit.strangers_per_minute.into(), 1, u32::MAX.into()),
             ("retention.check_seconds", retention.check_seconds, 1, LONGEST),
         ];
-        match figures.iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
-            Some((name, value, least, most)) => anyhow::bail!("{name} is {value}: it has to be from {least} to {most}"),
-            None => Ok(()),
-        }
+        within(figures)
     }
 
     /// Reads a configuration file; what it leaves out keeps its default.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         toml::from_str(&text).with_context(|| format!("{} is not a configuration", path.display()))
+    }
+}
+
+/// Whether each figure is from its least to its most; if not, which it is and what it has to be.
+fn within(figures: &[(&str, u64, u64, u64)]) -> anyhow::Result<()> {
+    match figures.iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
+        Some((name, value, least, most)) => anyhow::bail!("{name} is {value}: it has to be from {least} to {most}"),
+        None => Ok(()),
     }
 }

@@ -10,6 +10,7 @@ mod order;
 mod quarantine;
 mod recount;
 mod results;
+mod said;
 mod source;
 mod tallies;
 mod upload;

@@ -1,16 +1,21 @@
-//! A plugin at work: a store that lives as long as an upload or a job, and is thrown away when a call fails.
+//! A plugin at work: a store for each call, thrown away with it.
+//!
+//! So what comes out of a batch follows from that batch, the lookups and the context alone: no plugin can carry
+//! anything over to the next, and a batch that is run again gives the same bytes.
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use wasmtime::Store;
 
 use super::bindings::types::{Batch, Context};
 use super::engine::Engine;
 use super::failure::{Cause, Confidential, PluginError, PluginFailure, classify};
-use super::isolate::{CallError, Isolated, Tolerance, isolate};
+use super::isolate::{CallError, Isolated, isolate};
 use super::mapper::slice;
 use super::state::{SaidLog, State};
+use super::usage::Usage;
 use crate::config::PluginLimits;
 use crate::model::{Digest, Title};
 
@@ -20,67 +25,70 @@ pub(super) type Returned<T> = wasmtime::Result<Result<T, (Cause, String)>>;
 /// One call into a plugin of a world, on a batch.
 pub(super) type Call<'a, B, T> = dyn FnMut(&B, &mut Store<State>, &Context, &Batch) -> Returned<T> + 'a;
 
-/// A plugin at work; `B` is its world's bindings.
-pub(super) struct Instance<B> {
+/// Makes the bindings of a plugin in a new store.
+pub(super) type Instantiate<'a, B> = dyn Fn(&mut Store<State>) -> wasmtime::Result<B> + 'a;
+
+/// A plugin at work.
+pub(super) struct Instance {
     engine: Arc<Engine>,
     limits: PluginLimits,
     title: Title,
     digest: Digest,
     context: Context,
-    live: Option<(Store<State>, B)>,
-    tolerance: Tolerance,
-    /// What it logged since this was last taken.
-    pub logs: Vec<SaidLog>,
+    usage: Usage,
+    logs: SaidLogs,
 }
 
-impl<B> Instance<B> {
-    /// Not yet instantiated: that is done with the first call, and after each that failed.
+/// What a plugin logged for a batch.
+#[derive(Default)]
+pub(super) struct SaidLogs {
+    pub kept: Vec<SaidLog>,
+    pub dropped: u64,
+}
+
+impl Instance {
+    /// Not yet instantiated: that is done with each call.
     pub fn new(
         engine: &Arc<Engine>,
         limits: &PluginLimits,
         title: Title,
         digest: Digest,
         context: Context,
+        usage: &Usage,
     ) -> Self {
-        let (engine, limits) = (engine.clone(), limits.clone());
-        let tolerance = Tolerance::new(&limits);
-        Self { engine, limits, title, digest, context, live: None, tolerance, logs: vec![] }
+        let (engine, limits, usage) = (engine.clone(), limits.clone(), usage.clone());
+        Self { engine, limits, title, digest, context, usage, logs: SaidLogs::default() }
     }
 
     /// Makes `call` on a batch; what breaks the plugin is narrowed down to its records.
-    pub fn isolated<T>(
+    pub fn isolated<B, T>(
         &mut self,
         batch: &Batch,
-        instantiate: &dyn Fn(&mut Store<State>) -> wasmtime::Result<B>,
+        instantiate: &Instantiate<B>,
         call: &mut Call<'_, B, T>,
-    ) -> Result<Isolated<T>, PluginError> {
-        let mut tolerance = self.tolerance.clone();
-        let isolated =
-            isolate(batch.ends.len(), &mut tolerance, |part, whole| self.call(batch, &part, whole, instantiate, call));
-        self.tolerance = tolerance;
-        isolated
+    ) -> Result<(Isolated<T>, SaidLogs), PluginError> {
+        let (usage, digest, limits) = (self.usage.clone(), self.digest, self.limits.clone());
+        usage.of(digest, |used| used.begin(batch.ends.len() as u64, &self.title, &limits))?;
+        self.logs = SaidLogs::default();
+        let note = |failure: &PluginFailure, alone| usage.of(digest, |used| used.note(failure, alone, &limits));
+        let work = |part, whole| self.call(batch, &part, whole, instantiate, call);
+        let isolated = isolate(batch.ends.len(), note, work)?;
+        Ok((isolated, std::mem::take(&mut self.logs)))
     }
 
-    fn call<T>(
+    fn call<B, T>(
         &mut self,
         batch: &Batch,
         part: &Range<usize>,
         whole: bool,
-        instantiate: &dyn Fn(&mut Store<State>) -> wasmtime::Result<B>,
+        instantiate: &Instantiate<B>,
         call: &mut Call<'_, B, T>,
     ) -> Result<T, CallError> {
         let limits = &self.limits;
-        let (store, bindings) = match self.live.take() {
-            Some(live) => self.live.insert(live),
-            None => {
-                let mut store = new_store(&self.engine, limits, &self.context);
-                let bindings = instantiate(&mut store).map_err(|error| {
-                    let (cause, _) = classify(&error, store.data_mut());
-                    CallError::Fatal(PluginError::NotInstantiated { plugin: self.title.clone(), code: cause.code() })
-                })?;
-                self.live.insert((store, bindings))
-            }
-        };
+        let in_time = self.usage.of(self.digest, |used| used.check_time(&self.title, limits));
+        in_time.map_err(CallError::Fatal)?;
+        let began = Instant::now();
+        let mut store = new_store(&self.engine, limits, &self.context);
         let limit = if whole { limits.batch_millis } else { limits.narrowing_millis };
         store.set_epoch_deadline(self.engine.ticks(limit));
         let cut;
@@ -90,22 +98,42 @@ impl<B> Instance<B> {
             cut = slice(batch, part);
             &cut
         };
-        let returned = call(bindings, store, &self.context, batch);
-        for mut said in store.data_mut().logs.drain(..) {
+        let bindings = instantiate(&mut store).map_err(|error| {
+            let (cause, _) = classify(&error, store.data_mut());
+            CallError::Fatal(PluginError::NotInstantiated { plugin: self.title.clone(), code: cause.code() })
+        })?;
+        let returned = call(&bindings, &mut store, &self.context, batch);
+        let failed = match returned {
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err((cause, message))) => Err((cause, Confidential::new(&message))),
+            Err(error) => Err(classify(&error, store.data_mut())),
+        };
+        let mut state = store.into_data();
+        self.usage.of(self.digest, |used| used.spend(began.elapsed()));
+        // A part that failed is run again in halves, and says again what it has to say.
+        if failed.is_ok() || part.len() == 1 {
+            self.take_logs(&mut state, part);
+        }
+        failed.map_err(|(cause, message)| match state.unavailable {
+            Some(why) => CallError::Fatal(PluginError::Lookup(why)),
+            None => {
+                let (plugin, digest) = (self.title.clone(), self.digest);
+                CallError::Plugin(PluginFailure { plugin, digest, cause, message })
+            }
+        })
+    }
+
+    /// Takes over what was logged of a part, as far as the batch may log.
+    fn take_logs(&mut self, state: &mut State, part: &Range<usize>) {
+        let SaidLogs { kept, dropped } = &mut self.logs;
+        let room = self.limits.log_entries.saturating_sub(kept.len());
+        *dropped += state.dropped_logs + state.logs.len().saturating_sub(room) as u64;
+        for mut said in state.logs.drain(..).take(room) {
             // A number beyond the part is no position, and could be anything else.
             said.position = said.position.filter(|position| (*position as usize) < part.len());
             said.position = said.position.map(|position| position + part.start as u32);
-            self.logs.push(said);
+            kept.push(said);
         }
-        let (cause, message) = match returned {
-            Ok(Ok(result)) => return Ok(result),
-            Ok(Err((cause, message))) => (cause, Confidential::new(&message)),
-            Err(error) => classify(&error, store.data_mut()),
-        };
-        let failure = PluginFailure { plugin: self.title.clone(), digest: self.digest, cause, message };
-        // A store that has failed is not used again: what is left in it is anybody's guess.
-        let unavailable = self.live.take().and_then(|(store, _)| store.into_data().unavailable);
-        Err(unavailable.map_or(CallError::Plugin(failure), |why| CallError::Fatal(PluginError::Lookup(why))))
     }
 }
 

@@ -14,6 +14,7 @@ mod isolate;
 mod mapper;
 mod registry;
 mod state;
+mod usage;
 mod vocabulary;
 
 pub use bindings::types::{Batch, Context};
@@ -25,8 +26,9 @@ pub use domain::{DomainInstance, DomainPlugin, GeneratedRecord, Made, Step, Vali
 pub use engine::Engine;
 pub use failure::{Cause, Confidential, PluginError, PluginFailure};
 pub use inspect::{Inspection, World, inspect};
-pub use isolate::{Poisoned, Tolerance};
-pub use mapper::{MapperInstance, MapperPlugin, ProducedBatch, Transformed};
+pub use isolate::Poisoned;
+pub use mapper::{Logged, MapperInstance, MapperPlugin, ProducedBatch, Transformed};
 pub use registry::Plugins;
 pub use state::{Found, LookupRefusal, RecordLookup, SourceLookup};
+pub use usage::Usage;
 pub use vocabulary::Undeclared;
