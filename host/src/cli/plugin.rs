@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use serde_json::json;
-use sluice::config::PluginLimits;
+use sluice::config::{Config, PluginLimits};
 use sluice::plugin::{Engine, Inspection, World, inspect};
 
 use super::plugin_run;
@@ -29,6 +29,9 @@ enum Verb {
         /// One JSON document instead of text
         #[arg(long)]
         json: bool,
+        /// Limits (TOML), as a server has them
+        #[arg(long, value_name = "FILE", env = "SLUICE_CONFIG")]
+        config: Option<PathBuf>,
     },
     /// Map files on this machine, under the limits of a server, and show what comes out
     #[command(
@@ -41,25 +44,28 @@ enum Verb {
 
 /// Runs it; the exit code.
 pub async fn run(args: Plugin) -> Result<u8> {
-    let (file, json) = match args.verb {
-        Verb::Inspect { file, json } => (file, json),
+    let (file, json, config) = match args.verb {
+        Verb::Inspect { file, json, config } => (file, json, config),
         Verb::Run(args) => return plugin_run::run(args).await,
     };
     let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let engine = Engine::new(PluginLimits::default(), None)?;
+    let limits = config.as_deref().map(Config::read).transpose()?.unwrap_or_default().plugin;
+    limits.check()?;
+    let engine = Engine::new(limits.clone(), None)?;
     let found = inspect(&engine, &file.display().to_string(), &bytes)?;
-    print(&if json { as_json(&found)? } else { as_text(&found) })?;
+    print(&if json { as_json(&found, &limits)? } else { as_text(&found, &limits) })?;
     Ok(0)
 }
 
-fn as_json(found: &Inspection) -> Result<String> {
+fn as_json(found: &Inspection, limits: &PluginLimits) -> Result<String> {
     let mut document = serde_json::to_value(found)?;
     let imports = found.imports.iter().map(|(name, may)| json!({"import": name, "allows": may}));
     document["imports"] = imports.collect();
+    document["limits"] = serde_json::to_value(limits)?;
     Ok(format!("{}\n", serde_json::to_string_pretty(&document)?))
 }
 
-fn as_text(found: &Inspection) -> String {
+fn as_text(found: &Inspection, limits: &PluginLimits) -> String {
     let world = match found.world {
         World::Mapper => "mapper",
         World::Domain => "domain",
@@ -78,5 +84,7 @@ fn as_text(found: &Inspection) -> String {
     rows.push(["codes of its own".into(), found.codes.join("\n")]);
     let facts = table(&["plugin", " "], rows.into_iter().map(Vec::from));
     let imports = found.imports.iter().map(|(name, may)| vec![name.clone(), (*may).to_owned()]);
-    format!("{facts}\n{}", table(&["it imports", " which lets it"], imports))
+    let imports = table(&["it imports", " which lets it"], imports);
+    let limits = limits.figures().into_iter().map(|(name, value, ..)| vec![name.to_owned(), grouped(value)]);
+    format!("{facts}\n{imports}\n{}", table(&["it is limited by", "to"], limits))
 }

@@ -82,14 +82,14 @@ pub struct GeneratedRecord {
 impl DomainPlugin {
     /// Compiles a domain plugin and asks it to describe itself.
     pub fn new(engine: &Arc<Engine>, name: &str, digest: Digest, bytes: &[u8]) -> Result<Arc<Self>, PluginError> {
-        let component = engine.compile(name, digest, bytes)?;
-        let pre = engine.domains.instantiate_pre(&component).and_then(DomainPre::new);
+        let (component, runner) = engine.compile(name, digest, bytes)?;
+        let pre = runner.domains.instantiate_pre(&component).and_then(DomainPre::new);
         let pre = pre.map_err(|error| link_error(name, &error))?;
         let describe = |store: &mut Store<State>| {
             let domain = pre.instantiate(&mut *store)?;
             domain.sluice_plugin_validation().call_describe(store)
         };
-        let (description, vocabularies) = described(engine, name, describe, check_domain)?;
+        let (description, vocabularies) = described(engine, runner, name, describe, check_domain)?;
         Ok(Arc::new(Self {
             engine: engine.clone(),
             limits: engine.limits.clone(),
@@ -133,7 +133,8 @@ impl DomainPlugin {
         lookup: Option<Arc<dyn RecordLookup>>,
         usage: &Usage,
     ) -> DomainInstance {
-        let instance = Instance::new(&self.engine, &self.limits, self.title(), self.digest, context, usage);
+        let instance =
+            Instance::new((&self.engine, self.pre.engine()), &self.limits, self.title(), self.digest, context, usage);
         DomainInstance { plugin: self.clone(), lookup, instance }
     }
 }

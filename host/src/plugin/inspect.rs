@@ -57,9 +57,9 @@ pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspect
         ));
     }
     let digest = Digest::of(bytes);
-    let component = engine.compile(name, digest, bytes)?;
-    let imports = imports(engine, &component);
-    let world = world(engine, &component).ok_or_else(|| {
+    let (component, _) = engine.compile(name, digest, bytes)?;
+    let imports = imports(&component);
+    let world = world(&component).ok_or_else(|| {
         refused(
             "it exports neither sluice:plugin/mapping@0.1 (a mapper) nor sluice:plugin/validation@0.1 and \
              importing@0.1 (a domain plugin): build it against the contract in wit/",
@@ -83,9 +83,9 @@ pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspect
     Ok(Inspection { world, name, version, digest, bytes: bytes.len(), sources, entity_types, codes, imports })
 }
 
-fn world(engine: &Engine, component: &Component) -> Option<World> {
+fn world(component: &Component) -> Option<World> {
     let exports: Vec<String> =
-        component.component_type().exports(&engine.wasmtime).map(|(name, _)| name.to_owned()).collect();
+        component.component_type().exports(component.engine()).map(|(name, _)| name.to_owned()).collect();
     let has = |name: &str| exports.iter().any(|export| export.starts_with(name));
     if has("sluice:plugin/mapping@0.1") {
         Some(World::Mapper)
@@ -96,9 +96,9 @@ fn world(engine: &Engine, component: &Component) -> Option<World> {
     }
 }
 
-fn imports(engine: &Engine, component: &Component) -> Vec<(String, &'static str)> {
+fn imports(component: &Component) -> Vec<(String, &'static str)> {
     let ty = component.component_type();
-    let names: Vec<String> = ty.imports(&engine.wasmtime).map(|(name, _)| name.to_owned()).collect();
+    let names: Vec<String> = ty.imports(component.engine()).map(|(name, _)| name.to_owned()).collect();
     names
         .into_iter()
         .map(|name| {

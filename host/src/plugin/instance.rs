@@ -10,7 +10,7 @@ use std::time::Instant;
 use wasmtime::Store;
 
 use super::bindings::types::{Batch, Context};
-use super::engine::Engine;
+use super::engine::{Engine, Runner};
 use super::failure::{Cause, Confidential, PluginError, PluginFailure, classify};
 use super::isolate::{CallError, Isolated, isolate};
 use super::mapper::slice;
@@ -31,6 +31,7 @@ pub(super) type Instantiate<'a, B> = dyn Fn(&mut Store<State>) -> wasmtime::Resu
 /// A plugin at work.
 pub(super) struct Instance {
     engine: Arc<Engine>,
+    wasmtime: wasmtime::Engine,
     limits: PluginLimits,
     title: Title,
     digest: Digest,
@@ -49,15 +50,15 @@ pub(super) struct SaidLogs {
 impl Instance {
     /// Not yet instantiated: that is done with each call.
     pub fn new(
-        engine: &Arc<Engine>,
+        (engine, wasmtime): (&Arc<Engine>, &wasmtime::Engine),
         limits: &PluginLimits,
         title: Title,
         digest: Digest,
         context: Context,
         usage: &Usage,
     ) -> Self {
-        let (engine, limits, usage) = (engine.clone(), limits.clone(), usage.clone());
-        Self { engine, limits, title, digest, context, usage, logs: SaidLogs::default() }
+        let (engine, wasmtime, limits, usage) = (engine.clone(), wasmtime.clone(), limits.clone(), usage.clone());
+        Self { engine, wasmtime, limits, title, digest, context, usage, logs: SaidLogs::default() }
     }
 
     /// Makes `call` on a batch; what breaks the plugin is narrowed down to its records.
@@ -87,8 +88,10 @@ impl Instance {
         let limits = &self.limits;
         let in_time = self.usage.of(self.digest, |used| used.check_time(&self.title, limits));
         in_time.map_err(CallError::Fatal)?;
+        let engine = self.engine.clone();
+        let room = engine.rooms.take();
         let began = Instant::now();
-        let mut store = new_store(&self.engine, limits, &self.context);
+        let mut store = new_store(&self.wasmtime, limits, &self.context);
         let limit = if whole { limits.batch_millis } else { limits.narrowing_millis };
         store.set_epoch_deadline(self.engine.ticks(limit));
         let cut;
@@ -109,6 +112,7 @@ impl Instance {
             Err(error) => Err(classify(&error, store.data_mut())),
         };
         let mut state = store.into_data();
+        drop(room);
         self.usage.of(self.digest, |used| used.spend(began.elapsed()));
         // A part that failed is run again in halves, and says again what it has to say.
         if failed.is_ok() || part.len() == 1 {
@@ -138,28 +142,34 @@ impl Instance {
 }
 
 /// A store with all limits, whose clock stands at the migration's registration.
-fn new_store(engine: &Engine, limits: &PluginLimits, context: &Context) -> Store<State> {
+fn new_store(engine: &wasmtime::Engine, limits: &PluginLimits, context: &Context) -> Store<State> {
     let midnight = context.registered_on.parse::<jiff::civil::Date>().ok();
     let now = midnight.and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC).ok());
     let now = now.and_then(|midnight| midnight.timestamp().as_duration().try_into().ok()).unwrap_or_default();
     let seed = context.migration.as_slice().try_into().unwrap_or_default();
-    let mut store = Store::new(&engine.wasmtime, State::new(limits, now, seed));
+    let mut store = Store::new(engine, State::new(limits, now, seed));
     store.limiter(|state| &mut state.limits);
     store.set_hostcall_fuel(limits.output_bytes);
-    store.set_epoch_deadline(engine.ticks(limits.batch_millis));
     store
 }
+
+/// Bytes of a description: a few thousand codes and names of fields.
+const MAX_DESCRIPTION_BYTES: usize = 4 << 20;
 
 /// Asks a plugin to describe itself, in a store of its own that has seen no record, and checks what it says.
 pub(super) fn described<D, C>(
     engine: &Engine,
+    runner: &Runner,
     name: &str,
     describe: impl FnOnce(&mut Store<State>) -> wasmtime::Result<D>,
     check: impl FnOnce(D) -> Result<C, String>,
 ) -> Result<C, PluginError> {
     let refused = |reason: String| PluginError::Refused { name: name.into(), reason };
     let context = Context { migration: vec![0; 16], registered_on: "1970-01-01".into() };
-    let mut store = new_store(engine, &engine.limits, &context);
+    let _room = engine.rooms.take();
+    let mut store = new_store(&runner.wasmtime, &engine.limits, &context);
+    store.set_epoch_deadline(engine.ticks(engine.limits.batch_millis));
+    store.set_hostcall_fuel(engine.limits.output_bytes.min(MAX_DESCRIPTION_BYTES));
     let description = describe(&mut store).map_err(|error| {
         let (cause, message) = classify(&error, store.data_mut());
         // It has seen no record that it could quote.

@@ -83,14 +83,14 @@ pub struct Transformed {
 impl MapperPlugin {
     /// Compiles a mapper and asks it to describe itself.
     pub fn new(engine: &Arc<Engine>, name: &str, digest: Digest, bytes: &[u8]) -> Result<Arc<Self>, PluginError> {
-        let component = engine.compile(name, digest, bytes)?;
-        let pre = engine.mappers.instantiate_pre(&component).and_then(MapperPre::new);
+        let (component, runner) = engine.compile(name, digest, bytes)?;
+        let pre = runner.mappers.instantiate_pre(&component).and_then(MapperPre::new);
         let pre = pre.map_err(|error| link_error(name, &error))?;
         let describe = |store: &mut Store<State>| {
             let mapper = pre.instantiate(&mut *store)?;
             mapper.sluice_plugin_mapping().call_describe(store)
         };
-        let (description, vocabulary) = described(engine, name, describe, check_mapper)?;
+        let (description, vocabulary) = described(engine, runner, name, describe, check_mapper)?;
         Ok(Arc::new(Self {
             engine: engine.clone(),
             limits: engine.limits.clone(),
@@ -133,7 +133,8 @@ impl MapperPlugin {
         lookup: Arc<dyn SourceLookup>,
         usage: &Usage,
     ) -> MapperInstance {
-        let instance = Instance::new(&self.engine, &self.limits, self.title(), self.digest, context, usage);
+        let instance =
+            Instance::new((&self.engine, self.pre.engine()), &self.limits, self.title(), self.digest, context, usage);
         MapperInstance { plugin: self.clone(), lookup, instance }
     }
 }

@@ -4,6 +4,7 @@
 //! handed in as a trait.
 
 mod bindings;
+mod bounds;
 mod contract;
 mod domain;
 mod engine;
@@ -12,6 +13,7 @@ mod inspect;
 mod instance;
 mod isolate;
 mod mapper;
+mod pool;
 mod registry;
 mod state;
 mod usage;
