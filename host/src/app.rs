@@ -19,7 +19,7 @@ use crate::keys::Keyring;
 use crate::metrics::Metrics;
 use crate::model::{Actor, Grant, Level, Migration, Permission, Refusal, StagingStatus, Tenant};
 use crate::pipeline::Desk;
-use crate::plugin::{Engine, Library};
+use crate::plugin::{Engine, Library, Usage};
 use crate::staging::{StagingError, StagingRoot};
 pub use registry::{PushError, Pushed, Registry, signed_text};
 
@@ -154,6 +154,7 @@ impl App {
             store: self.store.clone(),
             target: self.target.clone(),
             area,
+            usage: Usage::default(),
             migration,
         })
     }

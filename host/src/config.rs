@@ -1,6 +1,9 @@
 //! Every limit, with its default and the reason for it. A configuration file (TOML) changes them.
 
-use std::collections::BTreeMap;
+mod plugin;
+
+pub use plugin::PluginLimits;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -196,58 +199,10 @@ impl Default for UploadLimits {
     }
 }
 
-/// What a plugin may use, for each call or instance.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PluginLimits {
-    /// Time for a batch, in milliseconds. 5,000: a Python guest takes 40 for a thousand records.
-    pub batch_millis: u64,
-    /// Time for a part of a batch while the record that breaks the plugin is looked for. 500.
-    pub narrowing_millis: u64,
-    /// Memory of an instance in bytes. 128 MiB: a Python guest starts with about 40.
-    pub memory_bytes: usize,
-    /// Elements of all tables of an instance. 100,000: a Python guest has about 20,000 functions.
-    pub table_elements: usize,
-    /// Stack in bytes. 1 MiB: wasmtime's own default doubled; native stacks are larger.
-    pub stack_bytes: usize,
-    /// Bytes that a plugin may return for a batch, or ask for in one lookup. 32 MiB: thirty times a full batch.
-    pub output_bytes: usize,
-    /// Keys or ids in one lookup. 10,000: ten for each record of a batch.
-    pub lookup_keys: usize,
-    /// Bytes in the answer to a lookup. 16 MiB.
-    pub lookup_bytes: usize,
-    /// Log entries kept for each batch; the rest is counted. 100.
-    pub log_entries: usize,
-    /// Records quarantined in one upload or job before it is stopped: the plugin is unfit. 1,000.
-    pub max_quarantined: u64,
-    /// Timeouts in one upload or job before it is stopped. 100: they cost seconds each, so that is minutes at most.
-    pub max_timeouts: u64,
-}
-
-impl Default for PluginLimits {
-    fn default() -> Self {
-        Self {
-            batch_millis: 5_000,
-            narrowing_millis: 500,
-            memory_bytes: 128 << 20,
-            table_elements: 100_000,
-            stack_bytes: 1 << 20,
-            output_bytes: 32 << 20,
-            lookup_keys: 10_000,
-            lookup_bytes: 16 << 20,
-            log_entries: 100,
-            max_quarantined: 1_000,
-            max_timeouts: 100,
-        }
-    }
-}
-
 /// Which plugins are taken.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RegistryLimits {
-    /// Bytes of a component. 64 MiB: a Python mapper has about 20, with large libraries 40.
-    pub component_bytes: usize,
     /// Longest wait for a component that is being sent, in seconds. 120: 64 MiB over a slow line.
     pub push_seconds: u64,
     /// Plugins that a tenant may have. 200: each stays, so that what it made can be made again.
@@ -258,7 +213,7 @@ pub struct RegistryLimits {
 
 impl Default for RegistryLimits {
     fn default() -> Self {
-        Self { component_bytes: 64 << 20, push_seconds: 120, plugins_per_tenant: 200, require_signature: false }
+        Self { push_seconds: 120, plugins_per_tenant: 200, require_signature: false }
     }
 }
 
@@ -295,27 +250,14 @@ impl Default for RecordLimits {
     }
 }
 
-impl PluginLimits {
-    /// These with others in their place, by their names; none if a name is no plugin's limit, or a figure cannot be kept
-    /// to. The stack is the engine's, which all plugins share.
-    pub fn with(&self, overrides: &BTreeMap<String, u64>) -> Option<Self> {
-        let mut table = serde_json::to_value(self).ok()?;
-        for (name, value) in overrides.iter() {
-            let limit = table.get_mut(name).filter(|_| name != "stack_bytes")?;
-            *limit = (*value).into();
-        }
-        let config = Config { plugin: serde_json::from_value(table).ok()?, ..Config::default() };
-        config.check().is_ok().then_some(config.plugin)
-    }
-}
-
 /// Ten years, in seconds: longer is a mistake.
 const LONGEST: u64 = 10 * 365 * 24 * 60 * 60;
 
 impl Config {
     /// Whether a server can keep to this; if not, which value it is and what it has to be.
     pub fn check(&self) -> anyhow::Result<()> {
-        let Self { upload, plugin, registry, import, records, keys: _, access, http, audit, retention } = self;
+        self.plugin.check()?;
+        let Self { upload, plugin: _, registry, import, records, keys: _, access, http, audit, retention } = self;
         let figures: &[(&str, u64, u64, u64)] = &[
             ("upload.max_record_bytes", upload.max_record_bytes as u64, 1, 1 << 30),
             ("upload.max_depth", upload.max_depth as u64, 1, 1_000),
@@ -325,11 +267,6 @@ impl Config {
             ("upload.sync_millis", upload.sync_millis, 1, LONGEST),
             ("upload.idle_seconds", upload.idle_seconds, 1, LONGEST),
             ("upload.max_bytes", upload.max_bytes, 1, u64::MAX),
-            ("plugin.batch_millis", plugin.batch_millis, 1, LONGEST),
-            ("plugin.narrowing_millis", plugin.narrowing_millis, 1, LONGEST),
-            ("plugin.memory_bytes", plugin.memory_bytes as u64, 1 << 16, 1 << 32),
-            ("plugin.output_bytes", plugin.output_bytes as u64, 1, 1 << 32),
-            ("registry.component_bytes", registry.component_bytes as u64, 1, 1 << 30),
             ("registry.push_seconds", registry.push_seconds, 1, LONGEST),
             ("registry.plugins_per_tenant", registry.plugins_per_tenant, 0, 1 << 30),
             ("import.transaction_records", import.transaction_records as u64, 1, 1 << 30),
@@ -349,15 +286,20 @@ impl Config {
             ("audit.strangers_per_minute", audit.strangers_per_minute.into(), 1, u32::MAX.into()),
             ("retention.check_seconds", retention.check_seconds, 1, LONGEST),
         ];
-        match figures.iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
-            Some((name, value, least, most)) => anyhow::bail!("{name} is {value}: it has to be from {least} to {most}"),
-            None => Ok(()),
-        }
+        within(figures)
     }
 
     /// Reads a configuration file; what it leaves out keeps its default.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         toml::from_str(&text).with_context(|| format!("{} is not a configuration", path.display()))
+    }
+}
+
+/// Whether each figure is from its least to its most; if not, which it is and what it has to be.
+fn within(figures: &[(&str, u64, u64, u64)]) -> anyhow::Result<()> {
+    match figures.iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
+        Some((name, value, least, most)) => anyhow::bail!("{name} is {value}: it has to be from {least} to {most}"),
+        None => Ok(()),
     }
 }

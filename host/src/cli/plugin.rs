@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use sluice::config::PluginLimits;
+use sluice::config::{Config, PluginLimits};
 use sluice::model::World;
 use sluice::plugin::{Engine, Inspection, inspect};
 
@@ -29,6 +29,9 @@ enum Verb {
         /// One JSON document instead of text
         #[arg(long)]
         json: bool,
+        /// Limits (TOML), as a server has them
+        #[arg(long, value_name = "FILE", env = "SLUICE_CONFIG")]
+        config: Option<PathBuf>,
     },
     /// Map files on this machine, under the limits of a server, and show what comes out
     #[command(
@@ -43,15 +46,17 @@ enum Verb {
 
 /// Runs it; the exit code.
 pub async fn run(args: Plugin) -> Result<u8> {
-    let (file, json) = match args.verb {
-        Verb::Inspect { file, json } => (file, json),
+    let (file, json, config) = match args.verb {
+        Verb::Inspect { file, json, config } => (file, json, config),
         Verb::Run(args) => return plugin_run::run(args).await,
         Verb::Store(verb) => return plugin_store::run(verb).await,
     };
     let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let engine = Engine::new(PluginLimits::default(), None)?;
+    let limits = config.as_deref().map(Config::read).transpose()?.unwrap_or_default().plugin;
+    limits.check()?;
+    let engine = Engine::new(limits.clone(), None)?;
     let found = inspect(&engine, &file.display().to_string(), &bytes)?;
-    print(&if json { as_json(&found)? } else { as_text(&found) })?;
+    print(&if json { as_json(&found)? } else { as_text(&found, &limits) })?;
     Ok(0)
 }
 
@@ -59,7 +64,7 @@ fn as_json(found: &Inspection) -> Result<String> {
     Ok(format!("{}\n", serde_json::to_string_pretty(found)?))
 }
 
-fn as_text(found: &Inspection) -> String {
+fn as_text(found: &Inspection, limits: &PluginLimits) -> String {
     let world = match found.world {
         World::Mapper => "mapper",
         World::Domain => "domain",
@@ -81,5 +86,7 @@ fn as_text(found: &Inspection) -> String {
     rows.push(["made with".into(), found.toolchain.join("\n")]);
     let facts = table(&["plugin", " "], rows.into_iter().map(Vec::from));
     let imports = found.imports.iter().map(|import| vec![import.import.clone(), import.allows.to_owned()]);
-    format!("{facts}\n{}", table(&["it imports", " which lets it"], imports))
+    let imports = table(&["it imports", " which lets it"], imports);
+    let limits = limits.figures().into_iter().map(|(name, value, ..)| vec![name.to_owned(), grouped(value)]);
+    format!("{facts}\n{imports}\n{}", table(&["it is limited by", "to"], limits))
 }

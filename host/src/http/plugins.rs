@@ -148,17 +148,17 @@ async fn component(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, 
         let detail = "Send the component as Content-Type: application/wasm.";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail));
     }
-    let limits = &app.config.registry;
+    let (longest, seconds) = (app.config.plugin.file_bytes, app.config.registry.push_seconds);
     let mut bytes = Vec::new();
     let mut pieces = body.into_data_stream();
-    let end = tokio::time::Instant::now() + Duration::from_secs(limits.push_seconds);
+    let end = tokio::time::Instant::now() + Duration::from_secs(seconds);
     loop {
         use futures_util::StreamExt as _;
         match tokio::time::timeout_at(end, pieces.next()).await {
-            Ok(Some(Ok(piece))) if bytes.len() + piece.len() > limits.component_bytes => {
+            Ok(Some(Ok(piece))) if bytes.len() + piece.len() > longest => {
                 let detail = told!(
-                    "The component is longer than the {} bytes that this server takes (`registry.component_bytes`).",
-                    limits.component_bytes
+                    "The component is longer than the {} bytes that this server takes (`plugin.file_bytes`).",
+                    longest
                 );
                 return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "COMPONENT_TOO_LARGE", detail));
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::model::{Blame, Detail, Digest, Migration, told};
-use crate::plugin::{Context, DomainPlugin, MapperPlugin, PluginError, Plugins};
+use crate::plugin::{Context, DomainPlugin, MapperPlugin, PluginError, Plugins, Usage};
 use crate::staging::{StagingArea, StagingError};
 use crate::store::{Store, StoreError, TrailError};
 use crate::target::{Target, TargetError};
@@ -26,6 +26,8 @@ pub struct Desk {
     pub migration: Migration,
     /// Its staging area.
     pub area: Arc<StagingArea>,
+    /// What plugins have used up in this upload or job.
+    pub usage: Usage,
 }
 
 impl Desk {
@@ -100,10 +102,8 @@ impl Failure {
         match self {
             Failure::Staging(_) | Failure::Store(_) | Failure::Trail(_) => Blame::Host,
             Failure::NotApproved { .. } => Blame::Plugin,
-            Failure::Plugin(
-                PluginError::Refused { .. } | PluginError::Unfit { .. } | PluginError::Undescribed { .. },
-            ) => Blame::Plugin,
-            Failure::Plugin(_) => Blame::Host,
+            Failure::Plugin(PluginError::Lookup(_) | PluginError::Engine(_) | PluginError::Missing(_)) => Blame::Host,
+            Failure::Plugin(_) => Blame::Plugin,
             Failure::Target(_) => Blame::Target,
         }
     }
@@ -114,9 +114,16 @@ impl Failure {
             Failure::Staging(_) => "STAGING_FAILED",
             Failure::Store(_) => "CATALOGUE_FAILED",
             Failure::Trail(_) => "AUDIT_FAILED",
-            Failure::Plugin(PluginError::Unfit { .. }) => "PLUGIN_UNFIT",
-            Failure::Plugin(PluginError::Refused { .. } | PluginError::Undescribed { .. }) => "PLUGIN_REFUSED",
-            Failure::Plugin(_) => "PLUGIN_ENGINE_FAILED",
+            Failure::Plugin(error) => match error {
+                PluginError::Refused { .. } | PluginError::Undescribed { .. } => "PLUGIN_REFUSED",
+                PluginError::Unfit { .. } => "PLUGIN_UNFIT",
+                PluginError::UnfitShare { .. } => "PLUGIN_UNFIT_SHARE",
+                PluginError::UnfitTimeouts { .. } => "PLUGIN_UNFIT_TIMEOUTS",
+                PluginError::OutOfTime { .. } => "PLUGIN_OUT_OF_TIME",
+                PluginError::NotInstantiated { .. } => "PLUGIN_NOT_INSTANTIATED",
+                PluginError::Missing(_) => "PLUGIN_MISSING",
+                PluginError::Lookup(_) | PluginError::Engine(_) => "PLUGIN_ENGINE_FAILED",
+            },
             Failure::Target(_) => "TARGET_FAILED",
             Failure::NotApproved { .. } => "PLUGIN_NOT_APPROVED",
         }
@@ -127,6 +134,25 @@ impl Failure {
         match self {
             Failure::Plugin(PluginError::Unfit { plugin, records, code }) => {
                 told!("plugin {} is unfit: it broke on {} records, the last time with {}.", plugin, records, code)
+            }
+            Failure::Plugin(PluginError::UnfitShare { plugin, quarantined, seen, percent }) => told!(
+                "plugin {} is unfit: it broke on {} of {} records; {} in a hundred are tolerated.",
+                plugin,
+                quarantined,
+                seen,
+                percent
+            ),
+            Failure::Plugin(PluginError::UnfitTimeouts { plugin, timeouts }) => {
+                told!("plugin {} is unfit: it ran out of time {} times.", plugin, timeouts)
+            }
+            Failure::Plugin(PluginError::OutOfTime { plugin, seconds }) => told!(
+                "plugin {} took more than the {} seconds that it may take for all of this: plugin.total_seconds in \
+                 the configuration.",
+                plugin,
+                seconds
+            ),
+            Failure::Plugin(PluginError::NotInstantiated { plugin, code }) => {
+                told!("plugin {} could not be instantiated: {}.", plugin, code)
             }
             Failure::Plugin(PluginError::Undescribed { plugin, entity_type }) => {
                 told!("plugin {} generates {}, which it does not describe.", plugin, entity_type)
@@ -145,9 +171,10 @@ impl Failure {
                  backup, or push it again.",
                 digest
             ),
-            Failure::Plugin(_) | Failure::Staging(_) | Failure::Store(_) | Failure::Trail(_) => {
-                "The server could not go on. Its log says why.".into()
-            }
+            Failure::Plugin(PluginError::Lookup(_) | PluginError::Engine(_))
+            | Failure::Staging(_)
+            | Failure::Store(_)
+            | Failure::Trail(_) => "The server could not go on. Its log says why.".into(),
             Failure::Target(_) => "The target could not be read or written. The server's log says why.".into(),
         }
     }

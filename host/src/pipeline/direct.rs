@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::quarantine::{Place, quarantine};
 use super::results::Results;
+use super::said::{Speaker, keep_logged};
 use super::upload::{Body, Framed, Upload, frame};
 use super::{Desk, Failure};
 use crate::framing::{Format, RawBatch, scalar_text, scan_object};
@@ -25,7 +26,7 @@ pub fn load_records(
     body: Body,
     results: &mut Results,
 ) -> Result<Upload, Failure> {
-    let mut instance = plugin.instance(desk.context(), None);
+    let mut instance = plugin.instance(desk.context(), None, &desk.usage);
     let mut done = Upload::default();
     let max_depth = desk.config.upload.max_depth;
     done.received = frame(&Handle::current(), body, format, &desk.config.upload, |framed| {
@@ -49,6 +50,9 @@ pub fn load_records(
         let place = |position: Option<u32>| Place { upload, stream: entity_type, line: position.map(line) };
         let who = (plugin.title(), &plugin.digest);
         quarantine(&desk.area, who, &validated.poisoned, &validated.undeclared, place)?;
+        let place = |position: u32| ("line", line(position).into());
+        let speaker = Speaker { domain: Some(&plugin.description.domain), upload, place };
+        keep_logged(desk, &validated.logged, &speaker)?;
 
         let mut staged = vec![];
         for position in 0..raw.len() {

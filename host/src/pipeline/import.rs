@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::lookups::KnownRecords;
 use super::order::{Stage, stages};
 use super::quarantine::{Place, quarantine};
+use super::said::{Speaker, keep_logged};
 use super::{Desk, Failure, Stop};
 use crate::model::{Digest, Figure, Issue, Name, Progress};
 use crate::plugin::{Batch, DomainPlugin, EntityType, Generation, Made};
@@ -93,7 +94,7 @@ impl Pass<'_> {
             return Ok(());
         }
         let known = KnownRecords::new(desk.area.clone(), desk.target.clone(), desk.plugins.clone());
-        let mut instance = plugin.instance(desk.context(), Some(Arc::new(known)));
+        let mut instance = plugin.instance(desk.context(), Some(Arc::new(known)), &desk.usage);
         let left_out = self.left_out;
         let mut load = desk.target.begin(migration, entity_type, &|| self.progress.is_cancelled())?;
         let mut staged = StagedBatch::default();
@@ -239,7 +240,7 @@ impl Pass<'_> {
         entries: &[StagedEntry],
         made: &mut Made<T>,
     ) -> Result<(), Failure> {
-        let Made { issues, poisoned, undeclared, .. } = made;
+        let Made { issues, poisoned, undeclared, logged, .. } = made;
         let key = |position: u32| entries[position as usize].key;
         let mut all: Vec<ListedIssue> =
             issues.drain(..).map(|(position, issue)| listed(entity_type, key(position), issue)).collect();
@@ -252,6 +253,9 @@ impl Pass<'_> {
         let line = |position: u32| entries[position as usize].ordinal;
         let place = |position: Option<u32>| Place { upload: 0, stream: entity_type, line: position.map(line) };
         quarantine(&self.desk.area, (plugin.title(), &plugin.digest), poisoned, undeclared, place)?;
+        let place = |position: u32| ("referenceId", Uuid::from_bytes(key(position)).into());
+        let speaker = Speaker { domain: Some(&plugin.description.domain), upload: 0, place };
+        keep_logged(self.desk, logged, &speaker)?;
         self.list(&all)
     }
 
@@ -272,8 +276,8 @@ impl Pass<'_> {
             .clone();
         let left_out = self.left_out;
         let known = KnownRecords::new(desk.area.clone(), desk.target.clone(), desk.plugins.clone());
-        let mut maker = plugin.instance(desk.context(), Some(Arc::new(known)));
-        let mut judge = plugin.instance(desk.context(), None);
+        let mut maker = plugin.instance(desk.context(), Some(Arc::new(known)), &desk.usage);
+        let mut judge = plugin.instance(desk.context(), None, &desk.usage);
         let mut reader = desk.area.reader(StreamName::Records(&generation.source), 0)?;
         let mut staged = StagedBatch::default();
         progress_expect(self.progress, desk, &generation.source)?;
@@ -292,6 +296,9 @@ impl Pass<'_> {
                 packed.ends.push(packed.bytes.len() as u32);
             }
             let judged = judge.validate(&generation.entity_type, &packed)?;
+            let place = |position: u32| ("position", position.into());
+            let speaker = Speaker { domain: Some(&plugin.description.domain), upload: 0, place };
+            keep_logged(desk, &judged.logged, &speaker)?;
             let stopped: hashbrown::HashSet<u32> = judged
                 .issues
                 .iter()

@@ -13,6 +13,7 @@ mod quarantine;
 mod recount;
 mod replay;
 mod results;
+mod said;
 mod source;
 mod tallies;
 mod upload;

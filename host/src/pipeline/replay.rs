@@ -61,7 +61,7 @@ fn map_again(desk: &Desk, source: &str, batch: &SourceBatch) -> Result<Option<Ag
         records.ends.push(records.bytes.len() as u32);
     }
     let lookup = LoadedSources::as_of(desk.area.clone(), mapper.clone(), batch.seen.clone());
-    let transformed = mapper.instance(desk.context(), Arc::new(lookup)).transform(source, &records)?;
+    let transformed = mapper.instance(desk.context(), Arc::new(lookup), &desk.usage).transform(source, &records)?;
     Ok(Some(Again { transformed, mapper: mapper.digest }))
 }
 
@@ -100,7 +100,7 @@ fn judge_again(desk: &Desk, entity_type: &Name, id: Key, body: &[u8]) -> Result<
         _ => now.clone(),
     };
     let batch = Batch { bytes: body.to_vec(), ends: vec![body.len() as u32] };
-    let mut instance = plugin.instance(desk.context(), None);
+    let mut instance = plugin.instance(desk.context(), None, &desk.usage);
     let judged = instance.validate(entity_type, &batch)?;
     let sound = judged.ids == [Some(id)] && !judged.issues.iter().any(|(_, issue)| issue.stops());
     let planned = instance.plan(entity_type, &batch)?;

@@ -13,13 +13,13 @@ use super::direct::{finish_batch, list};
 use super::lookups::{KEY_SEPARATOR, LoadedSources};
 use super::quarantine::{Place, quarantine};
 use super::results::Results;
+use super::said::{Speaker, keep_logged};
 use super::upload::{Body, Framed, Upload, frame};
 use super::{Desk, Failure};
 use crate::framing::{Fault, Format, RawBatch, scalar_text, scan_object};
 use crate::model::{Code, Issue, Name, Outcome, Produced, RecordResult, UNDECLARED_CODE};
 use crate::plugin::{Batch, DomainInstance, DomainPlugin, MapperInstance, MapperPlugin, Source, Transformed};
 use crate::staging::{Effect, Key, Product, Seen, SourceRecord, SourceStatus, hash};
-use crate::store::LogEntry;
 
 /// Batches that may wait between mapping and staging: enough that neither stands still.
 const BATCHES_BETWEEN: usize = 2;
@@ -36,7 +36,7 @@ pub fn load_source(
 ) -> Result<Upload, Failure> {
     let lookup = LoadedSources::new(desk.area.clone(), mapper.clone())?;
     let mut stager = Stager::new(desk, mapper, source, upload, lookup.seen().clone());
-    let mut instance = mapper.instance(desk.context(), Arc::new(lookup));
+    let mut instance = mapper.instance(desk.context(), Arc::new(lookup), &desk.usage);
     let (send, receive) = mpsc::sync_channel::<Option<Mapped>>(BATCHES_BETWEEN);
     let mut done = Upload::default();
     let runtime = Handle::current();
@@ -277,7 +277,7 @@ impl<'a> Stager<'a> {
             let judge = self.judges.entry(produced.entity_type.clone()).or_insert_with(|| {
                 let plugin = desk.plugins.of_entity_type(&produced.entity_type)?;
                 let covered = desk.migration.covers(&plugin.description.domain);
-                covered.then(|| (plugin.clone(), plugin.instance(desk.context(), None)))
+                covered.then(|| (plugin.clone(), plugin.instance(desk.context(), None, &desk.usage)))
             });
             let Some((plugin, judge)) = judge else {
                 (0..produced.origins.len()).for_each(|place| verdicts[origin(place)].uncovered = true);
@@ -306,6 +306,9 @@ impl<'a> Stager<'a> {
             };
             let who = (plugin.title(), &plugin.digest);
             quarantine(&self.desk.area, who, &validated.poisoned, &validated.undeclared, place)?;
+            let place = |position: u32| ("line", raw.lines[origin(position as usize)].into());
+            let speaker = Speaker { domain: Some(&plugin.description.domain), upload: self.upload, place };
+            keep_logged(desk, &validated.logged, &speaker)?;
         }
         for verdict in verdicts.iter_mut() {
             let silent = verdict.made.is_empty()
@@ -321,12 +324,9 @@ impl<'a> Stager<'a> {
     }
 
     fn log(&self, transformed: &Transformed, positions: &[usize], raw: &RawBatch) -> Result<(), Failure> {
-        for (level, code, position) in &transformed.logs {
-            let line = position.map(|position| raw.lines[positions[position as usize]]);
-            let entry = LogEntry::new(*level, code.clone()).with("upload", self.upload).with("line", line);
-            self.desk.store.log(self.desk.migration.reference_id, &entry)?;
-        }
-        Ok(())
+        let place = |position: u32| ("line", raw.lines[positions[position as usize]].into());
+        let speaker = Speaker { domain: None, upload: self.upload, place };
+        Ok(keep_logged(self.desk, &transformed.logged, &speaker)?)
     }
 }
 

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::lookups::KnownRecords;
 use super::order::{Stage, stages};
 use super::quarantine::{Place, quarantine};
+use super::said::{Speaker, keep_logged};
 use super::tallies::{Part, Tallies};
 use super::{Desk, Stop};
 use crate::model::{Figure, Issue, Progress, Severity};
@@ -73,7 +74,7 @@ impl Pass<'_> {
     fn check(&mut self, stream: usize, plugin: &Arc<DomainPlugin>, entity_type: &EntityType) -> Result<(), Stop> {
         let desk = self.desk;
         let known = KnownRecords::new(desk.area.clone(), desk.target.clone(), desk.plugins.clone());
-        let mut instance = plugin.instance(desk.context(), Some(Arc::new(known)));
+        let mut instance = plugin.instance(desk.context(), Some(Arc::new(known)), &desk.usage);
         let mut reader = desk.area.reader(StreamName::Records(&entity_type.name), 0)?;
         let limits = &desk.config.upload;
         let mut staged = StagedBatch::default();
@@ -105,6 +106,9 @@ impl Pass<'_> {
             };
             let who = (plugin.title(), &plugin.digest);
             quarantine(&desk.area, who, &validated.poisoned, &validated.undeclared, place)?;
+            let place = |position: u32| ("referenceId", Uuid::from_bytes(id(position)).into());
+            let speaker = Speaker { domain: Some(&plugin.description.domain), upload: 0, place };
+            keep_logged(desk, &validated.logged, &speaker)?;
             let most = desk.config.records.listed_issues;
             desk.store.add_issues(desk.migration.reference_id, Phase::Validate, &listed, most)?;
             for tally in validated.tallies {

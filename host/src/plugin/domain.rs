@@ -11,10 +11,11 @@ use super::contract::{DomainDescription, EntityType, Tally, check_domain};
 use super::engine::Engine;
 use super::failure::{Cause, PluginError};
 use super::inspect::link_error;
-use super::instance::{Instance, described};
+use super::instance::{Instance, Returned, SaidLogs, described};
 use super::isolate::{Isolated, Poisoned};
-use super::mapper::{check_produced, issue, unpack};
+use super::mapper::{Logged, check_amount, check_produced, issue, unpack};
 use super::state::{RecordLookup, State};
+use super::usage::Usage;
 use super::vocabulary::{Undeclared, Vocabulary};
 use crate::config::PluginLimits;
 use crate::model::{Code, Digest, Issue, Title};
@@ -46,6 +47,8 @@ pub struct Validated {
     pub poisoned: Vec<Poisoned>,
     /// What it said without having declared it.
     pub undeclared: Vec<Undeclared>,
+    /// What it logged.
+    pub logged: Logged,
 }
 
 /// What a plugin made of a batch, and of which records it could not.
@@ -58,6 +61,8 @@ pub struct Made<T> {
     pub poisoned: Vec<Poisoned>,
     /// What it said without having declared it.
     pub undeclared: Vec<Undeclared>,
+    /// What it logged.
+    pub logged: Logged,
 }
 
 /// One effect that a plugin has planned: storing a row.
@@ -77,14 +82,14 @@ pub struct GeneratedRecord {
 impl DomainPlugin {
     /// Compiles a domain plugin and asks it to describe itself.
     pub fn new(engine: &Arc<Engine>, name: &str, digest: Digest, bytes: &[u8]) -> Result<Arc<Self>, PluginError> {
-        let component = engine.compile(name, digest, bytes)?;
-        let pre = engine.domains.instantiate_pre(&component).and_then(DomainPre::new);
+        let (component, runner) = engine.compile(name, digest, bytes)?;
+        let pre = runner.domains.instantiate_pre(&component).and_then(DomainPre::new);
         let pre = pre.map_err(|error| link_error(name, &error))?;
         let describe = |store: &mut Store<State>| {
             let domain = pre.instantiate(&mut *store)?;
             domain.sluice_plugin_validation().call_describe(store)
         };
-        let (description, vocabularies) = described(engine, name, describe, check_domain)?;
+        let (description, vocabularies) = described(engine, runner, name, describe, check_domain)?;
         Ok(Arc::new(Self {
             engine: engine.clone(),
             limits: engine.limits.clone(),
@@ -120,9 +125,16 @@ impl DomainPlugin {
         self.description.entity_types.iter().find(|entity_type| entity_type.name == name)
     }
 
-    /// Prepares to run for one upload or job. Without lookups it can only judge records on their own.
-    pub fn instance(self: &Arc<Self>, context: Context, lookup: Option<Arc<dyn RecordLookup>>) -> DomainInstance {
-        let instance = Instance::new(&self.engine, &self.limits, self.title(), self.digest, context);
+    /// Prepares to run for one upload or job, whose usage this counts towards. Without lookups it can only judge
+    /// records on their own.
+    pub fn instance(
+        self: &Arc<Self>,
+        context: Context,
+        lookup: Option<Arc<dyn RecordLookup>>,
+        usage: &Usage,
+    ) -> DomainInstance {
+        let instance =
+            Instance::new((&self.engine, self.pre.engine()), &self.limits, self.title(), self.digest, context, usage);
         DomainInstance { plugin: self.clone(), lookup, instance }
     }
 }
@@ -131,7 +143,7 @@ impl DomainPlugin {
 pub struct DomainInstance {
     plugin: Arc<DomainPlugin>,
     lookup: Option<Arc<dyn RecordLookup>>,
-    instance: Instance<Domain>,
+    instance: Instance,
 }
 
 impl DomainInstance {
@@ -139,9 +151,13 @@ impl DomainInstance {
     pub fn validate(&mut self, entity_type: &str, batch: &Batch) -> Result<Validated, PluginError> {
         let scope = if self.lookup.is_some() { Scope::Migration } else { Scope::Record };
         let rules = self.plugin.description.tally_rules.len();
-        let Isolated { parts, poisoned } = self.isolated(batch, |domain, store, context, batch| {
+        let limits = self.plugin.limits.clone();
+        let (Isolated { parts, poisoned }, said) = self.isolated(batch, |domain, store, context, batch| {
             let validated =
                 domain.sluice_plugin_validation().call_validate(store, context, entity_type, scope, batch)?;
+            if let Err(too_many) = check_amount(validated.issues.len() + validated.tallies.len(), &limits) {
+                return Ok(Err(too_many));
+            }
             let records = batch.ends.len();
             let fits = validated.ids.len() == records * 16
                 && validated.issues.iter().all(|issue| (issue.position as usize) < records)
@@ -149,7 +165,7 @@ impl DomainInstance {
                     .tallies
                     .iter()
                     .all(|tally| (tally.position as usize) < records && (tally.rule as usize) < rules);
-            Ok(if fits { Ok(validated) } else { Err("what it found does not fit its batch".into()) })
+            Ok(if fits { Ok(validated) } else { broke("what it found does not fit its batch") })
         })?;
         let mut whole = Validated { ids: vec![None; batch.ends.len()], poisoned, ..Validated::default() };
         for (part, validated) in parts {
@@ -167,19 +183,24 @@ impl DomainInstance {
                 .tallies
                 .extend(validated.tallies.into_iter().map(|tally| Tally { position: tally.position + start, ..tally }));
         }
+        whole.logged = Logged::read(said, &self.plugin.vocabularies[0], &mut whole.undeclared);
         Ok(whole)
     }
 
     /// Plans the import of a batch. A record with an issue has no step.
     pub fn plan(&mut self, entity_type: &str, batch: &Batch) -> Result<Made<Step>, PluginError> {
-        let Isolated { parts, poisoned } = self.isolated(batch, |domain, store, context, batch| {
+        let limits = self.plugin.limits.clone();
+        let (Isolated { parts, poisoned }, said) = self.isolated(batch, |domain, store, context, batch| {
             let planned = domain.sluice_plugin_importing().call_plan(store, context, entity_type, batch)?;
+            if let Err(too_many) = check_amount(planned.steps.len() + planned.issues.len(), &limits) {
+                return Ok(Err(too_many));
+            }
             let records = batch.ends.len();
             let fits = planned.steps.len() == planned.bodies.ends.len()
                 && unpack(&planned.bodies).is_some()
                 && planned.steps.iter().all(|step| (step.position as usize) < records)
                 && planned.issues.iter().all(|issue| (issue.position as usize) < records);
-            Ok(if fits { Ok(planned) } else { Err("its plan does not fit its batch".into()) })
+            Ok(if fits { Ok(planned) } else { broke("its plan does not fit its batch") })
         })?;
         let (mut steps, mut issues, mut undeclared) = (vec![], vec![], vec![]);
         let vocabulary = &self.plugin.vocabularies[0];
@@ -193,24 +214,30 @@ impl DomainInstance {
             let said = planned.issues.iter();
             issues.extend(said.map(|said| issue(said, start, entity_type, vocabulary, &mut undeclared)));
         }
-        Ok(Made { made: steps, issues, poisoned, undeclared })
+        let logged = Logged::read(said, vocabulary, &mut undeclared);
+        Ok(Made { made: steps, issues, poisoned, undeclared, logged })
     }
 
     /// Makes records of an entity type from a batch of imported ones.
     pub fn generate(&mut self, entity_type: &str, batch: &Batch) -> Result<Made<GeneratedRecord>, PluginError> {
-        let Isolated { parts, poisoned } = self.isolated(batch, |domain, store, context, batch| {
+        let limits = self.plugin.limits.clone();
+        let (Isolated { parts, poisoned }, said) = self.isolated(batch, |domain, store, context, batch| {
             let generated = domain.sluice_plugin_importing().call_generate(store, context, entity_type, batch)?;
+            let made: usize = generated.produced.iter().map(|produced| produced.origins.len()).sum();
+            if let Err(too_many) = check_amount(made + generated.issues.len(), &limits) {
+                return Ok(Err(too_many));
+            }
             let records = batch.ends.len();
             for produced in &generated.produced {
                 if produced.entity_type != entity_type {
-                    return Ok(Err("it generated another entity type than it was asked for".into()));
+                    return Ok(broke("it generated another entity type than it was asked for"));
                 }
-                if let Err((_, message)) = check_produced(produced, records) {
-                    return Ok(Err(message));
+                if let Err(broken) = check_produced(produced, records) {
+                    return Ok(Err(broken));
                 }
             }
             let fits = generated.issues.iter().all(|issue| (issue.position as usize) < records);
-            Ok(if fits { Ok(generated) } else { Err("what it generated does not fit its batch".into()) })
+            Ok(if fits { Ok(generated) } else { broke("what it generated does not fit its batch") })
         })?;
         let (mut records, mut issues, mut undeclared) = (vec![], vec![], vec![]);
         let vocabulary = &self.plugin.vocabularies[1];
@@ -223,24 +250,26 @@ impl DomainInstance {
             let said = generated.issues.iter();
             issues.extend(said.map(|said| issue(said, start, entity_type, vocabulary, &mut undeclared)));
         }
-        Ok(Made { made: records, issues, poisoned, undeclared })
+        let logged = Logged::read(said, vocabulary, &mut undeclared);
+        Ok(Made { made: records, issues, poisoned, undeclared, logged })
     }
 
     fn isolated<T>(
         &mut self,
         batch: &Batch,
-        mut call: impl FnMut(&Domain, &mut Store<State>, &Context, &Batch) -> wasmtime::Result<Result<T, String>>,
-    ) -> Result<Isolated<T>, PluginError> {
+        mut call: impl FnMut(&Domain, &mut Store<State>, &Context, &Batch) -> Returned<T>,
+    ) -> Result<(Isolated<T>, SaidLogs), PluginError> {
         let Self { plugin, lookup, instance } = self;
         let instantiate = |store: &mut Store<State>| {
             let domain = plugin.pre.instantiate(&mut *store)?;
             store.data_mut().records = lookup.clone();
             Ok(domain)
         };
-        // What a domain plugin logs is not kept anywhere.
-        instance.logs.clear();
-        instance.isolated(batch, &instantiate, &mut |domain, store, context, batch| {
-            Ok(call(domain, store, context, batch)?.map_err(|message| (Cause::BrokeContract, message)))
-        })
+        instance.isolated(batch, &instantiate, &mut call)
     }
+}
+
+/// What breaks the contract, in a sentence.
+fn broke<T>(what: &str) -> Result<T, (Cause, String)> {
+    Err((Cause::BrokeContract, what.into()))
 }

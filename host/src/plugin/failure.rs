@@ -60,6 +60,8 @@ pub enum Cause {
     BrokeContract,
     /// It returned, or asked for, more than it may.
     TooMuchOutput,
+    /// It called the host more often than it may.
+    TooManyCalls,
 }
 
 impl Cause {
@@ -73,6 +75,7 @@ impl Cause {
             Cause::StackOverflow => "PLUGIN_STACK_OVERFLOW",
             Cause::BrokeContract => "PLUGIN_BROKE_CONTRACT",
             Cause::TooMuchOutput => "PLUGIN_OUTPUT_TOO_LARGE",
+            Cause::TooManyCalls => "PLUGIN_TOO_MANY_CALLS",
         }
     }
 }
@@ -110,6 +113,36 @@ pub enum PluginError {
         records: u64,
         /// The last cause.
         code: &'static str,
+    },
+    /// It broke on a larger part of the records than is tolerated.
+    #[error(
+        "plugin {plugin} is unfit: it broke on {quarantined} of {seen} records; {percent} in a hundred are tolerated"
+    )]
+    UnfitShare {
+        /// Its name and version.
+        plugin: Title,
+        /// Records on which it broke.
+        quarantined: u64,
+        /// Records that it was given.
+        seen: u64,
+        /// `max_quarantined_share`.
+        percent: u64,
+    },
+    /// It ran out of time on more batches, or parts of one, than is tolerated.
+    #[error("plugin {plugin} is unfit: it ran out of time {timeouts} times")]
+    UnfitTimeouts {
+        /// Its name and version.
+        plugin: Title,
+        /// How often.
+        timeouts: u64,
+    },
+    /// It took more time for the whole upload or job than it may.
+    #[error("plugin {plugin} took more than the {seconds} seconds that it may take for all of this")]
+    OutOfTime {
+        /// Its name and version.
+        plugin: Title,
+        /// `total_seconds`.
+        seconds: u64,
     },
     /// It generates what it does not describe.
     #[error("plugin {plugin} generates {entity_type}, which it does not describe")]
@@ -166,8 +199,10 @@ pub(super) fn classify(error: &wasmtime::Error, state: &mut State) -> (Cause, Co
     let trap = error.downcast_ref::<wasmtime::Trap>();
     let panic = state.panic.take();
     let stderr = state.stderr();
-    let cause = if state.limits.memory_denied {
+    let cause = if state.limits.denied {
         Cause::OutOfMemory
+    } else if state.too_many_calls() {
+        Cause::TooManyCalls
     } else {
         match trap {
             Some(wasmtime::Trap::Interrupt) => Cause::TimedOut,

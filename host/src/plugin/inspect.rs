@@ -80,9 +80,9 @@ pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspect
         ));
     }
     let digest = Digest::of(bytes);
-    let component = engine.compile(name, digest, bytes)?;
-    let world = world(engine, &component).map_err(refused)?;
-    let (imports, toolchain) = (imports(engine, &component), toolchain(bytes));
+    let (component, _) = engine.compile(name, digest, bytes)?;
+    let world = world(&component).map_err(refused)?;
+    let (imports, toolchain) = (imports(&component), toolchain(bytes));
     let (limits, bytes_long) = (engine.limits.clone(), bytes.len());
     match world {
         World::Mapper => {
@@ -146,10 +146,10 @@ fn contract_version(interface: &str) -> Option<(u64, u64)> {
 }
 
 /// The world that a component's exports make, or in a sentence why it is none of ours.
-fn world(engine: &Engine, component: &Component) -> Result<World, String> {
+fn world(component: &Component) -> Result<World, String> {
     let ty = component.component_type();
-    let exports: Vec<String> = ty.exports(&engine.wasmtime).map(|(name, _)| name.to_owned()).collect();
-    let names = exports.iter().map(String::as_str).chain(ty.imports(&engine.wasmtime).map(|(name, _)| name));
+    let exports: Vec<String> = ty.exports(component.engine()).map(|(name, _)| name.to_owned()).collect();
+    let names = exports.iter().map(String::as_str).chain(ty.imports(component.engine()).map(|(name, _)| name));
     let ours = names.filter(|name| name.starts_with(PACKAGE));
     let other = ours.filter_map(contract_version).find(|version| *version != CONTRACT);
     if let Some((major, minor)) = other {
@@ -178,9 +178,9 @@ fn world(engine: &Engine, component: &Component) -> Result<World, String> {
     }
 }
 
-fn imports(engine: &Engine, component: &Component) -> Vec<Import> {
+fn imports(component: &Component) -> Vec<Import> {
     let ty = component.component_type();
-    let names = ty.imports(&engine.wasmtime).map(|(name, _)| name.to_owned());
+    let names = ty.imports(component.engine()).map(|(name, _)| name.to_owned());
     names.map(|import| Import { allows: meaning(&import), import }).collect()
 }
 

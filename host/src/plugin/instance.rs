@@ -1,16 +1,21 @@
-//! A plugin at work: a store that lives as long as an upload or a job, and is thrown away when a call fails.
+//! A plugin at work: a store for each call, thrown away with it.
+//!
+//! So what comes out of a batch follows from that batch, the lookups and the context alone: no plugin can carry
+//! anything over to the next, and a batch that is run again gives the same bytes.
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use wasmtime::Store;
 
 use super::bindings::types::{Batch, Context};
-use super::engine::Engine;
+use super::engine::{Engine, Runner};
 use super::failure::{Cause, Confidential, PluginError, PluginFailure, classify};
-use super::isolate::{CallError, Isolated, Tolerance, isolate};
+use super::isolate::{CallError, Isolated, isolate};
 use super::mapper::slice;
 use super::state::{SaidLog, State};
+use super::usage::Usage;
 use crate::config::PluginLimits;
 use crate::model::{Digest, Title};
 
@@ -20,61 +25,73 @@ pub(super) type Returned<T> = wasmtime::Result<Result<T, (Cause, String)>>;
 /// One call into a plugin of a world, on a batch.
 pub(super) type Call<'a, B, T> = dyn FnMut(&B, &mut Store<State>, &Context, &Batch) -> Returned<T> + 'a;
 
-/// A plugin at work; `B` is its world's bindings.
-pub(super) struct Instance<B> {
+/// Makes the bindings of a plugin in a new store.
+pub(super) type Instantiate<'a, B> = dyn Fn(&mut Store<State>) -> wasmtime::Result<B> + 'a;
+
+/// A plugin at work.
+pub(super) struct Instance {
     engine: Arc<Engine>,
+    wasmtime: wasmtime::Engine,
     limits: PluginLimits,
     title: Title,
     digest: Digest,
     context: Context,
-    live: Option<(Store<State>, B)>,
-    tolerance: Tolerance,
-    /// What it logged since this was last taken.
-    pub logs: Vec<SaidLog>,
+    usage: Usage,
+    logs: SaidLogs,
 }
 
-impl<B> Instance<B> {
-    /// Not yet instantiated: that is done with the first call, and after each that failed.
-    pub fn new(engine: &Arc<Engine>, limits: &PluginLimits, title: Title, digest: Digest, context: Context) -> Self {
-        let (engine, limits) = (engine.clone(), limits.clone());
-        let tolerance = Tolerance::new(&limits);
-        Self { engine, limits, title, digest, context, live: None, tolerance, logs: vec![] }
+/// What a plugin logged for a batch.
+#[derive(Default)]
+pub(super) struct SaidLogs {
+    pub kept: Vec<SaidLog>,
+    pub dropped: u64,
+}
+
+impl Instance {
+    /// Not yet instantiated: that is done with each call.
+    pub fn new(
+        (engine, wasmtime): (&Arc<Engine>, &wasmtime::Engine),
+        limits: &PluginLimits,
+        title: Title,
+        digest: Digest,
+        context: Context,
+        usage: &Usage,
+    ) -> Self {
+        let (engine, wasmtime, limits, usage) = (engine.clone(), wasmtime.clone(), limits.clone(), usage.clone());
+        Self { engine, wasmtime, limits, title, digest, context, usage, logs: SaidLogs::default() }
     }
 
     /// Makes `call` on a batch; what breaks the plugin is narrowed down to its records.
-    pub fn isolated<T>(
+    pub fn isolated<B, T>(
         &mut self,
         batch: &Batch,
-        instantiate: &dyn Fn(&mut Store<State>) -> wasmtime::Result<B>,
+        instantiate: &Instantiate<B>,
         call: &mut Call<'_, B, T>,
-    ) -> Result<Isolated<T>, PluginError> {
-        let mut tolerance = self.tolerance.clone();
-        let isolated =
-            isolate(batch.ends.len(), &mut tolerance, |part, whole| self.call(batch, &part, whole, instantiate, call));
-        self.tolerance = tolerance;
-        isolated
+    ) -> Result<(Isolated<T>, SaidLogs), PluginError> {
+        let (usage, digest, limits) = (self.usage.clone(), self.digest, self.limits.clone());
+        usage.of(digest, |used| used.begin(batch.ends.len() as u64, &self.title, &limits))?;
+        self.logs = SaidLogs::default();
+        let note = |failure: &PluginFailure, alone| usage.of(digest, |used| used.note(failure, alone, &limits));
+        let work = |part, whole| self.call(batch, &part, whole, instantiate, call);
+        let isolated = isolate(batch.ends.len(), note, work)?;
+        Ok((isolated, std::mem::take(&mut self.logs)))
     }
 
-    fn call<T>(
+    fn call<B, T>(
         &mut self,
         batch: &Batch,
         part: &Range<usize>,
         whole: bool,
-        instantiate: &dyn Fn(&mut Store<State>) -> wasmtime::Result<B>,
+        instantiate: &Instantiate<B>,
         call: &mut Call<'_, B, T>,
     ) -> Result<T, CallError> {
         let limits = &self.limits;
-        let (store, bindings) = match self.live.take() {
-            Some(live) => self.live.insert(live),
-            None => {
-                let mut store = new_store(&self.engine, limits, &self.context);
-                let bindings = instantiate(&mut store).map_err(|error| {
-                    let (cause, _) = classify(&error, store.data_mut());
-                    CallError::Fatal(PluginError::NotInstantiated { plugin: self.title.clone(), code: cause.code() })
-                })?;
-                self.live.insert((store, bindings))
-            }
-        };
+        let in_time = self.usage.of(self.digest, |used| used.check_time(&self.title, limits));
+        in_time.map_err(CallError::Fatal)?;
+        let engine = self.engine.clone();
+        let room = engine.rooms.take();
+        let began = Instant::now();
+        let mut store = new_store(&self.wasmtime, limits, &self.context);
         let limit = if whole { limits.batch_millis } else { limits.narrowing_millis };
         store.set_epoch_deadline(self.engine.ticks(limit));
         let cut;
@@ -84,48 +101,75 @@ impl<B> Instance<B> {
             cut = slice(batch, part);
             &cut
         };
-        let returned = call(bindings, store, &self.context, batch);
-        for mut said in store.data_mut().logs.drain(..) {
+        let bindings = instantiate(&mut store).map_err(|error| {
+            let (cause, _) = classify(&error, store.data_mut());
+            CallError::Fatal(PluginError::NotInstantiated { plugin: self.title.clone(), code: cause.code() })
+        })?;
+        let returned = call(&bindings, &mut store, &self.context, batch);
+        let failed = match returned {
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err((cause, message))) => Err((cause, Confidential::new(&message))),
+            Err(error) => Err(classify(&error, store.data_mut())),
+        };
+        let mut state = store.into_data();
+        drop(room);
+        self.usage.of(self.digest, |used| used.spend(began.elapsed()));
+        // A part that failed is run again in halves, and says again what it has to say.
+        if failed.is_ok() || part.len() == 1 {
+            self.take_logs(&mut state, part);
+        }
+        failed.map_err(|(cause, message)| match state.unavailable {
+            Some(why) => CallError::Fatal(PluginError::Lookup(why)),
+            None => {
+                let (plugin, digest) = (self.title.clone(), self.digest);
+                CallError::Plugin(PluginFailure { plugin, digest, cause, message })
+            }
+        })
+    }
+
+    /// Takes over what was logged of a part, as far as the batch may log.
+    fn take_logs(&mut self, state: &mut State, part: &Range<usize>) {
+        let SaidLogs { kept, dropped } = &mut self.logs;
+        let room = self.limits.log_entries.saturating_sub(kept.len());
+        *dropped += state.dropped_logs + state.logs.len().saturating_sub(room) as u64;
+        for mut said in state.logs.drain(..).take(room) {
             // A number beyond the part is no position, and could be anything else.
             said.position = said.position.filter(|position| (*position as usize) < part.len());
             said.position = said.position.map(|position| position + part.start as u32);
-            self.logs.push(said);
+            kept.push(said);
         }
-        let (cause, message) = match returned {
-            Ok(Ok(result)) => return Ok(result),
-            Ok(Err((cause, message))) => (cause, Confidential::new(&message)),
-            Err(error) => classify(&error, store.data_mut()),
-        };
-        let failure = PluginFailure { plugin: self.title.clone(), digest: self.digest, cause, message };
-        // A store that has failed is not used again: what is left in it is anybody's guess.
-        let unavailable = self.live.take().and_then(|(store, _)| store.into_data().unavailable);
-        Err(unavailable.map_or(CallError::Plugin(failure), |why| CallError::Fatal(PluginError::Lookup(why))))
     }
 }
 
 /// A store with all limits, whose clock stands at the migration's registration.
-fn new_store(engine: &Engine, limits: &PluginLimits, context: &Context) -> Store<State> {
+fn new_store(engine: &wasmtime::Engine, limits: &PluginLimits, context: &Context) -> Store<State> {
     let midnight = context.registered_on.parse::<jiff::civil::Date>().ok();
     let now = midnight.and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC).ok());
     let now = now.and_then(|midnight| midnight.timestamp().as_duration().try_into().ok()).unwrap_or_default();
     let seed = context.migration.as_slice().try_into().unwrap_or_default();
-    let mut store = Store::new(&engine.wasmtime, State::new(limits, now, seed));
+    let mut store = Store::new(engine, State::new(limits, now, seed));
     store.limiter(|state| &mut state.limits);
     store.set_hostcall_fuel(limits.output_bytes);
-    store.set_epoch_deadline(engine.ticks(limits.batch_millis));
     store
 }
+
+/// Bytes of a description: a few thousand codes and names of fields.
+const MAX_DESCRIPTION_BYTES: usize = 4 << 20;
 
 /// Asks a plugin to describe itself, in a store of its own that has seen no record, and checks what it says.
 pub(super) fn described<D, C>(
     engine: &Engine,
+    runner: &Runner,
     name: &str,
     describe: impl FnOnce(&mut Store<State>) -> wasmtime::Result<D>,
     check: impl FnOnce(D) -> Result<C, String>,
 ) -> Result<C, PluginError> {
     let refused = |reason: String| PluginError::Refused { name: name.into(), reason };
     let context = Context { migration: vec![0; 16], registered_on: "1970-01-01".into() };
-    let mut store = new_store(engine, &engine.limits, &context);
+    let _room = engine.rooms.take();
+    let mut store = new_store(&runner.wasmtime, &engine.limits, &context);
+    store.set_epoch_deadline(engine.ticks(engine.limits.batch_millis));
+    store.set_hostcall_fuel(engine.limits.output_bytes.min(MAX_DESCRIPTION_BYTES));
     let description = describe(&mut store).map_err(|error| {
         let (cause, message) = classify(&error, store.data_mut());
         // It has seen no record that it could quote.

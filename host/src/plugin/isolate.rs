@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use super::failure::{Cause, PluginError, PluginFailure};
-use crate::config::PluginLimits;
+use super::failure::{PluginError, PluginFailure};
 
 /// A record that broke a plugin.
 #[derive(Clone, Debug)]
@@ -12,36 +11,6 @@ pub struct Poisoned {
     pub position: u32,
     /// How the plugin broke.
     pub failure: PluginFailure,
-}
-
-/// How often a plugin has broken in one upload or job, and how often it may.
-#[derive(Clone, Debug)]
-pub struct Tolerance {
-    quarantined: u64,
-    timeouts: u64,
-    max_quarantined: u64,
-    max_timeouts: u64,
-}
-
-impl Tolerance {
-    /// Nothing has happened yet.
-    pub fn new(limits: &PluginLimits) -> Self {
-        let PluginLimits { max_quarantined, max_timeouts, .. } = *limits;
-        Self { quarantined: 0, timeouts: 0, max_quarantined, max_timeouts }
-    }
-
-    fn note(&mut self, failure: &PluginFailure, alone: bool) -> Result<(), PluginError> {
-        self.quarantined += u64::from(alone);
-        self.timeouts += u64::from(failure.cause == Cause::TimedOut);
-        if self.quarantined > self.max_quarantined || self.timeouts > self.max_timeouts {
-            return Err(PluginError::Unfit {
-                plugin: failure.plugin.clone(),
-                records: self.quarantined,
-                code: failure.cause.code(),
-            });
-        }
-        Ok(())
-    }
 }
 
 /// What a call into a plugin comes to when it does not come to a result.
@@ -59,22 +28,24 @@ pub(super) struct Isolated<T> {
 }
 
 /// Runs `call` on the whole batch; where it fails, on its halves, and so on down to single records.
-/// `call` is told whether the part is the whole, which has the full time limit.
+/// `call` is told whether the part is the whole, which has the full time limit; `note` of each failure, and
+/// whether it was one record's, and may end it all.
 pub(super) fn isolate<T>(
     records: usize,
-    tolerance: &mut Tolerance,
+    mut note: impl FnMut(&PluginFailure, bool) -> Result<(), PluginError>,
     mut call: impl FnMut(Range<usize>, bool) -> Result<T, CallError>,
 ) -> Result<Isolated<T>, PluginError> {
     let mut isolated = Isolated { parts: vec![], poisoned: vec![] };
     let whole = 0..records;
-    let mut open = vec![whole];
+    // A batch of none has nothing that could be blamed.
+    let mut open = if records == 0 { vec![] } else { vec![whole] };
     while let Some(part) = open.pop() {
         match call(part.clone(), part.len() == records) {
             Ok(result) => isolated.parts.push((part, result)),
             Err(CallError::Fatal(error)) => return Err(error),
             Err(CallError::Plugin(failure)) => {
-                tolerance.note(&failure, part.len() <= 1)?;
-                if part.len() <= 1 {
+                note(&failure, part.len() == 1)?;
+                if part.len() == 1 {
                     isolated.poisoned.push(Poisoned { position: part.start as u32, failure });
                 } else {
                     let middle = part.start + part.len() / 2;
@@ -89,8 +60,10 @@ pub(super) fn isolate<T>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::failure::Confidential;
+    use super::super::failure::{Cause, Confidential};
+    use super::super::usage::Tolerance;
     use super::*;
+    use crate::config::PluginLimits;
     use crate::model::{Digest, Title, Version};
 
     fn failing(cause: Cause) -> CallError {
@@ -104,14 +77,17 @@ mod tests {
         let cases: &[(usize, &[usize])] =
             &[(0, &[]), (1, &[]), (1, &[0]), (1_000, &[0, 7, 8, 999]), (5, &[0, 1, 2, 3, 4])];
         for (records, poison) in cases {
-            let mut tolerance = Tolerance::new(&PluginLimits::default());
-            let isolated = isolate(*records, &mut tolerance, |part, _| {
-                if poison.iter().any(|position| part.contains(position)) {
-                    Err(failing(Cause::Trapped))
-                } else {
-                    Ok(())
-                }
-            });
+            let isolated = isolate(
+                *records,
+                |_, _| Ok(()),
+                |part, _| {
+                    if poison.iter().any(|position| part.contains(position)) {
+                        Err(failing(Cause::Trapped))
+                    } else {
+                        Ok(())
+                    }
+                },
+            );
             let isolated = isolated.unwrap_or_else(|error| panic!("{error}"));
             let found: Vec<usize> = isolated.poisoned.iter().map(|poisoned| poisoned.position as usize).collect();
             assert_eq!(found, *poison);
@@ -122,15 +98,22 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_blamed_for_an_empty_batch() {
+        let isolated = isolate(0, |_, _| Ok(()), |_, _| Err::<(), _>(failing(Cause::Trapped)));
+        assert!(isolated.is_ok_and(|isolated| isolated.poisoned.is_empty()));
+    }
+
+    #[test]
     fn gives_up_on_an_unfit_plugin() {
         for (cause, limit) in [(Cause::Trapped, 1_000), (Cause::TimedOut, 100)] {
-            let mut tolerance = Tolerance::new(&PluginLimits::default());
+            let (mut tolerance, limits) = (Tolerance::default(), PluginLimits::default());
             let mut calls = 0;
-            let isolated = isolate(100_000, &mut tolerance, |_, _| {
+            let note = |failure: &PluginFailure, alone| tolerance.note(failure, alone, &limits);
+            let isolated = isolate(100_000, note, |_, _| {
                 calls += 1;
                 Err::<(), _>(failing(cause))
             });
-            assert!(matches!(isolated, Err(PluginError::Unfit { .. })));
+            assert!(matches!(isolated, Err(PluginError::Unfit { .. } | PluginError::UnfitTimeouts { .. })));
             assert!(calls <= limit * 2 + 40, "{cause:?}: {calls} calls");
         }
     }

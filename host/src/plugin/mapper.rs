@@ -1,4 +1,4 @@
-//! Runs a mapper: a store that lives as long as an upload and is thrown away when it traps.
+//! Runs a mapper, batch by batch.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,9 +11,10 @@ use super::contract::{MapperDescription, Source, check_mapper};
 use super::engine::Engine;
 use super::failure::{Cause, PluginError};
 use super::inspect::link_error;
-use super::instance::{Instance, described};
+use super::instance::{Instance, SaidLogs, described};
 use super::isolate::{Isolated, Poisoned};
 use super::state::{SourceLookup, State};
+use super::usage::Usage;
 use super::vocabulary::{Undeclared, Vocabulary};
 use crate::config::PluginLimits;
 use crate::model::{Code, Digest, Issue, Level, Name, Severity, Title};
@@ -41,6 +42,27 @@ pub struct ProducedBatch {
     pub origins: Vec<u32>,
 }
 
+/// What a plugin logged for a batch.
+#[derive(Default)]
+pub struct Logged {
+    /// Codes, and the record's position where it was about one.
+    pub entries: Vec<(Level, Code, Option<u32>)>,
+    /// How many more there were.
+    pub dropped: u64,
+}
+
+impl Logged {
+    /// What was said, in words that the plugin has declared.
+    pub(super) fn read(said: SaidLogs, vocabulary: &Vocabulary, undeclared: &mut Vec<Undeclared>) -> Self {
+        let SaidLogs { kept, dropped } = said;
+        let read = kept.into_iter().map(|said| {
+            let code = vocabulary.code(said.code.for_quarantine(), said.position, undeclared);
+            (said.level, code, said.position)
+        });
+        Self { entries: read.collect(), dropped }
+    }
+}
+
 /// What came of a batch. Positions are those of the batch that was passed in.
 #[derive(Default)]
 pub struct Transformed {
@@ -52,8 +74,8 @@ pub struct Transformed {
     pub issues: Vec<(u32, Issue)>,
     /// Records that broke the mapper.
     pub poisoned: Vec<Poisoned>,
-    /// What it logged: codes, and the record's position where it was about one.
-    pub logs: Vec<(Level, Code, Option<u32>)>,
+    /// What it logged.
+    pub logged: Logged,
     /// What it said without having declared it.
     pub undeclared: Vec<Undeclared>,
 }
@@ -61,14 +83,14 @@ pub struct Transformed {
 impl MapperPlugin {
     /// Compiles a mapper and asks it to describe itself.
     pub fn new(engine: &Arc<Engine>, name: &str, digest: Digest, bytes: &[u8]) -> Result<Arc<Self>, PluginError> {
-        let component = engine.compile(name, digest, bytes)?;
-        let pre = engine.mappers.instantiate_pre(&component).and_then(MapperPre::new);
+        let (component, runner) = engine.compile(name, digest, bytes)?;
+        let pre = runner.mappers.instantiate_pre(&component).and_then(MapperPre::new);
         let pre = pre.map_err(|error| link_error(name, &error))?;
         let describe = |store: &mut Store<State>| {
             let mapper = pre.instantiate(&mut *store)?;
             mapper.sluice_plugin_mapping().call_describe(store)
         };
-        let (description, vocabulary) = described(engine, name, describe, check_mapper)?;
+        let (description, vocabulary) = described(engine, runner, name, describe, check_mapper)?;
         Ok(Arc::new(Self {
             engine: engine.clone(),
             limits: engine.limits.clone(),
@@ -104,9 +126,15 @@ impl MapperPlugin {
         self.description.sources.iter().find(|source| source.name == name)
     }
 
-    /// Prepares to run for one upload.
-    pub fn instance(self: &Arc<Self>, context: Context, lookup: Arc<dyn SourceLookup>) -> MapperInstance {
-        let instance = Instance::new(&self.engine, &self.limits, self.title(), self.digest, context);
+    /// Prepares to run for one upload, whose usage this counts towards.
+    pub fn instance(
+        self: &Arc<Self>,
+        context: Context,
+        lookup: Arc<dyn SourceLookup>,
+        usage: &Usage,
+    ) -> MapperInstance {
+        let instance =
+            Instance::new((&self.engine, self.pre.engine()), &self.limits, self.title(), self.digest, context, usage);
         MapperInstance { plugin: self.clone(), lookup, instance }
     }
 }
@@ -115,7 +143,7 @@ impl MapperPlugin {
 pub struct MapperInstance {
     plugin: Arc<MapperPlugin>,
     lookup: Arc<dyn SourceLookup>,
-    instance: Instance<Mapper>,
+    instance: Instance,
 }
 
 impl MapperInstance {
@@ -127,23 +155,17 @@ impl MapperInstance {
             store.data_mut().sources = Some(lookup.clone());
             Ok(mapper)
         };
-        let max_bytes = plugin.limits.output_bytes;
-        let Isolated { parts, poisoned } =
-            instance.isolated(batch, &instantiate, &mut |mapper, store, context, batch| {
+        let (Isolated { parts, poisoned }, said) =
+            instance.isolated(batch, &instantiate, &mut |mapper: &Mapper, store, context, batch| {
                 let transformed = mapper.sluice_plugin_mapping().call_transform(store, context, source, batch)?;
-                let fits = check(&transformed, batch.ends.len(), &plugin.description, max_bytes);
+                let fits = check(&transformed, batch.ends.len(), &plugin.description, &plugin.limits);
                 Ok(fits.map(|()| transformed))
             })?;
-        let said = std::mem::take(&mut instance.logs);
         let mut transformed = Transformed { poisoned, ..Transformed::default() };
         for (part, result) in parts {
             transformed.add(part.start as u32, result, plugin, source);
         }
-        for said in said {
-            let code = said.code.for_quarantine();
-            let code = plugin.vocabulary.code(code, said.position, &mut transformed.undeclared);
-            transformed.logs.push((said.level, code, said.position));
-        }
+        transformed.logged = Logged::read(said, &plugin.vocabulary, &mut transformed.undeclared);
         Ok(transformed)
     }
 }
@@ -172,9 +194,13 @@ fn check(
     transformed: &mapping::Transformed,
     records: usize,
     description: &MapperDescription,
-    max_bytes: usize,
+    limits: &PluginLimits,
 ) -> Result<(), (Cause, String)> {
     let broke = |what: String| Err((Cause::BrokeContract, what));
+    let max_bytes = limits.output_bytes;
+    let made = transformed.produced.iter().map(|produced| produced.origins.len());
+    let skipped = transformed.skipped.iter().map(|skipped| 1 + skipped.positions.len());
+    check_amount(made.chain(skipped).sum::<usize>() + transformed.issues.len(), limits)?;
     let mut bytes = 0;
     for produced in &transformed.produced {
         if described_type(description, &produced.entity_type).is_none() {
@@ -193,6 +219,15 @@ fn check(
     }
     if transformed.issues.iter().any(|issue| issue.position as usize >= records) {
         return broke(format!("it reported an issue for a record beyond the {records} of the batch"));
+    }
+    Ok(())
+}
+
+/// Whether a plugin has not returned too many things for one batch.
+pub(super) fn check_amount(items: usize, limits: &PluginLimits) -> Result<(), (Cause, String)> {
+    if items > limits.output_items {
+        let told = format!("it returned {items} things for a batch; {} are allowed", limits.output_items);
+        return Err((Cause::TooMuchOutput, told));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! handed in as a trait.
 
 mod bindings;
+mod bounds;
 mod contract;
 mod domain;
 mod engine;
@@ -13,10 +14,12 @@ mod instance;
 mod isolate;
 mod library;
 mod mapper;
+mod pool;
 mod set;
 mod smoke;
 mod state;
 mod toolchain;
+mod usage;
 mod vocabulary;
 
 pub use bindings::types::{Batch, Context};
@@ -28,9 +31,10 @@ pub use domain::{DomainInstance, DomainPlugin, GeneratedRecord, Made, Step, Vali
 pub use engine::Engine;
 pub use failure::{Cause, Confidential, PluginError, PluginFailure, Refusal};
 pub use inspect::{Inspection, inspect};
-pub use isolate::{Poisoned, Tolerance};
+pub use isolate::Poisoned;
 pub use library::{Library, embedded};
-pub use mapper::{MapperInstance, MapperPlugin, ProducedBatch, Transformed};
+pub use mapper::{Logged, MapperInstance, MapperPlugin, ProducedBatch, Transformed};
 pub use set::Plugins;
 pub use state::{Found, LookupRefusal, RecordLookup, SourceLookup};
+pub use usage::Usage;
 pub use vocabulary::Undeclared;

@@ -8,6 +8,7 @@ use super::failure::PluginError;
 use super::isolate::Poisoned;
 use super::mapper::MapperPlugin;
 use super::state::{Found, LookupRefusal, SourceLookup};
+use super::usage::Usage;
 
 /// Sources or entity types that are tried.
 const MOST: usize = 20;
@@ -39,7 +40,8 @@ fn broke(stream: &str, poisoned: &[Poisoned]) -> Option<String> {
 /// Lets a mapper map nothing of each of its sources; how it breaks, if it does.
 pub(super) fn try_mapper(mapper: &Arc<MapperPlugin>) -> Result<Option<String>, PluginError> {
     for source in mapper.description.sources.iter().take(MOST) {
-        let transformed = mapper.instance(context(), Arc::new(Nothing)).transform(&source.name, &empty())?;
+        let transformed =
+            mapper.instance(context(), Arc::new(Nothing), &Usage::default()).transform(&source.name, &empty())?;
         if let Some(how) = broke(&source.name, &transformed.poisoned) {
             return Ok(Some(how));
         }
@@ -50,7 +52,7 @@ pub(super) fn try_mapper(mapper: &Arc<MapperPlugin>) -> Result<Option<String>, P
 /// Lets a domain plugin judge and plan nothing of each of its entity types; how it breaks, if it does.
 pub(super) fn try_domain(domain: &Arc<DomainPlugin>) -> Result<Option<String>, PluginError> {
     for entity_type in domain.description.entity_types.iter().take(MOST) {
-        let mut instance = domain.instance(context(), None);
+        let mut instance = domain.instance(context(), None, &Usage::default());
         let validated = instance.validate(&entity_type.name, &empty())?;
         let planned = instance.plan(&entity_type.name, &empty())?;
         let how = broke(&entity_type.name, &validated.poisoned);

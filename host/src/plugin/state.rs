@@ -70,9 +70,13 @@ pub(super) struct State {
     pub sources: Option<Arc<dyn SourceLookup>>,
     pub records: Option<Arc<dyn RecordLookup>>,
     pub logs: Vec<SaidLog>,
+    /// Log entries beyond those that are kept.
+    pub dropped_logs: u64,
     pub panic: Option<String>,
     /// A lookup that failed on the host's side: the plugin is not to blame.
     pub unavailable: Option<Code>,
+    /// Calls into the host so far.
+    calls: u64,
     stderr: MemoryOutputPipe,
     bounds: PluginLimits,
     wasi: WasiCtx,
@@ -101,13 +105,18 @@ impl State {
             .allow_tcp(false)
             .allow_udp(false)
             .build();
-        let limits =
-            Limits { memory_bytes: bounds.memory_bytes, table_elements: bounds.table_elements, memory_denied: false };
+        let limits = Limits {
+            memory: Allowance { left: bounds.memory_bytes },
+            table_elements: Allowance { left: bounds.table_elements },
+            denied: false,
+        };
         Self {
             limits,
             sources: None,
             records: None,
             logs: vec![],
+            dropped_logs: 0,
+            calls: 0,
             panic: None,
             unavailable: None,
             stderr,
@@ -120,6 +129,20 @@ impl State {
     /// What the plugin wrote to standard error.
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.stderr.contents()).trim().to_owned()
+    }
+
+    /// Counts a call into the host; beyond what is allowed it ends the guest.
+    fn count_call(&mut self) -> Result<()> {
+        self.calls += 1;
+        if self.too_many_calls() {
+            wasmtime::bail!("it called the host more than {} times for one batch", self.bounds.host_calls);
+        }
+        Ok(())
+    }
+
+    /// Whether it has called the host more often than it may.
+    pub fn too_many_calls(&self) -> bool {
+        self.calls > self.bounds.host_calls
     }
 
     fn answer(&mut self, found: Result<Found, LookupRefusal>) -> Result<Result<types::Found, LookupError>> {
@@ -160,6 +183,7 @@ impl State {
 
 impl source_lookup::Host for State {
     fn find(&mut self, source: String, field: String, keys: types::Batch) -> Result<Result<types::Found, LookupError>> {
+        self.count_call()?;
         let Some(sources) = self.sources.clone() else { return Ok(Err(LookupError::UnknownName)) };
         if keys.ends.len() > self.bounds.lookup_keys {
             return Ok(Err(LookupError::TooManyKeys));
@@ -174,6 +198,7 @@ impl source_lookup::Host for State {
 
 impl record_lookup::Host for State {
     fn exist(&mut self, entity_type: String, ids: Vec<u8>) -> Result<Result<Vec<u8>, LookupError>> {
+        self.count_call()?;
         let Some(records) = self.records.clone() else { return Ok(Err(LookupError::UnknownName)) };
         Ok(match self.ids(&ids) {
             Ok(ids) => records.exist(&entity_type, &ids).map_err(|refusal| self.refuse(refusal)),
@@ -182,6 +207,7 @@ impl record_lookup::Host for State {
     }
 
     fn read(&mut self, entity_type: String, ids: Vec<u8>) -> Result<Result<types::Found, LookupError>> {
+        self.count_call()?;
         let Some(records) = self.records.clone() else { return Ok(Err(LookupError::UnknownName)) };
         match self.ids(&ids) {
             Ok(ids) => {
@@ -198,6 +224,7 @@ impl record_lookup::Host for State {
         field: String,
         ids: Vec<u8>,
     ) -> Result<Result<types::Found, LookupError>> {
+        self.count_call()?;
         let Some(records) = self.records.clone() else { return Ok(Err(LookupError::UnknownName)) };
         match self.ids(&ids) {
             Ok(ids) => {
@@ -213,7 +240,10 @@ impl types::Host for State {}
 
 impl log::Host for State {
     fn entry(&mut self, level: log::Level, code: String, position: Option<u32>) -> Result<()> {
-        if self.logs.len() < self.bounds.log_entries {
+        self.count_call()?;
+        if self.logs.len() >= self.bounds.log_entries {
+            self.dropped_logs += 1;
+        } else {
             let level = match level {
                 log::Level::Debug => Level::Debug,
                 log::Level::Info => Level::Info,
@@ -226,6 +256,7 @@ impl log::Host for State {
     }
 
     fn panicked(&mut self, message: String) -> Result<()> {
+        self.count_call()?;
         self.panic = Some(message);
         Ok(())
     }
@@ -237,22 +268,37 @@ impl WasiView for State {
     }
 }
 
-/// What an instance may grow to, and whether it wanted more.
+/// What a store may still grow by, and whether it wanted more.
 pub(super) struct Limits {
-    memory_bytes: usize,
-    table_elements: usize,
-    pub memory_denied: bool,
+    memory: Allowance,
+    table_elements: Allowance,
+    pub denied: bool,
+}
+
+/// So much of something, for everything in a store together: a component may have thousands of memories.
+struct Allowance {
+    left: usize,
+}
+
+impl Allowance {
+    /// Whether it can grow from `current` to `desired`; then that is taken.
+    fn grow(&mut self, current: usize, desired: usize) -> bool {
+        let left = self.left.checked_sub(desired.saturating_sub(current));
+        left.inspect(|left| self.left = *left).is_some()
+    }
 }
 
 impl ResourceLimiter for Limits {
-    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
-        let granted = desired <= self.memory_bytes;
-        self.memory_denied |= !granted;
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+        let granted = self.memory.grow(current, desired);
+        self.denied |= !granted;
         Ok(granted)
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
-        Ok(desired <= self.table_elements)
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+        let granted = self.table_elements.grow(current, desired);
+        self.denied |= !granted;
+        Ok(granted)
     }
 }
 

@@ -317,7 +317,7 @@ async fn a_server_can_insist_on_signatures_and_bounds() {
     let mut config = Config::default();
     config.registry.require_signature = true;
     config.registry.plugins_per_tenant = 1;
-    config.registry.component_bytes = 4 << 20;
+    config.plugin.file_bytes = 4 << 20;
     let dir = tempfile::tempdir().unwrap();
     let options = Options { data_dir: dir.path().join("data"), config, mappers: vec![] };
     let (server, _) = start(options, std::future::pending());

@@ -10,6 +10,7 @@ mod bad_uploads;
 mod berka;
 mod canary;
 mod clients;
+mod contained;
 mod erasure;
 mod evidence;
 mod hostile;

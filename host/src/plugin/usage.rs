@@ -1,0 +1,105 @@
+//! What plugins have used up in one upload or job: time, and the patience with what they break on.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::failure::{Cause, PluginError, PluginFailure};
+use crate::config::PluginLimits;
+use crate::model::{Digest, Title};
+
+/// Of one upload or job, by plugin: however many instances of it work, they share this.
+#[derive(Clone, Default)]
+pub struct Usage(Arc<Mutex<BTreeMap<Digest, Tolerance>>>);
+
+impl Usage {
+    /// What the plugin with this digest has used.
+    pub(super) fn of<T>(&self, digest: Digest, read: impl FnOnce(&mut Tolerance) -> T) -> T {
+        let mut plugins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        read(plugins.entry(digest).or_default())
+    }
+}
+
+/// What one plugin has used.
+#[derive(Default)]
+pub(super) struct Tolerance {
+    seen: u64,
+    quarantined: u64,
+    timeouts: u64,
+    spent: Duration,
+}
+
+impl Tolerance {
+    /// Before a batch: whether what was quarantined up to now is not too large a part of what was seen.
+    pub fn begin(&mut self, records: u64, plugin: &Title, limits: &PluginLimits) -> Result<(), PluginError> {
+        let PluginLimits { max_quarantined_share: percent, share_after_records, .. } = *limits;
+        let (quarantined, seen) = (self.quarantined, self.seen);
+        if seen >= share_after_records && u128::from(quarantined) * 100 > u128::from(seen) * u128::from(percent) {
+            return Err(PluginError::UnfitShare { plugin: plugin.clone(), quarantined, seen, percent });
+        }
+        self.seen += records;
+        Ok(())
+    }
+
+    /// Before a call: whether there is time left.
+    pub fn check_time(&self, plugin: &Title, limits: &PluginLimits) -> Result<(), PluginError> {
+        let seconds = limits.total_seconds;
+        if self.spent > Duration::from_secs(seconds) {
+            return Err(PluginError::OutOfTime { plugin: plugin.clone(), seconds });
+        }
+        Ok(())
+    }
+
+    /// After a call that took so long.
+    pub fn spend(&mut self, time: Duration) {
+        self.spent += time;
+    }
+
+    /// After a call that failed, of one record alone or of several.
+    pub fn note(&mut self, failure: &PluginFailure, alone: bool, limits: &PluginLimits) -> Result<(), PluginError> {
+        self.quarantined += u64::from(alone);
+        self.timeouts += u64::from(failure.cause == Cause::TimedOut);
+        let plugin = failure.plugin.clone();
+        if self.quarantined > limits.max_quarantined {
+            return Err(PluginError::Unfit { plugin, records: self.quarantined, code: failure.cause.code() });
+        }
+        if self.timeouts > limits.max_timeouts {
+            return Err(PluginError::UnfitTimeouts { plugin, timeouts: self.timeouts });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Version;
+
+    fn title() -> Title {
+        Title { name: "p".into(), version: Version::declared("1").unwrap() }
+    }
+
+    /// Records seen and quarantined before a batch, and whether that is too many.
+    const SHARES: &[(u64, u64, bool)] =
+        &[(0, 0, false), (999, 999, false), (1_000, 200, false), (1_000, 201, true), (100_000, 20_001, true)];
+
+    #[test]
+    fn a_share_counts_once_there_is_something_to_share() {
+        let limits = PluginLimits::default();
+        for (seen, quarantined, stops) in SHARES {
+            let mut tolerance = Tolerance { seen: *seen, quarantined: *quarantined, ..Tolerance::default() };
+            assert_eq!(tolerance.begin(1_000, &title(), &limits).is_err(), *stops, "{quarantined} of {seen}");
+        }
+    }
+
+    #[test]
+    fn time_adds_up_over_instances() {
+        let (usage, limits) = (Usage::default(), PluginLimits { total_seconds: 2, ..PluginLimits::default() });
+        let (one, other) = (Digest::of(b"1"), Digest::of(b"2"));
+        let check = |digest| usage.of(digest, |used| used.check_time(&title(), &limits)).is_ok();
+        for (seconds, fine) in [(1, true), (1, true), (1, false)] {
+            usage.clone().of(one, |used| used.spend(Duration::from_secs(seconds)));
+            assert_eq!((check(one), check(other)), (fine, true));
+        }
+    }
+}

@@ -1,0 +1,5 @@
+;; Answers at an odd place.
+;;= spoil
+(func $spoil (param $answer i32) (result i32) (local $i i32)
+  (local.set $answer (i32.add (local.get $answer) (i32.const 1)))
+  (local.get $answer))

@@ -1,0 +1,3 @@
+;; Traps on two records of five.
+;;= deed
+(func $deed unreachable)

@@ -1,0 +1,3 @@
+;; Traps on every third record.
+;;= deed
+(func $deed unreachable)

@@ -1,0 +1,3 @@
+;; Traps when asked what it is.
+;;= misdescribe
+(func $misdescribe unreachable)

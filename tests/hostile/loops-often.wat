@@ -1,0 +1,4 @@
+;; Loops at every second record.
+;;= deed
+(func $deed (local $i i32)
+  (loop $x (br $x)))

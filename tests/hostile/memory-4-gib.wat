@@ -1,0 +1,3 @@
+;; Wants 4 GiB to begin with.
+;;= memory
+(memory (export "memory") 65536)

@@ -1,0 +1,2 @@
+;; Does not export describe.
+;;= describe

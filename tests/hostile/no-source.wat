@@ -1,0 +1,4 @@
+;; Has no source.
+;;= misdescribe
+(func $misdescribe (local $i i32)
+  (i32.store (i32.const 2068) (i32.const 0)))

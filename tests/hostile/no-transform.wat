@@ -1,0 +1,2 @@
+;; Does not export transform.
+;;= transform

@@ -1,0 +1,3 @@
+;; Traps where its arguments are to be put.
+;;= realloc
+(func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable)

@@ -1,0 +1,3 @@
+;; Wants memory for threads.
+;;= shared
+(memory 1 2 shared)

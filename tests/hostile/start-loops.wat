@@ -1,0 +1,4 @@
+;; Loops when it is instantiated.
+;;= start
+(func $start (loop $x (br $x)))
+(start $start)

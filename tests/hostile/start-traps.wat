@@ -1,0 +1,4 @@
+;; Traps when it is instantiated.
+;;= start
+(func $start unreachable)
+(start $start)

@@ -1,0 +1,4 @@
+;; Loops at every second record, where only the time of all counts.
+;;= deed
+(func $deed (local $i i32)
+  (loop $x (br $x)))

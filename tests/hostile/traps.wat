@@ -1,0 +1,4 @@
+;; Traps at a record.
+;;= deed
+(func $deed (local $i i32)
+  unreachable)

@@ -1,0 +1,80 @@
+//! Files that are refused by inspection, in one sentence, before anything in them has seen a record.
+
+use std::time::Instant;
+
+use sluice::config::PluginLimits;
+use sluice::plugin::{Engine, inspect};
+
+use super::rows::{Fate, REFUSED};
+use super::wat::{Shape, component, does};
+
+/// What is no component of the contract at all: a name, what it is, the file, and what is said of it.
+fn raw() -> Vec<(&'static str, &'static str, Vec<u8>, &'static str)> {
+    let honest = component("traps", Shape::Mapper);
+    let text = |source: &str| wat::parse_str(source).unwrap();
+    let many = |n: usize| format!("(component (core module {}))", "(func)".repeat(n));
+    let large = format!("(component (core module (func {})))", "nop ".repeat(600_000));
+    let unoffered = r#"(component (import "wasi:http/handler@0.2.0" (instance (export "handle" (func)))))"#;
+    vec![
+        ("text", "A text", b"#!/bin/sh\n".to_vec(), "it is not WebAssembly"),
+        ("core-module", "A core module", text("(module)"), "a core module, not a component"),
+        ("cut-in-half", "The first half of a component", honest[..honest.len() / 2].to_vec(), "cannot be compiled"),
+        ("cut-at-the-end", "All but the last byte", honest[..honest.len() - 1].to_vec(), "cannot be compiled"),
+        ("empty-component", "A component of nothing", text("(component)"), "it exports neither sluice:plugin/mapping"),
+        ("unoffered", "Imports what is never offered", text(unoffered), "it exports neither sluice:plugin/mapping"),
+        ("nested-500-deep", "Components 500 deep", nested(500), "nested deeper than 16"),
+        ("doubles-30-times", "Two of one that is two of one …", text(&doubling(30)), "more than 100000 instances"),
+        ("functions-70000", "70,000 functions", text(&many(70_000)), "more than 60000 functions"),
+        ("function-600-kb", "A function of 600 KB", text(&large), "one of its functions has 600"),
+        (
+            "file-9-mib",
+            "A file of 9 MiB",
+            [honest, vec![0; 9 << 20]].concat(),
+            "8388608 are allowed (plugin.file_bytes)",
+        ),
+    ]
+}
+
+/// Components within components, and nothing else.
+fn nested(depth: usize) -> Vec<u8> {
+    const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
+    (0..depth).fold(HEADER.to_vec(), |inner, _| {
+        let mut outer = [HEADER, &[4]].concat();
+        let mut length = inner.len();
+        while length > 127 {
+            outer.push(length as u8 | 0x80);
+            length >>= 7;
+        }
+        outer.push(length as u8);
+        [outer, inner].concat()
+    })
+}
+
+/// Components each of which makes two instances of the one before.
+fn doubling(times: usize) -> String {
+    let twice = "(instance (instantiate $before)) (instance (instantiate $before))";
+    let first = "(component $c0 (core module $m) (core instance (instantiate $m)))";
+    let more = |n| format!("(component $c{n} (alias outer 1 {} (component $before)) {twice})", n - 1);
+    format!("(component {first} {})", (1..times).map(more).collect::<String>())
+}
+
+#[test]
+fn are_refused_in_a_sentence() {
+    let mut limits = PluginLimits { memory_bytes: 32 << 20, file_bytes: 8 << 20, ..PluginLimits::default() };
+    limits.batch_millis = 300;
+    let engine = Engine::new(limits, None).unwrap();
+    let made = REFUSED.iter().map(|row| {
+        let Fate::Refused(told) = row.fate else { panic!("{} is not to be refused", row.file) };
+        (row.file, does(row.file), component(row.file, row.shape), told)
+    });
+    let all = raw().into_iter().map(|(name, does, file, told)| (name, does.to_owned(), file, told)).chain(made);
+    let mut lines = vec![];
+    for (name, does, file, expected) in all {
+        let began = Instant::now();
+        let told = inspect(&engine, name, &file).map(|_| ()).map_or_else(|error| error.to_string(), |()| String::new());
+        assert!(told.contains(expected), "{name}: {expected:?} is not in {told:?}");
+        assert!(told.contains(name) && !told.contains('\n') && told.len() < 400, "{name}: not a sentence: {told}");
+        lines.push(format!("| {name} | {does} | refused: {expected} | {} ms |", began.elapsed().as_millis()));
+    }
+    println!("| file | what it is | what is said | after |\n|---|---|---|---|\n{}", lines.join("\n"));
+}

@@ -1,0 +1,230 @@
+//! Components that get to work: contained, blamed by name, and hardly felt by a neighbour.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use sluice::app::Options;
+use sluice::config::Config;
+
+use super::rows::{ALL_DAY, Fate, Row, WORK};
+use super::wat::{component, does};
+use crate::server::{Migration, Server, start};
+
+const RECORDS: u64 = 250;
+/// The one record that is poisoned where not every so-many-eth is.
+const POISONED: u64 = 17;
+/// What the host itself may need beyond a plugin's memory while other tests run in the same process.
+const SLACK_MIB: u64 = 512;
+
+/// Short limits, so that each is met soon.
+fn config() -> Config {
+    let mut config = Config::default();
+    config.upload.batch_records = 100;
+    config.http.requests_per_second = 1_000_000;
+    config.http.request_burst = 1_000_000;
+    config.http.concurrent_requests = 10_000;
+    let plugin = &mut config.plugin;
+    plugin.batch_millis = 500;
+    plugin.narrowing_millis = 100;
+    plugin.memory_bytes = 32 << 20;
+    plugin.table_elements = 10_000;
+    plugin.host_calls = 1_000;
+    plugin.output_bytes = 4 << 20;
+    plugin.output_items = 10_000;
+    plugin.lookup_keys = 1_000;
+    plugin.log_entries = 10;
+    plugin.max_quarantined = 40;
+    plugin.share_after_records = 100;
+    plugin.max_timeouts = 15;
+    config
+}
+
+/// A server that offers these, for as long as the process lives.
+fn server(config: Config, rows: &[Row]) -> &'static Server {
+    let dir = tempfile::tempdir().unwrap().keep();
+    let file = |row: &Row| {
+        let file = dir.join(format!("{}.wasm", row.file));
+        std::fs::write(&file, component(row.file, row.shape)).unwrap();
+        file
+    };
+    let options = Options { data_dir: dir.join("data"), config, mappers: rows.iter().map(file).collect() };
+    Box::leak(Box::new(start(options, std::future::pending()).0))
+}
+
+fn poisoned(row: &Row, id: u64) -> bool {
+    if row.every == 0 { id == POISONED } else { id.is_multiple_of(row.every) }
+}
+
+fn clients(row: &Row) -> String {
+    let mark = |id| if poisoned(row, id) { ",\"mark\":\"!\"" } else { "" };
+    (1..=RECORDS).map(|id| format!("{{\"client_id\":{id}{}}}\n", mark(id))).collect()
+}
+
+/// Lets a hostile mapper work, and checks what became of each record.
+async fn contained(server: &'static Server, row: &Row) {
+    let what = row.file;
+    let migration = server.register(Some(row.file), &["Counterparties"]).await;
+    let answer = migration.source("client", clients(row)).await;
+    let results = answer.lines();
+    let expected = |line: u64| match row.fate {
+        Fate::Quarantined(code) if line == POISONED => ("quarantined", code),
+        Fate::Rejected(code) if line == 1 => ("rejected", code),
+        _ => ("skipped", "GUEST_AGAIN"),
+    };
+    if let Fate::Stopped(code) = row.fate {
+        let last = results.last().unwrap_or(&Value::Null);
+        let problem = &last["problem"];
+        assert_eq!((&problem["code"], &problem["blame"]), (&code.into(), &"plugin".into()), "{what}: {last}");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(row.file)), "{what}: {problem}");
+        let log = migration.get(&format!("/logs?code={code}")).await;
+        assert_eq!(log["total"], 1, "{what}: {log}");
+        return;
+    }
+    assert_eq!((answer.status, results.len() as u64), (200, RECORDS), "{what}: {:?}", results.last());
+    for (result, line) in results.iter().zip(1..) {
+        let (outcome, code) = expected(line);
+        let said = if outcome == "rejected" { &result["errors"][0]["message"] } else { &result["code"] };
+        assert_eq!((&result["outcome"], said), (&outcome.into(), &code.into()), "{what}: {result}");
+    }
+    blamed(&migration, row).await;
+}
+
+/// What is kept beside the quarantined record names the plugin.
+async fn blamed(migration: &Migration, row: &Row) {
+    let quarantine = migration.get("/quarantine").await;
+    let entries = quarantine["items"].as_array().unwrap();
+    if let Fate::Quarantined(code) = row.fate {
+        assert_eq!(entries.len(), 1, "{}: {quarantine}", row.file);
+        let entry = &entries[0];
+        assert_eq!((&entry["code"], &entry["line"]), (&code.into(), &POISONED.into()), "{}", row.file);
+        assert_eq!(entry["plugin"], format!("{} 0.1.0", row.file));
+    }
+    // What was logged beyond the limit is counted.
+    let cut = migration.get("/logs?code=PLUGIN_LOG_CUT").await;
+    let dropped = match row.file {
+        "logs-a-lot" => 190,
+        "floods-log" => 990,
+        _ => 0,
+    };
+    let told = cut["items"].as_array().unwrap().iter().map(|entry| entry["figures"]["dropped"].as_u64().unwrap_or(0));
+    assert_eq!(told.sum::<u64>(), dropped, "{}: {cut}", row.file);
+}
+
+/// A neighbour's uploads, one after the other; how long each took.
+struct Neighbour {
+    migration: Migration,
+    took: Mutex<Vec<Duration>>,
+}
+
+impl Neighbour {
+    async fn new(server: &'static Server) -> Self {
+        Self { migration: server.register(Some("berka"), &["Counterparties"]).await, took: Mutex::default() }
+    }
+
+    async fn upload(&self) {
+        let client = |id| format!("{{\"client_id\":{id},\"birth_number\":\"706213\",\"district_id\":1}}\n");
+        let body: String = (1..=25).map(client).collect();
+        let began = Instant::now();
+        let results = self.migration.source("client", body).await.lines();
+        self.took.lock().unwrap().push(began.elapsed());
+        assert!(results.len() == 25 && results.iter().all(|result| result["outcome"] == "mapped"), "{results:?}");
+    }
+
+    async fn for_ever(&self) {
+        loop {
+            self.upload().await;
+        }
+    }
+
+    /// p50 and p99 of what was measured since this was last asked, in milliseconds.
+    fn quantiles(&self) -> String {
+        let mut took = std::mem::take(&mut *self.took.lock().unwrap());
+        took.sort();
+        let at = |share: usize| took.get((took.len() * share / 100).min(took.len().saturating_sub(1)));
+        let millis = |share| at(share).map_or("–".into(), |took| took.as_millis().to_string());
+        format!("{} / {}", millis(50), millis(99))
+    }
+}
+
+/// Resident memory of this process in MiB, by its name in `/proc/self/status`; none on other systems.
+fn memory(name: &str) -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with(name))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? >> 10)
+}
+
+/// Lets the peak of resident memory begin anew.
+fn forget_peak() {
+    if Path::new("/proc/self/clear_refs").exists() {
+        std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_is_contained_and_a_neighbour_works_on() {
+    let server = server(config(), WORK);
+    let neighbour = Neighbour::new(server).await;
+    for _ in 0..20 {
+        neighbour.upload().await;
+    }
+    let before = neighbour.quantiles();
+    let mut lines = vec![format!("| (nothing) | | | | {before} |")];
+    for row in WORK {
+        forget_peak();
+        let resident = memory("VmRSS:");
+        tokio::select! {
+            () = contained(server, row) => {}
+            () = neighbour.for_ever() => {}
+        }
+        neighbour.upload().await;
+        let grown = memory("VmHWM:").zip(resident).map(|(peak, resident)| peak.saturating_sub(resident));
+        let (outcome, code) = match row.fate {
+            Fate::Quarantined(code) => ("quarantined", code),
+            Fate::Rejected(code) => ("rejected", code),
+            Fate::Stopped(code) => ("stopped", code),
+            Fate::Refused(_) | Fate::Harmless => ("harmless", ""),
+        };
+        let shown = grown.map_or("–".into(), |grown| grown.to_string());
+        let (does, quantiles) = (does(row.file), neighbour.quantiles());
+        lines.push(format!("| {} | {does} | {outcome} {code} | {shown} | {quantiles} |", row.file));
+        let most = (server_memory() >> 20) + SLACK_MIB;
+        assert!(grown.is_none_or(|grown| grown < most), "{}: {grown:?} MiB more", row.file);
+    }
+    let header = "| file | what it does | what becomes of it | MiB more at most | neighbour's p50 / p99 ms |";
+    println!("{header}\n|---|---|---|---|---|\n{}", lines.join("\n"));
+    assert_eq!(server.get("/health/live").await.json()["status"], "ok");
+}
+
+fn server_memory() -> u64 {
+    config().plugin.memory_bytes as u64
+}
+
+/// Where nothing else stops it, the time of all its batches does.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_batches_together_have_so_much_time() {
+    let mut config = config();
+    let plugin = &mut config.plugin;
+    (plugin.total_seconds, plugin.max_timeouts) = (1, 1_000);
+    (plugin.max_quarantined, plugin.max_quarantined_share) = (1_000, 100);
+    contained(server(config, &[ALL_DAY]), &ALL_DAY).await;
+}
+
+/// A store's randomness follows from the migration: what is drawn for a batch is drawn for it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn chance_begins_again_with_each_batch() {
+    let rows: Vec<Row> = WORK.iter().filter(|row| row.file == "draws-lots").copied().collect();
+    let server = server(config(), &rows);
+    let mut drawn = BTreeMap::<String, u32>::new();
+    let migration = server.register(Some("draws-lots"), &["Counterparties"]).await;
+    for _ in 0..3 {
+        assert_eq!(migration.source("client", clients(&rows[0])).await.status, 200);
+    }
+    let log = migration.get("/logs?code=GUEST_AGAIN").await;
+    for entry in log["items"].as_array().unwrap() {
+        *drawn.entry(entry["figures"]["line"].to_string()).or_default() += 1;
+    }
+    assert_eq!(drawn.values().copied().collect::<Vec<_>>(), [3], "{log}");
+}
