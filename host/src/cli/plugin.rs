@@ -8,9 +8,9 @@ use serde_json::json;
 use sluice::config::PluginLimits;
 use sluice::plugin::{Engine, Inspection, World, inspect};
 
-use super::plugin_run;
 use super::text::table;
 use super::view::{grouped, print};
+use super::{plugin_compare, plugin_run};
 
 /// What `sluice plugin` is told.
 #[derive(Args)]
@@ -37,6 +37,12 @@ enum Verb {
                       Exit codes: 0 every record was mapped or skipped, 1 something failed, 2 records were refused."
     )]
     Run(plugin_run::Run),
+    /// Compare what two mappers make of the same files, on this machine
+    #[command(
+        after_help = "Example: sluice plugin compare old.wasm new.wasm --source client=client.jsonl\n\nExit codes: 0 they \
+                      make the same, 1 something failed, 2 they differ, 130 interrupted."
+    )]
+    Compare(plugin_compare::Compare),
 }
 
 /// Runs it; the exit code.
@@ -44,6 +50,7 @@ pub async fn run(args: Plugin) -> Result<u8> {
     let (file, json) = match args.verb {
         Verb::Inspect { file, json } => (file, json),
         Verb::Run(args) => return plugin_run::run(args).await,
+        Verb::Compare(args) => return plugin_compare::run(args).await,
     };
     let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let engine = Engine::new(PluginLimits::default(), None)?;

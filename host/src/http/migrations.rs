@@ -147,7 +147,11 @@ pub struct MapperChoice {
 }
 
 /// Reads a JSON body; what does not fit is said without a word of the body.
-fn body<'a, T: Deserialize<'a>>(headers: &HeaderMap, bytes: &'a [u8], shape: &'static str) -> Result<T, Problem> {
+pub(super) fn body<'a, T: Deserialize<'a>>(
+    headers: &HeaderMap,
+    bytes: &'a [u8],
+    shape: &'static str,
+) -> Result<T, Problem> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if given.split(';').next().unwrap_or_default().trim() != "application/json" {
         let detail = "Send the body as Content-Type: application/json.";

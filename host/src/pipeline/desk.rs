@@ -37,12 +37,17 @@ impl Desk {
 
     /// The mapper with this digest, if it may be tried on this migration.
     pub fn mapper(&self, digest: Digest) -> Option<Arc<MapperPlugin>> {
-        self.plugins.mappers().find(|mapper| mapper.digest == digest).cloned()
+        self.plugins.mapper_with(digest).cloned()
+    }
+
+    /// The migration's own mapper, if it has one.
+    pub fn own_mapper(&self) -> Option<Arc<MapperPlugin>> {
+        self.migration.mapper.as_deref().and_then(|name| self.plugins.mapper(name)).cloned()
     }
 
     /// Digests of the plugins that may work on the migration: those of its domains, and its mapper.
     pub fn plugin_digests(&self) -> impl Iterator<Item = Digest> {
-        let mapper = self.migration.mapper.as_deref().and_then(|name| self.plugins.mapper(name));
+        let mapper = self.own_mapper();
         let domains = self.migration.components.iter().filter_map(|domain| self.plugins.domain(domain.component));
         domains.map(|plugin| plugin.digest).chain(mapper.map(|mapper| mapper.digest))
     }

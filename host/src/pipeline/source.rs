@@ -37,42 +37,55 @@ pub fn load_source(
     let lookup = LoadedSources::new(desk.area.clone(), mapper.clone())?;
     let mut instance = mapper.instance(desk.context(), Arc::new(lookup));
     let mut stager = Stager::new(desk, mapper, source, upload);
-    let (send, receive) = mpsc::sync_channel::<Option<Mapped>>(BATCHES_BETWEEN);
     let mut done = Upload::default();
     let runtime = Handle::current();
-    std::thread::scope(|scope| {
-        let mapping = scope.spawn(move || {
+    let received = side_by_side(
+        |send| {
             frame(&runtime, body, format, &desk.config.upload, |framed| {
                 let mapped = match framed {
                     Framed::Batch(raw) => Some(map(desk, &mut instance, source, raw)?),
                     Framed::Pause => None,
                 };
-                // Where staging has failed there is nobody left to tell; its own error is what counts.
-                let _ = send.send(mapped);
+                // Where staging has failed the body is read all the same: whoever sends it is told at its end.
+                send(mapped);
                 Ok(())
             })
-        });
-        let staged = receive.iter().try_for_each(|mapped| match mapped {
+        },
+        |mapped| match mapped {
             Some(mapped) => stager.stage(mapped, &mut done, results),
             None => Ok(results.settle(&desk.area, true)?),
-        });
-        drop(receive);
-        let framed = mapping.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        staged?;
-        done.received = framed?;
-        Ok::<_, Failure>(())
-    })?;
+        },
+    )?;
+    done.received = received;
     results.settle(&desk.area, true)?;
     Ok(done)
 }
 
+/// Maps on a thread of its own, a few batches ahead of staging. What is sent is staged in order, none where whoever
+/// sends made a pause; `false` says that staging has failed. Its failure is what counts.
+pub(super) fn side_by_side<T: Send, E: Send>(
+    map: impl FnOnce(&mut dyn FnMut(Option<Mapped>) -> bool) -> Result<T, E> + Send,
+    stage: impl FnMut(Option<Mapped>) -> Result<(), E>,
+) -> Result<T, E> {
+    let (send, receive) = mpsc::sync_channel::<Option<Mapped>>(BATCHES_BETWEEN);
+    std::thread::scope(|scope| {
+        let mapping = scope.spawn(move || map(&mut |mapped| send.send(mapped).is_ok()));
+        let staged = receive.iter().try_for_each(stage);
+        drop(receive);
+        let mapped = mapping.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        staged.and(mapped)
+    })
+}
+
 /// A batch on its way from mapping to staging.
-struct Mapped {
+pub(super) struct Mapped {
     raw: RawBatch,
     keys: Vec<Keys>,
     transformed: Transformed,
     /// Position in `raw` of each record that the mapper was given.
     positions: Vec<usize>,
+    /// Where records are run again: the staged entry, with its key, whose place each takes.
+    pub replaces: Vec<(u64, Key)>,
 }
 
 /// What a record can be found by, or why it cannot be read.
@@ -82,7 +95,13 @@ struct Keys {
     fault: Option<Fault>,
 }
 
-fn map(desk: &Desk, instance: &mut MapperInstance, source: &Source, raw: RawBatch) -> Result<Mapped, Failure> {
+/// Reads the records' keys, and hands those that can be read to the mapper.
+pub(super) fn map(
+    desk: &Desk,
+    instance: &mut MapperInstance,
+    source: &Source,
+    raw: RawBatch,
+) -> Result<Mapped, Failure> {
     let mut keys: Vec<Keys> = Vec::with_capacity(raw.len());
     let mut faults = raw.faults.iter().peekable();
     for (position, record) in raw.records().enumerate() {
@@ -108,7 +127,7 @@ fn map(desk: &Desk, instance: &mut MapperInstance, source: &Source, raw: RawBatc
         }
         instance.transform(&source.name, &batch)?
     };
-    Ok(Mapped { raw, keys, transformed, positions })
+    Ok(Mapped { raw, keys, transformed, positions, replaces: vec![] })
 }
 
 /// Reads what a record is identified by and can be looked up by.
@@ -149,7 +168,8 @@ struct Verdict {
     uncovered: bool,
 }
 
-struct Stager<'a> {
+/// Judges what a mapper made of the records of one source, and stages it.
+pub(super) struct Stager<'a> {
     desk: &'a Desk,
     mapper: &'a MapperPlugin,
     source: &'a Source,
@@ -159,12 +179,12 @@ struct Stager<'a> {
 }
 
 impl<'a> Stager<'a> {
-    fn new(desk: &'a Desk, mapper: &'a MapperPlugin, source: &'a Source, upload: u32) -> Self {
+    pub fn new(desk: &'a Desk, mapper: &'a MapperPlugin, source: &'a Source, upload: u32) -> Self {
         Self { desk, mapper, source, upload, judges: HashMap::new() }
     }
 
-    fn stage(&mut self, mapped: Mapped, done: &mut Upload, results: &mut Results) -> Result<(), Failure> {
-        let Mapped { raw, keys, mut transformed, positions } = mapped;
+    pub fn stage(&mut self, mapped: Mapped, done: &mut Upload, results: &mut Results) -> Result<(), Failure> {
+        let Mapped { raw, keys, mut transformed, positions, replaces } = mapped;
         let mut verdicts: Vec<Verdict> = keys
             .iter()
             .map(|keys| Verdict {
@@ -203,13 +223,16 @@ impl<'a> Stager<'a> {
                             body: body_of(made),
                         })
                         .collect(),
+                    replaces: replaces.get(position).copied(),
                 }
             })
             .collect();
         let effects = self.desk.area.stage_sources(&self.source.name, &self.source.lookups, self.upload, &records)?;
         drop(records);
 
-        done.note_change(self.desk, effects.iter().any(|effect| effect.changes()))?;
+        let changes = effects.iter().filter(|effect| effect.changes()).count() as u64;
+        done.note_change(self.desk, changes > 0)?;
+        done.changes += changes;
 
         let mut listed = vec![];
         for (position, (mut verdict, effect)) in verdicts.into_iter().zip(effects).enumerate() {
@@ -221,7 +244,10 @@ impl<'a> Stager<'a> {
             let result = verdict.result(raw.lines[position], &transformed);
             done.tally(&result);
             results.add(&result);
-            list(&result, &self.source.name, None, &mut listed);
+            // What comes to the same when it is run again was listed before.
+            if replaces.is_empty() || effect.changes() {
+                list(&result, &self.source.name, None, &mut listed);
+            }
         }
         self.log(&transformed, &positions, &raw)?;
         finish_batch(self.desk, &listed, results)

@@ -1,6 +1,7 @@
 //! Runs a domain plugin: validation, planning and generation, each batch narrowed down where it breaks.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use wasmtime::Store;
 
@@ -14,10 +15,11 @@ use super::inspect::link_error;
 use super::instance::{Instance, described};
 use super::isolate::{Isolated, Poisoned};
 use super::mapper::{check_produced, issue, unpack};
+use super::meter::{Meter, Usage};
 use super::state::{RecordLookup, State};
 use super::vocabulary::{Undeclared, Vocabulary};
 use crate::config::PluginLimits;
-use crate::model::{Code, Digest, Issue, Title};
+use crate::model::{Code, Digest, FieldPath, Issue, Title};
 
 /// A compiled domain plugin.
 #[derive(Clone)]
@@ -31,6 +33,7 @@ pub struct DomainPlugin {
     pub description: DomainDescription,
     /// What it may say of records of its entity types, and of those that it generates from.
     vocabularies: [Vocabulary; 2],
+    meter: Arc<Meter>,
 }
 
 /// What validation found in a batch.
@@ -85,12 +88,30 @@ impl DomainPlugin {
             domain.sluice_plugin_validation().call_describe(store)
         };
         let (description, vocabularies) = described(engine, name, describe, check_domain)?;
-        Ok(Arc::new(Self { engine: engine.clone(), limits: engine.limits.clone(), pre, digest, description, vocabularies }))
+        Ok(Arc::new(Self {
+            engine: engine.clone(),
+            limits: engine.limits.clone(),
+            pre,
+            digest,
+            description,
+            vocabularies,
+            meter: Arc::default(),
+        }))
     }
 
     /// The same plugin under other limits than the server's own.
     pub fn limited(&self, limits: PluginLimits) -> Arc<Self> {
         Arc::new(Self { limits, ..self.clone() })
+    }
+
+    /// The same plugin, of which it is counted anew what it takes.
+    pub fn metered(&self) -> Arc<Self> {
+        Arc::new(Self { meter: Arc::default(), ..self.clone() })
+    }
+
+    /// What it took since it was loaded, or metered.
+    pub fn usage(&self) -> Usage {
+        self.meter.usage()
     }
 
     /// What it may use.
@@ -111,6 +132,11 @@ impl DomainPlugin {
     /// The entity type with this name.
     pub fn entity_type(&self, name: &str) -> Option<&EntityType> {
         self.description.entity_types.iter().find(|entity_type| entity_type.name == name)
+    }
+
+    /// A path of an entity type's record, as far as it is declared.
+    pub fn field_path(&self, entity_type: &str, path: &str) -> FieldPath {
+        self.vocabularies[0].path(entity_type, path, 0, &mut vec![])
     }
 
     /// Prepares to run for one upload or job. Without lookups it can only judge records on their own.
@@ -232,8 +258,11 @@ impl DomainInstance {
         };
         // What a domain plugin logs is not kept anywhere.
         instance.logs.clear();
-        instance.isolated(batch, &instantiate, &mut |domain, store, context, batch| {
+        let began = Instant::now();
+        let isolated = instance.isolated(batch, &instantiate, &mut |domain, store, context, batch| {
             Ok(call(domain, store, context, batch)?.map_err(|message| (Cause::BrokeContract, message)))
-        })
+        });
+        plugin.meter.add(batch.ends.len(), began.elapsed(), instance.memory_bytes());
+        isolated
     }
 }

@@ -35,16 +35,15 @@ pub(super) struct Instance<B> {
 
 impl<B> Instance<B> {
     /// Not yet instantiated: that is done with the first call, and after each that failed.
-    pub fn new(
-        engine: &Arc<Engine>,
-        limits: &PluginLimits,
-        title: Title,
-        digest: Digest,
-        context: Context,
-    ) -> Self {
+    pub fn new(engine: &Arc<Engine>, limits: &PluginLimits, title: Title, digest: Digest, context: Context) -> Self {
         let (engine, limits) = (engine.clone(), limits.clone());
         let tolerance = Tolerance::new(&limits);
         Self { engine, limits, title, digest, context, live: None, tolerance, logs: vec![] }
+    }
+
+    /// Most memory that it had, in bytes; 0 where its last call failed.
+    pub fn memory_bytes(&self) -> usize {
+        self.live.as_ref().map_or(0, |(store, _)| store.data().limits.memory_used)
     }
 
     /// Makes `call` on a batch; what breaks the plugin is narrowed down to its records.

@@ -1,5 +1,6 @@
 //! One migration's staging area: opening it, and finding and reading what is in it.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use cap_std::fs::Dir;
@@ -42,6 +43,8 @@ pub(super) const OWN_KEY: &str = "";
 /// A migration's staging area.
 pub struct StagingArea {
     pub(super) dir: Dir,
+    /// The directory's path, for parts that open files of their own in it.
+    pub(super) path: PathBuf,
     /// Under the migration's own key: what leaves memory for the directory is sealed first.
     pub(super) sealer: Arc<Sealer>,
     pub(super) inner: RwLock<Inner>,
@@ -64,9 +67,9 @@ pub(super) struct Inner {
 }
 
 impl StagingArea {
-    /// Opens the area in this directory, new or not, and drops what was never committed.
-    pub fn open(dir: Dir, sealer: Sealer) -> Result<Self, StagingError> {
-        let sealer = Arc::new(sealer);
+    /// Opens the area in this directory, which has this path, new or not, and drops what was never committed.
+    pub fn open(dir: Dir, path: PathBuf, sealer: impl Into<Arc<Sealer>>) -> Result<Self, StagingError> {
+        let sealer = sealer.into();
         dir.create_dir_all("journal")?;
         dir.create_dir_all("index")?;
         let mut streams: Vec<Stream> = vec![];
@@ -80,7 +83,7 @@ impl StagingArea {
         let (poisoned, erased) = (false, false);
         let inner =
             Inner { journal, streams, numbers, indexes, cache, index_dir, sealer: sealer.clone(), poisoned, erased };
-        Ok(Self { dir, sealer, inner: RwLock::new(inner), lists: Mutex::default() })
+        Ok(Self { dir, path, sealer, inner: RwLock::new(inner), lists: Mutex::default() })
     }
 
     /// Reads and writes nothing from now on: the records are about to be erased, and whoever still reads breaks off.

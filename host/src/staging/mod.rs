@@ -6,6 +6,7 @@
 
 mod append;
 mod area;
+mod aside;
 mod block;
 mod change;
 #[cfg(test)]
@@ -25,8 +26,10 @@ mod streams;
 
 pub use append::{DirectRecord, Effect, Product, SourceRecord};
 pub use area::{StagingArea, StreamName};
+pub use aside::{Aside, TRIALS};
 pub use block::{Entry, Origin, SourceStatus};
 pub use error::StagingError;
+pub use lines::Lines;
 pub use root::StagingRoot;
 pub use scratch::Scratch;
 pub use spool::{Spool, SpoolReader};

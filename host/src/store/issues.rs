@@ -191,6 +191,28 @@ impl Store {
         Ok((items, total))
     }
 
+    /// The first listed issues that are alike, at most so many: reference ids, or else lines.
+    pub fn first_issues(
+        &self,
+        migration: Uuid,
+        phase: Phase,
+        alike: &IssueCount,
+        most: u64,
+    ) -> Result<Vec<(Option<Uuid>, Option<u64>)>, StoreError> {
+        let connection = self.lock();
+        let mut query = connection.prepare_cached(
+            "SELECT reference_id, line FROM issues WHERE migration = ? AND phase = ? AND stream = ?
+             AND severity = ? AND code = ? AND coalesce(rule, '') = ?
+             GROUP BY reference_id, line ORDER BY min(number) LIMIT ?",
+        )?;
+        let IssueCount { stream, severity, code, rule, .. } = alike;
+        let rule = rule.as_deref().unwrap_or_default();
+        let of = params![migration.to_string(), phase.as_str(), &**stream, severity.as_str(), &**code, rule, most];
+        let found = query
+            .query_map(of, |row| Ok((row.get::<_, Option<String>>(0)?.and_then(|id| id.parse().ok()), row.get(1)?)))?;
+        Ok(found.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// How many issues a phase found, by stream, severity, code and rule: all of them, listed or not.
     pub fn issue_counts(&self, migration: Uuid, phase: Phase) -> Result<Vec<IssueCount>, StoreError> {
         let connection = self.lock();

@@ -9,6 +9,7 @@ mod bad_uploads;
 mod berka;
 mod canary;
 mod clients;
+mod compare;
 mod erasure;
 mod evidence;
 mod hostile;
@@ -21,6 +22,7 @@ mod plugin_run;
 mod privacy;
 mod raw;
 mod readme;
+mod remap;
 mod restart;
 mod rules;
 mod server;
@@ -30,6 +32,7 @@ mod streaming;
 mod tokens;
 mod tolerance;
 mod transport;
+mod trial;
 mod witness;
 
 /// What a component's first eight bytes are; a core module's differ in the last two.
