@@ -108,6 +108,9 @@ fn plugin(mapper: &MapperPlugin) -> Figure {
     ])
 }
 
+/// How many records or issues there are by source, outcome or severity, and code.
+type Codes = BTreeMap<(Name, &'static str, Option<Code>), u64>;
+
 /// What one mapper made.
 struct Side {
     desk: Desk,
@@ -130,7 +133,7 @@ impl Side {
     }
 
     /// How many records came to each outcome and code, and how many issues there are.
-    fn codes(&self) -> Result<BTreeMap<(Name, &'static str, Option<Code>), u64>, Failure> {
+    fn codes(&self) -> Result<Codes, Failure> {
         let mut codes = BTreeMap::new();
         for (source, outcomes) in count_sources(&self.desk)? {
             for ((outcome, code), count) in outcomes {
@@ -150,7 +153,7 @@ impl Side {
 fn codes(from: &Side, to: &Side) -> Result<Vec<Figure>, Failure> {
     let (from, to) = (from.codes()?, to.codes()?);
     let all: BTreeSet<_> = from.keys().chain(to.keys()).collect();
-    let count = |side: &BTreeMap<_, u64>, kind| side.get(kind).copied().unwrap_or(0);
+    let count = |side: &Codes, kind| side.get(kind).copied().unwrap_or(0);
     let differing = all.into_iter().filter(|kind| count(&from, kind) != count(&to, kind));
     let shown = differing.map(|kind| {
         let (source, outcome, code) = kind;

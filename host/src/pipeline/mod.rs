@@ -14,6 +14,7 @@ mod remap;
 mod rerun;
 mod results;
 mod sample;
+mod side_by_side;
 mod source;
 mod tallies;
 mod trial;

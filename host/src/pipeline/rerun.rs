@@ -6,7 +6,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::lookups::LoadedSources;
 use super::results::Results;
-use super::source::{Stager, map, side_by_side};
+use super::side_by_side::side_by_side;
+use super::source::{Stager, map};
 use super::upload::{Received, Upload};
 use super::{Desk, Failure, Stop};
 use crate::framing::RawBatch;
@@ -66,17 +67,14 @@ impl Rerun<'_> {
                     if in_place {
                         mapped.replaces = replaces;
                     }
-                    if !send(Some(mapped)) {
+                    if !send(mapped) {
                         break;
                     }
                 }
                 received.digest = Digest::from(<[u8; 32]>::from(digest.finalize()));
                 Ok(received)
             },
-            |mapped| match mapped {
-                Some(mapped) => Ok(stager.stage(mapped, &mut done, &mut results)?),
-                None => Ok(()),
-            },
+            |mapped| Ok(stager.stage(mapped, &mut done, &mut results)?),
         );
         // What was staged before somebody cancelled stays.
         results.settle(&self.to.area, true)?;

@@ -3,7 +3,7 @@
 //! Mapping and staging run side by side, a batch apart, in the order of the upload.
 
 use std::ops::Range;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 use tokio::runtime::Handle;
@@ -13,6 +13,7 @@ use super::direct::{finish_batch, list};
 use super::lookups::{KEY_SEPARATOR, LoadedSources};
 use super::quarantine::{Place, quarantine};
 use super::results::Results;
+use super::side_by_side::side_by_side;
 use super::upload::{Body, Framed, Upload, frame};
 use super::{Desk, Failure};
 use crate::framing::{Fault, Format, RawBatch, scalar_text, scan_object};
@@ -20,9 +21,6 @@ use crate::model::{Code, Issue, Name, Outcome, Produced, RecordResult, UNDECLARE
 use crate::plugin::{Batch, DomainInstance, DomainPlugin, MapperInstance, MapperPlugin, Source, Transformed};
 use crate::staging::{Effect, Key, Product, SourceRecord, SourceStatus, hash};
 use crate::store::LogEntry;
-
-/// Batches that may wait between mapping and staging: enough that neither stands still.
-const BATCHES_BETWEEN: usize = 2;
 
 /// Loads a body of source records through the migration's mapper, and answers each in order.
 pub fn load_source(
@@ -59,22 +57,6 @@ pub fn load_source(
     done.received = received;
     results.settle(&desk.area, true)?;
     Ok(done)
-}
-
-/// Maps on a thread of its own, a few batches ahead of staging. What is sent is staged in order, none where whoever
-/// sends made a pause; `false` says that staging has failed. Its failure is what counts.
-pub(super) fn side_by_side<T: Send, E: Send>(
-    map: impl FnOnce(&mut dyn FnMut(Option<Mapped>) -> bool) -> Result<T, E> + Send,
-    stage: impl FnMut(Option<Mapped>) -> Result<(), E>,
-) -> Result<T, E> {
-    let (send, receive) = mpsc::sync_channel::<Option<Mapped>>(BATCHES_BETWEEN);
-    std::thread::scope(|scope| {
-        let mapping = scope.spawn(move || map(&mut |mapped| send.send(mapped).is_ok()));
-        let staged = receive.iter().try_for_each(stage);
-        drop(receive);
-        let mapped = mapping.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        staged.and(mapped)
-    })
 }
 
 /// A batch on its way from mapping to staging.

@@ -21,7 +21,7 @@ use crate::model::{Cell, Digest, Figure, Name, Progress, Title};
 use crate::plugin::{MapperPlugin, Usage};
 use crate::staging::{Aside, DirectRecord, Origin, StagedBatch, StagingArea, StreamName, TRIALS};
 use crate::store::{IssueCount, IssueFilter, Page, Phase, Store};
-use crate::target::EmbeddedTarget;
+use crate::target::{EmbeddedTarget, Target as _};
 
 /// What is to be tried.
 #[derive(Clone)]
@@ -94,11 +94,12 @@ pub fn trial(desk: &Desk, asked: &Trial, job: Uuid, progress: &Progress) -> Resu
 
 /// The trial's own desk, and the mapper, both counting what plugins take.
 fn set_up(desk: &Desk, asked: &Trial, aside: &Aside) -> Result<(Desk, Option<Arc<MapperPlugin>>), Failure> {
-    let target = TrialTarget {
-        own: EmbeddedTarget::open(&aside.file(TARGET), &desk.config.import)?,
-        live: desk.target.clone(),
-        staged: asked.sample.is_some().then(|| desk.area.clone()),
-    };
+    let own = EmbeddedTarget::open(&aside.file(TARGET), &desk.config.import)?;
+    for plugin in desk.plugins.domains() {
+        plugin.description.entity_types.iter().try_for_each(|entity_type| own.prepare(entity_type))?;
+    }
+    let target =
+        TrialTarget { own, live: desk.target.clone(), staged: asked.sample.is_some().then(|| desk.area.clone()) };
     let tried = Desk {
         store: Arc::new(Store::in_memory(&desk.migration)?),
         plugins: Arc::new(desk.plugins.metered()),
@@ -238,8 +239,7 @@ fn issues(tried: &Desk, phase: Phase) -> Result<Vec<Figure>, Failure> {
     let migration = tried.migration.reference_id;
     let mut found = vec![];
     for alike in tried.store.issue_counts(migration, phase)? {
-        let (ids, lines): (Vec<Option<Uuid>>, Vec<Option<u64>>) =
-            tried.store.first_issues(migration, phase, &alike, SHOWN)?.into_iter().unzip();
+        let (ids, lines) = tried.store.first_issues(migration, phase, &alike, SHOWN)?;
         let IssueCount { stream, severity, code, rule, count } = alike;
         found.push(Figure::table([
             ("phase", Figure::from(phase.as_str())),
@@ -248,8 +248,8 @@ fn issues(tried: &Desk, phase: Phase) -> Result<Vec<Figure>, Failure> {
             ("code", code.into()),
             ("rule", rule.into()),
             ("count", count.into()),
-            ("referenceIds", Figure::list(ids.into_iter().flatten())),
-            ("lines", Figure::list(lines.into_iter().flatten())),
+            ("referenceIds", Figure::list(ids)),
+            ("lines", Figure::list(lines)),
         ]));
     }
     Ok(found)

@@ -191,14 +191,14 @@ impl Store {
         Ok((items, total))
     }
 
-    /// The first listed issues that are alike, at most so many: reference ids, or else lines.
+    /// The first listed issues that are alike, at most so many: reference ids, and lines of those without one.
     pub fn first_issues(
         &self,
         migration: Uuid,
         phase: Phase,
         alike: &IssueCount,
         most: u64,
-    ) -> Result<Vec<(Option<Uuid>, Option<u64>)>, StoreError> {
+    ) -> Result<(Vec<Uuid>, Vec<u64>), StoreError> {
         let connection = self.lock();
         let mut query = connection.prepare_cached(
             "SELECT reference_id, line FROM issues WHERE migration = ? AND phase = ? AND stream = ?
@@ -208,9 +208,14 @@ impl Store {
         let IssueCount { stream, severity, code, rule, .. } = alike;
         let rule = rule.as_deref().unwrap_or_default();
         let of = params![migration.to_string(), phase.as_str(), &**stream, severity.as_str(), &**code, rule, most];
-        let found = query
-            .query_map(of, |row| Ok((row.get::<_, Option<String>>(0)?.and_then(|id| id.parse().ok()), row.get(1)?)))?;
-        Ok(found.collect::<rusqlite::Result<_>>()?)
+        let (mut ids, mut lines, mut rows) = (vec![], vec![], query.query(of)?);
+        while let Some(row) = rows.next()? {
+            match row.get::<_, Option<String>>(0)?.and_then(|id| id.parse().ok()) {
+                Some(id) => ids.push(id),
+                None => lines.extend(row.get::<_, Option<u64>>(1)?),
+            }
+        }
+        Ok((ids, lines))
     }
 
     /// How many issues a phase found, by stream, severity, code and rule: all of them, listed or not.

@@ -108,7 +108,7 @@ async fn check(tables: Vec<(&'static str, Vec<u8>)>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_rule_on_a_synthetic_bank() {
-    check(bank("none")).await;
+    check(bank(None)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
