@@ -110,6 +110,7 @@ impl App {
         app.store.release_unanswered()?;
         app.recover()?;
         app.finish_erasing()?;
+        app.staging.clear_aside(Timestamp::now().as_second(), true)?;
         Ok(app)
     }
 

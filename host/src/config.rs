@@ -33,6 +33,25 @@ pub struct Config {
     pub audit: AuditLimits,
     /// How long records stay in staging.
     pub retention: Retention,
+    /// How long what was tried out may stay.
+    pub trial: TrialLimits,
+}
+
+/// How long what was tried out may stay.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrialLimits {
+    /// Most hours for which a trial's target is kept, where somebody asks for it. 168: a week to look into it; it is
+    /// not encrypted.
+    pub max_keep_hours: u64,
+    /// Hours for which the differences that a comparison found can be read, or until the next one. 168.
+    pub difference_hours: u64,
+}
+
+impl Default for TrialLimits {
+    fn default() -> Self {
+        Self { max_keep_hours: 168, difference_hours: 168 }
+    }
 }
 
 /// What the audit trail may grow by.
@@ -257,7 +276,8 @@ impl Config {
     /// Whether a server can keep to this; if not, which value it is and what it has to be.
     pub fn check(&self) -> anyhow::Result<()> {
         self.plugin.check()?;
-        let Self { upload, plugin: _, registry, import, records, keys: _, access, http, audit, retention } = self;
+        let Self { upload, plugin: _, registry, import, records, keys: _, access, http, audit, retention, trial } =
+            self;
         let figures: &[(&str, u64, u64, u64)] = &[
             ("upload.max_record_bytes", upload.max_record_bytes as u64, 1, 1 << 30),
             ("upload.max_depth", upload.max_depth as u64, 1, 1_000),
@@ -285,6 +305,8 @@ impl Config {
             ("audit.refusals_per_second", audit.refusals_per_second.into(), 1, u32::MAX.into()),
             ("audit.strangers_per_minute", audit.strangers_per_minute.into(), 1, u32::MAX.into()),
             ("retention.check_seconds", retention.check_seconds, 1, LONGEST),
+            ("trial.max_keep_hours", trial.max_keep_hours, 0, 8_760),
+            ("trial.difference_hours", trial.difference_hours, 1, 8_760),
         ];
         within(figures)
     }

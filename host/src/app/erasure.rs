@@ -86,17 +86,19 @@ impl App {
     }
 }
 
-/// Looks for migrations whose time has come, again and again.
+/// Looks for migrations, and for trials that were kept, whose time has come, again and again.
 pub(super) async fn keep_to_retention(app: Arc<App>) {
     let retention = &app.config.retention;
-    if retention.days_after_import.is_none() {
-        return;
-    }
     let mut clock = tokio::time::interval(Duration::from_secs(retention.check_seconds.max(1)));
     loop {
         clock.tick().await;
         let app = app.clone();
-        match tokio::task::spawn_blocking(move || app.purge_expired(Timestamp::now())).await {
+        let look = move || {
+            let now = Timestamp::now();
+            app.staging.clear_aside(now.as_second(), false)?;
+            app.purge_expired(now)
+        };
+        match tokio::task::spawn_blocking(look).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::error!(code = "RETENTION_FAILED", %error, "what is due could not be purged"),
             Err(error) => tracing::error!(code = "HOST_PANICKED", %error, "what is due could not be purged"),

@@ -131,18 +131,27 @@ impl Client {
         self.read(self.request(Method::GET, path).await?.header("Prefer", format!("wait={seconds}"))).await
     }
 
-    /// Reads lines of JSON as they come, and hands each on.
-    pub async fn lines(&self, path: &str, mut each: impl FnMut(&str) -> Result<()>) -> Result<()> {
+    /// Reads lines as they come, whatever stands in them, and hands each piece on.
+    pub async fn pieces(&self, path: &str, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let request = self.request(Method::GET, path).await?.header("Accept", "application/jsonl");
         let mut response = self.answer(request).await?;
-        let mut rest = vec![];
         while let Some(piece) = response.chunk().await.map_err(|error| self.broken(error))? {
-            rest.extend_from_slice(&piece);
+            each(&piece)?;
+        }
+        Ok(())
+    }
+
+    /// Reads lines of JSON as they come, and hands each on.
+    pub async fn lines(&self, path: &str, mut each: impl FnMut(&str) -> Result<()>) -> Result<()> {
+        let mut rest = vec![];
+        self.pieces(path, |piece| {
+            rest.extend_from_slice(piece);
             let whole = memchr::memrchr(b'\n', &rest).map_or(0, |end| end + 1);
             std::str::from_utf8(&rest[..whole])?.lines().try_for_each(&mut each)?;
             rest.drain(..whole);
-        }
-        Ok(())
+            Ok(())
+        })
+        .await
     }
 
     /// Registers or changes something.

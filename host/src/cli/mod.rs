@@ -10,6 +10,7 @@ mod local;
 mod migrate;
 mod outcome;
 mod plugin;
+mod plugin_compare;
 mod plugin_run;
 mod plugin_store;
 mod report;
@@ -17,6 +18,8 @@ mod serve;
 mod steps;
 mod telemetry;
 mod text;
+mod tryout;
+mod tryout_text;
 mod upload;
 mod view;
 
@@ -44,6 +47,29 @@ enum Verb {
                       imported, 130 interrupted."
     )]
     Migrate(migrate::Migrate),
+    /// Try a mapper on a migration, the whole way into a target that is thrown away
+    #[command(
+        after_help = "Example: sluice trial 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --sample 1000\n\nExit codes: 0 all would \
+                      arrive, 1 something failed, 2 records are wrong, 130 interrupted."
+    )]
+    Trial(tryout::Trial),
+    /// Compare what two mappers make of a migration's source records
+    #[command(
+        after_help = "Example: sluice compare 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --from DIGEST --to DIGEST\n\n\
+                      `sluice plugin compare` does it with files and without a server.\n\nExit codes: 0 they make the \
+                      same, 1 something failed, 2 they differ, 130 interrupted."
+    )]
+    Compare(tryout::Compare),
+    /// Map a migration's source records again, without uploading them again
+    #[command(
+        after_help = "Example: sluice remap 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --only quarantined\n\nExit codes: 0 it \
+                      is done, 1 something failed, 130 interrupted."
+    )]
+    Remap(tryout::Remap),
+    /// Print source records as they were uploaded, to be corrected and uploaded again
+    #[command(after_help = "Example: sluice records 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --source client --outcome \
+                      quarantined --outcome rejected > bad.jsonl")]
+    Records(tryout::Records),
     /// Run the server
     #[command(
         after_help = "Example: sluice serve --listen 127.0.0.1:8080 --data-dir ./sluice-data\n\nSLUICE_LOG says what \
@@ -94,6 +120,22 @@ fn act(cli: Cli) -> Result<u8> {
         Verb::Migrate(args) => {
             telemetry::begin("warn", false);
             runtime()?.block_on(migrate::run(args))
+        }
+        Verb::Trial(args) => {
+            telemetry::begin("warn", false);
+            runtime()?.block_on(tryout::trial(args))
+        }
+        Verb::Compare(args) => {
+            telemetry::begin("warn", false);
+            runtime()?.block_on(tryout::compare(args))
+        }
+        Verb::Remap(args) => {
+            telemetry::begin("warn", false);
+            runtime()?.block_on(tryout::remap(args))
+        }
+        Verb::Records(args) => {
+            telemetry::begin("warn", false);
+            runtime()?.block_on(tryout::records(args))
         }
         Verb::Serve(args) => {
             telemetry::begin("info", args.log_format == serve::LogFormat::Json);

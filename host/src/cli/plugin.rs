@@ -10,7 +10,7 @@ use sluice::plugin::{Engine, Inspection, inspect};
 
 use super::text::table;
 use super::view::{grouped, print};
-use super::{plugin_run, plugin_store};
+use super::{plugin_compare, plugin_run, plugin_store};
 
 /// What `sluice plugin` is told.
 #[derive(Args)]
@@ -40,6 +40,12 @@ enum Verb {
                       Exit codes: 0 every record was mapped or skipped, 1 something failed, 2 records were refused."
     )]
     Run(plugin_run::Run),
+    /// Compare what two mappers make of the same files, on this machine
+    #[command(
+        after_help = "Example: sluice plugin compare old.wasm new.wasm --source client=client.jsonl\n\nExit codes: 0 they \
+                      make the same, 1 something failed, 2 they differ, 130 interrupted."
+    )]
+    Compare(plugin_compare::Compare),
     #[command(flatten)]
     Store(plugin_store::StoreVerb),
 }
@@ -49,6 +55,7 @@ pub async fn run(args: Plugin) -> Result<u8> {
     let (file, json, config) = match args.verb {
         Verb::Inspect { file, json, config } => (file, json, config),
         Verb::Run(args) => return plugin_run::run(args).await,
+        Verb::Compare(args) => return plugin_compare::run(args).await,
         Verb::Store(verb) => return plugin_store::run(verb).await,
     };
     let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;

@@ -39,7 +39,8 @@ pub struct Run {
     quiet: bool,
 }
 
-fn source(text: &str) -> Result<(String, PathBuf), &'static str> {
+/// Reads `NAME=FILE`.
+pub fn source(text: &str) -> Result<(String, PathBuf), &'static str> {
     let (name, file) = text.split_once('=').ok_or("it is not NAME=FILE, such as client=client.jsonl")?;
     Ok((name.into(), file.into()))
 }

@@ -93,12 +93,13 @@ struct Source {
     name: String,
 }
 
+/// A job, as far as it is shown.
 #[derive(Deserialize)]
-struct Job {
-    state: JobState,
+pub struct Job {
+    pub state: JobState,
     done: u64,
     total: u64,
-    result: Option<Value>,
+    pub result: Option<Value>,
 }
 
 /// What an import did, as far as it is shown.
@@ -297,7 +298,7 @@ async fn job(plan: &Plan, report: &mut Report, kind: &'static str) -> Result<(bo
         _ => ("Counting", "Counted"),
     };
     let bar = plan.view.bar(doing, Some(0));
-    let ended = wait(plan, &format!("{jobs}/{job}"), &bar).await;
+    let ended = wait(&plan.client, &format!("{jobs}/{job}"), &bar).await;
     bar.finish_and_clear();
     let ended = ended?;
     report.running = None;
@@ -322,9 +323,10 @@ async fn job(plan: &Plan, report: &mut Report, kind: &'static str) -> Result<(bo
     Ok((ended.state == JobState::Succeeded, result))
 }
 
-async fn wait(plan: &Plan, path: &str, bar: &ProgressBar) -> Result<Job> {
+/// Waits for a job's end.
+pub async fn wait(client: &Client, path: &str, bar: &ProgressBar) -> Result<Job> {
     loop {
-        let job: Job = plan.client.get_within(path, JOB_PATIENCE).await?;
+        let job: Job = client.get_within(path, JOB_PATIENCE).await?;
         bar.set_length(job.total);
         bar.set_position(job.done);
         bar.set_message(counted(job.done, "record"));

@@ -11,13 +11,14 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::caller::{Caller, Migrate, Read};
-use super::extract::Path;
+use super::extract::{Content, Path};
+use super::job_tasks::{Asked, task};
 use super::media::accepts_json;
 use super::paging::{Listing, Paged, Query};
 use super::problem::Problem;
 use crate::app::App;
 use crate::audit::{Action, Scope};
-use crate::model::{Job, JobKind, JobState, Report};
+use crate::model::{Job, JobKind, JobState, Report, told};
 
 /// A job.
 #[derive(Serialize, ToSchema)]
@@ -66,19 +67,23 @@ pub fn show(app: &App, job: Job) -> Shown {
     }
 }
 
-fn no_job() -> Problem {
-    Problem::not_found("NO_SUCH_JOB", "The migration has no such job. Kinds to start are: validate, import, counts.")
+pub(super) fn no_job() -> Problem {
+    let kinds: Vec<&'static str> = JobKind::ALL.iter().map(|kind| kind.as_str()).collect();
+    Problem::not_found("NO_SUCH_JOB", told!("The migration has no such job. Kinds to start are: {}.", kinds))
 }
 
 /// Start a job
 ///
-/// The job's id as a bare JSON string.
+/// The job's id as a bare JSON string. Some kinds can be told more, with a JSON object.
 #[utoipa::path(
     put, path = "/migration-assistance/migrations/{id}/jobs/{job}", tag = "Jobs", operation_id = "startJob",
     params(("id" = Uuid, Path, description = "The migration's reference id."), ("job" = JobKind, Path, description = "What to do.")),
+    request_body(content = Option<Asked>, content_type = "application/json", description = "What the kind can be told; the others are told nothing."),
     responses(
         (status = 200, body = Uuid, content_type = "application/json"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "The migration's state does not allow it; the code and the detail say why."),
+        (status = 415, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "The body names something that is not there, such as a source."),
         (status = 502, body = Problem, content_type = "application/problem+json", description = "The target cannot be used."),
     ),
 )]
@@ -87,13 +92,15 @@ pub async fn start(
     caller: Caller<Migrate>,
     Path((id, kind)): Path<(String, String)>,
     headers: HeaderMap,
+    Content(bytes): Content,
 ) -> Result<Json<Uuid>, Problem> {
     accepts_json(&headers)?;
     tokio::task::spawn_blocking(move || {
         let migration = caller.whole(&app, &id)?;
         let kind = JobKind::parse(&kind).ok_or_else(no_job)?;
         let desk = app.desk(migration)?;
-        Ok(Json(app.jobs.start(desk, kind, caller.entry(Action::JobStarted))?))
+        let task = task(&desk, kind, &headers, &bytes)?;
+        Ok(Json(app.jobs.start(desk, task, caller.entry(Action::JobStarted))?))
     })
     .await?
 }

@@ -10,6 +10,7 @@ use crate::jobs::StartError;
 use crate::keys::KeyError;
 use crate::model::{Blame, Detail, Domain, Permission, Refusal, told};
 use crate::pipeline::Failure;
+use crate::plugin::PluginError;
 use crate::staging::StagingError;
 use crate::store::{StoreError, TrailError, TransitionError};
 use crate::target::TargetError;
@@ -249,6 +250,12 @@ impl From<Failure> for Problem {
             }
             blame => Self::internal(failure.code(), blame, &failure),
         }
+    }
+}
+
+impl From<PluginError> for Problem {
+    fn from(error: PluginError) -> Self {
+        Failure::from(error).into()
     }
 }
 

@@ -11,8 +11,8 @@ use super::limits::Limits;
 use super::problem::Problem;
 use super::refusals::Refusals;
 use super::{
-    approvals, audit, auth, events, evidence, health, issues, jobs, logs, mappers, metrics, migrations, observe,
-    openapi, plugin_keys, plugins, quarantine, records, sources, staged, tokens,
+    approvals, audit, auth, differences, events, evidence, health, issues, jobs, logs, mappers, metrics, migrations,
+    observe, openapi, plugin_keys, plugins, quarantine, records, source_records, sources, staged, tokens,
 };
 use crate::app::App;
 
@@ -32,9 +32,11 @@ fn for_clients() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(migrations::set_mapper))
         .routes(routes!(sources::list))
         .routes(routes!(sources::load))
+        .routes(routes!(source_records::stream))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::read, jobs::start))
         .routes(routes!(jobs::cancel))
+        .routes(routes!(differences::stream))
         .routes(routes!(issues::list))
         .routes(routes!(issues::counts))
         .routes(routes!(logs::list))

@@ -20,7 +20,7 @@ use crate::framing::Format;
 use crate::model::{Domain, Grant, Migration, Name, told};
 use crate::pipeline::{delete_records, load_records};
 use crate::plugin::DomainPlugin;
-use crate::staging::{StagedBatch, StagingArea, StagingError, StreamName};
+use crate::staging::{StagedBatch, StagedEntry, StagingArea, StagingError, StreamName};
 
 /// Domain, migration and entity type, as they stand in a path.
 type Place = (String, String, String);
@@ -171,37 +171,53 @@ pub async fn stream(
     let answer = answer_format(&headers)?;
     let (migration, _, entity) = locate(&app, &caller, (&domain, &id, &entity))?;
     let area = app.desk(migration)?.area;
-    let grant = Grant { until: None, ..caller.grant().clone() };
-    let holds = move || matches!(app.access.still_holds(&grant, jiff::Timestamp::now()), Ok(true));
+    let still_let_in = still_let_in(app, &caller);
     Ok(streamed(media_type(answer), "STAGING_FAILED", move |pieces| {
-        send_records(&area, &entity, answer, &holds, pieces)
+        send_records(&area, StreamName::Records(&entity), &|_| true, answer, &still_let_in, pieces)
     }))
 }
 
-fn send_records(
+/// Whether the caller has not been revoked meanwhile: a token's end does not cut a long reading short.
+pub(super) fn still_let_in<N>(app: Arc<App>, caller: &Caller<N>) -> impl Fn() -> bool + Send + 'static {
+    let grant = Grant { until: None, ..caller.grant().clone() };
+    move || matches!(app.access.still_holds(&grant, jiff::Timestamp::now()), Ok(true))
+}
+
+/// Sends the wanted records of a stream as they are, in their order.
+pub(super) fn send_records(
     area: &StagingArea,
-    entity: &str,
+    stream: StreamName,
+    wanted: &dyn Fn(&StagedEntry) -> bool,
     format: Format,
     holds: &dyn Fn() -> bool,
     pieces: &Pieces,
 ) -> Result<(), StagingError> {
     let mut batch = StagedBatch::default();
-    let mut reader = area.reader(StreamName::Records(entity), 0)?;
+    let mut reader = area.reader(stream, 0)?;
     while reader.next_batch(&mut batch, STREAM_RECORDS, STREAM_BYTES)? {
-        // A client that is revoked reads no further; a token's end does not cut a long reading short.
+        // A client that is revoked reads no further.
         if !holds() {
             pieces.break_off("the client is let in no longer");
             break;
         }
         let mut piece = Vec::with_capacity(batch.bytes.len() + batch.len() * 2);
-        for position in 0..batch.len() {
+        for (position, entry) in batch.entries.iter().enumerate() {
+            if !wanted(entry) {
+                continue;
+            }
+            let start = piece.len();
             if format == Format::JsonSeq {
                 piece.push(0x1e);
             }
             piece.extend_from_slice(batch.body(position));
+            if format == Format::JsonLines {
+                // What came in a sequence may have ends of lines between its tokens; within them there are none.
+                let ends = piece[start..].iter_mut().filter(|byte| matches!(**byte, b'\n' | b'\r'));
+                ends.for_each(|byte| *byte = b' ');
+            }
             piece.push(b'\n');
         }
-        if !pieces.send(piece) {
+        if !piece.is_empty() && !pieces.send(piece) {
             break;
         }
     }

@@ -9,12 +9,12 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::metrics::Metrics;
-use crate::model::{Progress, Refusal};
+use crate::model::{JobKind, Progress, Refusal};
 use crate::pipeline::Failure;
 use crate::staging::StagingError;
 use crate::store::{Store, StoreError, Trail, TrailError, TransitionError};
 
-pub use run::stop_event;
+pub use run::{Task, stop_event};
 
 /// What is running on this server.
 pub struct Jobs {
@@ -38,7 +38,24 @@ struct Inner {
 /// A job that is running.
 struct Running {
     migration: Uuid,
+    kind: JobKind,
     progress: Arc<Progress>,
+}
+
+impl Inner {
+    /// Whether a job of the migration is running that is such.
+    fn runs(&self, migration: Uuid, such: impl Fn(JobKind) -> bool) -> bool {
+        self.jobs.values().any(|running| running.migration == migration && such(running.kind))
+    }
+
+    /// Whether a job of this kind would disturb one that is running, or be disturbed.
+    fn disturbs(&self, migration: Uuid, kind: JobKind) -> bool {
+        self.runs(migration, |running| match kind {
+            JobKind::Remap => true,
+            JobKind::Import | JobKind::Trial | JobKind::Compare => running.is_alone(),
+            JobKind::Validate | JobKind::Counts | JobKind::Replay => running == JobKind::Remap,
+        })
+    }
 }
 
 /// Why a job or an upload cannot begin now.
@@ -107,8 +124,10 @@ impl Jobs {
     pub fn begin_upload(self: &Arc<Self>, migration: Uuid, stream: &str) -> Result<UploadGuard, StartError> {
         self.begin(migration, stream, |inner| {
             let disturbs = |streams: &HashSet<String>| streams.contains(stream) || streams.contains(EVERYTHING);
-            let disturbed = inner.uploads.get(&migration).is_some_and(disturbs);
-            if disturbed { Err(StartError::UploadRunning) } else { Ok(()) }
+            if inner.uploads.get(&migration).is_some_and(disturbs) {
+                return Err(StartError::UploadRunning);
+            }
+            if inner.runs(migration, JobKind::is_alone) { Err(StartError::JobRunning) } else { Ok(()) }
         })
     }
 
@@ -118,8 +137,7 @@ impl Jobs {
             if inner.uploads.contains_key(&migration) {
                 return Err(StartError::UploadRunning);
             }
-            let running = inner.jobs.values().any(|running| running.migration == migration);
-            if running { Err(StartError::JobRunning) } else { Ok(()) }
+            if inner.runs(migration, |_| true) { Err(StartError::JobRunning) } else { Ok(()) }
         })
     }
 
@@ -217,9 +235,14 @@ mod tests {
         let trail = Arc::new(Trail::new(store.clone(), Signer::new(&[7; 32])));
         let jobs = Jobs::new(store.clone(), trail, Arc::default());
         let job = Uuid::new_v4();
-        jobs.lock().jobs.insert(job, Running { migration: one, progress: Arc::default() });
+        let kind = JobKind::Counts;
+        jobs.lock().jobs.insert(job, Running { migration: one, kind, progress: Arc::default() });
         assert!(matches!(jobs.begin_alone(one).map(drop), Err(StartError::JobRunning)));
         jobs.begin_upload(one, "a").map(drop).unwrap();
+        for kind in JobKind::ALL.into_iter().filter(|kind| kind.is_alone()) {
+            jobs.lock().jobs.get_mut(&job).unwrap().kind = kind;
+            assert!(matches!(jobs.begin_upload(one, "a").map(drop), Err(StartError::JobRunning)), "{kind:?}");
+        }
         jobs.begin_alone(other).map(drop).unwrap();
         jobs.lock().jobs.remove(&job);
         let guard = jobs.begin_upload(one, "a").unwrap();

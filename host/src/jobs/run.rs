@@ -10,21 +10,67 @@ use uuid::Uuid;
 use super::{Jobs, Running, StartError};
 use crate::audit::{Action, Entry, Scope};
 use crate::model::{
-    Actor, Blame, Detail, Event, Figure, Job, JobKind, JobState, Level, Progress, Refusal, Report, StagingStatus,
+    Actor, Blame, Detail, Digest, Event, Figure, Job, JobKind, JobState, Level, Progress, Refusal, Report,
+    StagingStatus,
 };
-use crate::pipeline::{Desk, Stop, count, import, validate};
+use crate::pipeline::{Compare, Desk, Remap, Stop, Trial, compare, count, import, remap, replay_all, trial, validate};
 use crate::store::LogEntry;
+
+/// What a job is to do.
+pub enum Task {
+    /// Check all staged records.
+    Validate,
+    /// Carry them into the target.
+    Import,
+    /// Compare what is staged with what is in the target.
+    Counts,
+    /// Map staged source records again.
+    Remap(Remap),
+    /// Go the whole way into a target that is thrown away.
+    Trial(Trial),
+    /// Map the same records with two mappers.
+    Compare(Compare),
+    /// Run again what a mapper made.
+    Replay,
+}
+
+impl Task {
+    /// Its kind.
+    pub fn kind(&self) -> JobKind {
+        match self {
+            Task::Validate => JobKind::Validate,
+            Task::Import => JobKind::Import,
+            Task::Counts => JobKind::Counts,
+            Task::Remap(_) => JobKind::Remap,
+            Task::Trial(_) => JobKind::Trial,
+            Task::Compare(_) => JobKind::Compare,
+            Task::Replay => JobKind::Replay,
+        }
+    }
+
+    /// Digests of the plugins that it takes, beside those of the migration.
+    fn plugin_digests(&self) -> Vec<Digest> {
+        match self {
+            Task::Validate | Task::Import | Task::Counts | Task::Remap(_) | Task::Replay => vec![],
+            Task::Trial(asked) => asked.mapper.iter().map(|mapper| mapper.digest).collect(),
+            Task::Compare(asked) => vec![asked.from.digest, asked.to.digest],
+        }
+    }
+}
 
 impl Jobs {
     /// Starts a job on a migration; its id. `started` says who starts it, and is kept before it begins.
-    pub fn start(self: &Arc<Self>, desk: Desk, kind: JobKind, started: Entry) -> Result<Uuid, StartError> {
-        let migration = desk.migration.reference_id;
+    pub fn start(self: &Arc<Self>, desk: Desk, task: Task, started: Entry) -> Result<Uuid, StartError> {
+        let (migration, kind) = (desk.migration.reference_id, task.kind());
         let mut inner = self.lock();
         if inner.stopping {
             return Err(StartError::Stopping);
         }
         if inner.uploads.contains_key(&migration) {
             return Err(StartError::UploadRunning);
+        }
+        if inner.disturbs(migration, kind) {
+            return Err(StartError::JobRunning);
         }
         let version = desk.area.version()?;
         let judges = desk.judges();
@@ -40,12 +86,19 @@ impl Jobs {
                 Event::ImportStarts
             }
             JobKind::Counts => Event::CountsStart,
+            JobKind::Remap => Event::ChangeStarts,
+            JobKind::Trial | JobKind::Compare | JobKind::Replay
+                if desk.migration.status.staging == StagingStatus::Pending =>
+            {
+                return Err(StartError::Refused(Refusal::NothingStaged));
+            }
+            JobKind::Trial | JobKind::Compare | JobKind::Replay => Event::CountsStart,
         };
         self.store.transition(migration, event)?;
         let (id, started_at) = (Uuid::now_v7(), Timestamp::now());
         let state = JobState::Running;
         let job = Job { id, migration, kind, state, started_at, finished_at: None, done: 0, total: 0, result: None };
-        let started = started.job(id, kind).plugins(desk.plugin_digests());
+        let started = started.job(id, kind).plugins(plugins_of(&desk, &task));
         let kept = self.trail.append(Scope::Migration(migration), &started).map_err(StartError::from);
         if let Err(error) = kept.and_then(|()| Ok(self.store.put_job(&job)?)) {
             // It has not begun after all.
@@ -55,14 +108,25 @@ impl Jobs {
             return Err(error);
         }
         let progress = Arc::new(Progress::default());
-        inner.jobs.insert(id, Running { migration, progress: progress.clone() });
+        inner.jobs.insert(id, Running { migration, kind, progress: progress.clone() });
         self.metrics.job_begins(kind);
         self.count.send_modify(|count| *count += 1);
         drop(inner);
         let jobs = self.clone();
-        tokio::task::spawn_blocking(move || run(&jobs, &desk, job, &progress, version));
+        tokio::task::spawn_blocking(move || run(&jobs, &desk, job, &task, &progress, version));
         Ok(id)
     }
+}
+
+/// Digests of the plugins that work on a task, each once.
+fn plugins_of(desk: &Desk, task: &Task) -> Vec<Digest> {
+    let mut digests: Vec<Digest> = desk.plugin_digests().collect();
+    for digest in task.plugin_digests() {
+        if !digests.contains(&digest) {
+            digests.push(digest);
+        }
+    }
+    digests
 }
 
 /// How a job ended, and what came of it.
@@ -74,8 +138,8 @@ struct End {
     broken: Option<&'static str>,
 }
 
-fn run(jobs: &Jobs, desk: &Desk, mut job: Job, progress: &Progress, version: u64) {
-    let worked = std::panic::catch_unwind(AssertUnwindSafe(|| work(desk, job.kind, progress)));
+fn run(jobs: &Jobs, desk: &Desk, mut job: Job, task: &Task, progress: &Progress, version: u64) {
+    let worked = std::panic::catch_unwind(AssertUnwindSafe(|| work(desk, task, job.id, progress)));
     let end = match worked {
         Ok(Ok((good, result))) => ended(job.kind, good, result),
         Ok(Err(stop)) => stopped(jobs, job.kind, stop),
@@ -89,7 +153,7 @@ fn run(jobs: &Jobs, desk: &Desk, mut job: Job, progress: &Progress, version: u64
     job.finished_at = Some(Timestamp::now());
     job.result = Some(end.result);
     let ended = Entry::new(Actor::Server, Action::JobEnded).job(job.id, job.kind).state(job.state);
-    let ended = ended.figure("records", job.done).plugins(desk.plugin_digests());
+    let ended = ended.figure("records", job.done).plugins(plugins_of(desk, task));
     let ended = end.broken.map_or(ended.clone(), |code| ended.failed(code));
     if let Err(error) = jobs.trail.append(Scope::Migration(job.migration), &ended) {
         tracing::error!(code = "AUDIT_FAILED", job = %job.id, %error, "a job's end could not be audited");
@@ -103,11 +167,16 @@ fn run(jobs: &Jobs, desk: &Desk, mut job: Job, progress: &Progress, version: u64
     jobs.count.send_modify(|count| *count -= 1);
 }
 
-fn work(desk: &Desk, kind: JobKind, progress: &Progress) -> Result<(bool, Figure), Stop> {
-    match kind {
-        JobKind::Validate => validate(desk, progress),
-        JobKind::Import => import(desk, progress),
-        JobKind::Counts => {
+fn work(desk: &Desk, task: &Task, id: Uuid, progress: &Progress) -> Result<(bool, Figure), Stop> {
+    match task {
+        Task::Validate => validate(desk, progress),
+        Task::Import => import(desk, progress),
+        Task::Trial(asked) => trial(desk, asked, id, progress),
+        // Both mappers did their work, whether they differ or not.
+        Task::Compare(asked) => Ok((true, compare(desk, asked, id, progress)?)),
+        Task::Replay => replay_all(desk, progress),
+        Task::Remap(asked) => Ok((true, remap(desk, asked, progress)?)),
+        Task::Counts => {
             let (agree, counts) = count(desk, progress)?;
             Ok((agree, Figure::list(counts)))
         }
@@ -120,7 +189,7 @@ fn ended(kind: JobKind, good: bool, result: Figure) -> End {
         (JobKind::Validate, false) => Some(Event::ValidationFoundErrors),
         (JobKind::Import, true) => Some(Event::ImportFinished),
         (JobKind::Import, false) => Some(Event::ImportStopped),
-        (JobKind::Counts, _) => None,
+        (JobKind::Counts | JobKind::Remap | JobKind::Trial | JobKind::Compare | JobKind::Replay, _) => None,
     };
     let state = if good { JobState::Succeeded } else { JobState::Failed };
     End { state, event, result: result.into(), broken: None }
@@ -131,7 +200,7 @@ pub fn stop_event(kind: JobKind) -> Option<Event> {
     match kind {
         JobKind::Validate => Some(Event::ValidationStopped),
         JobKind::Import => Some(Event::ImportStopped),
-        JobKind::Counts => None,
+        JobKind::Counts | JobKind::Remap | JobKind::Trial | JobKind::Compare | JobKind::Replay => None,
     }
 }
 

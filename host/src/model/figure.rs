@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Blame, Code, Currency, Detail, Digest, Name};
+use super::{Blame, Code, Currency, Detail, Digest, FieldPath, Name, Version};
 
 /// One value of a log entry or a report. There is no way to make one of a `String`:
 ///
@@ -50,6 +50,10 @@ pub enum Figure {
     Code(Code),
     /// A name.
     Name(Name),
+    /// A plugin's version.
+    Version(Version),
+    /// Where in a record.
+    Field(FieldPath),
     /// A digest.
     Digest(Digest),
     /// A figure that is shown as text, as a cell of a count is.
@@ -88,6 +92,8 @@ impl Serialize for Figure {
             Figure::Word(word) => word.serialize(serializer),
             Figure::Code(code) => code.serialize(serializer),
             Figure::Name(name) => name.serialize(serializer),
+            Figure::Version(version) => version.serialize(serializer),
+            Figure::Field(path) => path.serialize(serializer),
             Figure::Digest(digest) => digest.serialize(serializer),
             Figure::Cell(Cell(cell)) => cell.serialize(serializer),
             Figure::List(items) => items.serialize(serializer),
@@ -108,7 +114,7 @@ macro_rules! figures {
 
 figures! {
     bool => Flag, u32 => Count, u64 => Count, f64 => Number, Uuid => Id, Timestamp => Time, &'static str => Word,
-    Code => Code, Name => Name, Digest => Digest, Cell => Cell, Vec<Figure> => List,
+    Code => Code, Name => Name, Digest => Digest, Version => Version, FieldPath => Field, Cell => Cell, Vec<Figure> => List,
 }
 
 impl<T: Into<Figure>> From<Option<T>> for Figure {
@@ -122,6 +128,19 @@ impl std::fmt::Display for Cell {
         f.write_str(&self.0)
     }
 }
+
+impl Cell {
+    /// A path of fixed names and ids.
+    pub fn path(parts: &[&dyn PathPart]) -> Self {
+        let parts: Vec<String> = parts.iter().map(|part| part.to_string()).collect();
+        Cell(parts.join("/"))
+    }
+}
+
+/// What a path that is shown is made of.
+pub trait PathPart: std::fmt::Display {}
+impl PathPart for &'static str {}
+impl PathPart for Uuid {}
 
 impl From<u64> for Cell {
     fn from(count: u64) -> Self {

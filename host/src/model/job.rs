@@ -18,6 +18,14 @@ pub enum JobKind {
     Import,
     /// Compares what is staged with what is in the target.
     Counts,
+    /// Runs staged source records through the migration's mapper again.
+    Remap,
+    /// Goes the whole way into a target that is thrown away.
+    Trial,
+    /// Maps the same records with two mappers.
+    Compare,
+    /// Runs everything again that a mapper made, and says whether the same comes out.
+    Replay,
 }
 
 impl JobKind {
@@ -27,6 +35,10 @@ impl JobKind {
             JobKind::Validate => "validate",
             JobKind::Import => "import",
             JobKind::Counts => "counts",
+            JobKind::Remap => "remap",
+            JobKind::Trial => "trial",
+            JobKind::Compare => "compare",
+            JobKind::Replay => "replay",
         }
     }
 
@@ -37,15 +49,28 @@ impl JobKind {
 
     /// The kind with this name.
     pub fn parse(name: &str) -> Option<Self> {
-        [JobKind::Validate, JobKind::Import, JobKind::Counts].into_iter().find(|kind| kind.as_str() == name)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// All kinds.
+    pub const ALL: [Self; 7] =
+        [Self::Validate, Self::Import, Self::Counts, Self::Remap, Self::Trial, Self::Compare, Self::Replay];
+
+    /// Whether nothing may change staged records while it runs, but itself, and nothing else of its kind runs beside it.
+    pub fn is_alone(self) -> bool {
+        matches!(self, Self::Remap | Self::Trial | Self::Compare)
     }
 }
 
 /// How jobs of each kind are logged when they begin and end, in the order of the kinds and of the states.
-const ENDINGS: [[&str; 5]; 3] = [
+const ENDINGS: [[&str; 5]; 7] = [
     ["VALIDATE_RUNNING", "VALIDATE_SUCCEEDED", "VALIDATE_FAILED", "VALIDATE_CANCELLED", "VALIDATE_INTERRUPTED"],
     ["IMPORT_RUNNING", "IMPORT_SUCCEEDED", "IMPORT_FAILED", "IMPORT_CANCELLED", "IMPORT_INTERRUPTED"],
     ["COUNTS_RUNNING", "COUNTS_SUCCEEDED", "COUNTS_FAILED", "COUNTS_CANCELLED", "COUNTS_INTERRUPTED"],
+    ["REMAP_RUNNING", "REMAP_SUCCEEDED", "REMAP_FAILED", "REMAP_CANCELLED", "REMAP_INTERRUPTED"],
+    ["TRIAL_RUNNING", "TRIAL_SUCCEEDED", "TRIAL_FAILED", "TRIAL_CANCELLED", "TRIAL_INTERRUPTED"],
+    ["COMPARE_RUNNING", "COMPARE_SUCCEEDED", "COMPARE_FAILED", "COMPARE_CANCELLED", "COMPARE_INTERRUPTED"],
+    ["REPLAY_RUNNING", "REPLAY_SUCCEEDED", "REPLAY_FAILED", "REPLAY_CANCELLED", "REPLAY_INTERRUPTED"],
 ];
 
 /// How a job stands.
@@ -149,7 +174,7 @@ mod tests {
     #[test]
     fn endings_are_called_after_kind_and_state() {
         use JobState::*;
-        for kind in [JobKind::Validate, JobKind::Import, JobKind::Counts] {
+        for kind in JobKind::ALL {
             for state in [Running, Succeeded, Failed, Cancelled, Interrupted] {
                 let expected = format!("{}_{}", kind.as_str(), state.as_str()).to_uppercase();
                 assert_eq!(kind.ending(state), expected.as_str());

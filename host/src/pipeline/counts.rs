@@ -155,7 +155,7 @@ fn by_value(groups: &Groups, values: &[Name]) -> BTreeMap<Name, u64> {
 }
 
 /// The same by what can be a currency; what cannot, together.
-fn by_currency(sums: &Sums) -> BTreeMap<Option<Currency>, rust_decimal::Decimal> {
+pub(super) fn by_currency(sums: &Sums) -> BTreeMap<Option<Currency>, rust_decimal::Decimal> {
     let mut read = BTreeMap::<_, rust_decimal::Decimal>::new();
     for (currency, sum) in sums {
         *read.entry(Currency::read(currency)).or_default() += *sum;

@@ -63,6 +63,10 @@ pub struct Bundle {
 pub struct UploadEvidence {
     number: u32,
     stream: String,
+    /// Whether nothing was sent, and records that were staged before were mapped again: the digest is then of these,
+    /// a line each.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    rerun: bool,
     started_at: String,
     /// None where it has not ended, or the server was killed meanwhile.
     ended_at: Option<String>,
@@ -250,7 +254,7 @@ pub fn evidence(
 }
 
 fn upload(kept: KeptUpload) -> UploadEvidence {
-    let KeptUpload { number, stream, mapper, started_at, ended } = kept;
+    let KeptUpload { number, stream, rerun, mapper, started_at, ended } = kept;
     let (ended_at, end) = ended.unzip();
     let (figures, failure) = match end {
         Some(Ok(end)) => {
@@ -269,7 +273,7 @@ fn upload(kept: KeptUpload) -> UploadEvidence {
         Some(Err(failure)) => (None, Some(failure)),
         None => (None, None),
     };
-    UploadEvidence { number, stream, started_at, ended_at, failure, mapper, figures }
+    UploadEvidence { number, stream, rerun, started_at, ended_at, failure, mapper, figures }
 }
 
 fn plugins_used(

@@ -1,6 +1,7 @@
 //! The five steps, a file each: what is done to records, without HTTP and without a database of its own.
 
 mod approved;
+mod compare;
 mod counts;
 mod desk;
 mod direct;
@@ -11,14 +12,21 @@ mod order;
 mod provenance;
 mod quarantine;
 mod recount;
+mod remap;
 mod replay;
+mod rerun;
 mod results;
 mod said;
+mod sample;
+mod side_by_side;
 mod source;
 mod tallies;
+mod trial;
+mod trial_target;
 mod upload;
 mod validate;
 
+pub use compare::{Compare, compare, differences};
 pub use counts::{Count, count, count_sources};
 pub use desk::{Desk, Failure, Stop};
 pub use direct::{delete_records, load_records};
@@ -28,8 +36,11 @@ pub use order::{Stage, stages};
 pub use provenance::{Story, provenance};
 pub use quarantine::{QUARANTINE, quarantined};
 pub use recount::{Compared, RecountError, recount};
+pub use remap::{Remap, remap};
 pub use replay::{Replayed, replay, replay_all};
 pub use results::Results;
+pub use sample::Sample;
 pub use source::load_source;
+pub use trial::{Trial, trial};
 pub use upload::{Body, BrokenOff, Received, Upload};
 pub use validate::validate;

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Desk, Failure};
 use crate::model::{Code, Digest, FieldPath, Name, Version};
-use crate::staging::{Key, Origin, StreamName};
+use crate::staging::{Key, Origin, StagedEntry, StreamName};
 use crate::store::RecordIssue;
 
 /// All that is known of a record.
@@ -145,26 +145,35 @@ pub fn provenance(desk: &Desk, entity_type: &Name, id: Key) -> Result<Option<Sto
 }
 
 fn of_source(desk: &Desk, stream: u16, ordinal: u64) -> Result<MadeFrom, Failure> {
-    let kind = "source";
-    let Some(source) = desk.area.source_of(stream)? else { return Ok(MadeFrom { kind, ..MadeFrom::default() }) };
-    let found = desk.area.entry(StreamName::Source(&source), ordinal)?;
-    let Some((entry, body)) = found else { return Ok(MadeFrom { kind, ..MadeFrom::default() }) };
-    let line = match entry.origin {
-        Origin::Line(line) => Some(line),
-        _ => None,
-    };
-    let batch = desk.area.batch_of(&source, ordinal)?;
-    let member = batch.and_then(|batch| batch.members.into_iter().find(|member| member.ordinal == ordinal));
-    let start = member.and_then(|member| member.offset);
+    let unknown = MadeFrom { kind: "source", ..MadeFrom::default() };
+    let Some(source) = desk.area.source_of(stream)? else { return Ok(unknown) };
+    let Some((entry, body)) = desk.area.entry(StreamName::Source(&source), ordinal)? else { return Ok(unknown) };
+    let (upload, offset) = uploaded(desk, &source, &entry)?;
     Ok(MadeFrom {
-        kind,
         source: Some(Name::kept(&source)),
-        upload: Some(entry.upload),
-        line,
-        bytes: start.map(|start| [start, start + body.len() as u64]),
+        upload: Some(upload),
+        line: Some(entry.line()).filter(|line| *line > 0),
+        bytes: offset.map(|start| [start, start + body.len() as u64]),
         sha256: Some(Digest::of(&body)),
-        upload_sha256: None,
+        ..unknown
     })
+}
+
+/// The upload that a source record came with, and where it began in it. One that was mapped again came with an earlier
+/// one.
+fn uploaded(desk: &Desk, source: &str, entry: &StagedEntry) -> Result<(u32, Option<u64>), Failure> {
+    for ordinal in desk.area.versions(StreamName::Source(source), entry.key)?.into_iter().rev() {
+        let Some((version, _)) = desk.area.entry(StreamName::Source(source), ordinal)? else { continue };
+        if ordinal > entry.ordinal || version.hash != entry.hash {
+            continue;
+        }
+        let batch = desk.area.batch_of(source, ordinal)?;
+        let member = batch.and_then(|batch| batch.members.into_iter().find(|member| member.ordinal == ordinal));
+        if let Some(offset) = member.and_then(|member| member.offset) {
+            return Ok((version.upload, Some(offset)));
+        }
+    }
+    Ok((entry.upload, None))
 }
 
 fn named(desk: &Desk, digest: Digest) -> Result<NamedPlugin, Failure> {

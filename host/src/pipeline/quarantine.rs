@@ -61,7 +61,6 @@ pub fn quarantine<'a>(
 /// A part of the list, a JSON object an entry, and how many entries there are. It may quote records: whoever reads
 /// it reads records.
 pub fn quarantined(desk: &Desk, offset: u64, limit: u64) -> Result<(Vec<Box<RawValue>>, u64), Failure> {
-    let lines = desk.area.lines(QUARANTINE)?;
-    let part = lines.iter().skip(offset as usize).take(limit as usize);
-    Ok((part.filter_map(|line| serde_json::from_slice(line).ok()).collect(), lines.len() as u64))
+    let (lines, total) = desk.area.lines(QUARANTINE, offset, limit)?;
+    Ok((lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect(), total))
 }

@@ -96,7 +96,8 @@ fn write(result: &RecordResult, of_source: bool, out: &mut Vec<u8>) {
 
 /// Holds results back until what they say is on disk.
 pub struct Results {
-    spool: Spool,
+    /// None where nobody waits for results, and what is staged is only made durable.
+    spool: Option<Spool>,
     format: Format,
     of_source: bool,
     waiting: Vec<u8>,
@@ -109,10 +110,15 @@ pub struct Results {
 impl Results {
     /// For one upload.
     pub fn new(spool: Spool, format: Format, of_source: bool, limits: &UploadLimits) -> Self {
+        Self { spool: Some(spool), format, of_source, ..Self::unheard(limits) }
+    }
+
+    /// For work whose results nobody waits for.
+    pub(super) fn unheard(limits: &UploadLimits) -> Self {
         Self {
-            spool,
-            format,
-            of_source,
+            spool: None,
+            format: Format::JsonLines,
+            of_source: true,
             waiting: vec![],
             records: 0,
             since: Instant::now(),
@@ -126,12 +132,15 @@ impl Results {
         if self.records == 0 {
             self.since = Instant::now();
         }
+        self.records += 1;
+        if self.spool.is_none() {
+            return;
+        }
         if self.format == Format::JsonSeq {
             self.waiting.push(0x1e);
         }
         write(result, self.of_source, &mut self.waiting);
         self.waiting.push(b'\n');
-        self.records += 1;
     }
 
     /// Makes everything durable and lets go of the results, if enough wait or `now`.
@@ -142,7 +151,9 @@ impl Results {
         }
         area.sync()?;
         self.records = 0;
-        self.spool.write(&self.waiting)?;
+        if let Some(spool) = &self.spool {
+            spool.write(&self.waiting)?;
+        }
         self.waiting.clear();
         Ok(())
     }
@@ -155,6 +166,6 @@ impl Results {
         }
         line.extend_from_slice(serde_json::json!({"isSuccessful": false, "problem": problem}).to_string().as_bytes());
         line.push(b'\n');
-        self.spool.write(&line)
+        self.spool.as_ref().map_or(Ok(()), |spool| spool.write(&line))
     }
 }

@@ -3,7 +3,7 @@
 //! Mapping and staging run side by side, a batch apart, in the order of the upload.
 
 use std::ops::Range;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 use tokio::runtime::Handle;
@@ -14,15 +14,13 @@ use super::lookups::{KEY_SEPARATOR, LoadedSources};
 use super::quarantine::{Place, quarantine};
 use super::results::Results;
 use super::said::{Speaker, keep_logged};
+use super::side_by_side::side_by_side;
 use super::upload::{Body, Framed, Upload, frame};
 use super::{Desk, Failure};
 use crate::framing::{Fault, Format, RawBatch, scalar_text, scan_object};
 use crate::model::{Code, Issue, Name, Outcome, Produced, RecordResult, UNDECLARED_CODE};
 use crate::plugin::{Batch, DomainInstance, DomainPlugin, MapperInstance, MapperPlugin, Source, Transformed};
 use crate::staging::{Effect, Key, Product, Seen, SourceRecord, SourceStatus, hash};
-
-/// Batches that may wait between mapping and staging: enough that neither stands still.
-const BATCHES_BETWEEN: usize = 2;
 
 /// Loads a body of source records through the migration's mapper, and answers each in order.
 pub fn load_source(
@@ -37,42 +35,39 @@ pub fn load_source(
     let lookup = LoadedSources::new(desk.area.clone(), mapper.clone())?;
     let mut stager = Stager::new(desk, mapper, source, upload, lookup.seen().clone());
     let mut instance = mapper.instance(desk.context(), Arc::new(lookup), &desk.usage);
-    let (send, receive) = mpsc::sync_channel::<Option<Mapped>>(BATCHES_BETWEEN);
     let mut done = Upload::default();
     let runtime = Handle::current();
-    std::thread::scope(|scope| {
-        let mapping = scope.spawn(move || {
+    let received = side_by_side(
+        |send| {
             frame(&runtime, body, format, &desk.config.upload, |framed| {
                 let mapped = match framed {
                     Framed::Batch(raw) => Some(map(desk, &mut instance, source, raw)?),
                     Framed::Pause => None,
                 };
-                // Where staging has failed there is nobody left to tell; its own error is what counts.
-                let _ = send.send(mapped);
+                // Where staging has failed the body is read all the same: whoever sends it is told at its end.
+                send(mapped);
                 Ok(())
             })
-        });
-        let staged = receive.iter().try_for_each(|mapped| match mapped {
+        },
+        |mapped| match mapped {
             Some(mapped) => stager.stage(mapped, &mut done, results),
             None => Ok(results.settle(&desk.area, true)?),
-        });
-        drop(receive);
-        let framed = mapping.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        staged?;
-        done.received = framed?;
-        Ok::<_, Failure>(())
-    })?;
+        },
+    )?;
+    done.received = received;
     results.settle(&desk.area, true)?;
     Ok(done)
 }
 
 /// A batch on its way from mapping to staging.
-struct Mapped {
+pub(super) struct Mapped {
     raw: RawBatch,
     keys: Vec<Keys>,
     transformed: Transformed,
     /// Position in `raw` of each record that the mapper was given.
     positions: Vec<usize>,
+    /// Where records are run again: the staged entry, with its key, whose place each takes.
+    pub replaces: Vec<(u64, Key)>,
 }
 
 /// What a record can be found by, or why it cannot be read.
@@ -82,7 +77,13 @@ struct Keys {
     fault: Option<Fault>,
 }
 
-fn map(desk: &Desk, instance: &mut MapperInstance, source: &Source, raw: RawBatch) -> Result<Mapped, Failure> {
+/// Reads the records' keys, and hands those that can be read to the mapper.
+pub(super) fn map(
+    desk: &Desk,
+    instance: &mut MapperInstance,
+    source: &Source,
+    raw: RawBatch,
+) -> Result<Mapped, Failure> {
     let mut keys: Vec<Keys> = Vec::with_capacity(raw.len());
     let mut faults = raw.faults.iter().peekable();
     for (position, record) in raw.records().enumerate() {
@@ -108,7 +109,7 @@ fn map(desk: &Desk, instance: &mut MapperInstance, source: &Source, raw: RawBatc
         }
         instance.transform(&source.name, &batch)?
     };
-    Ok(Mapped { raw, keys, transformed, positions })
+    Ok(Mapped { raw, keys, transformed, positions, replaces: vec![] })
 }
 
 /// Reads what a record is identified by and can be looked up by.
@@ -149,7 +150,8 @@ struct Verdict {
     uncovered: bool,
 }
 
-struct Stager<'a> {
+/// Judges what a mapper made of the records of one source, and stages it.
+pub(super) struct Stager<'a> {
     desk: &'a Desk,
     mapper: &'a MapperPlugin,
     source: &'a Source,
@@ -161,12 +163,12 @@ struct Stager<'a> {
 }
 
 impl<'a> Stager<'a> {
-    fn new(desk: &'a Desk, mapper: &'a MapperPlugin, source: &'a Source, upload: u32, seen: Seen) -> Self {
+    pub fn new(desk: &'a Desk, mapper: &'a MapperPlugin, source: &'a Source, upload: u32, seen: Seen) -> Self {
         Self { desk, mapper, source, upload, seen, judges: HashMap::new() }
     }
 
-    fn stage(&mut self, mapped: Mapped, done: &mut Upload, results: &mut Results) -> Result<(), Failure> {
-        let Mapped { raw, keys, mut transformed, positions } = mapped;
+    pub fn stage(&mut self, mapped: Mapped, done: &mut Upload, results: &mut Results) -> Result<(), Failure> {
+        let Mapped { raw, keys, mut transformed, positions, replaces } = mapped;
         let mut verdicts: Vec<Verdict> = keys
             .iter()
             .map(|keys| Verdict {
@@ -190,7 +192,7 @@ impl<'a> Stager<'a> {
                 let mapped = *status == SourceStatus::Mapped;
                 SourceRecord {
                     line: raw.lines[position],
-                    offset: Some(raw.offsets[position]),
+                    offset: raw.offsets.get(position).copied(),
                     given: keys[position].fault.is_none(),
                     key: keys[position].own,
                     lookups: keys[position].lookups.clone(),
@@ -207,6 +209,7 @@ impl<'a> Stager<'a> {
                             body: body_of(made),
                         })
                         .collect(),
+                    replaces: replaces.get(position).copied(),
                 }
             })
             .collect();
@@ -214,7 +217,9 @@ impl<'a> Stager<'a> {
         let effects = area.stage_sources(&source.name, &source.lookups, *upload, seen, &records)?;
         drop(records);
 
-        done.note_change(self.desk, effects.iter().any(|effect| effect.changes()))?;
+        let changes = effects.iter().filter(|effect| effect.changes()).count() as u64;
+        done.note_change(self.desk, changes > 0)?;
+        done.changes += changes;
 
         let mut listed = vec![];
         for (position, (mut verdict, effect)) in verdicts.into_iter().zip(effects).enumerate() {
@@ -226,7 +231,10 @@ impl<'a> Stager<'a> {
             let result = verdict.result(raw.lines[position], &transformed);
             done.tally(&result);
             results.add(&result);
-            list(&result, &self.source.name, None, &mut listed);
+            // What comes to the same when it is run again was listed before.
+            if replaces.is_empty() || effect.changes() {
+                list(&result, &self.source.name, None, &mut listed);
+            }
         }
         self.log(&transformed, &positions, &raw)?;
         finish_batch(self.desk, &listed, results)

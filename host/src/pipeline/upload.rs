@@ -38,6 +38,8 @@ pub struct Upload {
     pub quarantined: u64,
     /// Whether anything in staging is not what it was.
     pub changed: bool,
+    /// Source records that are not as they were in staging, or were not there.
+    pub changes: u64,
 }
 
 /// What came of a body.

@@ -18,7 +18,7 @@ use super::state::{RecordLookup, State};
 use super::usage::Usage;
 use super::vocabulary::{Undeclared, Vocabulary};
 use crate::config::PluginLimits;
-use crate::model::{Code, Digest, Issue, Title};
+use crate::model::{Code, Digest, FieldPath, Issue, Title};
 
 /// A compiled domain plugin.
 #[derive(Clone)]
@@ -123,6 +123,11 @@ impl DomainPlugin {
     /// The entity type with this name.
     pub fn entity_type(&self, name: &str) -> Option<&EntityType> {
         self.description.entity_types.iter().find(|entity_type| entity_type.name == name)
+    }
+
+    /// A path of an entity type's record, as far as it is declared.
+    pub fn field_path(&self, entity_type: &str, path: &str) -> FieldPath {
+        self.vocabularies[0].path(entity_type, path, 0, &mut vec![])
     }
 
     /// Prepares to run for one upload or job, whose usage this counts towards. Without lookups it can only judge

@@ -113,7 +113,7 @@ impl Instance {
         };
         let mut state = store.into_data();
         drop(room);
-        self.usage.of(self.digest, |used| used.spend(began.elapsed()));
+        self.usage.of(self.digest, |used| used.spend(began.elapsed(), state.limits.memory_bytes()));
         // A part that failed is run again in halves, and says again what it has to say.
         if failed.is_ok() || part.len() == 1 {
             self.take_logs(&mut state, part);

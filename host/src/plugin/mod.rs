@@ -36,5 +36,5 @@ pub use library::{Library, embedded};
 pub use mapper::{Logged, MapperInstance, MapperPlugin, ProducedBatch, Transformed};
 pub use set::Plugins;
 pub use state::{Found, LookupRefusal, RecordLookup, SourceLookup};
-pub use usage::Usage;
+pub use usage::{Taken, Usage};
 pub use vocabulary::Undeclared;

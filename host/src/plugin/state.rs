@@ -106,8 +106,8 @@ impl State {
             .allow_udp(false)
             .build();
         let limits = Limits {
-            memory: Allowance { left: bounds.memory_bytes },
-            table_elements: Allowance { left: bounds.table_elements },
+            memory: Allowance { left: bounds.memory_bytes, taken: 0 },
+            table_elements: Allowance { left: bounds.table_elements, taken: 0 },
             denied: false,
         };
         Self {
@@ -278,13 +278,23 @@ pub(super) struct Limits {
 /// So much of something, for everything in a store together: a component may have thousands of memories.
 struct Allowance {
     left: usize,
+    taken: usize,
 }
 
 impl Allowance {
     /// Whether it can grow from `current` to `desired`; then that is taken.
     fn grow(&mut self, current: usize, desired: usize) -> bool {
-        let left = self.left.checked_sub(desired.saturating_sub(current));
-        left.inspect(|left| self.left = *left).is_some()
+        let more = desired.saturating_sub(current);
+        let Some(left) = self.left.checked_sub(more) else { return false };
+        (self.left, self.taken) = (left, self.taken + more);
+        true
+    }
+}
+
+impl Limits {
+    /// Memory that the store has taken, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory.taken as u64
     }
 }
 

@@ -12,7 +12,30 @@ use crate::model::{Digest, Title};
 #[derive(Clone, Default)]
 pub struct Usage(Arc<Mutex<BTreeMap<Digest, Tolerance>>>);
 
+/// What one plugin has taken of the host.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Taken {
+    /// Batches that it was given.
+    pub batches: u64,
+    /// Records in them; each as often as the plugin saw it.
+    pub records: u64,
+    /// Time in it, the host's answers to its lookups included.
+    pub time: Duration,
+    /// Most memory that a store of it had, in bytes.
+    pub memory_bytes: u64,
+}
+
 impl Usage {
+    /// What the plugin with this digest has taken so far.
+    pub fn taken(&self, digest: Digest) -> Taken {
+        self.of(digest, |used| Taken {
+            batches: used.batches,
+            records: used.seen,
+            time: used.spent,
+            memory_bytes: used.memory_bytes,
+        })
+    }
+
     /// What the plugin with this digest has used.
     pub(super) fn of<T>(&self, digest: Digest, read: impl FnOnce(&mut Tolerance) -> T) -> T {
         let mut plugins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -23,7 +46,9 @@ impl Usage {
 /// What one plugin has used.
 #[derive(Default)]
 pub(super) struct Tolerance {
+    batches: u64,
     seen: u64,
+    memory_bytes: u64,
     quarantined: u64,
     timeouts: u64,
     spent: Duration,
@@ -37,6 +62,7 @@ impl Tolerance {
         if seen >= share_after_records && u128::from(quarantined) * 100 > u128::from(seen) * u128::from(percent) {
             return Err(PluginError::UnfitShare { plugin: plugin.clone(), quarantined, seen, percent });
         }
+        self.batches += 1;
         self.seen += records;
         Ok(())
     }
@@ -50,9 +76,10 @@ impl Tolerance {
         Ok(())
     }
 
-    /// After a call that took so long.
-    pub fn spend(&mut self, time: Duration) {
+    /// After a call that took so long and so many bytes of memory.
+    pub fn spend(&mut self, time: Duration, memory_bytes: u64) {
         self.spent += time;
+        self.memory_bytes = self.memory_bytes.max(memory_bytes);
     }
 
     /// After a call that failed, of one record alone or of several.
@@ -98,7 +125,7 @@ mod tests {
         let (one, other) = (Digest::of(b"1"), Digest::of(b"2"));
         let check = |digest| usage.of(digest, |used| used.check_time(&title(), &limits)).is_ok();
         for (seconds, fine) in [(1, true), (1, true), (1, false)] {
-            usage.clone().of(one, |used| used.spend(Duration::from_secs(seconds)));
+            usage.clone().of(one, |used| used.spend(Duration::from_secs(seconds), 0));
             assert_eq!((check(one), check(other)), (fine, true));
         }
     }

@@ -40,6 +40,8 @@ pub struct SourceRecord<'a> {
     pub code: &'a str,
     /// What was made of it.
     pub products: Vec<Product<'a>>,
+    /// Where it is run again: the entry whose place it takes, and that entry's key.
+    pub replaces: Option<(u64, Key)>,
 }
 
 /// A record in the platform's own shape.
@@ -69,7 +71,7 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// Whether the staging area is not what it was: what is refused is kept there as well.
+    /// Whether the staging area is not what it was: what is refused is kept there as well, once.
     pub fn changes(self) -> bool {
         !matches!(self, Effect::Unchanged)
     }
@@ -98,16 +100,16 @@ impl Change<'_> {
         record: &SourceRecord,
     ) -> Result<(Effect, u64), StagingError> {
         let hashed = hash(&[record.body]);
-        let existing = match record.key {
-            Some(key) => self.latest(stream, key)?,
-            None => None,
-        };
+        // What has no key is known by what it is, so that it is kept once however often it comes.
+        let key = record.key.unwrap_or_else(|| refused_key(hashed, record.code.as_bytes(), Origin::Line(record.line)));
+        let latest = self.latest(stream, key)?;
+        let existing = record.replaces.map(|(ordinal, _)| ordinal).or(latest);
         let mut products = vec![];
         for product in &record.products {
             products.push((self.stream(StreamName::Records(product.entity_type))?, product, hash(&[product.body])));
         }
         let mut entry = Entry {
-            key: record.key.unwrap_or_default(),
+            key,
             hash: hashed,
             origin: Origin::Line(record.line),
             upload,
@@ -121,13 +123,12 @@ impl Change<'_> {
             if meta.status == SourceStatus::Mapped as u8 {
                 old_products = decode_products(&meta.extra);
             }
-            if meta.hash == hashed && self.same_outcome(record, &products, &meta, &old_products)? {
+            let same_key = record.replaces.is_none_or(|(_, old)| old == key);
+            if same_key && meta.hash == hashed && self.same_outcome(record, &products, &meta, &old_products)? {
                 return Ok((Effect::Unchanged, old));
             }
-            if meta.upload == upload {
-                let refused =
-                    Entry { key: [0; 16], status: SourceStatus::Rejected as u8, extra: b"DUPLICATE_KEY", ..entry };
-                return Ok((Effect::DuplicateKey, self.add(stream, refused)?));
+            if record.replaces.is_none() && meta.upload == upload {
+                return self.refuse_duplicate(stream, entry);
             }
             self.bury(stream, old);
             for &(product_stream, id) in &old_products {
@@ -136,6 +137,10 @@ impl Change<'_> {
                 {
                     self.bury(product_stream, ordinal);
                 }
+            }
+            // Run again under another key than before, it may meet one that has this key by now: the first stays.
+            if latest.is_some_and(|latest| latest != old) {
+                return self.refuse_duplicate(stream, entry);
             }
         }
         let conflict = self.conflicts(&products)?;
@@ -165,6 +170,17 @@ impl Change<'_> {
             self.add(product_stream, Entry { key: product.id, hash, origin, upload, status: 0, body, extra: &[] })?;
         }
         Ok((if existing.is_some() { Effect::Replaced } else { Effect::New }, ordinal))
+    }
+
+    /// Keeps a record whose key another has, as refused.
+    fn refuse_duplicate(&mut self, stream: u16, entry: Entry) -> Result<(Effect, u64), StagingError> {
+        let extra = b"DUPLICATE_KEY";
+        let key = refused_key(entry.hash, extra, entry.origin);
+        let ordinal = match self.latest(stream, key)? {
+            Some(ordinal) => ordinal,
+            None => self.add(stream, Entry { key, status: SourceStatus::Rejected as u8, extra, ..entry })?,
+        };
+        Ok((Effect::DuplicateKey, ordinal))
     }
 
     /// Whether the record came to exactly what it came to before, and all of that is still there.
@@ -281,6 +297,42 @@ impl StagingArea {
             }
             Ok(deleted)
         })
+    }
+}
+
+/// What a refused record without a key of its own is found by, should the very same come again: its body and why it
+/// was refused; its line, where the body was too long to be kept.
+fn refused_key(body: Key, code: &[u8], origin: Origin) -> Key {
+    let line = match origin {
+        Origin::Line(line) if body == hash(&[]) => line,
+        _ => 0,
+    };
+    hash(&[b"refused\0", &body, &line.to_le_bytes(), code])
+}
+
+/// Whether an entry of a source was refused without a key, or because another record has its key.
+pub(super) fn is_keyless(entry: &Entry) -> bool {
+    // Zeros are of an area that was written before such records were told apart.
+    entry.key == [0; 16]
+        || (entry.status == SourceStatus::Rejected as u8
+            && entry.key == refused_key(entry.hash, entry.extra, entry.origin))
+}
+
+impl StagedEntry {
+    /// Whether it is a source record that was refused without a key, or because another record has its key.
+    pub fn is_keyless(&self) -> bool {
+        let Self { key, hash, origin, upload, status, ref extra, .. } = *self;
+        is_keyless(&Entry { key, hash, origin, upload, status, body: &[], extra })
+    }
+
+    /// The line of its upload that it stood on; 0 if it came with none.
+    pub fn line(&self) -> u64 {
+        if let Origin::Line(line) = self.origin { line } else { 0 }
+    }
+
+    /// What became of it, where it is a source record.
+    pub fn status(&self) -> Option<SourceStatus> {
+        SourceStatus::from_u8(self.status)
     }
 }
 

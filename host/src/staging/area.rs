@@ -1,10 +1,12 @@
 //! One migration's staging area: opening it, and finding and reading what is in it.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use cap_std::fs::Dir;
 use hashbrown::HashMap;
 
+use super::append::is_keyless;
 use super::block::{Block, Header};
 use super::change;
 use super::index::Index;
@@ -45,6 +47,8 @@ pub(super) const OWN_KEY: &str = "";
 /// A migration's staging area.
 pub struct StagingArea {
     pub(super) dir: Dir,
+    /// The directory's path, for parts that open files of their own in it.
+    pub(super) path: PathBuf,
     /// Under the migration's own key: what leaves memory for the directory is sealed first.
     pub(super) sealer: Arc<Sealer>,
     pub(super) inner: RwLock<Inner>,
@@ -67,9 +71,9 @@ pub(super) struct Inner {
 }
 
 impl StagingArea {
-    /// Opens the area in this directory, new or not, and drops what was never committed.
-    pub fn open(dir: Dir, sealer: Sealer) -> Result<Self, StagingError> {
-        let sealer = Arc::new(sealer);
+    /// Opens the area in this directory, which has this path, new or not, and drops what was never committed.
+    pub fn open(dir: Dir, path: PathBuf, sealer: impl Into<Arc<Sealer>>) -> Result<Self, StagingError> {
+        let sealer = sealer.into();
         dir.create_dir_all("journal")?;
         dir.create_dir_all("index")?;
         let mut streams: Vec<Stream> = vec![];
@@ -83,7 +87,7 @@ impl StagingArea {
         let (poisoned, erased) = (false, false);
         let inner =
             Inner { journal, streams, numbers, indexes, cache, index_dir, sealer: sealer.clone(), poisoned, erased };
-        Ok(Self { dir, sealer, inner: RwLock::new(inner), lists: Mutex::default() })
+        Ok(Self { dir, path, sealer, inner: RwLock::new(inner), lists: Mutex::default() })
     }
 
     /// Reads and writes nothing from now on: the records are about to be erased, and whoever still reads breaks off.
@@ -149,6 +153,12 @@ impl StagingArea {
         };
         let inner = self.read_inner()?;
         ids.iter().map(|id| Ok(inner.latest(number, *id)?.is_some())).collect()
+    }
+
+    /// Ordinals of the entries of a stream that have this key, dead ones too.
+    pub(super) fn of_key(&self, stream: StreamName, key: Key) -> Result<Vec<u64>, StagingError> {
+        let Some(number) = self.prepare(stream, &[])? else { return Ok(vec![]) };
+        self.read_inner()?.index(number, OWN_KEY).find(key)
     }
 
     /// The live entry of a stream with this key.
@@ -248,14 +258,13 @@ impl Inner {
         Ok(found.into_iter().rev().find(|ordinal| held.lives(*ordinal)))
     }
 
-    /// Whether an entry that is dead now lived when its stream had come to `limit`: unless one with its key had come by
-    /// then.
+    /// Whether an entry that is dead now lived when its stream had come to `limit`: one with its key came only then.
     fn lived(&self, stream: u16, ordinal: u64, limit: u64) -> Result<bool, StagingError> {
         let (block, place) = self.cached_block(stream, ordinal)?;
         let damaged = StagingError::Damaged { what: "an entry", segment: 0, offset: ordinal };
         let key = block.entry(place).ok_or(damaged)?.key;
-        let same = if key == [0; 16] { vec![] } else { self.index(stream, OWN_KEY).find(key)? };
-        Ok(!same.is_empty() && !same.into_iter().any(|other| other > ordinal && other < limit))
+        let next = self.index(stream, OWN_KEY).find(key)?.into_iter().filter(|other| *other > ordinal).min();
+        Ok(next.is_some_and(|next| next >= limit))
     }
 
     fn body(&self, stream: u16, ordinal: u64) -> Result<Vec<u8>, StagingError> {
@@ -279,9 +288,12 @@ impl Inner {
             for place in place..block.count {
                 let damaged = StagingError::Damaged { what: "an entry", segment: 0, offset: next };
                 let entry = block.entry(place).ok_or(damaged)?;
-                // What has no key of its own was refused, and is found by nothing.
-                let found = entry.key != [0; 16] && field != OWN_KEY;
-                let key = if found { change::field_key(entry.body, field) } else { Some(entry.key) };
+                // What was refused for want of a key of its own is found by nothing else.
+                let key = match field {
+                    OWN_KEY => Some(entry.key),
+                    _ if is_keyless(&entry) => None,
+                    field => change::field_key(entry.body, field),
+                };
                 if let Some(key) = key.filter(|key| *key != [0; 16]) {
                     index.insert(key, next);
                 }

@@ -24,7 +24,7 @@ struct Written {
 
 fn open(dir: &Path) -> Result<StagingArea, StagingError> {
     let sealer = crate::keys::Sealer::new(&[7; 32]);
-    StagingArea::open(Dir::open_ambient_dir(dir, ambient_authority()).unwrap(), sealer)
+    StagingArea::open(Dir::open_ambient_dir(dir, ambient_authority()).unwrap(), dir.into(), sealer)
 }
 
 fn segment(dir: &Path) -> PathBuf {
@@ -74,6 +74,7 @@ fn stage_source(area: &StagingArea, body: &str, made: &str) {
         status: SourceStatus::Mapped,
         code: "",
         products: vec![product],
+        replaces: None,
     };
     area.stage_sources("table", &[], 1, &Seen::new(), &[record]).unwrap();
 }

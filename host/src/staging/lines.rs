@@ -1,15 +1,16 @@
 //! Lists beside the journal, each line sealed on its own: a file of base64, so that its end can be found again.
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cap_std::fs::OpenOptions;
+use cap_std::fs::{Dir, OpenOptions};
 
 use super::{StagingArea, StagingError};
+use crate::keys::Sealer;
 
 fn file_name(list: &str) -> String {
     format!("{list}.sealed")
@@ -61,26 +62,63 @@ impl StagingArea {
         Ok(file.sync_data()?)
     }
 
-    /// The lines of a list, in order; none if nobody added any.
-    pub fn lines(&self, list: &str) -> Result<Vec<Vec<u8>>, StagingError> {
+    /// So many lines of a list from this one on, and how many there are in all; none if nobody added any. The others
+    /// are passed over without being opened.
+    pub fn lines(&self, list: &str, offset: u64, limit: u64) -> Result<(Vec<Vec<u8>>, u64), StagingError> {
         drop(self.read_inner()?);
-        let text = {
-            let _held = self.lists();
-            match self.dir.read(file_name(list)) {
-                Ok(text) => text,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
-                Err(error) => return Err(error.into()),
+        let _held = self.lists();
+        let Some(mut lines) = Lines::open(&self.dir, self.sealer.clone(), list)? else { return Ok((vec![], 0)) };
+        let mut found = vec![];
+        while lines.advance()? {
+            let at = lines.count - 1;
+            if at >= offset && at - offset < limit {
+                found.push(lines.line()?);
             }
+        }
+        Ok((found, lines.count))
+    }
+}
+
+/// A list's lines, in order. What is added while it is read is read as well.
+pub struct Lines {
+    file: BufReader<File>,
+    sealer: Arc<Sealer>,
+    list: String,
+    /// The last line, as it stands in the file.
+    sealed: Vec<u8>,
+    /// Lines read so far.
+    count: u64,
+}
+
+impl Lines {
+    /// Opens a list in this directory; none if there is not any.
+    pub(super) fn open(dir: &Dir, sealer: Arc<Sealer>, list: &str) -> Result<Option<Self>, StagingError> {
+        let file = match dir.open(file_name(list)) {
+            Ok(file) => BufReader::new(file.into_std()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
         };
-        let ended = text.split_inclusive(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\n"));
-        ended
-            .enumerate()
-            .map(|(number, line)| {
-                let damaged = || StagingError::Damaged { what: "a list", segment: 0, offset: number as u64 };
-                let mut line = STANDARD.decode(line).map_err(|_| damaged())?;
-                self.sealer.open(&place(list), &mut line).map_err(|_| damaged())?;
-                Ok(line)
-            })
-            .collect()
+        Ok(Some(Self { file, sealer, list: list.into(), sealed: vec![], count: 0 }))
+    }
+
+    /// Goes on to the next line, if there is one. A line without an end was never acknowledged.
+    fn advance(&mut self) -> Result<bool, StagingError> {
+        self.sealed.clear();
+        let there = self.file.read_until(b'\n', &mut self.sealed)? > 0 && self.sealed.pop() == Some(b'\n');
+        self.count += u64::from(there);
+        Ok(there)
+    }
+
+    /// The line that it has come to.
+    fn line(&self) -> Result<Vec<u8>, StagingError> {
+        let damaged = || StagingError::Damaged { what: "a list", segment: 0, offset: self.count - 1 };
+        let mut line = STANDARD.decode(&self.sealed).map_err(|_| damaged())?;
+        self.sealer.open(&place(&self.list), &mut line).map_err(|_| damaged())?;
+        Ok(line)
+    }
+
+    /// The next line; none at the end.
+    pub fn next_line(&mut self) -> Result<Option<Vec<u8>>, StagingError> {
+        if self.advance()? { self.line().map(Some) } else { Ok(None) }
     }
 }

@@ -6,6 +6,7 @@
 
 mod append;
 mod area;
+mod aside;
 mod batches;
 mod block;
 mod change;
@@ -26,9 +27,11 @@ mod streams;
 
 pub use append::{DirectRecord, Effect, Product, SourceRecord};
 pub use area::{StagingArea, StreamName};
+pub use aside::{Aside, TRIALS};
 pub use batches::{Member, Seen, SourceBatch};
 pub use block::{Entry, Origin, SourceStatus};
 pub use error::StagingError;
+pub use lines::Lines;
 pub use root::StagingRoot;
 pub use scratch::Scratch;
 pub use spool::{Spool, SpoolReader};

@@ -1,6 +1,6 @@
 //! The one place that turns a path into authority: the data directory, and a directory and key for each migration.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use cap_std::ambient_authority;
@@ -8,12 +8,13 @@ use cap_std::fs::Dir;
 use hashbrown::HashMap;
 use uuid::Uuid;
 
-use super::{StagingArea, StagingError};
+use super::{StagingArea, StagingError, aside};
 use crate::keys::{Keyring, Sealer};
 
 /// The data directory. Whoever holds a migration's [`StagingArea`] cannot reach beyond it.
 pub struct StagingRoot {
-    migrations: Dir,
+    pub(super) migrations: Dir,
+    path: PathBuf,
     keys: Arc<Keyring>,
     /// None where a migration was erased: somebody who began before does not bring its directory back.
     open: Mutex<HashMap<Uuid, Option<Arc<StagingArea>>>>,
@@ -30,7 +31,8 @@ impl StagingRoot {
         std::fs::create_dir_all(data_dir)?;
         let data = Dir::open_ambient_dir(data_dir, ambient_authority())?;
         data.create_dir_all("migrations")?;
-        Ok(Self { migrations: data.open_dir("migrations")?, keys, open: Mutex::default() })
+        let path = data_dir.join("migrations");
+        Ok(Self { migrations: data.open_dir("migrations")?, path, keys, open: Mutex::default() })
     }
 
     /// The staging area of a migration, new or not.
@@ -51,7 +53,7 @@ impl StagingRoot {
             self.migrations.create_dir(&name)?;
             sealer
         };
-        let area = Arc::new(StagingArea::open(self.migrations.open_dir(&name)?, sealer)?);
+        let area = Arc::new(StagingArea::open(self.migrations.open_dir(&name)?, self.path.join(&name), sealer)?);
         open.insert(migration, Some(area.clone()));
         Ok(area)
     }
@@ -66,6 +68,8 @@ impl StagingRoot {
         self.keys.destroy(&key_name(migration))?;
         // What is left is unreadable, and may be large: nobody has to wait for it.
         drop(open);
+        // Only what lies aside is not sealed.
+        let _ = self.migrations.open_dir(migration.to_string()).map(|home| aside::remove_all(&home));
         match self.migrations.remove_dir_all(migration.to_string()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),

@@ -252,6 +252,33 @@ impl Store {
         Ok((items, total))
     }
 
+    /// The first listed issues that are alike, at most so many: reference ids, and lines of those without one.
+    pub fn first_issues(
+        &self,
+        migration: Uuid,
+        phase: Phase,
+        alike: &IssueCount,
+        most: u64,
+    ) -> Result<(Vec<Uuid>, Vec<u64>), StoreError> {
+        let connection = self.lock();
+        let mut query = connection.prepare_cached(
+            "SELECT reference_id, line FROM issues WHERE migration = ? AND phase = ? AND stream = ?
+             AND severity = ? AND code = ? AND coalesce(rule, '') = ?
+             GROUP BY reference_id, line ORDER BY min(number) LIMIT ?",
+        )?;
+        let IssueCount { stream, severity, code, rule, .. } = alike;
+        let rule = rule.as_deref().unwrap_or_default();
+        let of = params![migration.to_string(), phase.as_str(), &**stream, severity.as_str(), &**code, rule, most];
+        let (mut ids, mut lines, mut rows) = (vec![], vec![], query.query(of)?);
+        while let Some(row) = rows.next()? {
+            match row.get::<_, Option<String>>(0)?.and_then(|id| id.parse().ok()) {
+                Some(id) => ids.push(id),
+                None => lines.extend(row.get::<_, Option<u64>>(1)?),
+            }
+        }
+        Ok((ids, lines))
+    }
+
     /// How many issues a phase found, by stream, severity, code and rule: all of them, listed or not.
     pub fn issue_counts(&self, migration: Uuid, phase: Phase) -> Result<Vec<IssueCount>, StoreError> {
         let connection = self.lock();

@@ -74,6 +74,14 @@ impl Store {
         Ok((items, total))
     }
 
+    /// Ids of a migration's jobs of one kind.
+    pub fn jobs_of_kind(&self, migration: Uuid, kind: JobKind) -> Result<Vec<Uuid>, StoreError> {
+        let connection = self.lock();
+        let mut query = connection.prepare_cached("SELECT id FROM jobs WHERE migration = ? AND kind = ?")?;
+        let ids = query.query_map([migration.to_string(), kind.as_str().into()], |row| row.get::<_, String>(0))?;
+        Ok(ids.collect::<rusqlite::Result<Vec<String>>>()?.iter().filter_map(|id| id.parse().ok()).collect())
+    }
+
     /// The last counts job of a migration that came to a result.
     pub fn last_counts(&self, migration: Uuid) -> Result<Option<Job>, StoreError> {
         Ok(self

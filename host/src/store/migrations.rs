@@ -70,6 +70,25 @@ fn find(connection: &Connection, id: Uuid) -> rusqlite::Result<Option<Migration>
         .optional()
 }
 
+/// Adds a migration as it is.
+pub(super) fn insert(connection: &Connection, migration: &Migration) -> rusqlite::Result<usize> {
+    let components: Vec<&str> = migration.components.iter().map(|domain| domain.component).collect();
+    connection.execute(
+        "INSERT INTO migrations (reference_id, tenant, components, mapper, mapper_digest, registered_at, staging, import)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        params![
+            migration.reference_id.to_string(),
+            migration.tenant.as_str(),
+            components.join(","),
+            migration.mapper.as_ref().map(|mapper| &*mapper.name),
+            migration.mapper.as_ref().map(|mapper| mapper.digest.to_string()),
+            migration.registered_at.to_string(),
+            word(migration.status.staging),
+            word(migration.status.import),
+        ],
+    )
+}
+
 impl Store {
     /// Registers a migration of these components.
     pub fn register(
@@ -82,21 +101,7 @@ impl Store {
         let (reference_id, status) = (Uuid::new_v4(), Status::NEW);
         let migration =
             Migration { reference_id, tenant, components, mapper, registered_at: now, status, purged_at: None };
-        let components: Vec<&str> = migration.components.iter().map(|domain| domain.component).collect();
-        self.lock().execute(
-            "INSERT INTO migrations (reference_id, tenant, components, mapper, mapper_digest, registered_at, staging,
-                 import) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            params![
-                migration.reference_id.to_string(),
-                migration.tenant.as_str(),
-                components.join(","),
-                migration.mapper.as_ref().map(|mapper| &*mapper.name),
-                migration.mapper.as_ref().map(|mapper| mapper.digest.to_string()),
-                migration.registered_at.to_string(),
-                word(migration.status.staging),
-                word(migration.status.import),
-            ],
-        )?;
+        insert(&self.lock(), &migration)?;
         Ok(migration)
     }
 

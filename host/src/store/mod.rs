@@ -24,6 +24,7 @@ pub use migrations::TransitionError;
 pub use outcomes::SourceOutcome;
 pub use uploads::{KeptUpload, UploadEnd};
 
+use crate::model::{ImportStatus, Migration, StagingStatus, Status};
 use crate::sql::SqlError;
 
 /// A failure of the catalogue: the host's trouble. It says which, and quotes nothing.
@@ -97,7 +98,18 @@ CREATE INDEX IF NOT EXISTS idempotency_by_age ON idempotency (at);
 impl Store {
     /// Opens the catalogue, and makes it if need be.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut connection = Connection::open(path)?;
+        Self::prepared(Connection::open(path)?)
+    }
+
+    /// A catalogue in memory that knows this one migration, as if it had just been loaded.
+    pub fn in_memory(migration: &Migration) -> Result<Self, StoreError> {
+        let store = Self::prepared(Connection::open_in_memory()?)?;
+        let status = Status { staging: StagingStatus::Staged, import: ImportStatus::Pending };
+        migrations::insert(&store.lock(), &Migration { status, ..migration.clone() })?;
+        Ok(store)
+    }
+
+    fn prepared(mut connection: Connection) -> Result<Self, StoreError> {
         // A transaction that reads and then writes fails where another process, such as `sluice client`, has written in
         // between, however long it would wait: so each begins as a writer.
         connection.set_transaction_behavior(TransactionBehavior::Immediate);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::{Store, StoreError};
@@ -37,6 +37,8 @@ pub struct KeptUpload {
     pub number: u32,
     /// The source or entity type.
     pub stream: String,
+    /// Whether nothing was sent, and records that were staged before were mapped again.
+    pub rerun: bool,
     /// Digest of the mapper, if one worked on it.
     pub mapper: Option<Digest>,
     /// When it began.
@@ -57,7 +59,26 @@ CREATE TABLE IF NOT EXISTS upload_ends (
     skipped TEXT NOT NULL, rejected INTEGER NOT NULL, quarantined INTEGER NOT NULL, broken_off INTEGER NOT NULL,
     PRIMARY KEY (migration, number)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS upload_reruns (
+    migration TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (migration, number)
+) WITHOUT ROWID;
 ";
+
+fn begin(
+    connection: &Connection,
+    migration: Uuid,
+    stream: &Name,
+    mapper: Option<Digest>,
+    now: Timestamp,
+) -> rusqlite::Result<u32> {
+    connection.query_row(
+        "INSERT INTO uploads (migration, number, stream, mapper, started_at)
+         SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3, ?4 FROM uploads WHERE migration = ?1
+         RETURNING number",
+        params![migration.to_string(), &**stream, mapper.map(|mapper| mapper.to_string()), now.to_string()],
+        |row| row.get(0),
+    )
+}
 
 impl Store {
     /// Begins an upload; its number in the migration, from 1.
@@ -68,13 +89,24 @@ impl Store {
         mapper: Option<Digest>,
         now: Timestamp,
     ) -> Result<u32, StoreError> {
-        Ok(self.lock().query_row(
-            "INSERT INTO uploads (migration, number, stream, mapper, started_at)
-             SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3, ?4 FROM uploads WHERE migration = ?1
-             RETURNING number",
-            params![migration.to_string(), &**stream, mapper.map(|mapper| mapper.to_string()), now.to_string()],
-            |row| row.get(0),
-        )?)
+        Ok(begin(&self.lock(), migration, stream, mapper, now)?)
+    }
+
+    /// Begins to map a source's staged records again, which counts as an upload; its number.
+    pub fn begin_rerun(
+        &self,
+        migration: Uuid,
+        source: &Name,
+        mapper: Digest,
+        now: Timestamp,
+    ) -> Result<u32, StoreError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        let number = begin(&transaction, migration, source, Some(mapper), now)?;
+        let rerun = "INSERT INTO upload_reruns (migration, number) VALUES (?, ?)";
+        transaction.execute(rerun, params![migration.to_string(), number])?;
+        transaction.commit()?;
+        Ok(number)
     }
 
     /// Keeps what an upload came to, or the code of what went wrong.
@@ -114,7 +146,8 @@ impl Store {
         let connection = self.lock();
         let mut query = connection.prepare_cached(
             "SELECT u.number, u.stream, u.mapper, u.started_at, e.ended_at, e.failure, e.bytes, e.body, e.records,
-                 e.accepted, e.skipped, e.rejected, e.quarantined, e.broken_off
+                 e.accepted, e.skipped, e.rejected, e.quarantined, e.broken_off,
+                 EXISTS (SELECT 1 FROM upload_reruns r WHERE r.migration = u.migration AND r.number = u.number)
              FROM uploads u LEFT JOIN upload_ends e USING (migration, number)
              WHERE u.migration = ? ORDER BY u.number",
         )?;
@@ -143,6 +176,7 @@ impl Store {
             Ok(KeptUpload {
                 number: row.get(0)?,
                 stream: row.get(1)?,
+                rerun: row.get(14)?,
                 mapper: row.get::<_, Option<String>>(2)?.and_then(|digest| Digest::parse(&digest)),
                 started_at: row.get(3)?,
                 ended,

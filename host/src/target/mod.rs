@@ -34,6 +34,9 @@ pub enum TargetError {
         /// Which column.
         column: Name,
     },
+    /// What stands behind it could not be read.
+    #[error("what the target sees through to cannot be read")]
+    Unreadable,
     /// Somebody cancelled while we waited for another import of the same table.
     #[error("cancelled while waiting for another import into the same table")]
     Cancelled,
@@ -133,6 +136,9 @@ pub trait Target: Send + Sync {
 
     /// Which of these ids are in the target.
     fn exist(&self, entity_type: &str, ids: &[[u8; 16]]) -> Result<Vec<bool>, TargetError>;
+
+    /// Which of these ids another migration has brought.
+    fn foreign(&self, migration: Uuid, entity_type: &str, ids: &[[u8; 16]]) -> Result<Vec<bool>, TargetError>;
 
     /// The record with this id, as JSON.
     fn read(&self, entity_type: &EntityType, id: [u8; 16]) -> Result<Option<Vec<u8>>, TargetError>;

@@ -62,6 +62,15 @@ impl Target for EmbeddedTarget {
         ids.iter().map(|id| Ok(query.query_row([text(*id)], |row| row.get(0))?)).collect()
     }
 
+    fn foreign(&self, migration: Uuid, entity_type: &str, ids: &[[u8; 16]]) -> Result<Vec<bool>, TargetError> {
+        let reader = lock(&self.reader);
+        let (table, ours) = (table_name(entity_type), of_migration());
+        let query = format!("SELECT EXISTS (SELECT 1 FROM \"{table}\" WHERE reference_id = ?2 AND NOT {ours})");
+        let mut query = reader.prepare_cached(&query)?;
+        let found = |id: &[u8; 16]| Ok(query.query_row([migration.to_string(), text(*id)], |row| row.get(0))?);
+        ids.iter().map(found).collect()
+    }
+
     fn read(&self, entity_type: &EntityType, id: [u8; 16]) -> Result<Option<Vec<u8>>, TargetError> {
         let table = Table::new(entity_type);
         let reader = lock(&self.reader);

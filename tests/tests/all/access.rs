@@ -45,6 +45,11 @@ const ROUTES: &[(&str, &str, [u16; 11])] = &[
         "/migration-assistance/migrations/{id}/sources/{source}",
         [401, 403, 200, 403, 403, 403, 403, 403, 403, 403, 404],
     ),
+    (
+        "get",
+        "/migration-assistance/migrations/{id}/sources/{source}/records",
+        [401, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404],
+    ),
     ("get", "/migration-assistance/migrations/{id}/jobs", [401, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404]),
     (
         "get",
@@ -60,6 +65,12 @@ const ROUTES: &[(&str, &str, [u16; 11])] = &[
         "put",
         "/migration-assistance/migrations/{id}/jobs/{job}/cancel",
         [401, 403, 409, 403, 403, 403, 403, 403, 403, 403, 404],
+    ),
+    // It is no comparison.
+    (
+        "get",
+        "/migration-assistance/migrations/{id}/jobs/{job}/differences",
+        [401, 409, 409, 409, 403, 403, 403, 403, 403, 404, 404],
     ),
     ("get", "/migration-assistance/migrations/{id}/issues", [401, 200, 200, 200, 403, 200, 200, 200, 403, 404, 404]),
     (

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::server::{ALL, Migration, shared};
 
 /// Where the bank's tables are, if they are on this machine.
-fn tables() -> Option<PathBuf> {
+pub fn berka_tables() -> Option<PathBuf> {
     let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/berka");
     let dir = std::env::var_os("SLUICE_BERKA").map_or(beside, PathBuf::from);
     if dir.join("client.jsonl").exists() {
@@ -23,7 +23,7 @@ fn row(cells: &[&str]) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_steps() {
-    let Some(dir) = tables() else { return };
+    let Some(dir) = berka_tables() else { return };
     let migration = shared().register(Some("berka"), ALL).await;
 
     // Load.

@@ -41,7 +41,7 @@ fn with_copy<T>(
 
 /// What the migration's plugins said when they broke.
 pub fn quarantined(migration: &Migration) -> Vec<Value> {
-    let lines = with_copy(migration, &migration.directory(), |area| area.lines(QUARANTINE)).unwrap();
+    let (lines, _) = with_copy(migration, &migration.directory(), |area| area.lines(QUARANTINE, 0, u64::MAX)).unwrap();
     lines.iter().map(|line| serde_json::from_slice(line).unwrap()).collect()
 }
 

@@ -10,6 +10,7 @@ mod bad_uploads;
 mod berka;
 mod canary;
 mod clients;
+mod compare;
 mod contained;
 mod erasure;
 mod evidence;
@@ -23,6 +24,7 @@ mod plugin_run;
 mod privacy;
 mod raw;
 mod readme;
+mod remap;
 mod replays;
 mod restart;
 mod rules;
@@ -33,6 +35,7 @@ mod streaming;
 mod tokens;
 mod tolerance;
 mod transport;
+mod trial;
 mod witness;
 
 /// What a component's first eight bytes are; a core module's differ in the last two.

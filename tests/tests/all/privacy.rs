@@ -45,6 +45,24 @@ async fn look_at(witness: &Witness, migration: &str) {
     }
 }
 
+/// Mapping again, a trial that is kept, and a comparison, whose records are read as well.
+async fn try_out(witness: &Witness, migration: &str) {
+    let mappers = witness.get("/migration-assistance/mappers").await;
+    let berka = mappers["items"].as_array().unwrap().iter().find(|mapper| mapper["name"] == "berka").unwrap();
+    let leaks = mappers["items"].as_array().unwrap().iter().find(|mapper| mapper["name"] == "leaks").unwrap();
+    let told = json!({"from": berka["digest"], "to": leaks["digest"]});
+    for (kind, told) in [("remap", json!({})), ("trial", json!({"keepHours": 1})), ("compare", told)] {
+        let job = witness.job_with(migration, kind, told.to_string()).await;
+        assert!(job["result"]["problem"].is_null() && job["state"] != "cancelled", "{kind}: {job}");
+        if kind == "compare" {
+            let path = format!("{migration}/jobs/{}/differences", job["jobId"].as_str().unwrap());
+            assert_eq!(witness.ask("GET", &path, &[], "").await.status, 200);
+        }
+    }
+    let records = witness.ask("GET", &format!("{migration}/sources/client/records"), &[], "").await;
+    assert_eq!(records.status, 200);
+}
+
 /// The bank, sound: all five steps, twice, and gone again. Spoiled: as far as it comes.
 async fn move_banks(witness: &Witness, canaries: &mut Canaries) -> [String; 2] {
     let mut moved = vec![];
@@ -64,6 +82,7 @@ async fn move_banks(witness: &Witness, canaries: &mut Canaries) -> [String; 2] {
             let wanted = if spoiled { "failed" } else { "succeeded" };
             assert_eq!(job["state"], wanted, "{kind}: {job}");
         }
+        try_out(witness, &migration).await;
         look_at(witness, &migration).await;
         moved.push(migration);
     }
@@ -213,6 +232,16 @@ const ASTRAY: &[(&str, &str, &str, &str, u16)] = &[
     ("PUT", "~/jobs/@", "", "", 404),
     ("PUT", "~/jobs/@/cancel", "", "", 404),
     ("PUT", "~/jobs/validate", "accept: text/@", "", 406),
+    ("PUT", "~/jobs/remap", "content-type: application/json", "{\"sources\":[\"@\"]}", 422),
+    ("PUT", "~/jobs/remap", "content-type: application/json", "{\"only\":[\"@\"]}", 400),
+    ("PUT", "~/jobs/trial", "content-type: application/json", "{\"mapper\":\"@\"}", 400),
+    ("PUT", "~/jobs/trial", "content-type: application/json", "{\"@\":\"@\"}", 400),
+    ("PUT", "~/jobs/compare", "content-type: application/json", "{\"from\":\"@\",\"to\":\"@\"}", 400),
+    ("PUT", "~/jobs/compare", "content-type: text/@", "@", 415),
+    ("GET", "~/jobs/@/differences", "", "", 404),
+    ("GET", "~/sources/@/records", "", "", 404),
+    ("GET", "~/sources/client/records?outcome=@", "", "", 400),
+    ("GET", "~/sources/client/records?@=@", "", "", 400),
     ("PUT", "~/sources/@", "content-type: application/jsonl", "{\"@\":\"@\"}", 404),
     ("PUT", "~/sources/client", "content-type: text/@", "@", 415),
     ("PUT", "~/sources/client", "accept: text/@", "@", 415),

@@ -88,6 +88,7 @@ impl Mapper for Berka {
     }
 }
 
+#[cfg(not(feature = "part"))]
 mapper!(Berka);
 
 /// Skips a record, but only one that can be read: what is broken is said to be broken.
