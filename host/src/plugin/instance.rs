@@ -150,8 +150,13 @@ fn new_store(engine: &wasmtime::Engine, limits: &PluginLimits, context: &Context
     let mut store = Store::new(engine, State::new(limits, now, seed));
     store.limiter(|state| &mut state.limits);
     store.set_hostcall_fuel(limits.output_bytes);
+    store.set_max_component_handles(MAX_HANDLES);
     store
 }
+
+/// Handles that a store may hold, of streams, clocks and the like: each is some hundred bytes of the host's. A guest with
+/// a standard library has a handful.
+const MAX_HANDLES: usize = 10_000;
 
 /// Bytes of a description: a few thousand codes and names of fields.
 const MAX_DESCRIPTION_BYTES: usize = 4 << 20;

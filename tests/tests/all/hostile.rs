@@ -36,6 +36,7 @@ const TIME: &[Case] = &[case("endless-loop", "true", Quarantined("PLUGIN_TIMED_O
 
 const SPACE: &[Case] = &[
     case("memory-bomb", "true", Quarantined("PLUGIN_OUT_OF_MEMORY", "")),
+    case("floods-log", "true", Quarantined("PLUGIN_TOO_MANY_CALLS", "more than 10000 times")),
     case("deep-recursion", "true", Quarantined("PLUGIN_STACK_OVERFLOW", "dive")),
 ];
 
@@ -63,7 +64,6 @@ const LIES: &[Case] = &[
     Case { poisoned: &[1], ..case("mismatched", r#""not-json""#, Rejected("INVALID_ENCODING", "counterparties/")) },
     case("forger", r#""reference-id""#, Rejected("DUPLICATE_REFERENCE_ID", "")),
     case("silent", "true", Rejected("NOT_ACCOUNTED_FOR", "")),
-    case("floods-log", "true", Mapped),
 ];
 
 const BROKE: &str = "PLUGIN_BROKE_CONTRACT";
