@@ -12,6 +12,7 @@ use wasmtime::Store;
 use super::bindings::types::{Batch, Context};
 use super::engine::{Engine, Runner};
 use super::failure::{Cause, Confidential, PluginError, PluginFailure, classify};
+use super::inspect::link_error;
 use super::isolate::{CallError, Isolated, isolate};
 use super::mapper::slice;
 use super::state::{SaidLog, State};
@@ -176,6 +177,10 @@ pub(super) fn described<D, C>(
     store.set_epoch_deadline(engine.ticks(engine.limits.batch_millis));
     store.set_hostcall_fuel(engine.limits.output_bytes.min(MAX_DESCRIPTION_BYTES));
     let description = describe(&mut store).map_err(|error| {
+        // An export of another shape than the contract's is found out when it is bound, not when it is linked.
+        if format!("{error:#}").contains("failed to convert function to given type") {
+            return link_error(name, &error);
+        }
         let (cause, message) = classify(&error, store.data_mut());
         // It has seen no record that it could quote.
         let message = message.for_quarantine();

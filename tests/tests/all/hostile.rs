@@ -13,8 +13,6 @@ enum Fate {
     Quarantined(&'static str, &'static str),
     /// What it made of them is not taken, with this code and field.
     Rejected(&'static str, &'static str),
-    /// They are mapped like any other.
-    Mapped,
 }
 
 struct Case {
@@ -30,7 +28,7 @@ const fn case(guest: &'static str, poison: &'static str, fate: Fate) -> Case {
     Case { guest, poison, clients: 200, poisoned: &[70], fate }
 }
 
-use Fate::{Mapped, Quarantined, Rejected};
+use Fate::{Quarantined, Rejected};
 
 const TIME: &[Case] = &[case("endless-loop", "true", Quarantined("PLUGIN_TIMED_OUT", "interrupt"))];
 
@@ -148,7 +146,6 @@ fn check_fate(what: &str, result: &Value, fate: &Fate) {
     let (successful, outcome) = match fate {
         Quarantined(..) => (false, "quarantined"),
         Rejected(..) => (false, "rejected"),
-        Mapped => (true, "mapped"),
     };
     assert_eq!(
         (&result["isSuccessful"], &result["outcome"]),
@@ -161,7 +158,6 @@ fn check_fate(what: &str, result: &Value, fate: &Fate) {
             let error = &result["errors"][0];
             assert_eq!((&error["message"], &error["field"]), (&(*code).into(), &(*field).into()), "{what}: {result}");
         }
-        Mapped => {}
     }
 }
 
