@@ -1,6 +1,6 @@
 # What people do here. Each of these is all that it takes on a fresh machine.
 
-.PHONY: build demo test check setup
+.PHONY: build demo test check bench setup
 
 # The commands, in target/debug. Of the whole workspace, as the tests are: building one package alone would
 # choose other features of shared dependencies, and compile wasmtime a second time.
@@ -13,6 +13,10 @@ demo: build
 
 test: setup
 	cargo test --workspace
+
+# The sandbox's price: mappers natively and in the sandbox, side by side.
+bench: setup
+	cargo test --workspace --bench price
 
 check: setup
 	cargo fmt --all --check

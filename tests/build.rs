@@ -1,4 +1,4 @@
-//! Builds every folder of `guests/` into a component and embeds it.
+//! Builds every folder of `guests/`, and the smallest mapper, into components and embeds them.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -23,7 +23,9 @@ fn main() -> Result<()> {
     packages.sort();
     let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
 
-    let components = build(root, &packages, &out_dir)?;
-    fs::write(out_dir.join("guests.rs"), list("GUESTS", PREFIX, &components))?;
+    let guests = list("GUESTS", PREFIX, &build(root, &packages, &out_dir)?);
+    let mappers = list("MAPPERS", "sluice-mapper-", &build(root, &["sluice-mapper-smallest"], &out_dir)?);
+    println!("cargo:rerun-if-changed={}", root.join("plugins/mappers/smallest").display());
+    fs::write(out_dir.join("guests.rs"), guests + &mappers)?;
     Ok(())
 }

@@ -1,3 +1,3 @@
-;; Traps on two records of five.
+;; Traps on every second record.
 ;;= deed
 (func $deed unreachable)

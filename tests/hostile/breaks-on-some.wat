@@ -1,3 +1,3 @@
-;; Traps on every third record.
+;; Traps on every fourth record.
 ;;= deed
 (func $deed unreachable)

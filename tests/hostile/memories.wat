@@ -1,16 +1,6 @@
-;; Wants 100 memories of a MiB.
+;; Wants 90 memories of a MiB.
 ;;= memory
 (memory (export "memory") 4)
-(memory 16)
-(memory 16)
-(memory 16)
-(memory 16)
-(memory 16)
-(memory 16)
-(memory 16)
-(memory 16)
-(memory 16)
-(memory 16)
 (memory 16)
 (memory 16)
 (memory 16)

@@ -1,4 +1,4 @@
 ;; Says 3 MiB of last words.
 ;;= deed
 (func $deed (local $i i32)
-  (drop (memory.grow (i32.const 80))) (call $panicked (i32.const 1024) (i32.const 3145728)) unreachable)
+  (drop (memory.grow (i32.const 80))) (call $panicked (i32.const 524288) (i32.const 3145728)) unreachable)

@@ -12,6 +12,7 @@ use wasmtime::Store;
 use super::bindings::types::{Batch, Context};
 use super::engine::{Engine, Runner};
 use super::failure::{Cause, Confidential, PluginError, PluginFailure, classify};
+use super::inspect::link_error;
 use super::isolate::{CallError, Isolated, isolate};
 use super::mapper::slice;
 use super::state::{SaidLog, State};
@@ -150,8 +151,13 @@ fn new_store(engine: &wasmtime::Engine, limits: &PluginLimits, context: &Context
     let mut store = Store::new(engine, State::new(limits, now, seed));
     store.limiter(|state| &mut state.limits);
     store.set_hostcall_fuel(limits.output_bytes);
+    store.set_max_component_handles(MAX_HANDLES);
     store
 }
+
+/// Handles that a store may hold, of streams, clocks and the like: each is some hundred bytes of the host's. A guest with
+/// a standard library has a handful.
+const MAX_HANDLES: usize = 10_000;
 
 /// Bytes of a description: a few thousand codes and names of fields.
 const MAX_DESCRIPTION_BYTES: usize = 4 << 20;
@@ -171,6 +177,10 @@ pub(super) fn described<D, C>(
     store.set_epoch_deadline(engine.ticks(engine.limits.batch_millis));
     store.set_hostcall_fuel(engine.limits.output_bytes.min(MAX_DESCRIPTION_BYTES));
     let description = describe(&mut store).map_err(|error| {
+        // An export of another shape than the contract's is found out when it is bound, not when it is linked.
+        if format!("{error:#}").contains("failed to convert function to given type") {
+            return link_error(name, &error);
+        }
         let (cause, message) = classify(&error, store.data_mut());
         // It has seen no record that it could quote.
         let message = message.for_quarantine();

@@ -17,7 +17,7 @@ async fn a_plugin_that_breaks_on_everything_is_unfit() {
     let results = answer.lines();
     let (last, worked) = results.split_last().unwrap();
     let problem = &last["problem"];
-    assert_eq!((&last["isSuccessful"], &problem["code"]), (&json!(false), &json!("PLUGIN_UNFIT")), "{last}");
+    assert_eq!((&last["isSuccessful"], &problem["code"]), (&json!(false), &json!("PLUGIN_UNFIT_SHARE")), "{last}");
     assert_eq!(problem["blame"], "plugin");
     assert!(problem["detail"].as_str().unwrap().contains("plugin panics-always 0.1.0"), "{problem}");
     assert!(!answer.body.contains("cannot map anything"));
@@ -30,7 +30,7 @@ async fn a_plugin_that_breaks_on_everything_is_unfit() {
     assert_eq!(counted, worked.len() as u64, "what was worked on and what is known of it: {sources}");
 
     let log = migration.get("/logs").await;
-    assert!(log["items"].as_array().unwrap().iter().any(|entry| entry["code"] == "PLUGIN_UNFIT"), "{log}");
+    assert!(log["items"].as_array().unwrap().iter().any(|entry| entry["code"] == "PLUGIN_UNFIT_SHARE"), "{log}");
     // The migration itself goes on, with a mapper that works.
     let path = migration.path("/mapper");
     let chosen = shared().request(reqwest::Method::PUT, &path).json(&json!({"mapper": "silent"}));
@@ -55,13 +55,15 @@ async fn a_store_lives_no_longer_than_its_upload() {
     assert_eq!(other.staged("counterparty-management", "counterparties").await[0]["surname"], "1");
 }
 
-/// However much a guest logs, a hundred entries of a batch are kept.
+/// However much a guest logs, a hundred entries of a batch are kept, and the log says how many more there were.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_log_entries_is_cut() {
     let migration = shared().register(Some("floods-log"), &["Counterparties"]).await;
     let results = migration.source("client", "{\"client_id\":1,\"poison\":true}\n").await.lines();
-    assert_eq!(results[0]["outcome"], "mapped", "{results:?}");
-    let log = migration.get("/logs?limit=100").await;
-    // Beside the guest's: that the migration was registered, and that the upload ended.
-    assert_eq!(log["total"], 102, "{log}");
+    assert_eq!(results[0]["code"], "PLUGIN_TOO_MANY_CALLS", "{results:?}");
+    let log = migration.get("/logs?code=GUEST_AGAIN&limit=100").await;
+    assert_eq!(log["total"], 100, "{log}");
+    let cut = migration.get("/logs?code=PLUGIN_LOG_CUT").await;
+    // Ten thousand calls are allowed.
+    assert_eq!(cut["items"][0]["figures"]["dropped"], 9_900, "{cut}");
 }

@@ -18,8 +18,18 @@ fn raw() -> Vec<(&'static str, &'static str, Vec<u8>, &'static str)> {
     vec![
         ("text", "A text", b"#!/bin/sh\n".to_vec(), "it is not WebAssembly"),
         ("core-module", "A core module", text("(module)"), "a core module, not a component"),
-        ("cut-in-half", "The first half of a component", honest[..honest.len() / 2].to_vec(), "cannot be compiled"),
-        ("cut-at-the-end", "All but the last byte", honest[..honest.len() - 1].to_vec(), "cannot be compiled"),
+        (
+            "cut-in-half",
+            "The first half of a component",
+            honest[..honest.len() / 2].to_vec(),
+            "not a component that can be compiled",
+        ),
+        (
+            "cut-at-the-end",
+            "All but the last byte",
+            honest[..honest.len() - 1].to_vec(),
+            "not a component that can be compiled",
+        ),
         ("empty-component", "A component of nothing", text("(component)"), "it exports neither sluice:plugin/mapping"),
         ("unoffered", "Imports what is never offered", text(unoffered), "it exports neither sluice:plugin/mapping"),
         ("nested-500-deep", "Components 500 deep", nested(500), "nested deeper than 16"),
@@ -68,13 +78,16 @@ fn are_refused_in_a_sentence() {
         (row.file, does(row.file), component(row.file, row.shape), told)
     });
     let all = raw().into_iter().map(|(name, does, file, told)| (name, does.to_owned(), file, told)).chain(made);
-    let mut lines = vec![];
+    let (mut lines, mut wrong) = (vec![], vec![]);
     for (name, does, file, expected) in all {
         let began = Instant::now();
         let told = inspect(&engine, name, &file).map(|_| ()).map_or_else(|error| error.to_string(), |()| String::new());
-        assert!(told.contains(expected), "{name}: {expected:?} is not in {told:?}");
-        assert!(told.contains(name) && !told.contains('\n') && told.len() < 400, "{name}: not a sentence: {told}");
+        let sentence = told.contains(name) && !told.contains('\n') && told.len() < 400;
+        if !sentence || !told.contains(expected) {
+            wrong.push(format!("{name}: not a sentence with {expected:?}: {told}"));
+        }
         lines.push(format!("| {name} | {does} | refused: {expected} | {} ms |", began.elapsed().as_millis()));
     }
     println!("| file | what it is | what is said | after |\n|---|---|---|---|\n{}", lines.join("\n"));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -1,6 +1,7 @@
 //! Components written to do harm, as files in `tests/hostile`: each is refused before it runs, or contained and blamed by
 //! name, while a neighbour works on the same server.
 
+mod domains;
 mod files;
 mod rows;
 mod wat;

@@ -41,11 +41,22 @@ pub fn does(file: &str) -> String {
 
 /// The component that a file describes; its mapper is called like the file.
 pub fn component(file: &str, shape: Shape) -> Vec<u8> {
-    let source = module(file);
-    let mut module = wat::parse_str(&source).unwrap_or_else(|error| panic!("{file}: {error}"));
+    encode(file, &module(file), "hostile", shape)
+}
+
+/// A domain plugin whose exports `validate`, `plan` and `generate` do this, in WAT.
+pub fn domain(name: &str, [validate, plan, generate]: [&str; 3]) -> Vec<u8> {
+    let source = read("hostile/domain.txt");
+    let source = source.replace("VALIDATE", validate).replace("PLAN", plan).replace("GENERATE", generate);
+    encode(name, &source, "domain", Shape::Mapper)
+}
+
+/// Encodes a core module, in WAT, as a component of a world.
+fn encode(file: &str, source: &str, world: &str, shape: Shape) -> Vec<u8> {
+    let mut module = wat::parse_str(source).unwrap_or_else(|error| panic!("{file}: {error}"));
     let mut resolve = Resolve::default();
     let package = resolve.push_str("sluice.wit", &contract(shape)).unwrap_or_else(|error| panic!("{file}: {error:#}"));
-    let world = resolve.select_world(&[package], Some("hostile")).unwrap();
+    let world = resolve.select_world(&[package], Some(world)).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
     let encoder = ComponentEncoder::default().validate(false).module(&module);
     encoder.and_then(|mut encoder| encoder.encode()).unwrap_or_else(|error| panic!("{file}: {error:#}"))

@@ -1,0 +1,54 @@
+//! Domain plugins that do harm in each of their exports: every record is blamed on them, and nothing is lost.
+
+use sluice::config::PluginLimits;
+use sluice::model::Digest;
+use sluice::plugin::{Batch, Context, DomainPlugin, Engine, PluginError, Poisoned, Usage};
+
+use super::wat::domain;
+
+/// What an export does, in WAT, and what each record is quarantined with; nothing where it is not.
+const DEEDS: &[(&str, &str, Option<&str>)] = &[
+    ("traps", "unreachable", Some("PLUGIN_TRAPPED")),
+    ("loops", "(loop $x (br $x)) (i32.const 8192)", Some("PLUGIN_TIMED_OUT")),
+    ("answers beyond its memory", "(i32.const -64)", Some("PLUGIN_BROKE_CONTRACT")),
+    ("answers at an odd place", "(i32.const 8193)", Some("PLUGIN_BROKE_CONTRACT")),
+    ("answers with a list that never ends", "(i32.store (i32.const 8196) (i32.const -1)) (i32.const 8192)", LIST),
+    ("answers nothing", "(i32.const 8192)", None),
+];
+
+const LIST: Option<&str> = Some("PLUGIN_BROKE_CONTRACT");
+
+const RECORDS: usize = 3;
+
+/// Records on which an export broke.
+fn broken(export: usize, plugin: &std::sync::Arc<DomainPlugin>) -> Result<Vec<Poisoned>, PluginError> {
+    let context = Context { migration: vec![7; 16], registered_on: "2026-01-31".into() };
+    let mut instance = plugin.instance(context, None, &Usage::default());
+    let batch = Batch { bytes: b"{}{}{}".to_vec(), ends: vec![2, 4, 6] };
+    Ok(match export {
+        0 => instance.validate("things", &batch)?.poisoned,
+        1 => instance.plan("things", &batch)?.poisoned,
+        _ => instance.generate("things", &batch)?.poisoned,
+    })
+}
+
+#[test]
+fn are_blamed_in_each_of_their_exports() {
+    let limits = PluginLimits { batch_millis: 100, narrowing_millis: 50, ..PluginLimits::default() };
+    let engine = Engine::new(limits, None).unwrap();
+    for (does, deed, code) in DEEDS {
+        for (export, name) in ["validate", "plan", "generate"].into_iter().enumerate() {
+            let mut exports = ["unreachable"; 3];
+            exports[export] = deed;
+            let bytes = domain(name, exports);
+            let plugin = DomainPlugin::new(&engine, name, Digest::of(&bytes), &bytes).unwrap();
+            let broken = broken(export, &plugin).unwrap();
+            // Validation has to answer with an id for each record; a plan or records need not be.
+            let expected = code.or((export == 0).then_some("PLUGIN_BROKE_CONTRACT"));
+            let codes: Vec<&str> = broken.iter().map(|poisoned| poisoned.failure.cause.code()).collect();
+            assert_eq!(codes, vec![expected.unwrap_or_default(); expected.map_or(0, |_| RECORDS)], "{name} {does}");
+            assert!(broken.iter().all(|poisoned| poisoned.failure.plugin.to_string() == "hostile 0.1.0"));
+            println!("| {name} | {does} | {} |", expected.unwrap_or("harmless"));
+        }
+    }
+}
