@@ -110,7 +110,10 @@ impl App {
         app.store.release_unanswered()?;
         app.recover()?;
         app.finish_erasing()?;
-        app.staging.clear_aside(Timestamp::now().as_second(), true)?;
+        // One directory that cannot be looked into is no reason to leave all others without a server.
+        if let Err(error) = app.staging.clear_aside(Timestamp::now().as_second(), true) {
+            tracing::error!(code = "STAGING_FAILED", %error, "what a stopped server left of trials could not be removed");
+        }
         Ok(app)
     }
 

@@ -224,6 +224,31 @@ mod tests {
     use crate::keys::Signer;
     use crate::model::{DOMAINS, Tenant};
 
+    /// What changes staged records runs alone; what reads them runs beside what only reads.
+    #[test]
+    fn what_runs_beside_what() {
+        use JobKind::*;
+        let migration = Uuid::new_v4();
+        // Whether it waits for a running validation, import, count, mapping again, trial and comparison.
+        // What a running validation or import keeps from starting, the migration's status says as well.
+        let table = [
+            (Validate, [false, false, false, true, false, false]),
+            (Import, [false, false, false, true, true, true]),
+            (Counts, [false, false, false, true, false, false]),
+            (Remap, [true; 6]),
+            (Trial, [false, false, false, true, true, true]),
+            (Compare, [false, false, false, true, true, true]),
+        ];
+        for (starting, waits) in table {
+            for (running, waits) in JobKind::ALL.into_iter().zip(waits) {
+                let running_job = Running { migration, kind: running, progress: Arc::default() };
+                let inner = Inner { jobs: HashMap::from([(Uuid::new_v4(), running_job)]), ..Inner::default() };
+                assert_eq!(inner.disturbs(migration, starting), waits, "{starting:?} beside {running:?}");
+                assert!(!inner.disturbs(Uuid::new_v4(), starting), "another migration's");
+            }
+        }
+    }
+
     /// What erases a migration waits for its jobs, those that only read included, and for nobody else's.
     #[test]
     fn nothing_runs_beside_a_purge() {

@@ -355,3 +355,45 @@ fn decode_products(extra: &[u8]) -> Vec<(u16, Key)> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::Sealer;
+    use crate::staging::StagedBatch;
+
+    fn record(key: Option<u8>, body: &'static str, replaces: Option<(u64, Key)>) -> SourceRecord<'static> {
+        let (key, body) = (key.map(|key| [key; 16]), body.as_bytes());
+        let (status, code) = (SourceStatus::Rejected, "WRONG");
+        SourceRecord { line: 1, key, lookups: vec![], body, status, code, products: vec![], replaces }
+    }
+
+    /// Run again, a record takes its own place, whatever its key is now; two that have come to one key are told apart.
+    #[test]
+    fn replaced_by_place() {
+        let held = tempfile::tempdir().unwrap();
+        let dir = cap_std::fs::Dir::open_ambient_dir(held.path(), cap_std::ambient_authority()).unwrap();
+        let area = StagingArea::open(dir, held.path().into(), Sealer::new(&[7; 32])).unwrap();
+        let stage = |upload, records: &[SourceRecord]| area.stage_sources("table", &[], upload, records).unwrap();
+        let entries = || {
+            let mut batch = StagedBatch::default();
+            area.reader(StreamName::Source("table"), 0).unwrap().next_batch(&mut batch, 100, 1_000).unwrap();
+            batch.entries.iter().map(|entry| (entry.ordinal, entry.key, entry.is_keyless())).collect::<Vec<_>>()
+        };
+        use Effect::*;
+        assert_eq!(stage(1, &[record(Some(1), "a", None), record(Some(2), "b", None)]), [New, New]);
+        assert_eq!(stage(1, &[record(None, "x", None), record(None, "x", None)]), [New, Unchanged]);
+        assert_eq!(stage(2, &[record(None, "x", None), record(None, "y", None)]), [Unchanged, New]);
+        let keyless: Vec<bool> = entries().into_iter().map(|(.., keyless)| keyless).collect();
+        assert_eq!(keyless, [false, false, true, true]);
+
+        let (one, two) = ([1; 16], [2; 16]);
+        assert_eq!(stage(3, &[record(Some(1), "a", Some((0, one)))]), [Unchanged]);
+        assert_eq!(stage(3, &[record(Some(9), "a", Some((0, one)))]), [Replaced]);
+        assert_eq!(stage(3, &[record(Some(9), "b", Some((1, two)))]), [DuplicateKey]);
+        let found = entries();
+        assert_eq!(found.len(), 4, "{found:?}");
+        assert_eq!(found.iter().filter(|(_, key, keyless)| *key == [9; 16] && !keyless).count(), 1, "{found:?}");
+        assert_eq!(found.iter().filter(|(.., keyless)| *keyless).count(), 3, "{found:?}");
+    }
+}

@@ -15,9 +15,9 @@ use crate::restart::{Life, at, begin_with};
 use crate::server::{ALL, Migration};
 
 /// The bank's tables in upload order; some records are spoiled, if so many are.
-pub fn bank(spoil: Option<&str>) -> Vec<(&'static str, Vec<u8>)> {
+pub fn bank(customers: u64, spoil: Option<&str>) -> Vec<(&'static str, Vec<u8>)> {
     let spoil = spoil.map_or(vec![], |share| Spoil::parse(share).unwrap());
-    let bank = Bank { customers: 60, seed: 7, spoil };
+    let bank = Bank { customers, seed: 7, spoil };
     tables().map(|table| (table, bank.records(table).unwrap().flatten().collect())).collect()
 }
 
@@ -28,7 +28,7 @@ fn begin(data_dir: &Path) -> Life {
 /// A bank of which some records are wrong at the upload, and others at validation; and a record without a mapper.
 async fn loaded(life: &Life) -> Migration {
     let migration = life.server.register(Some("berka"), ALL).await;
-    for (table, lines) in bank(Some("0.05")) {
+    for (table, lines) in bank(60, Some("0.05")) {
         assert_eq!(migration.source(table, lines).await.status, 200);
     }
     let direct = json!({"referenceId": Uuid::new_v4(), "type": "organisation", "name": "Acme"}).to_string();
