@@ -120,7 +120,7 @@ impl Registry {
             let _one_at_a_time = self.inspecting.lock().unwrap_or_else(PoisonError::into_inner);
             inspect(self.library.engine(), name, bytes)?
         };
-        if let (Some(reason), Some(_)) = (&found.breaks, &tenant) {
+        if let (Some(reason), Some(_), true) = (&found.breaks, &tenant, found.unfit) {
             return Err(PluginError::Refused { name: name.into(), reason: reason.clone() }.into());
         }
         Ok(KeptPlugin {

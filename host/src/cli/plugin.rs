@@ -89,7 +89,10 @@ fn as_text(found: &Inspection, limits: &PluginLimits) -> String {
     }
     rows.push(["entity types".into(), found.entity_types.join("\n")]);
     rows.push(["codes of its own".into(), found.codes.join("\n")]);
-    rows.push(["first run".into(), found.breaks.clone().unwrap_or_else(|| "fine, on batches without records".into())]);
+    rows.push([
+        "first run".into(),
+        found.breaks.clone().unwrap_or_else(|| "fine, on records without any field".into()),
+    ]);
     rows.push(["made with".into(), found.toolchain.join("\n")]);
     let facts = table(&["plugin", " "], rows.into_iter().map(Vec::from));
     let imports = found.imports.iter().map(|import| vec![import.import.clone(), import.allows.to_owned()]);

@@ -183,7 +183,7 @@ fn signature(headers: &HeaderMap) -> Result<Option<[u8; 64]>, Problem> {
 
 /// Push a plugin
 ///
-/// It is inspected before anything in it runs, and then run on nothing. What is refused is told why, and how to build it
+/// It is inspected before anything in it runs, and then tried on an empty object. What is refused is told why, and how to build it
 /// otherwise. From then on it can be tried; to take part in an import it has to be approved. The same component again
 /// changes nothing.
 #[utoipa::path(

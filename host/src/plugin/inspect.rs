@@ -1,4 +1,4 @@
-//! What a file is before anything in it runs: a component of which world, wanting what; and then a first run on nothing.
+//! What a file is before anything in it runs: a component of which world, wanting what; and then a first run on an empty object.
 
 use std::sync::Arc;
 
@@ -43,9 +43,12 @@ pub struct Inspection {
     pub toolchain: Vec<String>,
     /// What it may use on this server, unless an approval says otherwise.
     pub limits: PluginLimits,
-    /// How it breaks on nothing, if it does: what is pushed is refused for that.
+    /// How it breaks on an empty object, if it does: told, and a reason to refuse what is pushed if it is unfit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breaks: Option<String>,
+    /// Whether it breaks so that it could not be let near a record.
+    #[serde(skip)]
+    pub unfit: bool,
 }
 
 /// A table of the old system.
@@ -87,7 +90,7 @@ pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspect
     match world {
         World::Mapper => {
             let plugin = MapperPlugin::new(engine, name, digest, bytes)?;
-            let breaks = try_mapper(&plugin)?;
+            let first = try_mapper(&plugin)?;
             let of = &plugin.description;
             let sources = of.sources.iter().map(|source| InspectedSource {
                 name: source.name.clone(),
@@ -107,12 +110,13 @@ pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspect
                 imports,
                 toolchain,
                 limits,
-                breaks,
+                unfit: first.as_ref().is_some_and(|first| first.unfit),
+                breaks: first.map(|first| first.how),
             })
         }
         World::Domain => {
             let plugin = DomainPlugin::new(engine, name, digest, bytes)?;
-            let breaks = try_domain(&plugin)?;
+            let first = try_domain(&plugin)?;
             let of = &plugin.description;
             Ok(Inspection {
                 world,
@@ -127,7 +131,8 @@ pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspect
                 imports,
                 toolchain,
                 limits,
-                breaks,
+                unfit: first.as_ref().is_some_and(|first| first.unfit),
+                breaks: first.map(|first| first.how),
             })
         }
     }

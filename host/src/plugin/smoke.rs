@@ -1,10 +1,10 @@
-//! A first run of a plugin, on batches without a record: what breaks on nothing breaks on everything.
+//! A first run of a plugin, on an empty object: what it does with a record that has nothing in it.
 
 use std::sync::Arc;
 
 use super::bindings::types::{Batch, Context};
 use super::domain::DomainPlugin;
-use super::failure::PluginError;
+use super::failure::{Cause, PluginError};
 use super::isolate::Poisoned;
 use super::mapper::MapperPlugin;
 use super::state::{Found, LookupRefusal, SourceLookup};
@@ -26,38 +26,51 @@ fn context() -> Context {
     Context { migration: vec![0; 16], registered_on: "1970-01-01".into() }
 }
 
+/// A record without any field, of which a sound plugin says what is missing.
 fn empty() -> Batch {
-    Batch { bytes: vec![], ends: vec![] }
+    Batch { bytes: b"{}".to_vec(), ends: vec![2] }
 }
 
-/// How it broke, if it did. It has seen no record that it could quote.
-fn broke(stream: &str, poisoned: &[Poisoned]) -> Option<String> {
+/// How it broke, if it did. The record has nothing that it could quote.
+fn broke(stream: &str, poisoned: &[Poisoned]) -> Option<FirstRun> {
     let failure = &poisoned.first()?.failure;
     let message = failure.message.for_quarantine();
-    Some(format!("it breaks on a batch of {stream} without any record ({}): {message}", failure.cause.code()))
+    let how = format!("it breaks on a record of {stream} without any field ({}): {message}", failure.cause.code());
+    // Whoever panics on what is missing has its records quarantined; whoever loops, eats memory or answers nonsense
+    // would do that to any.
+    let unfit = !matches!(failure.cause, Cause::Panicked | Cause::Trapped);
+    Some(FirstRun { how, unfit })
 }
 
-/// Lets a mapper map nothing of each of its sources; how it breaks, if it does.
-pub(super) fn try_mapper(mapper: &Arc<MapperPlugin>) -> Result<Option<String>, PluginError> {
+/// What a first run came to that did not end well.
+pub(super) struct FirstRun {
+    /// How it broke.
+    pub how: String,
+    /// Whether that is reason enough not to take it.
+    pub unfit: bool,
+}
+
+/// Lets a mapper map an empty object of each of its sources; how it breaks, if it does.
+pub(super) fn try_mapper(mapper: &Arc<MapperPlugin>) -> Result<Option<FirstRun>, PluginError> {
+    let usage = Usage::default();
     for source in mapper.description.sources.iter().take(MOST) {
-        let transformed =
-            mapper.instance(context(), Arc::new(Nothing), &Usage::default()).transform(&source.name, &empty())?;
-        if let Some(how) = broke(&source.name, &transformed.poisoned) {
-            return Ok(Some(how));
+        let mut instance = mapper.instance(context(), Arc::new(Nothing), &usage);
+        let transformed = instance.transform(&source.name, &empty())?;
+        if let Some(first) = broke(&source.name, &transformed.poisoned) {
+            return Ok(Some(first));
         }
     }
     Ok(None)
 }
 
-/// Lets a domain plugin judge and plan nothing of each of its entity types; how it breaks, if it does.
-pub(super) fn try_domain(domain: &Arc<DomainPlugin>) -> Result<Option<String>, PluginError> {
+/// Lets a domain plugin judge an empty object of each of its entity types; how it breaks, if it does.
+pub(super) fn try_domain(domain: &Arc<DomainPlugin>) -> Result<Option<FirstRun>, PluginError> {
+    let usage = Usage::default();
     for entity_type in domain.description.entity_types.iter().take(MOST) {
-        let mut instance = domain.instance(context(), None, &Usage::default());
+        let mut instance = domain.instance(context(), None, &usage);
         let validated = instance.validate(&entity_type.name, &empty())?;
-        let planned = instance.plan(&entity_type.name, &empty())?;
-        let how = broke(&entity_type.name, &validated.poisoned);
-        if let Some(how) = how.or_else(|| broke(&entity_type.name, &planned.poisoned)) {
-            return Ok(Some(how));
+        if let Some(first) = broke(&entity_type.name, &validated.poisoned) {
+            return Ok(Some(first));
         }
     }
     Ok(None)

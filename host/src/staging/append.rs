@@ -365,7 +365,8 @@ mod tests {
     fn record(key: Option<u8>, body: &'static str, replaces: Option<(u64, Key)>) -> SourceRecord<'static> {
         let (key, body) = (key.map(|key| [key; 16]), body.as_bytes());
         let (status, code) = (SourceStatus::Rejected, "WRONG");
-        SourceRecord { line: 1, key, lookups: vec![], body, status, code, products: vec![], replaces }
+        let (offset, given, lookups, products) = (None, true, vec![], vec![]);
+        SourceRecord { line: 1, offset, given, key, lookups, body, status, code, products, replaces }
     }
 
     /// Run again, a record takes its own place, whatever its key is now; two that have come to one key are told apart.
@@ -374,7 +375,8 @@ mod tests {
         let held = tempfile::tempdir().unwrap();
         let dir = cap_std::fs::Dir::open_ambient_dir(held.path(), cap_std::ambient_authority()).unwrap();
         let area = StagingArea::open(dir, held.path().into(), Sealer::new(&[7; 32])).unwrap();
-        let stage = |upload, records: &[SourceRecord]| area.stage_sources("table", &[], upload, records).unwrap();
+        let stage =
+            |upload, records: &[SourceRecord]| area.stage_sources("table", &[], upload, &Seen::new(), records).unwrap();
         let entries = || {
             let mut batch = StagedBatch::default();
             area.reader(StreamName::Source("table"), 0).unwrap().next_batch(&mut batch, 100, 1_000).unwrap();

@@ -278,14 +278,6 @@ async fn what_is_no_plugin_is_refused_with_a_reason() {
             "PLUGIN_REFUSED",
             &["sluice:elsewhere/secrets", "build it without"],
         ),
-        (
-            "breaks on nothing",
-            sluice_tests::guest("leaks-stderr").to_vec(),
-            None,
-            422,
-            "PLUGIN_REFUSED",
-            &["without any record (PLUGIN_TRAPPED)"],
-        ),
         ("cut", good[..good.len() / 2].to_vec(), None, 422, "PLUGIN_REFUSED", &["cannot be compiled"]),
         ("a domain's", variant(&domain, b'x'), None, 403, "PERMISSION_MISSING", &["admin"]),
         ("no signature", good.to_vec(), Some("abc"), 400, "INVALID_SIGNATURE", &["128"]),
@@ -299,6 +291,10 @@ async fn what_is_no_plugin_is_refused_with_a_reason() {
     }
     let listed = cast.send(&cast.author, Method::GET, "/plugins?limit=100", None).await.json();
     assert!(listed["items"].as_array().unwrap().iter().all(|plugin| plugin["tenant"] != "refused"), "{listed}");
+    // One that panics on a record without any field is taken, and how it breaks is told.
+    let breaks = cast.push(&variant(sluice_tests::guest("panics-always"), b'p'), None).await;
+    let told = breaks.json()["inspection"]["breaks"].as_str().unwrap_or_default().to_owned();
+    assert!(breaks.status == 201 && told.contains("without any field (PLUGIN_PANICKED)"), "{}", breaks.body);
     let request = shared().anonymous(Method::POST, "/plugins").bearer_auth(&cast.author);
     let answer = shared().send(request.header("content-type", "text/plain").body("x")).await;
     assert_eq!(answer.problem(), (415, "UNSUPPORTED_MEDIA_TYPE".into()));
