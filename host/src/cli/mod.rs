@@ -4,13 +4,17 @@ mod access;
 mod audit;
 mod client;
 mod demo;
+mod difference;
 mod evidence;
 mod invalid;
 mod local;
 mod migrate;
 mod outcome;
 mod plugin;
+mod plugin_new;
 mod plugin_run;
+mod plugin_test;
+mod project;
 mod report;
 mod serve;
 mod steps;
@@ -18,6 +22,7 @@ mod telemetry;
 mod text;
 mod upload;
 mod view;
+mod watch;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
@@ -55,8 +60,8 @@ enum Verb {
     /// Look after the keys that tokens are signed with
     #[command(subcommand)]
     Keys(access::KeysVerb),
-    /// Look into plugins
-    #[command(after_help = "Example: sluice plugin inspect my_mapper.wasm")]
+    /// Make plugins, test them, and look into them
+    #[command(after_help = "Example: sluice plugin new my-mapper --lang python")]
     Plugin(plugin::Plugin),
     /// Verify audit trails, without a server
     #[command(after_help = "Example: sluice audit verify audit.jsonl --key audit.key")]

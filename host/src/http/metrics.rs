@@ -18,6 +18,10 @@ use crate::app::App;
     responses((status = 200, body = String, content_type = "application/openmetrics-text")),
 )]
 pub async fn read(State(app): State<Arc<App>>, _: Caller<Admin>) -> Result<Response, Problem> {
+    for mapper in app.plugins.mappers() {
+        let took = mapper.usage();
+        app.metrics.plugin_took(&mapper.description.name, took.time, took.memory_bytes);
+    }
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, content_type)], app.metrics.text()).into_response())
 }

@@ -29,6 +29,8 @@ pub(super) struct Instance<B> {
     context: Context,
     live: Option<(Store<State>, B)>,
     tolerance: Tolerance,
+    /// Most that a memory of it has grown to.
+    memory_bytes: usize,
     /// What it logged since this was last taken.
     pub logs: Vec<SaidLog>,
 }
@@ -44,7 +46,12 @@ impl<B> Instance<B> {
     ) -> Self {
         let (engine, limits) = (engine.clone(), limits.clone());
         let tolerance = Tolerance::new(&limits);
-        Self { engine, limits, title, digest, context, live: None, tolerance, logs: vec![] }
+        Self { engine, limits, title, digest, context, live: None, tolerance, memory_bytes: 0, logs: vec![] }
+    }
+
+    /// Most that a memory of any of its stores has grown to, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory_bytes
     }
 
     /// Makes `call` on a batch; what breaks the plugin is narrowed down to its records.
@@ -91,6 +98,7 @@ impl<B> Instance<B> {
             &cut
         };
         let returned = call(bindings, store, &self.context, batch);
+        self.memory_bytes = self.memory_bytes.max(store.data().limits.memory_used);
         for mut said in store.data_mut().logs.drain(..) {
             // A number beyond the part is no position, and could be anything else.
             said.position = said.position.filter(|position| (*position as usize) < part.len());

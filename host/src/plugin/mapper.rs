@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use wasmtime::Store;
 
@@ -13,6 +14,7 @@ use super::failure::{Cause, PluginError};
 use super::inspect::link_error;
 use super::instance::{Instance, described};
 use super::isolate::{Isolated, Poisoned};
+use super::meter::{Meter, Usage};
 use super::state::{SourceLookup, State};
 use super::vocabulary::{Undeclared, Vocabulary};
 use crate::config::PluginLimits;
@@ -29,6 +31,7 @@ pub struct MapperPlugin {
     /// What it says of itself.
     pub description: MapperDescription,
     vocabulary: Vocabulary,
+    meter: Arc<Meter>,
 }
 
 /// Records that a mapper made.
@@ -69,12 +72,30 @@ impl MapperPlugin {
             mapper.sluice_plugin_mapping().call_describe(store)
         };
         let (description, vocabulary) = described(engine, name, describe, check_mapper)?;
-        Ok(Arc::new(Self { engine: engine.clone(), limits: engine.limits.clone(), pre, digest, description, vocabulary }))
+        Ok(Arc::new(Self {
+            engine: engine.clone(),
+            limits: engine.limits.clone(),
+            pre,
+            digest,
+            description,
+            vocabulary,
+            meter: Arc::default(),
+        }))
     }
 
     /// The same plugin under other limits than the server's own.
     pub fn limited(&self, limits: PluginLimits) -> Arc<Self> {
         Arc::new(Self { limits, ..self.clone() })
+    }
+
+    /// The same plugin, of which it is counted anew what it takes.
+    pub fn metered(&self) -> Arc<Self> {
+        Arc::new(Self { meter: Arc::default(), ..self.clone() })
+    }
+
+    /// What it took since it was loaded, or metered.
+    pub fn usage(&self) -> Usage {
+        self.meter.usage()
     }
 
     /// What it may use.
@@ -121,12 +142,14 @@ impl MapperInstance {
             Ok(mapper)
         };
         let max_bytes = plugin.limits.output_bytes;
-        let Isolated { parts, poisoned } =
-            instance.isolated(batch, &instantiate, &mut |mapper, store, context, batch| {
-                let transformed = mapper.sluice_plugin_mapping().call_transform(store, context, source, batch)?;
-                let fits = check(&transformed, batch.ends.len(), &plugin.description, max_bytes);
-                Ok(fits.map(|()| transformed))
-            })?;
+        let began = Instant::now();
+        let isolated = instance.isolated(batch, &instantiate, &mut |mapper, store, context, batch| {
+            let transformed = mapper.sluice_plugin_mapping().call_transform(store, context, source, batch)?;
+            let fits = check(&transformed, batch.ends.len(), &plugin.description, max_bytes);
+            Ok(fits.map(|()| transformed))
+        });
+        plugin.meter.add(batch.ends.len(), began.elapsed(), instance.memory_bytes());
+        let Isolated { parts, poisoned } = isolated?;
         let said = std::mem::take(&mut instance.logs);
         let mut transformed = Transformed { poisoned, ..Transformed::default() };
         for (part, result) in parts {

@@ -101,8 +101,12 @@ impl State {
             .allow_tcp(false)
             .allow_udp(false)
             .build();
-        let limits =
-            Limits { memory_bytes: bounds.memory_bytes, table_elements: bounds.table_elements, memory_denied: false };
+        let limits = Limits {
+            memory_bytes: bounds.memory_bytes,
+            table_elements: bounds.table_elements,
+            memory_denied: false,
+            memory_used: 0,
+        };
         Self {
             limits,
             sources: None,
@@ -242,12 +246,17 @@ pub(super) struct Limits {
     memory_bytes: usize,
     table_elements: usize,
     pub memory_denied: bool,
+    /// Most that one memory has grown to.
+    pub memory_used: usize,
 }
 
 impl ResourceLimiter for Limits {
     fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
         let granted = desired <= self.memory_bytes;
         self.memory_denied |= !granted;
+        if granted {
+            self.memory_used = self.memory_used.max(desired);
+        }
         Ok(granted)
     }
 
