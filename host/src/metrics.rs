@@ -1,5 +1,6 @@
 //! What the server counts of itself. Labels are a closed list: no reference id, no tenant, nothing of a record.
 
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -11,7 +12,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::model::{JobKind, JobState};
+use crate::model::{JobKind, JobState, Name};
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Answer {
@@ -42,6 +43,12 @@ struct End {
     state: &'static str,
 }
 
+/// A plugin by its own name: there are as many as an operator has let in.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Plugin {
+    plugin: String,
+}
+
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// All metrics.
@@ -55,6 +62,8 @@ pub struct Metrics {
     jobs_running: Family<Kind, Gauge>,
     job_duration: Histograms<Kind>,
     job_records: Family<Kind, Counter>,
+    plugin_time: Family<Plugin, Gauge<f64, AtomicU64>>,
+    plugin_memory: Family<Plugin, Gauge>,
 }
 
 impl Default for Metrics {
@@ -74,6 +83,8 @@ impl Default for Metrics {
             jobs_running: Family::default(),
             job_duration,
             job_records: Family::default(),
+            plugin_time: Family::default(),
+            plugin_memory: Family::default(),
         };
         metrics.register();
         metrics
@@ -98,6 +109,14 @@ impl Metrics {
         registry.register("jobs_in_progress", "Jobs that are running", self.jobs_running.clone());
         registry.register_with_unit("job_duration", "Time of a job", Unit::Seconds, self.job_duration.clone());
         registry.register("job_records", "Records that jobs worked through", self.job_records.clone());
+        let (time, memory) = (self.plugin_time.clone(), self.plugin_memory.clone());
+        registry.register_with_unit(
+            "plugin_time",
+            "Time spent in a mapper since the server began",
+            Unit::Seconds,
+            time,
+        );
+        registry.register_with_unit("plugin_memory", "Most memory that a mapper has had", Unit::Bytes, memory);
     }
 
     /// Notes an answered request.
@@ -132,6 +151,14 @@ impl Metrics {
         self.jobs.get_or_create(&End { kind, state: state.as_str() }).inc();
         self.job_duration.get_or_create(&Kind { kind }).observe(elapsed.as_secs_f64());
         self.job_records.get_or_create(&Kind { kind }).inc_by(records);
+    }
+
+    /// Notes what a mapper of this name took for an upload: time, and memory in bytes.
+    pub fn plugin_took(&self, name: &Name, (time, memory_bytes): (Duration, u64)) {
+        let plugin = Plugin { plugin: name.to_string() };
+        self.plugin_time.get_or_create(&plugin).inc_by(time.as_secs_f64());
+        let memory = self.plugin_memory.get_or_create(&plugin);
+        memory.set(memory.get().max(i64::try_from(memory_bytes).unwrap_or(i64::MAX)));
     }
 
     /// All of them in OpenMetrics' text format.

@@ -4,6 +4,7 @@ mod access;
 mod audit;
 mod client;
 mod demo;
+mod difference;
 mod evidence;
 mod invalid;
 mod local;
@@ -11,8 +12,11 @@ mod migrate;
 mod outcome;
 mod plugin;
 mod plugin_compare;
+mod plugin_new;
 mod plugin_run;
 mod plugin_store;
+mod plugin_test;
+mod project;
 mod report;
 mod serve;
 mod steps;
@@ -22,6 +26,7 @@ mod tryout;
 mod tryout_text;
 mod upload;
 mod view;
+mod watch;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
@@ -82,8 +87,8 @@ enum Verb {
     /// Look after the keys that tokens are signed with
     #[command(subcommand)]
     Keys(access::KeysVerb),
-    /// Look into plugins
-    #[command(after_help = "Example: sluice plugin inspect my_mapper.wasm")]
+    /// Make plugins, test them, and look into them
+    #[command(after_help = "Example: sluice plugin new my-mapper --lang python")]
     Plugin(plugin::Plugin),
     /// Verify audit trails, without a server
     #[command(after_help = "Example: sluice audit verify audit.jsonl --key audit.key")]

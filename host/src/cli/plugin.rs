@@ -10,7 +10,7 @@ use sluice::plugin::{Engine, Inspection, inspect};
 
 use super::text::table;
 use super::view::{grouped, print};
-use super::{plugin_compare, plugin_run, plugin_store};
+use super::{plugin_compare, plugin_new, plugin_run, plugin_store, plugin_test};
 
 /// What `sluice plugin` is told.
 #[derive(Args)]
@@ -21,6 +21,19 @@ pub struct Plugin {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Make a small complete project: a mapper with sample data, cases and a README of its own
+    #[command(after_help = "Example: sluice plugin new my-mapper --lang python")]
+    New(plugin_new::New),
+    /// Make a project's component, with its language's own tools; what they need is installed into the project's folder
+    #[command(after_help = "Example: sluice plugin build my-mapper")]
+    Build(plugin_new::Build),
+    /// Run a project's cases, natively and in the sandbox, and show what is not as expected
+    #[command(
+        after_help = "Example: sluice plugin test my-mapper\n\nA case is a folder cases/SOURCE or cases/SOURCE.SOMETHING \
+                      with input.jsonl, expected.jsonl, issues.json if anything has to be said, and loaded/OTHER.jsonl for \
+                      records that are looked up.\n\nExit codes: 0 all is as expected, 1 something failed, 2 it is not."
+    )]
+    Test(plugin_test::Test),
     /// Show a plugin's world, sources or entity types, imports, size and digest
     #[command(after_help = "Example: sluice plugin inspect my_mapper.wasm")]
     Inspect {
@@ -54,6 +67,9 @@ enum Verb {
 pub async fn run(args: Plugin) -> Result<u8> {
     let (file, json, config) = match args.verb {
         Verb::Inspect { file, json, config } => (file, json, config),
+        Verb::New(args) => return plugin_new::new(&args),
+        Verb::Build(args) => return plugin_new::build(&args),
+        Verb::Test(args) => return plugin_test::run(&args),
         Verb::Run(args) => return plugin_run::run(args).await,
         Verb::Compare(args) => return plugin_compare::run(args).await,
         Verb::Store(verb) => return plugin_store::run(verb).await,

@@ -19,6 +19,7 @@ use super::steps::MIGRATIONS;
 use super::text::table;
 use super::upload::{Tally, file_chunks, upload};
 use super::view::{View, counted, grouped, print};
+use super::watch::Watch;
 
 /// Records that went wrong which are shown one by one; the rest is counted.
 const SHOWN: u64 = 20;
@@ -37,6 +38,9 @@ pub struct Run {
     /// No records on standard output
     #[arg(long, short)]
     quiet: bool,
+    /// Map again whenever the mapper or a source's file changes
+    #[arg(long)]
+    watch: bool,
 }
 
 /// Reads `NAME=FILE`.
@@ -94,6 +98,22 @@ struct Mapped {
 /// Runs it; the exit code.
 pub async fn run(args: Run) -> Result<u8> {
     let view = View::new(false);
+    if !args.watch {
+        return once(&args, view).await;
+    }
+    let files: Vec<PathBuf> = args.source.iter().map(|(_, file)| file.clone()).chain([args.file.clone()]).collect();
+    let mut watch = Watch::new(&files)?;
+    loop {
+        // A file that is being written, or a plugin that does not work yet, is what watching is for.
+        if let Err(error) = once(&args, view).await {
+            view.line(&format!("error: {error:#}"));
+        }
+        view.line(&format!("\nWaiting for a change of {}. Ctrl-C ends it.", counted(files.len() as u64, "file")));
+        watch.changed().await;
+    }
+}
+
+async fn once(args: &Run, view: View) -> Result<u8> {
     let data_dir = std::env::temp_dir().join(format!("sluice-run-{}", uuid::Uuid::new_v4()));
     let config = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
     let digest = sluice::model::Digest::of(&read(&args.file)?).to_string();
@@ -101,7 +121,7 @@ pub async fn run(args: Run) -> Result<u8> {
     let done = async {
         let mut local = Local::start(view, options).await?;
         let client = local.client.clone();
-        let done = local.during(map(&args, view, &client, &digest)).await??;
+        let done = local.during(map(args, view, &client, &digest)).await??;
         local.end().await?;
         anyhow::Ok(done)
     };
@@ -156,8 +176,26 @@ async fn map(args: &Run, view: View, client: &Client, digest: &str) -> Result<u8
     let issues: Listing<Issue> = client.get(&format!("{path}/issues?phase=load&limit={SHOWN}")).await?;
     let said: Listing<Said> = client.get(&format!("{path}/quarantine?limit={SHOWN}")).await?;
     view.line(&report(&mapper, &mapped, &issues, &said));
+    let records: u64 = mapped.iter().map(|mapped| mapped.tally.records).sum();
+    view.line(&took(client, &mapper.name, records).await?);
     let refused: u64 = mapped.iter().map(|mapped| mapped.tally.refused()).sum();
     Ok(if refused > 0 { 2 } else { 0 })
+}
+
+/// What the mapper took, in a sentence: the server counts it.
+async fn took(client: &Client, name: &str, records: u64) -> Result<String> {
+    let (mut seconds, mut bytes) = (0.0, 0.0);
+    let label = format!("{{plugin=\"{name}\"}} ");
+    let read = |line: &str| {
+        let figure = |metric: &str| line.strip_prefix(metric)?.strip_prefix(&label)?.parse::<f64>().ok();
+        seconds = figure("sluice_plugin_time_seconds").unwrap_or(seconds);
+        bytes = figure("sluice_plugin_memory_bytes").unwrap_or(bytes);
+        Ok(())
+    };
+    client.lines("/metrics", read).await?;
+    let each = seconds * 1e6 / records.max(1) as f64;
+    let megabytes = bytes / f64::from(1 << 20);
+    Ok(format!("The mapper took {seconds:.2} s, {each:.1} µs a record, and at most {megabytes:.1} MiB of memory."))
 }
 
 /// The records that were made, each with its entity type.

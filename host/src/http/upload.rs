@@ -241,6 +241,10 @@ fn work(
     let number = begun.as_ref().copied().unwrap_or(0);
     let loaded = begun.and_then(|number| load(desk, number, body, &mut results));
     noted.app.metrics.upload_ended(&outcomes(loaded.as_ref().ok()));
+    if let (Kind::Source { .. }, Some(mapper)) = (&noted.kind, &desk.migration.mapper) {
+        let taken = desk.usage.taken(mapper.digest);
+        noted.app.metrics.plugin_took(&mapper.name, (taken.time, taken.memory_bytes));
+    }
     if let Err(error) = noted.end(desk, number, loaded.as_ref()) {
         tracing::error!(code = error.code(), %error, "an upload's end could not be audited");
     }

@@ -9,6 +9,7 @@ use super::domain::DomainPlugin;
 use super::engine::Engine;
 use super::failure::PluginError;
 use super::mapper::MapperPlugin;
+use super::remedy::remedy;
 use super::smoke::{try_domain, try_mapper};
 use super::toolchain::toolchain;
 use crate::config::PluginLimits;
@@ -214,9 +215,9 @@ pub(super) fn link_error(name: &str, error: &wasmtime::Error) -> PluginError {
     let text = format!("{error:#}");
     // `component imports instance `a:b/c`, but a matching implementation was not found in the linker`
     let reason = match text.split('`').nth(1) {
-        Some(import) if text.contains("imports") => format!(
-            "it imports {import}, which this host does not offer: build it without, or against the contract in wit/"
-        ),
+        Some(import) if text.contains("imports") => {
+            format!("it imports {import}, which this host does not offer: {}", remedy(import))
+        }
         _ => format!("it does not fit the contract sluice:plugin@0.1.0: {text}"),
     };
     PluginError::Refused { name: name.into(), reason }

@@ -38,16 +38,28 @@ pub fn build(root: &Path, packages: &[&str], out_dir: &Path) -> Result<Vec<PathB
 
 /// The same outside a build script, with a target directory of the caller's choice.
 pub fn build_in(root: &Path, packages: &[&str], out_dir: &Path, target_dir: &Path) -> Result<Vec<PathBuf>> {
+    compile(root, packages, target_dir, &["--locked"])?;
+    packages.iter().map(|package| encode(package, target_dir, out_dir)).collect()
+}
+
+/// Builds the package of a plugin's own project, whose manifest has the profile `guest`, and writes
+/// `<package>.wasm` into `out_dir`. What its lock file does not name yet is added to it.
+pub fn build_project(root: &Path, package: &str, out_dir: &Path) -> Result<PathBuf> {
+    let target_dir = root.join("target");
+    compile(root, &[package], &target_dir, &[])?;
+    encode(package, &target_dir, out_dir)
+}
+
+fn compile(root: &Path, packages: &[&str], target_dir: &Path, more: &[&str]) -> Result<()> {
     let toolchain = Toolchain::find()?;
     let status = cargo(&toolchain, root, target_dir)
         .args(packages.iter().flat_map(|package| ["--package", package]))
+        .args(more)
         .stdout(Stdio::null())
         .status()
         .with_context(|| format!("{} could not be started", toolchain.cargo.display()))?;
     ensure!(status.success(), "the plugins {} could not be compiled", packages.join(", "));
-
-    let modules = target_dir.join(TARGET).join(PROFILE);
-    packages.iter().map(|package| encode(package, &modules, out_dir)).collect()
+    Ok(())
 }
 
 /// A Rust static that lists components by name, for `include!`: a component's name is its package's
@@ -81,7 +93,7 @@ fn cargo(toolchain: &Toolchain, root: &Path, target_dir: &Path) -> Command {
         .env("RUSTC", &toolchain.rustc)
         .env("CARGO_BUILD_BUILD_DIR", target_dir)
         .env("CARGO_ENCODED_RUSTFLAGS", remap_paths(toolchain, root).join("\x1f"))
-        .args(["build", "--locked", "--target", TARGET, "--profile", PROFILE, "--target-dir"])
+        .args(["build", "--target", TARGET, "--profile", PROFILE, "--target-dir"])
         .arg(target_dir);
     if let Some(linker) = &toolchain.build_std_with {
         command
@@ -119,8 +131,8 @@ fn remap_paths(toolchain: &Toolchain, root: &Path) -> Vec<String> {
 }
 
 /// Wraps a core module into the component that its embedded world describes.
-fn encode(package: &str, modules: &Path, out_dir: &Path) -> Result<PathBuf> {
-    let module = modules.join(package.replace('-', "_")).with_extension("wasm");
+fn encode(package: &str, target_dir: &Path, out_dir: &Path) -> Result<PathBuf> {
+    let module = target_dir.join(TARGET).join(PROFILE).join(package.replace('-', "_")).with_extension("wasm");
     let bytes = fs::read(&module).with_context(|| format!("{package} left no {}", module.display()))?;
     let component = ComponentEncoder::default()
         .validate(true)

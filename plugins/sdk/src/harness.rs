@@ -134,6 +134,12 @@ impl Mapped {
     /// What was wrong, one line an issue: `position severity CODE[/RULE] field`. A record that the
     /// mapper said nothing of is wrong as well, as it is in the sandbox.
     pub fn issues(&self) -> Vec<String> {
+        let lost = self.lost().into_iter().map(|position| format!("{position} error NOT_ACCOUNTED_FOR"));
+        self.made.issues.iter().map(describe).chain(lost).collect()
+    }
+
+    /// Positions of the records that the mapper said nothing of.
+    fn lost(&self) -> Vec<u32> {
         let mut accounted = vec![false; self.given as usize];
         let produced = self.made.produced.iter().flat_map(|produced| &produced.origins);
         let skipped = self.made.skipped.iter().flat_map(|skipped| &skipped.positions);
@@ -141,9 +147,7 @@ impl Mapped {
         for position in produced.chain(skipped).chain(errors.map(|issue| &issue.position)) {
             accounted[*position as usize] = true;
         }
-        let lost = (0..self.given).filter(|&position| !accounted[position as usize]);
-        let lost = lost.map(|position| format!("{position} error NOT_ACCOUNTED_FOR"));
-        self.made.issues.iter().map(describe).chain(lost).collect()
+        (0..self.given).filter(|&position| !accounted[position as usize]).collect()
     }
 }
 
@@ -165,7 +169,9 @@ fn pack(lines: &str) -> Batch {
 }
 
 mod cases;
+mod folders;
 #[cfg_attr(target_family = "wasm", allow(dead_code))]
 pub(crate) mod tables;
 
 pub use cases::{Row, parse, with};
+pub use folders::check_folders;

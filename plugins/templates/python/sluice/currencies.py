@@ -1,0 +1,29 @@
+"""Fraction digits of the currencies that ISO 4217 knows."""
+
+_CURRENCIES = {
+    0: (
+        "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XAG XAU XBA XBB XBC XBD XDR XOF XPD XPF "
+        "XPT XSU XTS XUA XXX"
+    ),
+    2: (
+        "AED AFN ALL AMD XCG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD "
+        "CDF CHE CHF CHW CNY COP COU CRC CUC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP "
+        "GMD GTQ GYD HKD HNL HRK HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD "
+        "MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR "
+        "PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SLL SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP "
+        "TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XAD XCD YER ZAR ZMW ZWL ZWG"
+    ),
+    3: (
+        "BHD IQD JOD KWD LYD OMR TND"
+    ),
+    4: (
+        "CLF UYW"
+    ),
+}
+
+_DIGITS = {code: digits for digits, codes in _CURRENCIES.items() for code in codes.split()}
+
+
+def fraction_digits(currency: str) -> int | None:
+    """How many fraction digits a currency has; None when ISO 4217 does not know the code."""
+    return _DIGITS.get(currency)

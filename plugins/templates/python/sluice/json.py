@@ -1,0 +1,56 @@
+"""JSON as the host and the other languages write it, with every number exact."""
+
+import json
+from datetime import date as Date
+from decimal import Decimal
+
+from .money import decimal
+
+_quoted = json.encoder.encode_basestring
+
+
+class _NotANumber:
+    """Stands for a number that no field takes."""
+
+
+def _whole(text: str) -> object:
+    return _NotANumber() if text == "-0" else int(text)
+
+
+def _fraction(text: str) -> object:
+    return _NotANumber() if (number := decimal(text)) is None else number
+
+
+def _refuse(text: str) -> object:
+    raise ValueError(f"{text} is not JSON")
+
+
+_decoder = json.JSONDecoder(parse_int=_whole, parse_float=_fraction, parse_constant=_refuse)
+
+
+def parse(text: str) -> object:
+    """Reads a value: whole numbers are ints, others Decimals."""
+    return _decoder.decode(text)
+
+
+def write(value: object) -> str:
+    """Writes a value without blanks, its fields in the order in which they were set."""
+    if isinstance(value, str):
+        return _quoted(value)
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, Date):
+        return f'"{value.isoformat()}"'
+    if isinstance(value, dict):
+        return "{" + ",".join([f"{_quoted(name)}:{write(field)}" for name, field in value.items()]) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join([write(item) for item in value]) + "]"
+    if isinstance(value, float):
+        raise TypeError("a float is not exact: use a Decimal")
+    raise TypeError(f"a {type(value).__name__} cannot be written as JSON")

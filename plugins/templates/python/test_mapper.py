@@ -1,0 +1,6 @@
+"""Every folder of cases/ is a test: `python -m unittest`."""
+
+from mapper import mapper
+from sluice.cases import cases
+
+Cases = cases(mapper, "cases")
