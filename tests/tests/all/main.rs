@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod architecture;
 mod audit;
+mod authoring;
 mod bad_records;
 mod bad_uploads;
 mod berka;
@@ -30,6 +31,7 @@ mod streaming;
 mod tokens;
 mod tolerance;
 mod transport;
+mod wasi;
 mod witness;
 
 /// What a component's first eight bytes are; a core module's differ in the last two.
