@@ -5,6 +5,7 @@ mod api;
 mod approvals;
 mod architecture;
 mod audit;
+mod authoring;
 mod bad_records;
 mod bad_uploads;
 mod berka;
@@ -36,6 +37,7 @@ mod tokens;
 mod tolerance;
 mod transport;
 mod trial;
+mod wasi;
 mod witness;
 
 /// What a component's first eight bytes are; a core module's differ in the last two.

@@ -1,6 +1,7 @@
 //! `sluice plugin run`: what an author sees of a mapper and a file, without a server.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -42,4 +43,32 @@ fn what_an_author_sees() {
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "{guest}: nothing is left");
     }
+}
+
+#[test]
+fn a_changed_file_is_mapped_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mapper, file) = (dir.path().join("mapper.wasm"), dir.path().join("client.jsonl"));
+    std::fs::write(&mapper, sluice_tests::guest("panics")).unwrap();
+    std::fs::write(&file, "{\"client_id\":1}\n").unwrap();
+    let mut run = Command::new(command());
+    run.args(["plugin", "run", "--watch", "--quiet"]).arg(&mapper).arg("--source");
+    run.arg(format!("client={}", file.display())).env("TMPDIR", dir.path()).stderr(Stdio::piped());
+    let mut running = run.spawn().unwrap();
+    let mut lines = BufReader::new(running.stderr.take().unwrap()).lines();
+    let mut until = |mark: &str| {
+        let mut said = String::new();
+        while !said.contains(mark) {
+            said += &lines.next().unwrap_or_else(|| panic!("it ended: {said}")).unwrap();
+            said.push('\n');
+        }
+        said
+    };
+    let said = until("Waiting for a change of 2 files");
+    assert!(said.contains("µs a record, and at most") && said.contains("MiB of memory"), "{said}");
+    std::fs::write(&file, "{\"client_id\":1}\n{\"client_id\":2,\"poison\":true}\n").unwrap();
+    let said = until("Waiting for a change of 2 files");
+    assert!(said.contains("cannot map client 2"), "{said}");
+    running.kill().unwrap();
+    running.wait().unwrap();
 }

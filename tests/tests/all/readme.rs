@@ -5,12 +5,13 @@ use std::process::{Command, Stdio};
 
 use crate::witness::command;
 
-/// The indented blocks of a section.
-fn blocks(readme: &str, section: &str) -> String {
+/// The indented blocks of a section, without what is fenced: that is code, and nothing to type.
+pub fn blocks(readme: &str, section: &str) -> String {
     let start = readme.find(section).unwrap_or_else(|| panic!("the README has no {section}"));
     let text = &readme[start + section.len()..];
     let end = text.find("\n## ").unwrap_or(text.len());
-    let lines = text[..end].lines().filter_map(|line| line.strip_prefix("    "));
+    let outside = text[..end].split("```").step_by(2);
+    let lines = outside.flat_map(str::lines).filter_map(|line| line.strip_prefix("    "));
     lines.map(|line| format!("{line}\n")).collect()
 }
 

@@ -22,14 +22,17 @@ impl Mapper for ClientMapper {
         let client: Client = record.parse()?;
         let birth_date = day_of_birth(&client.birth_number).ok_or_else(|| finding("INVALID_FORMAT", "birth_number"))?;
         let number = client.client_id.to_string();
-        out.put("counterparties", &Counterparty {
-            reference_id: record.reference_id("counterparties", &number),
-            r#type: "person",
-            initials: "C.",
-            surname: &number,
-            birth_date,
-            external_references: [ExternalReference { system: "{{name}}", value: &number }],
-        });
+        out.put(
+            "counterparties",
+            &Counterparty {
+                reference_id: record.reference_id("counterparties", &number),
+                r#type: "person",
+                initials: "C.",
+                surname: &number,
+                birth_date,
+                external_references: [ExternalReference { system: "{{name}}", value: &number }],
+            },
+        );
         Ok(())
     }
 }
