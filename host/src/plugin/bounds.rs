@@ -17,9 +17,7 @@ const MAX_DEPTH: usize = 16;
 const MAX_INSTANCES: u64 = 100_000;
 
 /// Sections of a component.
-const CORE_MODULE: u8 = 1;
 const CORE_INSTANCES: u8 = 2;
-const COMPONENT: u8 = 4;
 const INSTANCES: u8 = 5;
 /// The section of a core module that holds its functions.
 const CODE: u8 = 10;
@@ -48,11 +46,11 @@ impl Measure {
             return Err(format!("components are nested deeper than {MAX_DEPTH} in it"));
         }
         let (mut own, mut made) = (1_u64, 0_u64);
-        for (id, mut section) in Sections(bytes.get(HEADER_BYTES..).unwrap_or_default()) {
+        for (id, mut section) in Sections::of(bytes) {
             match id {
-                CORE_MODULE => self.module(section)?,
+                Sections::CORE_MODULE => self.module(section)?,
                 CORE_INSTANCES => own += number(&mut section).unwrap_or(0),
-                COMPONENT => self.component(section, depth + 1)?,
+                Sections::COMPONENT => self.component(section, depth + 1)?,
                 INSTANCES => made += number(&mut section).unwrap_or(0),
                 _ => {}
             }
@@ -67,7 +65,7 @@ impl Measure {
     }
 
     fn module(&mut self, bytes: &[u8]) -> Result<(), String> {
-        for (id, mut section) in Sections(bytes.get(HEADER_BYTES..).unwrap_or_default()) {
+        for (id, mut section) in Sections::of(bytes) {
             if id != CODE {
                 continue;
             }
@@ -87,7 +85,18 @@ impl Measure {
 }
 
 /// The sections of a module or a component, as far as they are whole: each with its number.
-struct Sections<'a>(&'a [u8]);
+pub(super) struct Sections<'a>(&'a [u8]);
+
+impl<'a> Sections<'a> {
+    pub const CUSTOM: u8 = 0;
+    pub const CORE_MODULE: u8 = 1;
+    pub const COMPONENT: u8 = 4;
+
+    /// Those after the header.
+    pub fn of(bytes: &'a [u8]) -> Self {
+        Self(bytes.get(HEADER_BYTES..).unwrap_or_default())
+    }
+}
 
 impl<'a> Iterator for Sections<'a> {
     type Item = (u8, &'a [u8]);
@@ -102,7 +111,7 @@ impl<'a> Iterator for Sections<'a> {
 }
 
 /// An unsigned number of 32 bits in LEB128, taken off the front.
-fn number(bytes: &mut &[u8]) -> Option<u64> {
+pub(super) fn number(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..35).step_by(7) {
         let (&byte, rest) = bytes.split_first()?;

@@ -313,9 +313,8 @@ fn refused_key(body: Key, code: &[u8], origin: Origin) -> Key {
 /// Whether an entry of a source was refused without a key, or because another record has its key.
 pub(super) fn is_keyless(entry: &Entry) -> bool {
     // Zeros are of an area that was written before such records were told apart.
-    entry.key == [0; 16]
-        || (entry.status == SourceStatus::Rejected as u8
-            && entry.key == refused_key(entry.hash, entry.extra, entry.origin))
+    let refused = || entry.status == SourceStatus::Rejected as u8;
+    entry.key == [0; 16] || (refused() && entry.key == refused_key(entry.hash, entry.extra, entry.origin))
 }
 
 impl StagedEntry {

@@ -278,7 +278,7 @@ async fn what_is_no_plugin_is_refused_with_a_reason() {
             "PLUGIN_REFUSED",
             &["sluice:elsewhere/secrets", "build it without"],
         ),
-        ("cut", good[..good.len() / 2].to_vec(), None, 422, "PLUGIN_REFUSED", &["cannot be compiled"]),
+        ("cut", good[..good.len() / 2].to_vec(), None, 422, "PLUGIN_REFUSED", &["not a component that can be compiled"]),
         ("a domain's", variant(&domain, b'x'), None, 403, "PERMISSION_MISSING", &["admin"]),
         ("no signature", good.to_vec(), Some("abc"), 400, "INVALID_SIGNATURE", &["128"]),
         ("a stranger's", good.to_vec(), Some(&signature), 422, "SIGNATURE_REFUSED", &["PUT /plugin-keys"]),
@@ -357,7 +357,7 @@ async fn a_server_can_insist_on_signatures_and_bounds() {
 async fn an_operator_replaces_a_domain_plugin() {
     let server = shared();
     // The server's first client may do everything, in tenant `default`; its plugins are for every tenant to be approved.
-    let component = variant(&domain_component(server, "Collaterals").await, b'd');
+    let component = variant(&domain_component(server, "Counterparties").await, b'd');
     let digest = Digest::of(&component).to_string();
     let dir = tempfile::tempdir().unwrap();
     let options = Options { data_dir: dir.path().join("data"), config: Config::default(), mappers: vec![] };
@@ -366,9 +366,10 @@ async fn an_operator_replaces_a_domain_plugin() {
     let push = own.request(Method::POST, "/plugins").header("content-type", "application/wasm");
     let pushed = own.send(push.body(component)).await;
     assert_eq!((pushed.status, &pushed.json()["tenant"]), (201, &Value::Null), "{}", pushed.body);
-    let migration = own.register(None, &["Collaterals"]).await;
-    let body = json!({"referenceId": uuid::Uuid::new_v4(), "type": "residential", "code": "R"});
-    migration.stage("collateral-management", "collateral-objects", body.to_string()).await;
+    let migration = own.register(None, &["Counterparties"]).await;
+    let body = json!({"referenceId": uuid::Uuid::new_v4(), "type": "organisation", "name": "Acme"});
+    let staged = migration.stage("counterparty-management", "counterparties", body.to_string()).await;
+    assert!(staged.body.contains("\"isSuccessful\":true"), "{}", staged.body);
     let judged_by = async |kind: &str| {
         let job = migration.job(kind).await;
         let trail = own.get(&migration.path("/audit?limit=100")).await.body;
@@ -379,13 +380,13 @@ async fn an_operator_replaces_a_domain_plugin() {
     let approve = own.request(Method::PUT, &format!("/plugins/{digest}/approval")).json(&json!({}));
     assert_eq!(own.send(approve).await.status, 200);
     let (state, by_it) = judged_by("validate").await;
-    assert!(by_it, "{state}");
+    assert!(by_it && state == "succeeded", "{state}");
     // What was judged by the one is not imported under the other.
     let revoke = || own.request(Method::DELETE, &format!("/plugins/{digest}/approval"));
     assert_eq!(own.send(revoke()).await.status, 204);
     let refused = migration.start("import").await;
-    assert_eq!(refused.status, 409, "{}", refused.body);
-    let embedded = domain_component(own, "Collaterals").await;
+    assert_eq!(refused.problem(), (409, "NOT_VALIDATED".into()));
+    let embedded = domain_component(own, "Counterparties").await;
     let embedded = own.request(Method::DELETE, &format!("/plugins/{}/approval?tenant=default", Digest::of(&embedded)));
     assert_eq!(own.send(embedded).await.problem(), (409, "ONLY_DOMAIN_PLUGIN".into()));
 }

@@ -38,7 +38,7 @@ async fn what_evidence_says() {
     let (migration, evidence, key) = evidence().await;
     let opened = open_evidence(&evidence, Some(&key)).unwrap();
     let said: Value = serde_json::from_str(opened.bundle).unwrap();
-    assert_eq!((&said["migration"], &said["approvals"]), (&json!(migration.id), &json!([])));
+    assert_eq!(said["migration"], migration.id);
     let upload = &said["uploads"][0];
     assert_eq!(upload["sha256"], Digest::of(SOURCE.as_bytes()).to_string());
     assert_eq!(
@@ -49,6 +49,13 @@ async fn what_evidence_says() {
     let plugins = said["plugins"].as_array().unwrap();
     assert!(plugins.iter().any(|plugin| plugin["world"] == "mapper" && plugin["digest"] == upload["mapper"]));
     assert_eq!(plugins.iter().filter(|plugin| plugin["world"] == "domain").count(), 5);
+    // What the server was started with is approved by it, for every tenant.
+    let approvals = said["approvals"].as_array().unwrap();
+    for (plugin, approval) in plugins.iter().zip(approvals) {
+        assert_eq!((&approval["digest"], &approval["by"]), (&plugin["digest"], &json!("server")), "{approval}");
+        assert_eq!((&approval["tenant"], &approval["revokedAt"]), (&Value::Null, &Value::Null), "{approval}");
+    }
+    assert_eq!(approvals.len(), plugins.len());
     let rejected = json!({"source": "client", "outcome": "rejected", "code": "INVALID_JSON", "count": 1});
     assert!(said["sources"].as_array().unwrap().contains(&rejected), "{}", said["sources"]);
     let issue = |issue: &Value| issue["phase"] == "load" && issue["code"] == "INVALID_JSON" && issue["count"] == 1;

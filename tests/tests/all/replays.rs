@@ -114,7 +114,7 @@ async fn a_records_story() {
 
     // What was wrong with it stays in its story, also when it is put right.
     let mut wrong = record.clone();
-    wrong["borrowers"] = json!([{"counterpartyReferenceId": uuid::Uuid::new_v4()}]);
+    wrong["borrowers"][0]["counterpartyReferenceId"] = json!(uuid::Uuid::new_v4());
     for body in [&wrong, &record] {
         migration.stage("financing-solution", "agreements", body.to_string()).await;
         migration.job("validate").await;
