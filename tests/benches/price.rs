@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 
 use sluice::config::PluginLimits;
 use sluice::demo::Bank;
-use sluice::model::Digest;
+use sluice::model::{Digest, World};
 use sluice::plugin::{
-    Batch, Context, Engine, Found, LookupRefusal, MapperInstance, MapperPlugin, Plugins, SourceLookup, Usage,
+    Batch, Context, Engine, Found, LookupRefusal, MapperInstance, MapperPlugin, SourceLookup, Usage, embedded,
 };
 use sluice_mapper_berka::Berka;
 use sluice_mapper_smallest::Smallest;
@@ -36,7 +36,10 @@ const DAY: &str = "2026-01-31";
 
 /// Tables by field and value, for both sides.
 #[derive(Default)]
-struct Tables(HashMap<(String, String), HashMap<Vec<u8>, Vec<Vec<u8>>>>);
+struct Tables(HashMap<(String, String), ByKey>);
+
+/// Records by the text of a field.
+type ByKey = HashMap<Vec<u8>, Vec<Vec<u8>>>;
 
 impl Tables {
     fn load(&mut self, source: &str, field: &str, lines: &str) {
@@ -132,9 +135,9 @@ fn batches(lines: &str, size: usize) -> Vec<Batch> {
 
 fn main() {
     let engine = Engine::new(PluginLimits::default(), None).expect("an engine");
-    let plugins = Plugins::embedded(&engine).expect("embedded plugins");
-    let berka = plugins.mapper("berka").expect("it is embedded").clone();
     let other = |name: &str, bytes: &[u8]| MapperPlugin::new(&engine, name, Digest::of(bytes), bytes).expect("it fits");
+    let (_, name, bytes) = embedded().find(|(world, ..)| *world == World::Mapper).expect("a mapper is embedded");
+    let berka = other(name, bytes);
     let (_, smallest) = sluice_tests::MAPPERS[0];
     let smallest = other("smallest", smallest);
     let crossing = other("remembers", &hostile::component("remembers", hostile::Shape::Mapper));

@@ -242,6 +242,8 @@ async fn another_tenants_plugin_does_not_exist() {
 }
 
 /// What is pushed, its signature, and the answer: status, code, and words that it has to have.
+type Refused<'a> = (&'a str, Vec<u8>, Option<&'a str>, u16, &'a str, &'a [&'a str]);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_plugin_is_refused_with_a_reason() {
     let cast = Cast::of(shared(), "refused").await;
@@ -259,7 +261,7 @@ async fn what_is_no_plugin_is_refused_with_a_reason() {
     };
     let domain = domain_component(shared(), "Counterparties").await;
     let signature = to_hex(&Signer::new(&[9; 32]).sign(b"something"));
-    let cases: &[(&str, Vec<u8>, Option<&str>, u16, &str, &[&str])] = &[
+    let cases: &[Refused] = &[
         ("text", b"fn main() {}".to_vec(), None, 422, "PLUGIN_REFUSED", &["it is not WebAssembly"]),
         (
             "newer",
