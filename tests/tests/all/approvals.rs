@@ -121,12 +121,11 @@ async fn only_an_approved_digest_is_imported() {
     let plugin = pushed.json();
     assert_eq!((&plugin["digest"], &plugin["approved"]), (&digest.as_str().into(), &false.into()));
     assert_eq!(plugin["inspection"]["sources"][0]["name"], "client");
-    assert!(plugin["inspection"]["toolchain"].to_string().contains("Rust"), "{plugin}");
+    assert!(plugin["inspection"]["toolchain"].to_string().contains("rustc"), "{plugin}");
     let imports = plugin["inspection"]["imports"].as_array().unwrap();
     assert!(imports.iter().all(|import| import["allows"].as_str().unwrap().len() > 5), "{plugin}");
     // Once more is no other plugin.
     assert_eq!(cast.push(&component, None).await.status, 200);
-
     let migration = cast.loaded(&digest, 300).await;
     assert_eq!(cast.start(&migration, "import").await.problem(), (409, "PLUGIN_NOT_APPROVED".into()));
     // Its author may not approve it, and what is no limit is no limit.

@@ -1,10 +1,13 @@
 //! A record's story, and records run again: the same bytes come out of the same plugins, also where what they looked up
 //! has changed since.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use sluice::model::Digest;
 
+use crate::contained::{Shape, component};
 use crate::server::{Migration, shared};
+use crate::witness::Witness;
 
 /// Tables of a bank of twenty clients, each with an account and a loan, written as old systems write them.
 fn tables() -> [(&'static str, String); 3] {
@@ -129,6 +132,50 @@ async fn a_records_story() {
     assert_eq!(replay.problem(), (409, "NOT_MAPPED".into()));
     let nobody = format!("/records/agreements/{}/provenance", uuid::Uuid::new_v4());
     assert_eq!(shared().get(&migration.path(&nobody)).await.problem(), (404, "NO_SUCH_RECORD".into()));
+}
+
+/// A mapper that makes its records of chance and of the clock makes the same ones again, of the same batches.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_drawn_by_lot_is_drawn_again() {
+    let component = component("makes-by-lot", Shape::Mapper);
+    let push = shared().request(Method::POST, "/plugins").header("content-type", "application/wasm");
+    let pushed = shared().send(push.body(component)).await;
+    assert_eq!(pushed.status, 201, "{}", pushed.body);
+    let migration = shared().register(pushed.json()["digest"].as_str(), &["Counterparties"]).await;
+    for numbers in [1..=30, 31..=31, 32..=60_u64] {
+        let clients: String = numbers.map(|n| format!("{{\"client_id\":{n},\"x\":\"?\"}}\n")).collect();
+        let results = migration.source("client", clients).await.lines();
+        assert!(results.iter().all(|result| result["outcome"] == "mapped"), "{results:?}");
+    }
+    let records = migration.staged("counterparty-management", "counterparties").await;
+    let drawn: std::collections::BTreeSet<String> = records.iter().map(Value::to_string).collect();
+    // The first of each batch is drawn alike, as each begins anew.
+    assert!(drawn.len() > 25, "{drawn:?}");
+    let replayed = migration.job("replay").await;
+    assert_eq!((&replayed["state"], &replayed["result"]["different"]), (&"succeeded".into(), &0.into()), "{replayed}");
+    assert_eq!(replayed["result"]["same"], records.len(), "{replayed}");
+}
+
+/// Another process, on the same directory, makes the same of everything.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_process_makes_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Witness::start(dir.path(), &[]);
+    let migration = first.register(Some("berka"), &["Counterparties", "FinancingSolutions"]).await;
+    for (source, body) in tables() {
+        let results = first.put(&format!("{migration}/sources/{source}"), body).await;
+        assert_eq!(results.len(), 20, "{source}");
+    }
+    let check = async |server: &Witness| {
+        let replayed = server.job(&migration, "replay").await;
+        let figures = (&replayed["state"], &replayed["result"]["same"], &replayed["result"]["different"]);
+        assert_eq!(figures, (&"succeeded".into(), &40.into(), &0.into()), "{replayed}");
+    };
+    check(&first).await;
+    first.end();
+    let second = Witness::start(dir.path(), &[]);
+    check(&second).await;
+    second.end();
 }
 
 fn sha256(bytes: &[u8]) -> Value {

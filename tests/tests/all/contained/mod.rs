@@ -6,3 +6,5 @@ mod files;
 mod rows;
 mod wat;
 mod work;
+
+pub use wat::{Shape, component};

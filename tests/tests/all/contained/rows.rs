@@ -95,6 +95,7 @@ pub const WORK: &[Row] = &[
     row("remembers", Harmless),
     row("watches-the-clock", Harmless),
     row("draws-lots", Harmless),
+    row("makes-by-lot", Harmless),
     row("realloc-traps", Stopped("PLUGIN_UNFIT")),
     row("realloc-outside", Stopped("PLUGIN_UNFIT")),
     row("realloc-unaligned", Stopped("PLUGIN_UNFIT")),
