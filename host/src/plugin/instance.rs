@@ -92,9 +92,7 @@ impl Instance {
         let engine = self.engine.clone();
         let room = engine.rooms.take();
         let began = Instant::now();
-        let mut store = new_store(&self.wasmtime, limits, &self.context);
         let limit = if whole { limits.batch_millis } else { limits.narrowing_millis };
-        store.set_epoch_deadline(self.engine.ticks(limit));
         let cut;
         let batch = if whole {
             batch
@@ -102,6 +100,8 @@ impl Instance {
             cut = slice(batch, part);
             &cut
         };
+        let mut store = new_store(&self.wasmtime, limits, &self.context, &batch.bytes);
+        store.set_epoch_deadline(self.engine.ticks(limit));
         let bindings = instantiate(&mut store).map_err(|error| {
             let (cause, _) = classify(&error, store.data_mut());
             CallError::Fatal(PluginError::NotInstantiated { plugin: self.title.clone(), code: cause.code() })
@@ -143,16 +143,28 @@ impl Instance {
 }
 
 /// A store with all limits, whose clock stands at the migration's registration.
-fn new_store(engine: &wasmtime::Engine, limits: &PluginLimits, context: &Context) -> Store<State> {
+fn new_store(engine: &wasmtime::Engine, limits: &PluginLimits, context: &Context, records: &[u8]) -> Store<State> {
     let midnight = context.registered_on.parse::<jiff::civil::Date>().ok();
     let now = midnight.and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC).ok());
     let now = now.and_then(|midnight| midnight.timestamp().as_duration().try_into().ok()).unwrap_or_default();
-    let seed = context.migration.as_slice().try_into().unwrap_or_default();
-    let mut store = Store::new(engine, State::new(limits, now, seed));
+    let mut store = Store::new(engine, State::new(limits, now, seed(context, records)));
     store.limiter(|state| &mut state.limits);
     store.set_hostcall_fuel(limits.output_bytes);
     store.set_max_component_handles(MAX_HANDLES);
     store
+}
+
+/// Bytes at the front and at the end of a batch that its randomness follows from.
+const SEED_BYTES: usize = 256;
+
+/// What a batch's randomness follows from: the migration and the batch, so that the same is drawn for the same batch
+/// again, and something else, such as another id, for another. Both ends of a batch tell it from others as well as all of
+/// it would, and are read in no time.
+fn seed(context: &Context, records: &[u8]) -> [u8; 16] {
+    let (front, back) = (records.len().min(SEED_BYTES), records.len().saturating_sub(SEED_BYTES));
+    let length = (records.len() as u64).to_le_bytes();
+    let drawn = Digest::of(&[&context.migration, &length[..], &records[..front], &records[back..]].concat());
+    *drawn.bytes().first_chunk().expect("a digest has 32 bytes")
 }
 
 /// Handles that a store may hold, of streams, clocks and the like: each is some hundred bytes of the host's. A guest with
@@ -173,7 +185,7 @@ pub(super) fn described<D, C>(
     let refused = |reason: String| PluginError::Refused { name: name.into(), reason };
     let context = Context { migration: vec![0; 16], registered_on: "1970-01-01".into() };
     let _room = engine.rooms.take();
-    let mut store = new_store(&runner.wasmtime, &engine.limits, &context);
+    let mut store = new_store(&runner.wasmtime, &engine.limits, &context, b"");
     store.set_epoch_deadline(engine.ticks(engine.limits.batch_millis));
     store.set_hostcall_fuel(engine.limits.output_bytes.min(MAX_DESCRIPTION_BYTES));
     let description = describe(&mut store).map_err(|error| {
