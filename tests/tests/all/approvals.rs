@@ -66,9 +66,9 @@ impl Cast {
 
     async fn load(&self, migration: &Migration, clients: u64) {
         let path = migration.path("/sources/client");
-        let request = self.server.anonymous(Method::PUT, &path).bearer_auth(&self.author);
-        let answer =
-            self.server.send(request.header("content-type", "application/jsonl").body(clients_of(clients))).await;
+        let upload = self.server.anonymous(Method::PUT, &path).header("content-type", "application/jsonl");
+        let upload = upload.bearer_auth(&self.author);
+        let answer = self.server.send(upload.body(clients_of(clients))).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         assert_eq!(self.job(migration, "validate").await["state"], "succeeded");
     }
@@ -140,7 +140,7 @@ async fn only_an_approved_digest_is_imported() {
     let imported = cast.job(&migration, "import").await;
     assert_eq!((&imported["state"], &imported["result"]["inserted"]), (&"succeeded".into(), &300.into()));
 
-    // Another digest starts again, and so does this one when its approval is revoked.
+    // Another digest starts again, and so does this one once it is revoked.
     let other = variant(&component, b'b');
     assert_eq!(cast.push(&other, None).await.status, 201);
     let another = cast.loaded(&Digest::of(&other).to_string(), 3).await;
@@ -158,7 +158,8 @@ async fn only_an_approved_digest_is_imported() {
     assert_eq!((&of["tenant"], &of["limits"]), (&"approving".into(), &json!({"batch_millis": 3_000})));
     assert!(of["by"].is_string() && of["revokedAt"].is_string(), "{of}");
     let admin = token(shared(), Made { tenant: "approving", permission: Permission::Admin, domains: &[] }).await;
-    let trail = cast.send(&admin, Method::GET, "/audit", None).await.body;
+    let whole = shared().anonymous(Method::GET, "/audit").bearer_auth(admin).header("accept", "application/jsonl");
+    let trail = shared().send(whole).await.body;
     for action in ["PLUGIN_PUSHED", "PLUGIN_APPROVED", "APPROVAL_REVOKED"] {
         let told = |line: &str| line.contains(action) && line.contains(&digest) && line.contains("approving");
         assert!(trail.lines().any(told), "{action}");
@@ -364,7 +365,6 @@ async fn a_server_can_insist_on_signatures_and_bounds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_replaces_a_domain_plugin() {
     let server = shared();
-    // The server's first client may do everything, in tenant `default`; its plugins are for every tenant to be approved.
     let component = variant(&domain_component(server, "Counterparties").await, b'd');
     let digest = Digest::of(&component).to_string();
     let dir = tempfile::tempdir().unwrap();
