@@ -92,6 +92,21 @@ parameters = { "query.follow" = "false" }
 # A header field that nobody knows is passed over, as HTTP wants it.
 checks.negative_data_rejection.expected-statuses = [200, 400, 401, 403, 404, 405, 406]
 
+# What a job can be told depends on its kind, and which plugins and limits there are on the server.
+[[operations]]
+include-operation-id = "startJob"
+checks.positive_data_acceptance.expected-statuses = [200, 400, 409, 415, 422]
+
+[[operations]]
+include-operation-id = "approvePlugin"
+parameters = { "header.If-Match" = "*" }
+checks.positive_data_acceptance.expected-statuses = [200, 403, 404, 422]
+
+# Whatever is made up is no component.
+[[operations]]
+include-operation-id = "pushPlugin"
+checks.positive_data_acceptance.expected-statuses = [200, 201, 400, 413, 422]
+
 [[operations]]
 include-operation-id = "readJob"
 parameters = { "path.job" = "$job" }
@@ -107,7 +122,7 @@ import json
 import schemathesis
 
 
-@schemathesis.serializer("application/jsonl", "application/json-seq")
+@schemathesis.serializer("application/jsonl", "application/json-seq", "application/wasm")
 def records(context, value):
     return value.encode() if isinstance(value, str) else json.dumps(value).encode()
 PYTHON
