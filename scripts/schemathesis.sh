@@ -96,6 +96,8 @@ checks.negative_data_rejection.expected-statuses = [200, 400, 401, 403, 404, 405
 [[operations]]
 include-operation-id = "startJob"
 checks.positive_data_acceptance.expected-statuses = [200, 400, 409, 415, 422]
+# A kind that needs to be told nothing passes over what it is told.
+checks.negative_data_rejection.expected-statuses = [200, 400, 401, 403, 404, 405, 409, 415, 422]
 
 [[operations]]
 include-operation-id = "approvePlugin"
@@ -105,7 +107,7 @@ checks.positive_data_acceptance.expected-statuses = [200, 403, 404, 422]
 # Whatever is made up is no component.
 [[operations]]
 include-operation-id = "pushPlugin"
-checks.positive_data_acceptance.expected-statuses = [200, 201, 400, 413, 422]
+checks.positive_data_acceptance.expected-statuses = [200, 201, 400, 403, 413, 422]
 
 [[operations]]
 include-operation-id = "readJob"

@@ -218,10 +218,14 @@ impl Registry {
 
     /// The server's limits, as an approval has changed them.
     fn limits(&self, digest: Digest, tenant: &Tenant) -> Result<PluginLimits, Failure> {
+        Ok(self.limits_of(self.store.approval(digest, tenant)?.as_ref()))
+    }
+
+    /// The server's limits, as this approval changes them.
+    pub fn limits_of(&self, approval: Option<&Approval>) -> PluginLimits {
         let own = &self.config.plugin;
-        let approval = self.store.approval(digest, tenant)?;
         // What was a limit when it was approved, and is none any more, changes nothing.
-        Ok(approval.and_then(|approval| own.with(&approval.limits)).unwrap_or_else(|| own.clone()))
+        approval.and_then(|approval| own.with(&approval.limits)).unwrap_or_else(|| own.clone())
     }
 
     /// The plugin of each domain: the one that was approved last, and else the embedded one.

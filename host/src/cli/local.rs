@@ -1,15 +1,21 @@
 //! A server in the same process, for commands that need one and are not told of any.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
-use serde_json::Value;
+use anyhow::{Context, Result, anyhow, bail};
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use sluice::app::{self, ADMIN_FILE, Options};
+use sluice::config::Config;
+use sluice::model::{DOMAINS, Digest};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::client::{Client, read_credentials};
+use super::steps::MIGRATIONS;
 use super::view::View;
 
 /// Longest wait for a server that answers no more to come to its end.
@@ -66,6 +72,75 @@ impl Local {
         drop(self.stop);
         self.serving.await?
     }
+}
+
+/// Does some work with a server that is made for it, takes these mappers, and leaves nothing behind.
+pub async fn throw_away<T>(
+    view: View,
+    config: Option<&Path>,
+    mappers: Vec<PathBuf>,
+    work: impl AsyncFnOnce(&Client) -> Result<T>,
+) -> Result<T> {
+    let data_dir = std::env::temp_dir().join(format!("sluice-{}", uuid::Uuid::new_v4()));
+    let config = config.map(Config::read).transpose()?.unwrap_or_default();
+    let options = Options { data_dir: data_dir.clone(), config, mappers };
+    let done = async {
+        let mut local = Local::start(view, options).await?;
+        let client = local.client.clone();
+        let done = local.during(work(&client)).await??;
+        local.end().await?;
+        anyhow::Ok(done)
+    };
+    let done = done.await;
+    // Records are in it: nothing of them stays, however it went.
+    if data_dir.exists() {
+        std::fs::remove_dir_all(&data_dir).with_context(|| format!("cannot remove {}", data_dir.display()))?;
+    }
+    done
+}
+
+/// A mapper as the server lists it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mapper {
+    pub name: String,
+    pub version: String,
+    pub digest: Digest,
+    pub sources: Vec<Source>,
+    pub entity_types: Vec<String>,
+}
+
+#[derive(Deserialize)]
+pub struct Source {
+    pub name: String,
+}
+
+#[derive(Deserialize)]
+struct Mappers {
+    items: Vec<Mapper>,
+}
+
+/// The digest of a file.
+pub fn digest_of(file: &Path) -> Result<Digest> {
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(Digest::of(&bytes))
+}
+
+/// Registers a migration, of every domain, with the mapper that a file is; both. These sources it must have.
+pub async fn registered(client: &Client, file: &Path, sources: &[(String, PathBuf)]) -> Result<(Mapper, String)> {
+    let (Mappers { items }, digest) = (client.get("/migration-assistance/mappers").await?, digest_of(file)?);
+    let Some(mapper) = items.into_iter().find(|mapper| mapper.digest == digest) else {
+        bail!("{} is not a mapper: see `sluice plugin inspect`", file.display());
+    };
+    let known: Vec<&str> = mapper.sources.iter().map(|source| source.name.as_str()).collect();
+    if let Some((name, _)) = sources.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        bail!("{} has no source {name}. It has: {}", mapper.name, known.join(", "));
+    }
+    let components: Vec<&str> = DOMAINS.iter().map(|domain| domain.component).collect();
+    let body = json!({"components": components, "mapper": digest});
+    let migration: Value = client.send(Method::POST, MIGRATIONS, &body).await?;
+    let id = migration["referenceId"].as_str().context("the server gave no reference id")?;
+    Ok((mapper, id.to_owned()))
 }
 
 fn too_soon(ended: Result<Result<()>, tokio::task::JoinError>) -> anyhow::Error {

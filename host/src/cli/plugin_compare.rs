@@ -2,18 +2,13 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::Args;
-use reqwest::Method;
-use serde::Deserialize;
-use serde_json::{Value, json};
-use sluice::app::Options;
-use sluice::config::Config;
-use sluice::model::{DOMAINS, Digest};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::client::Client;
-use super::local::Local;
+use super::local::{Source, digest_of, registered, throw_away};
 use super::plugin_run::source;
 use super::steps::MIGRATIONS;
 use super::tryout::compared;
@@ -40,65 +35,19 @@ pub struct Compare {
     output: super::Output,
 }
 
-#[derive(Deserialize)]
-struct Items {
-    items: Vec<Mapper>,
-}
-
-#[derive(Deserialize)]
-struct Mapper {
-    name: String,
-    digest: Digest,
-    sources: Vec<Source>,
-}
-
-#[derive(Deserialize)]
-struct Source {
-    name: String,
-}
-
 /// Compares; the exit code.
 pub async fn run(args: Compare) -> Result<u8> {
     let view = View::new(args.output.quiet || args.output.json);
-    let data_dir = std::env::temp_dir().join(format!("sluice-compare-{}", Uuid::new_v4()));
-    let config = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
-    let digest = |file: &PathBuf| {
-        let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-        anyhow::Ok(Digest::of(&bytes))
-    };
-    let digests = [digest(&args.from)?, digest(&args.to)?];
     let mappers = vec![args.from.clone(), args.to.clone()];
-    let options = Options { data_dir: data_dir.clone(), config, mappers };
-    let done = async {
-        let mut local = Local::start(view, options).await?;
-        let client = local.client.clone();
-        let done = local.during(compare(&args, view, &client, digests)).await??;
-        local.end().await?;
-        anyhow::Ok(done)
-    };
-    let done = done.await;
-    // Records are in it: nothing of them stays, however it went.
-    if data_dir.exists() {
-        std::fs::remove_dir_all(&data_dir).with_context(|| format!("cannot remove {}", data_dir.display()))?;
-    }
-    done
+    throw_away(view, args.config.as_deref(), mappers, async |client| compare(&args, view, client).await).await
 }
 
-async fn compare(args: &Compare, view: View, client: &Client, [from, to]: [Digest; 2]) -> Result<u8> {
-    let Items { items } = client.get("/migration-assistance/mappers").await?;
+async fn compare(args: &Compare, view: View, client: &Client) -> Result<u8> {
+    let from = digest_of(&args.from)?;
     // Where both have one name, it is the second that is listed.
-    let Some(mapper) = items.into_iter().find(|mapper| mapper.digest == to) else {
-        bail!("{} is not a mapper: see `sluice plugin inspect`", args.to.display());
-    };
-    let known: Vec<&str> = mapper.sources.iter().map(|source| source.name.as_str()).collect();
-    if let Some((name, _)) = args.source.iter().find(|(name, _)| !known.contains(&name.as_str())) {
-        bail!("{} has no source {name}. It has: {}", mapper.name, known.join(", "));
-    }
-    let components: Vec<&str> = DOMAINS.iter().map(|domain| domain.component).collect();
-    let body = json!({"components": components, "mapper": mapper.name});
-    let registered: Value = client.send(Method::POST, MIGRATIONS, &body).await?;
-    let migration: Uuid = registered["referenceId"].as_str().context("the server gave no reference id")?.parse()?;
-    for name in known {
+    let (mapper, migration) = registered(client, &args.to, &args.source).await?;
+    let migration: Uuid = migration.parse()?;
+    for Source { name } in &mapper.sources {
         for (_, file) in args.source.iter().filter(|(given, _)| given == name) {
             let Some((chunks, bytes)) = file_chunks(file)? else { continue };
             let bar = view.bar(&format!("Loading {name}"), Some(bytes));
@@ -107,6 +56,6 @@ async fn compare(args: &Compare, view: View, client: &Client, [from, to]: [Diges
             bar.finish_and_clear();
         }
     }
-    let told = json!({"from": from, "to": to});
+    let told = json!({"from": from, "to": mapper.digest});
     compared(client, view, migration, &told, args.output.json, args.figures).await
 }

@@ -1,20 +1,15 @@
 //! `sluice plugin run`: maps files with a mapper on this machine, as a server would.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::Args;
-use reqwest::Method;
 use serde::Deserialize;
-use serde_json::json;
-use sluice::app::Options;
-use sluice::config::Config;
-use sluice::model::DOMAINS;
 
 use super::client::Client;
 use super::invalid::path_of;
-use super::local::Local;
+use super::local::{Mapper, Source, registered, throw_away};
 use super::steps::MIGRATIONS;
 use super::text::table;
 use super::upload::{Tally, file_chunks, upload};
@@ -53,21 +48,6 @@ pub fn source(text: &str) -> Result<(String, PathBuf), &'static str> {
 struct Listing<T> {
     items: Vec<T>,
     total: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Mapper {
-    name: String,
-    version: String,
-    digest: String,
-    sources: Vec<Source>,
-    entity_types: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Source {
-    name: String,
 }
 
 #[derive(Deserialize)]
@@ -114,45 +94,15 @@ pub async fn run(args: Run) -> Result<u8> {
 }
 
 async fn once(args: &Run, view: View) -> Result<u8> {
-    let data_dir = std::env::temp_dir().join(format!("sluice-run-{}", uuid::Uuid::new_v4()));
-    let config = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
-    let digest = sluice::model::Digest::of(&read(&args.file)?).to_string();
-    let options = Options { data_dir: data_dir.clone(), config, mappers: vec![args.file.clone()] };
-    let done = async {
-        let mut local = Local::start(view, options).await?;
-        let client = local.client.clone();
-        let done = local.during(map(args, view, &client, &digest)).await??;
-        local.end().await?;
-        anyhow::Ok(done)
-    };
-    let done = done.await;
-    // Records are in it: nothing of them stays, however it went.
-    if data_dir.exists() {
-        std::fs::remove_dir_all(&data_dir).with_context(|| format!("cannot remove {}", data_dir.display()))?;
-    }
-    done
+    let mappers = vec![args.file.clone()];
+    throw_away(view, args.config.as_deref(), mappers, async |client| map(args, view, client).await).await
 }
 
-fn read(file: &Path) -> Result<Vec<u8>> {
-    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
-}
-
-async fn map(args: &Run, view: View, client: &Client, digest: &str) -> Result<u8> {
-    let mappers: Listing<Mapper> = client.get("/migration-assistance/mappers").await?;
-    let Some(mapper) = mappers.items.into_iter().find(|mapper| mapper.digest == digest) else {
-        bail!("{} is not a mapper: see `sluice plugin inspect`", args.file.display());
-    };
-    let known: Vec<&str> = mapper.sources.iter().map(|source| source.name.as_str()).collect();
-    if let Some((name, _)) = args.source.iter().find(|(name, _)| !known.contains(&name.as_str())) {
-        bail!("{} has no source {name}. It has: {}", mapper.name, known.join(", "));
-    }
-    let components: Vec<&str> = DOMAINS.iter().map(|domain| domain.component).collect();
-    let body = json!({"components": components, "mapper": mapper.digest});
-    let migration: serde_json::Value = client.send(Method::POST, MIGRATIONS, &body).await?;
-    let id = migration["referenceId"].as_str().context("the server gave no reference id")?;
+async fn map(args: &Run, view: View, client: &Client) -> Result<u8> {
+    let (mapper, id) = registered(client, &args.file, &args.source).await?;
     let path = format!("{MIGRATIONS}/{id}");
     let mut mapped = vec![];
-    for source in &known {
+    for Source { name: source } in &mapper.sources {
         for (_, file) in args.source.iter().filter(|(name, _)| name == source) {
             let Some((chunks, bytes)) = file_chunks(file)? else {
                 view.line(&format!("{} is empty", file.display()));
@@ -167,11 +117,11 @@ async fn map(args: &Run, view: View, client: &Client, digest: &str) -> Result<u8
             };
             let tally = upload(client, &to, chunks, seen).await?;
             bar.finish_and_clear();
-            mapped.push(Mapped { source: (*source).into(), tally, took: began.elapsed() });
+            mapped.push(Mapped { source: source.clone(), tally, took: began.elapsed() });
         }
     }
     if !args.quiet {
-        show_records(client, id, &mapper.entity_types).await?;
+        show_records(client, &id, &mapper.entity_types).await?;
     }
     let issues: Listing<Issue> = client.get(&format!("{path}/issues?phase=load&limit={SHOWN}")).await?;
     let said: Listing<Said> = client.get(&format!("{path}/quarantine?limit={SHOWN}")).await?;

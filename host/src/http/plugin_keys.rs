@@ -73,6 +73,7 @@ pub async fn list(
     responses(
         (status = 204, description = "Its signatures are taken."),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "The key was revoked."),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "The tenant is no name of one."),
     ),
 )]
 pub async fn add(
@@ -110,7 +111,10 @@ pub async fn add(
         ("key" = String, Path, pattern = "^[0-9a-f]{64}$", description = "The Ed25519 public key."),
         ("tenant" = Option<String>, Query, pattern = "^[a-z0-9][a-z0-9-]{0,62}$", description = "For a client that sees several tenants: whose it is."),
     ),
-    responses((status = 204, description = "It is revoked.")),
+    responses(
+        (status = 204, description = "It is revoked."),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "The tenant is no name of one."),
+    ),
 )]
 pub async fn revoke(
     State(app): State<Arc<App>>,

@@ -113,8 +113,7 @@ pub fn whole(app: &App, seen: Option<&Tenant>, plugin: &KeptPlugin) -> Result<Wh
     // A tenant's own approval counts before that of every tenant.
     let live = approvals.iter().filter(|approval| approval.revoked_at.is_none());
     let counts = live.max_by_key(|approval| (approval.tenant.is_some(), approval.at));
-    let own = &app.config.plugin;
-    let limits = counts.and_then(|approval| own.with(&approval.limits)).unwrap_or_else(|| own.clone());
+    let limits = app.registry.limits_of(counts);
     let shown_approval = |approval: &Approval| ShownApproval {
         tenant: approval.tenant.as_ref().map(|tenant| tenant.as_str().into()),
         by: approval.client.clone(),

@@ -62,7 +62,7 @@ struct Pass<'a> {
     desk: &'a Desk,
     progress: &'a Progress,
     /// Digest of the mapper of each upload, as far as asked.
-    mappers: HashMap<u32, Option<String>>,
+    mappers: HashMap<u32, Option<Digest>>,
     left_out: u64,
     figures: Vec<(Name, Stored)>,
 }
@@ -153,8 +153,7 @@ impl Pass<'_> {
     /// approval counts at the next.
     fn still_approved(&self, plugin: &DomainPlugin) -> Result<(), Failure> {
         self.desk.approved(plugin.digest)?;
-        let mappers = self.mappers.values().flatten();
-        mappers.filter_map(|digest| Digest::parse(digest)).try_for_each(|digest| self.desk.approved(digest))
+        self.mappers.values().flatten().try_for_each(|digest| self.desk.approved(*digest))
     }
 
     fn add_figures(&mut self, entity_type: &Name, stored: Stored) {
@@ -178,10 +177,10 @@ impl Pass<'_> {
             Origin::Generated => ("generated".to_owned(), 0),
         };
         let mapper = match self.mappers.get(&entry.upload) {
-            Some(mapper) => mapper.clone(),
+            Some(mapper) => *mapper,
             None => {
                 let mapper = desk.store.upload_mapper(desk.migration.reference_id, entry.upload)?;
-                self.mappers.insert(entry.upload, mapper.clone());
+                self.mappers.insert(entry.upload, mapper);
                 mapper
             }
         };

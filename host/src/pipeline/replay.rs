@@ -67,8 +67,7 @@ fn map_again(desk: &Desk, source: &str, batch: &SourceBatch) -> Result<Option<Ag
 
 /// The mapper that worked on an upload.
 fn mapper_of(desk: &Desk, upload: u32) -> Result<Option<Arc<MapperPlugin>>, Failure> {
-    let digest = desk.store.upload_mapper(desk.migration.reference_id, upload)?;
-    match digest.and_then(|digest| Digest::parse(&digest)) {
+    match desk.store.upload_mapper(desk.migration.reference_id, upload)? {
         Some(digest) => Ok(desk.mapper(digest)?),
         None => Ok(None),
     }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use wasmtime::Store;
+use wasmtime::component::Component;
 
 use super::bindings::domain::exports::sluice::plugin::validation::Scope;
 use super::bindings::domain::{Domain, DomainPre};
 use super::bindings::types::{Batch, Context};
 use super::contract::{DomainDescription, EntityType, Tally, check_domain};
-use super::engine::Engine;
+use super::engine::{Engine, Runner};
 use super::failure::{Cause, PluginError};
 use super::inspect::link_error;
 use super::instance::{Instance, Returned, SaidLogs, described};
@@ -82,8 +83,17 @@ pub struct GeneratedRecord {
 impl DomainPlugin {
     /// Compiles a domain plugin and asks it to describe itself.
     pub fn new(engine: &Arc<Engine>, name: &str, digest: Digest, bytes: &[u8]) -> Result<Arc<Self>, PluginError> {
-        let (component, runner) = engine.compile(name, digest, bytes)?;
-        let pre = runner.domains.instantiate_pre(&component).and_then(DomainPre::new);
+        Self::of(engine, name, digest, &engine.compile(name, digest, bytes)?)
+    }
+
+    /// The same of a component that is compiled already.
+    pub(super) fn of(
+        engine: &Arc<Engine>,
+        name: &str,
+        digest: Digest,
+        (component, runner): &(Component, &Runner),
+    ) -> Result<Arc<Self>, PluginError> {
+        let pre = runner.domains.instantiate_pre(component).and_then(DomainPre::new);
         let pre = pre.map_err(|error| link_error(name, &error))?;
         let describe = |store: &mut Store<State>| {
             let domain = pre.instantiate(&mut *store)?;
@@ -103,11 +113,6 @@ impl DomainPlugin {
     /// The same plugin under other limits than the server's own.
     pub fn limited(&self, limits: PluginLimits) -> Arc<Self> {
         Arc::new(Self { limits, ..self.clone() })
-    }
-
-    /// What it may use.
-    pub fn limits(&self) -> &PluginLimits {
-        &self.limits
     }
 
     /// The codes of its own that it may show.

@@ -84,59 +84,45 @@ pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspect
         ));
     }
     let digest = Digest::of(bytes);
-    let (component, _) = engine.compile(name, digest, bytes)?;
-    let world = world(&component).map_err(refused)?;
-    let (imports, toolchain) = (imports(&component), toolchain(bytes));
-    let (limits, bytes_long) = (engine.limits.clone(), bytes.len());
-    match world {
+    let compiled = engine.compile(name, digest, bytes)?;
+    let component = &compiled.0;
+    let world = world(component).map_err(refused)?;
+    let (title, domain, sources, entity_types, codes, first) = match world {
         World::Mapper => {
-            let plugin = MapperPlugin::new(engine, name, digest, bytes)?;
-            let first = try_mapper(&plugin)?;
+            let plugin = MapperPlugin::of(engine, name, digest, &compiled)?;
             let of = &plugin.description;
             let sources = of.sources.iter().map(|source| InspectedSource {
                 name: source.name.clone(),
                 key: source.key.clone(),
                 lookups: source.lookups.clone(),
             });
-            Ok(Inspection {
-                world,
-                name: of.name.clone(),
-                version: of.version.clone(),
-                digest,
-                bytes: bytes_long,
-                domain: None,
-                sources: sources.collect(),
-                entity_types: of.entity_types.clone(),
-                codes: plugin.codes(),
-                imports,
-                toolchain,
-                limits,
-                unfit: first.as_ref().is_some_and(|first| first.unfit),
-                breaks: first.map(|first| first.how),
-            })
+            let first = try_mapper(&plugin)?;
+            (plugin.title(), None, sources.collect(), of.entity_types.clone(), plugin.codes(), first)
         }
         World::Domain => {
-            let plugin = DomainPlugin::new(engine, name, digest, bytes)?;
-            let first = try_domain(&plugin)?;
+            let plugin = DomainPlugin::of(engine, name, digest, &compiled)?;
             let of = &plugin.description;
-            Ok(Inspection {
-                world,
-                name: of.name.clone(),
-                version: of.version.clone(),
-                digest,
-                bytes: bytes_long,
-                domain: Some(of.domain.clone()),
-                sources: vec![],
-                entity_types: of.entity_types.iter().map(|entity_type| entity_type.name.clone()).collect(),
-                codes: plugin.codes(),
-                imports,
-                toolchain,
-                limits,
-                unfit: first.as_ref().is_some_and(|first| first.unfit),
-                breaks: first.map(|first| first.how),
-            })
+            let entity_types = of.entity_types.iter().map(|entity_type| entity_type.name.clone()).collect();
+            let first = try_domain(&plugin)?;
+            (plugin.title(), Some(of.domain.clone()), vec![], entity_types, plugin.codes(), first)
         }
-    }
+    };
+    Ok(Inspection {
+        world,
+        name: title.name,
+        version: title.version,
+        digest,
+        bytes: bytes.len(),
+        domain,
+        sources,
+        entity_types,
+        codes,
+        imports: imports(component),
+        toolchain: toolchain(bytes),
+        limits: engine.limits.clone(),
+        unfit: first.as_ref().is_some_and(|first| first.unfit),
+        breaks: first.map(|first| first.how),
+    })
 }
 
 /// The contract's package, as interfaces are named in a component.

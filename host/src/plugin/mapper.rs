@@ -4,11 +4,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use wasmtime::Store;
+use wasmtime::component::Component;
 
 use super::bindings::mapper::{Mapper, MapperPre, exports::sluice::plugin::mapping};
 use super::bindings::types::{self, Batch, Context};
 use super::contract::{MapperDescription, Source, check_mapper};
-use super::engine::Engine;
+use super::engine::{Engine, Runner};
 use super::failure::{Cause, PluginError};
 use super::inspect::link_error;
 use super::instance::{Instance, SaidLogs, described};
@@ -83,8 +84,17 @@ pub struct Transformed {
 impl MapperPlugin {
     /// Compiles a mapper and asks it to describe itself.
     pub fn new(engine: &Arc<Engine>, name: &str, digest: Digest, bytes: &[u8]) -> Result<Arc<Self>, PluginError> {
-        let (component, runner) = engine.compile(name, digest, bytes)?;
-        let pre = runner.mappers.instantiate_pre(&component).and_then(MapperPre::new);
+        Self::of(engine, name, digest, &engine.compile(name, digest, bytes)?)
+    }
+
+    /// The same of a component that is compiled already.
+    pub(super) fn of(
+        engine: &Arc<Engine>,
+        name: &str,
+        digest: Digest,
+        (component, runner): &(Component, &Runner),
+    ) -> Result<Arc<Self>, PluginError> {
+        let pre = runner.mappers.instantiate_pre(component).and_then(MapperPre::new);
         let pre = pre.map_err(|error| link_error(name, &error))?;
         let describe = |store: &mut Store<State>| {
             let mapper = pre.instantiate(&mut *store)?;
@@ -104,11 +114,6 @@ impl MapperPlugin {
     /// The same plugin under other limits than the server's own.
     pub fn limited(&self, limits: PluginLimits) -> Arc<Self> {
         Arc::new(Self { limits, ..self.clone() })
-    }
-
-    /// What it may use.
-    pub fn limits(&self) -> &PluginLimits {
-        &self.limits
     }
 
     /// The codes of its own that it may show.

@@ -155,10 +155,12 @@ impl StagingArea {
         ids.iter().map(|id| Ok(inner.latest(number, *id)?.is_some())).collect()
     }
 
-    /// Ordinals of the entries of a stream that have this key, dead ones too.
-    pub(super) fn of_key(&self, stream: StreamName, key: Key) -> Result<Vec<u64>, StagingError> {
+    /// Ordinals of all entries of a stream that ever had this key, dead ones too, ascending.
+    pub fn versions(&self, stream: StreamName, key: Key) -> Result<Vec<u64>, StagingError> {
         let Some(number) = self.prepare(stream, &[])? else { return Ok(vec![]) };
-        self.read_inner()?.index(number, OWN_KEY).find(key)
+        let mut versions = self.read_inner()?.index(number, OWN_KEY).find(key)?;
+        versions.sort_unstable();
+        Ok(versions)
     }
 
     /// The live entry of a stream with this key.

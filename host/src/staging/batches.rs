@@ -194,13 +194,6 @@ impl StagingArea {
         Ok(Some((entry, found.body.to_vec())))
     }
 
-    /// Ordinals of all entries of a stream that ever had this key, ascending.
-    pub fn versions(&self, stream: StreamName, key: super::Key) -> Result<Vec<u64>, StagingError> {
-        let mut versions = self.of_key(stream, key)?;
-        versions.sort_unstable();
-        Ok(versions)
-    }
-
     /// The staged record with this reference id, and what is known of it.
     pub fn record(&self, entity_type: &str, id: super::Key) -> Result<Option<(StagedEntry, Vec<u8>)>, StagingError> {
         match self.latest(StreamName::Records(entity_type), id)? {

@@ -186,12 +186,12 @@ impl Store {
     }
 
     /// Digest of the mapper that worked on an upload, if one did.
-    pub fn upload_mapper(&self, migration: Uuid, number: u32) -> Result<Option<String>, StoreError> {
+    pub fn upload_mapper(&self, migration: Uuid, number: u32) -> Result<Option<Digest>, StoreError> {
         let found = self
             .lock()
             .prepare_cached("SELECT mapper FROM uploads WHERE migration = ? AND number = ?")?
             .query_row(params![migration.to_string(), number], |row| row.get::<_, Option<String>>(0))
             .optional()?;
-        Ok(found.flatten())
+        Ok(found.flatten().and_then(|digest| Digest::parse(&digest)))
     }
 }

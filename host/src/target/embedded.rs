@@ -168,7 +168,8 @@ fn set_position(
 
 fn origin(connection: &Connection, migration: Uuid, provenance: &Provenance) -> rusqlite::Result<i64> {
     let Provenance { source, mapper, domain_plugin } = provenance;
-    let of = params![migration.to_string(), source, mapper.as_deref().unwrap_or_default(), domain_plugin.to_string()];
+    let mapper = mapper.map(|digest| digest.to_string()).unwrap_or_default();
+    let of = params![migration.to_string(), source, mapper, domain_plugin.to_string()];
     connection
         .prepare_cached(
             "INSERT OR IGNORE INTO sluice_origins (migration, source, mapper, domain_plugin) VALUES (?, ?, ?, ?)",

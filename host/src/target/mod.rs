@@ -54,7 +54,7 @@ pub struct Provenance {
     /// The source table, or `upload` for records in the platform's own shape, or `generated`.
     pub source: String,
     /// Digest of the mapper, if one made the record.
-    pub mapper: Option<String>,
+    pub mapper: Option<Digest>,
     /// Digest of the domain plugin.
     pub domain_plugin: Digest,
 }

@@ -94,7 +94,7 @@ impl Target for EmbeddedTarget {
                 migration: migration.parse().unwrap_or_default(),
                 provenance: Provenance {
                     source: word(1)?,
-                    mapper: Some(mapper).filter(|mapper| !mapper.is_empty()),
+                    mapper: Digest::parse(&mapper),
                     domain_plugin: Digest::parse(&domain_plugin).unwrap_or_default(),
                 },
                 position: row.get(4)?,
