@@ -18,16 +18,20 @@ const DOMAINS: [&str; 5] = [
 
 const MAPPERS: [&str; 1] = ["sluice-mapper-berka"];
 
+const PLATFORMS: [&str; 1] = ["sluice-platform-mambu"];
+
 fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace is above")?;
     let out_dir = PathBuf::from(env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);
 
-    let packages: Vec<&str> = DOMAINS.into_iter().chain(MAPPERS).collect();
+    let packages: Vec<&str> = DOMAINS.into_iter().chain(MAPPERS).chain(PLATFORMS).collect();
     let components = build(root, &packages, &out_dir)?;
-    let (domains, mappers) = components.split_at(DOMAINS.len());
+    let (domains, others) = components.split_at(DOMAINS.len());
+    let (mappers, platforms) = others.split_at(MAPPERS.len());
 
-    let code =
-        list("EMBEDDED_DOMAINS", "sluice-domain-", domains) + &list("EMBEDDED_MAPPERS", "sluice-mapper-", mappers);
+    let code = list("EMBEDDED_DOMAINS", "sluice-domain-", domains)
+        + &list("EMBEDDED_MAPPERS", "sluice-mapper-", mappers)
+        + &list("EMBEDDED_PLATFORMS", "sluice-platform-", platforms);
     fs::write(out_dir.join("embedded.rs"), code)?;
     fs::write(out_dir.join("templates.rs"), templates(root)?)?;
     Ok(())

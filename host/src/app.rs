@@ -19,6 +19,7 @@ use crate::keys::Keyring;
 use crate::metrics::Metrics;
 use crate::model::{Actor, Grant, Level, Migration, Permission, Refusal, StagingStatus, Tenant};
 use crate::pipeline::Desk;
+use crate::platform::Platforms;
 use crate::plugin::{Engine, Library, Usage};
 use crate::staging::{StagingError, StagingRoot};
 pub use registry::{PushError, Pushed, Registry, signed_text};
@@ -49,6 +50,8 @@ pub struct App {
     pub trail: Arc<Trail>,
     /// Where records are imported.
     pub target: Arc<dyn Target>,
+    /// Platforms that are entered through their own API.
+    pub platforms: Platforms,
     /// Who is let in.
     pub access: Access,
     /// What the server counts of itself.
@@ -86,6 +89,7 @@ impl App {
         let store = Arc::new(Store::open(&data_dir.join(CATALOGUE_FILE))?);
         let config = Arc::new(options.config.clone());
         let registry = Registry::open(config.clone(), store.clone(), library, &options.mappers)?;
+        let platforms = registry.platforms()?;
         let target = EmbeddedTarget::open(&data_dir.join(TARGET_FILE), &options.config.import)?;
         for plugin in registry.of(&Tenant::only())?.domains() {
             plugin.description.entity_types.iter().try_for_each(|entity_type| target.prepare(entity_type))?;
@@ -98,6 +102,7 @@ impl App {
             registry,
             store: store.clone(),
             target: Arc::new(target),
+            platforms,
             access: Access::new(store.clone(), keys, &options.config.access),
             jobs: Jobs::new(store, trail.clone(), metrics.clone()),
             metrics,
@@ -157,6 +162,7 @@ impl App {
             approvals: Some(self.store.clone()),
             store: self.store.clone(),
             target: self.target.clone(),
+            platform: migration.target.as_deref().and_then(|name| self.platforms.get(name)).cloned(),
             area,
             usage: Usage::default(),
             migration,

@@ -1,9 +1,12 @@
 //! Every limit, with its default and the reason for it. A configuration file (TOML) changes them.
 
+mod platform;
 mod plugin;
 
+pub use platform::{Flow, PlatformConfig};
 pub use plugin::PluginLimits;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -35,6 +38,8 @@ pub struct Config {
     pub retention: Retention,
     /// How long what was tried out may stay.
     pub trial: TrialLimits,
+    /// Platforms that are entered through their own API, by name. None: the embedded one alone.
+    pub platforms: BTreeMap<String, PlatformConfig>,
 }
 
 /// How long what was tried out may stay.
@@ -276,8 +281,20 @@ impl Config {
     /// Whether a server can keep to this; if not, which value it is and what it has to be.
     pub fn check(&self) -> anyhow::Result<()> {
         self.plugin.check()?;
-        let Self { upload, plugin: _, registry, import, records, keys: _, access, http, audit, retention, trial } =
-            self;
+        let Self {
+            upload,
+            plugin: _,
+            registry,
+            import,
+            records,
+            keys: _,
+            access,
+            http,
+            audit,
+            retention,
+            trial,
+            platforms,
+        } = self;
         let figures: &[(&str, u64, u64, u64)] = &[
             ("upload.max_record_bytes", upload.max_record_bytes as u64, 1, 1 << 30),
             ("upload.max_depth", upload.max_depth as u64, 1, 1_000),
@@ -308,7 +325,11 @@ impl Config {
             ("trial.max_keep_hours", trial.max_keep_hours, 0, 8_760),
             ("trial.difference_hours", trial.difference_hours, 1, 8_760),
         ];
-        within(figures)
+        within(figures)?;
+        for (name, platform) in platforms {
+            within(&platform.figures()).with_context(|| format!("platforms.{name}"))?;
+        }
+        Ok(())
     }
 
     /// Reads a configuration file; what it leaves out keeps its default.

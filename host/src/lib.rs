@@ -15,6 +15,7 @@ pub mod keys;
 pub mod metrics;
 pub mod model;
 pub mod pipeline;
+pub mod platform;
 pub mod plugin;
 mod sql;
 pub mod staging;

@@ -12,7 +12,10 @@ use crate::config::{Config, PluginLimits};
 use crate::keys::PublicKey;
 use crate::model::{Approval, ChosenMapper, Digest, KeptPlugin, Name, Origin, Tenant, World};
 use crate::pipeline::Failure;
-use crate::plugin::{DomainPlugin, Library, PluginError, Plugins, embedded, inspect};
+use crate::platform::{Platform, Platforms};
+use crate::plugin::{
+    DomainPlugin, Library, PlatformPlugin, PluginError, Plugins, embedded, embedded_platform, inspect,
+};
 use crate::store::Store;
 
 /// Who approved what the operator started the server with.
@@ -87,6 +90,23 @@ impl Registry {
             registry.bring(&file.display().to_string(), &bytes, Origin::Operator)?;
         }
         Ok(registry)
+    }
+
+    /// The configured platforms, each with its plugin.
+    pub fn platforms(&self) -> Result<Platforms> {
+        let mut platforms = Platforms::new();
+        for (name, config) in &self.config.platforms {
+            let plugin = config.plugin.as_deref().unwrap_or(name);
+            let Some(bytes) = embedded_platform(plugin) else {
+                anyhow::bail!("platforms.{name}: there is no plugin {plugin}");
+            };
+            let plugin = PlatformPlugin::new(self.library.engine(), plugin, Digest::of(bytes), bytes)?;
+            let word = Name::configured(name).context("a platform's name is made of letters, digits and -_.")?;
+            let runtime = tokio::runtime::Handle::current();
+            let platform = Platform::new(word, config, plugin, runtime).with_context(|| format!("platforms.{name}"))?;
+            platforms.insert(name.clone(), Arc::new(platform));
+        }
+        Ok(platforms)
     }
 
     /// Keeps a plugin of the operator's for every tenant, approved unless it ever was: a revoked one stays so.

@@ -30,6 +30,12 @@ pub enum Action {
     JobStarted,
     /// Somebody asked a running job to stop.
     JobCancelAsked,
+    /// Somebody asked a running job to wait.
+    JobPaused,
+    /// Somebody let it go on.
+    JobResumed,
+    /// Somebody decided on a record that a call to a platform has failed for.
+    CallDecided,
     /// A job ended; its state says how.
     JobEnded,
     /// A job was found that a killed server had left running.

@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::source_records::Outcome;
 use crate::jobs::Task;
 use crate::model::{Digest, JobKind, Name, told};
-use crate::pipeline::{Compare, Desk, Remap, Sample, Trial};
+use crate::pipeline::{Compare, Desk, Remap, Sample, Trial, Undo};
 use crate::plugin::MapperPlugin;
 
 /// What kinds of jobs can be told.
@@ -23,6 +23,8 @@ pub enum Asked {
     Remap(RemapRequest),
     Trial(TrialRequest),
     Compare(CompareRequest),
+    Plan(PlanRequest),
+    Undo(UndoRequest),
 }
 
 /// What is to be mapped again.
@@ -46,6 +48,35 @@ pub struct TrialRequest {
     sample: Option<SampleRequest>,
     /// Hours for which its target is kept, as an SQLite file that is not encrypted; none if it is to go at once.
     keep_hours: Option<u64>,
+}
+
+/// What the plan is to answer.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct PlanRequest {
+    /// Hours into which the import has to fit.
+    window_hours: Option<f64>,
+}
+
+/// What is to be taken back.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UndoRequest {
+    /// Say what would be taken back, and call nothing.
+    preview: bool,
+    /// Of which records.
+    only: UndoOnly,
+}
+
+/// Of which records something is taken back.
+#[derive(Default, Serialize, Deserialize, ToSchema, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum UndoOnly {
+    /// Of all.
+    #[default]
+    All,
+    /// Of those that somebody has abandoned.
+    Abandoned,
 }
 
 /// What is to be compared.
@@ -87,6 +118,23 @@ pub fn task(desk: &Desk, kind: JobKind, headers: &HeaderMap, bytes: &[u8]) -> Re
         JobKind::Import => Ok(Task::Import),
         JobKind::Counts => Ok(Task::Counts),
         JobKind::Replay => Ok(Task::Replay),
+        JobKind::Plan => {
+            let PlanRequest { window_hours } = told_or_default(headers, bytes, r#"{"windowHours":8}, optional"#)?;
+            if window_hours.is_some_and(|hours| !(hours > 0.0 && hours < 100_000.0)) {
+                return Err(Problem::unprocessable(
+                    "INVALID_WINDOW",
+                    "windowHours has to be above 0 and below 100,000.",
+                ));
+            }
+            needs_platform(desk)?;
+            Ok(Task::Plan(crate::pipeline::Asked { window_hours }))
+        }
+        JobKind::Undo => {
+            let shape = r#"{"preview":true,"only":"abandoned"}, each optional"#;
+            let UndoRequest { preview, only } = told_or_default(headers, bytes, shape)?;
+            needs_platform(desk)?;
+            Ok(Task::Undo(Undo { preview, abandoned: only == UndoOnly::Abandoned }))
+        }
         JobKind::Remap => {
             let asked: RemapRequest =
                 told_or_default(headers, bytes, r#"{"only":["quarantined"],"sources":["client"]}"#)?;
@@ -116,6 +164,16 @@ pub fn task(desk: &Desk, kind: JobKind, headers: &HeaderMap, bytes: &[u8]) -> Re
             Ok(Task::Compare(Compare { from, to, sample: asked.sample.map(Sample::from) }))
         }
     }
+}
+
+/// Whether the migration goes to a platform that is entered through its API.
+fn needs_platform(desk: &Desk) -> Result<(), Problem> {
+    if desk.migration.target.is_some() {
+        return Ok(());
+    }
+    let detail =
+        "The migration goes to the embedded platform. Register one with a target to plan calls and to take them back.";
+    Err(Problem::conflict("NO_PLATFORM", detail))
 }
 
 fn told_or_default<'a, T: Deserialize<'a> + Default>(

@@ -65,6 +65,11 @@ pub fn wants_lines(headers: &HeaderMap) -> Result<bool, Problem> {
     Ok(accepted(headers)?.iter().any(|name| name == media_type(Format::JsonLines)))
 }
 
+/// Whether a client asks for a page to read.
+pub fn wants_page(headers: &HeaderMap) -> bool {
+    accepted(headers).is_ok_and(|names| names.iter().any(|name| name == "text/html"))
+}
+
 /// Checks that a client can take JSON of our version.
 pub fn accepts_json(headers: &HeaderMap) -> Result<(), Problem> {
     let accepted = accepted(headers)?;

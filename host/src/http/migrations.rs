@@ -45,6 +45,9 @@ pub struct Shown {
     /// Digest of that mapper: another one of the same name is not taken in its place.
     #[schema(value_type = Option<String>)]
     mapper_digest: Option<Digest>,
+    /// The platform that it goes to; none: the embedded one.
+    #[schema(value_type = Option<String>)]
+    target: Option<Name>,
     /// When it was registered.
     #[schema(format = DateTime)]
     registered_at: String,
@@ -108,6 +111,7 @@ fn show(app: &App, grant: &Grant, migration: Migration) -> Result<Shown, Problem
         components,
         mapper: migration.mapper.as_ref().map(|mapper| mapper.name.clone()),
         mapper_digest: migration.mapper.map(|mapper| mapper.digest),
+        target: migration.target,
         registered_at: migration.registered_at.to_string(),
         purged_at: migration.purged_at.map(|at| at.to_string()),
         staging_error,
@@ -138,6 +142,10 @@ pub struct Registration {
     #[serde(default)]
     #[schema(example = "berka")]
     mapper: Option<String>,
+    /// A platform that the server is configured for; the embedded one if there is none.
+    #[serde(default)]
+    #[schema(example = json!(null))]
+    target: Option<String>,
     /// For a client that sees several tenants: whose the migration is.
     #[serde(default)]
     #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "default")]
@@ -161,6 +169,19 @@ fn known_mapper(app: &App, tenant: &Tenant, mapper: Option<&str>) -> Result<Opti
         Err(names) => {
             let detail = told!("There is no such mapper. There are: {}.", names);
             Err(Problem::unprocessable("UNKNOWN_MAPPER", detail))
+        }
+    }
+}
+
+/// The configured platform with this name.
+fn known_target(app: &App, target: Option<&str>) -> Result<Option<Name>, Problem> {
+    let Some(target) = target else { return Ok(None) };
+    match app.platforms.get(target) {
+        Some(platform) => Ok(Some(platform.name.clone())),
+        None => {
+            let names: Vec<&Name> = app.platforms.values().map(|platform| &platform.name).collect();
+            let detail = told!("This server is configured for no such platform. It has: {}.", names);
+            Err(Problem::unprocessable("UNKNOWN_TARGET", detail))
         }
     }
 }
@@ -190,6 +211,7 @@ pub async fn register(
     let tenant = caller.tenant(registration.tenant.as_deref())?;
     tokio::task::spawn_blocking(move || {
         let mapper = known_mapper(&app, &tenant, registration.mapper.as_deref())?;
+        let target = known_target(&app, registration.target.as_deref())?;
         idempotency::once(
             &app,
             &caller.grant().client,
@@ -197,7 +219,7 @@ pub async fn register(
             &[b"registerMigration", tenant.as_str().as_bytes(), &bytes],
             || {
                 let now = jiff::Timestamp::now();
-                let migration = app.store.register(tenant.clone(), components, mapper, now)?;
+                let migration = app.store.register(tenant.clone(), components, mapper, target, now)?;
                 let id = migration.reference_id;
                 app.store.log(id, &LogEntry::new(Level::Info, "MIGRATION_REGISTERED"))?;
                 let desk = app.desk(migration)?;

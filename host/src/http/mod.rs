@@ -23,6 +23,8 @@ mod migrations;
 mod observe;
 mod openapi;
 mod paging;
+mod plan_page;
+mod platform;
 mod plugin_keys;
 mod plugins;
 mod problem;

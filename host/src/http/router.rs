@@ -12,7 +12,7 @@ use super::problem::Problem;
 use super::refusals::Refusals;
 use super::{
     approvals, audit, auth, differences, events, evidence, health, issues, jobs, logs, mappers, metrics, migrations,
-    observe, openapi, plugin_keys, plugins, quarantine, records, source_records, sources, staged, tokens,
+    observe, openapi, platform, plugin_keys, plugins, quarantine, records, source_records, sources, staged, tokens,
 };
 use crate::app::App;
 
@@ -36,6 +36,10 @@ fn for_clients() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::read, jobs::start))
         .routes(routes!(jobs::cancel))
+        .routes(routes!(platform::pause))
+        .routes(routes!(platform::plan))
+        .routes(routes!(platform::list))
+        .routes(routes!(platform::decide))
         .routes(routes!(differences::stream))
         .routes(routes!(issues::list))
         .routes(routes!(issues::counts))

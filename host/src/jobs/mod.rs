@@ -53,7 +53,8 @@ impl Inner {
         self.runs(migration, |running| match kind {
             JobKind::Remap => true,
             JobKind::Import | JobKind::Trial | JobKind::Compare => running.is_alone(),
-            JobKind::Validate | JobKind::Counts | JobKind::Replay => running == JobKind::Remap,
+            JobKind::Validate | JobKind::Counts | JobKind::Replay | JobKind::Plan => running == JobKind::Remap,
+            JobKind::Undo => matches!(running, JobKind::Import | JobKind::Remap | JobKind::Undo | JobKind::Counts),
         })
     }
 }

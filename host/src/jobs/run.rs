@@ -13,7 +13,10 @@ use crate::model::{
     Actor, Blame, Detail, Digest, Event, Figure, Job, JobKind, JobState, Level, Progress, Refusal, Report,
     StagingStatus,
 };
-use crate::pipeline::{Compare, Desk, Remap, Stop, Trial, compare, count, import, remap, replay_all, trial, validate};
+use crate::pipeline::{
+    Asked, Compare, Desk, Failure, Remap, Stop, Trial, Undo, compare, count, import, platform_count, platform_import,
+    platform_plan, platform_undo, remap, replay_all, trial, validate,
+};
 use crate::store::LogEntry;
 
 /// What a job is to do.
@@ -32,6 +35,10 @@ pub enum Task {
     Compare(Compare),
     /// Run again what a mapper made.
     Replay,
+    /// Work out the calls that the migration's platform would get.
+    Plan(Asked),
+    /// Take back what an import has made there.
+    Undo(Undo),
 }
 
 impl Task {
@@ -45,13 +52,21 @@ impl Task {
             Task::Trial(_) => JobKind::Trial,
             Task::Compare(_) => JobKind::Compare,
             Task::Replay => JobKind::Replay,
+            Task::Plan(_) => JobKind::Plan,
+            Task::Undo(_) => JobKind::Undo,
         }
     }
 
     /// Digests of the plugins that it takes, beside those of the migration.
     fn plugin_digests(&self) -> Vec<Digest> {
         match self {
-            Task::Validate | Task::Import | Task::Counts | Task::Remap(_) | Task::Replay => vec![],
+            Task::Validate
+            | Task::Import
+            | Task::Counts
+            | Task::Remap(_)
+            | Task::Replay
+            | Task::Plan(_)
+            | Task::Undo(_) => vec![],
             Task::Trial(asked) => asked.mapper.iter().map(|mapper| mapper.digest).collect(),
             Task::Compare(asked) => vec![asked.from.digest, asked.to.digest],
         }
@@ -87,12 +102,12 @@ impl Jobs {
             }
             JobKind::Counts => Event::CountsStart,
             JobKind::Remap => Event::ChangeStarts,
-            JobKind::Trial | JobKind::Compare | JobKind::Replay
+            JobKind::Trial | JobKind::Compare | JobKind::Replay | JobKind::Plan
                 if desk.migration.status.staging == StagingStatus::Pending =>
             {
                 return Err(StartError::Refused(Refusal::NothingStaged));
             }
-            JobKind::Trial | JobKind::Compare | JobKind::Replay => Event::CountsStart,
+            JobKind::Trial | JobKind::Compare | JobKind::Replay | JobKind::Plan | JobKind::Undo => Event::CountsStart,
         };
         self.store.transition(migration, event)?;
         let (id, started_at) = (Uuid::now_v7(), Timestamp::now());
@@ -168,6 +183,19 @@ fn run(jobs: &Jobs, desk: &Desk, mut job: Job, task: &Task, progress: &Progress,
 }
 
 fn work(desk: &Desk, task: &Task, id: Uuid, progress: &Progress) -> Result<(bool, Figure), Stop> {
+    match (task, desk.platform.as_deref()) {
+        (Task::Import, Some(platform)) => return platform_import(desk, platform, progress),
+        (Task::Counts, Some(platform)) => {
+            let (agree, counts) = platform_count(desk, platform, progress)?;
+            return Ok((agree, Figure::list(counts)));
+        }
+        (Task::Plan(asked), Some(platform)) => return Ok((true, platform_plan(desk, platform, *asked, progress)?)),
+        (Task::Undo(asked), Some(platform)) => return platform_undo(desk, platform, *asked, progress),
+        (Task::Import | Task::Counts | Task::Plan(_) | Task::Undo(_), None) if desk.migration.target.is_some() => {
+            return Err(Failure::NoPlatform.into());
+        }
+        _ => {}
+    }
     match task {
         Task::Validate => validate(desk, progress),
         Task::Import => import(desk, progress),
@@ -175,6 +203,7 @@ fn work(desk: &Desk, task: &Task, id: Uuid, progress: &Progress) -> Result<(bool
         // Both mappers did their work, whether they differ or not.
         Task::Compare(asked) => Ok((true, compare(desk, asked, id, progress)?)),
         Task::Replay => replay_all(desk, progress),
+        Task::Plan(_) | Task::Undo(_) => Err(Failure::NoPlatform.into()),
         Task::Remap(asked) => Ok((true, remap(desk, asked, progress)?)),
         Task::Counts => {
             let (agree, counts) = count(desk, progress)?;
@@ -189,7 +218,7 @@ fn ended(kind: JobKind, good: bool, result: Figure) -> End {
         (JobKind::Validate, false) => Some(Event::ValidationFoundErrors),
         (JobKind::Import, true) => Some(Event::ImportFinished),
         (JobKind::Import, false) => Some(Event::ImportStopped),
-        (JobKind::Counts | JobKind::Remap | JobKind::Trial | JobKind::Compare | JobKind::Replay, _) => None,
+        _ => None,
     };
     let state = if good { JobState::Succeeded } else { JobState::Failed };
     End { state, event, result: result.into(), broken: None }
@@ -200,7 +229,7 @@ pub fn stop_event(kind: JobKind) -> Option<Event> {
     match kind {
         JobKind::Validate => Some(Event::ValidationStopped),
         JobKind::Import => Some(Event::ImportStopped),
-        JobKind::Counts | JobKind::Remap | JobKind::Trial | JobKind::Compare | JobKind::Replay => None,
+        _ => None,
     }
 }
 

@@ -26,6 +26,10 @@ pub enum JobKind {
     Compare,
     /// Runs everything again that a mapper made, and says whether the same comes out.
     Replay,
+    /// Works out the calls that a platform would get, and sends none.
+    Plan,
+    /// Takes back what an import into a platform has made.
+    Undo,
 }
 
 impl JobKind {
@@ -39,6 +43,8 @@ impl JobKind {
             JobKind::Trial => "trial",
             JobKind::Compare => "compare",
             JobKind::Replay => "replay",
+            JobKind::Plan => "plan",
+            JobKind::Undo => "undo",
         }
     }
 
@@ -53,8 +59,17 @@ impl JobKind {
     }
 
     /// All kinds.
-    pub const ALL: [Self; 7] =
-        [Self::Validate, Self::Import, Self::Counts, Self::Remap, Self::Trial, Self::Compare, Self::Replay];
+    pub const ALL: [Self; 9] = [
+        Self::Validate,
+        Self::Import,
+        Self::Counts,
+        Self::Remap,
+        Self::Trial,
+        Self::Compare,
+        Self::Replay,
+        Self::Plan,
+        Self::Undo,
+    ];
 
     /// Whether nothing may change staged records while it runs, but itself, and nothing else of its kind runs beside it.
     pub fn is_alone(self) -> bool {
@@ -63,7 +78,7 @@ impl JobKind {
 }
 
 /// How jobs of each kind are logged when they begin and end, in the order of the kinds and of the states.
-const ENDINGS: [[&str; 5]; 7] = [
+const ENDINGS: [[&str; 5]; 9] = [
     ["VALIDATE_RUNNING", "VALIDATE_SUCCEEDED", "VALIDATE_FAILED", "VALIDATE_CANCELLED", "VALIDATE_INTERRUPTED"],
     ["IMPORT_RUNNING", "IMPORT_SUCCEEDED", "IMPORT_FAILED", "IMPORT_CANCELLED", "IMPORT_INTERRUPTED"],
     ["COUNTS_RUNNING", "COUNTS_SUCCEEDED", "COUNTS_FAILED", "COUNTS_CANCELLED", "COUNTS_INTERRUPTED"],
@@ -71,6 +86,8 @@ const ENDINGS: [[&str; 5]; 7] = [
     ["TRIAL_RUNNING", "TRIAL_SUCCEEDED", "TRIAL_FAILED", "TRIAL_CANCELLED", "TRIAL_INTERRUPTED"],
     ["COMPARE_RUNNING", "COMPARE_SUCCEEDED", "COMPARE_FAILED", "COMPARE_CANCELLED", "COMPARE_INTERRUPTED"],
     ["REPLAY_RUNNING", "REPLAY_SUCCEEDED", "REPLAY_FAILED", "REPLAY_CANCELLED", "REPLAY_INTERRUPTED"],
+    ["PLAN_RUNNING", "PLAN_SUCCEEDED", "PLAN_FAILED", "PLAN_CANCELLED", "PLAN_INTERRUPTED"],
+    ["UNDO_RUNNING", "UNDO_SUCCEEDED", "UNDO_FAILED", "UNDO_CANCELLED", "UNDO_INTERRUPTED"],
 ];
 
 /// How a job stands.
@@ -137,6 +154,7 @@ pub struct Progress {
     done: AtomicU64,
     total: AtomicU64,
     cancelled: AtomicBool,
+    paused: AtomicBool,
 }
 
 impl Progress {
@@ -159,6 +177,16 @@ impl Progress {
     /// Asks the job to stop at its next batch.
     pub fn cancel(&self) {
         self.cancelled.store(true, Relaxed);
+    }
+
+    /// Asks the job to wait where it is, or to go on.
+    pub fn pause(&self, paused: bool) {
+        self.paused.store(paused, Relaxed);
+    }
+
+    /// Whether it was asked to wait.
+    pub fn is_paused(&self) -> bool {
+        self.paused.load(Relaxed)
     }
 
     /// Whether it was asked to.

@@ -3,7 +3,7 @@
 use jiff::{Timestamp, tz::TimeZone};
 use uuid::Uuid;
 
-use super::{ChosenMapper, Domain, Status, Tenant};
+use super::{ChosenMapper, Domain, Name, Status, Tenant};
 
 /// One registered move from an old system to the platform.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct Migration {
     pub components: Vec<&'static Domain>,
     /// The mapper for its source tables, if it has one.
     pub mapper: Option<ChosenMapper>,
+    /// The platform that it goes to, by its name in the configuration; none: the embedded one.
+    pub target: Option<Name>,
     /// When it was registered: what a plugin takes for now.
     pub registered_at: Timestamp,
     /// How far it has come.

@@ -182,6 +182,11 @@ impl Name {
         is_word(name, MAX_WORD_BYTES, b"-_.").then(|| Self(declared(name)))
     }
 
+    /// A name out of the operator's own configuration.
+    pub fn configured(name: &str) -> Option<Self> {
+        Self::declared(name)
+    }
+
     /// A name that was kept: what is kept was a name before.
     pub(crate) fn kept(name: &str) -> Self {
         Self::declared(name).unwrap_or(Self::new("?"))

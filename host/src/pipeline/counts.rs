@@ -230,7 +230,7 @@ pub fn count_sources(desk: &Desk) -> Result<BTreeMap<Name, Outcomes>, Failure> {
     Ok(sources)
 }
 
-fn outcomes(sources: BTreeMap<Name, Outcomes>) -> Vec<SourceOutcome> {
+pub(super) fn outcomes(sources: BTreeMap<Name, Outcomes>) -> Vec<SourceOutcome> {
     let of = |(source, outcomes): (Name, Outcomes)| {
         outcomes.into_iter().map(move |((outcome, code), count)| SourceOutcome {
             source: source.to_string(),

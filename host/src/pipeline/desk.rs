@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::model::{Blame, Detail, Digest, Migration, told};
+use crate::platform::{Platform, PlatformError};
 use crate::plugin::{Context, DomainPlugin, MapperPlugin, PluginError, Plugins, Usage};
 use crate::staging::{StagingArea, StagingError};
 use crate::store::{Store, StoreError, TrailError};
@@ -22,6 +23,8 @@ pub struct Desk {
     pub approvals: Option<Arc<Store>>,
     /// Where records are imported.
     pub target: Arc<dyn Target>,
+    /// The platform that it goes to, where that is entered through its own API.
+    pub platform: Option<Arc<Platform>>,
     /// The migration.
     pub migration: Migration,
     /// Its staging area.
@@ -88,6 +91,12 @@ pub enum Failure {
     /// The target failed.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// The platform, or the ledger of what was sent to it, failed.
+    #[error(transparent)]
+    Platform(PlatformError),
+    /// The migration goes to a platform that the server is not configured for.
+    #[error("the migration's platform is not configured")]
+    NoPlatform,
     /// A plugin made what would be imported, or judges it, and nobody has approved it for the tenant.
     #[error("plugin {digest} is not approved")]
     NotApproved {
@@ -104,7 +113,10 @@ impl Failure {
             Failure::NotApproved { .. } => Blame::Plugin,
             Failure::Plugin(PluginError::Lookup(_) | PluginError::Engine(_) | PluginError::Missing(_)) => Blame::Host,
             Failure::Plugin(_) => Blame::Plugin,
-            Failure::Target(_) => Blame::Target,
+            Failure::Platform(PlatformError::Ledger(_) | PlatformError::Client | PlatformError::Cancelled)
+            | Failure::NoPlatform => Blame::Host,
+            Failure::Platform(PlatformError::Plan(_)) => Blame::Plugin,
+            Failure::Target(_) | Failure::Platform(_) => Blame::Target,
         }
     }
 
@@ -125,6 +137,8 @@ impl Failure {
                 PluginError::Lookup(_) | PluginError::Engine(_) => "PLUGIN_ENGINE_FAILED",
             },
             Failure::Target(_) => "TARGET_FAILED",
+            Failure::Platform(error) => error.code(),
+            Failure::NoPlatform => "PLATFORM_NOT_CONFIGURED",
             Failure::NotApproved { .. } => "PLUGIN_NOT_APPROVED",
         }
     }
@@ -175,8 +189,45 @@ impl Failure {
             | Failure::Staging(_)
             | Failure::Store(_)
             | Failure::Trail(_) => "The server could not go on. Its log says why.".into(),
+            Failure::Platform(error) => told_of(error),
+            Failure::NoPlatform => {
+                "The migration goes to a platform that this server is not configured for: [platforms.NAME] in \
+                 its configuration."
+                    .into()
+            }
             Failure::Target(_) => "The target could not be read or written. The server's log says why.".into(),
         }
+    }
+}
+
+/// What a client may be told of a platform's trouble.
+fn told_of(error: &PlatformError) -> Detail {
+    match error {
+        PlatformError::Unreachable(code) => told!(
+            "The platform could not be reached ({}), however often it was tried. What was sent stands in the ledger: start \
+             the job again, and it goes on from there.",
+            code.clone()
+        ),
+        PlatformError::Denied(status) => told!(
+            "The platform does not let us in (status {}). Look at the credentials in the configuration, and start the job \
+             again.",
+            u64::from(*status)
+        ),
+        PlatformError::Answer(what) => {
+            told!(
+                "The platform's answer about {} is not as it is documented. Nothing was taken for granted.",
+                what.clone()
+            )
+        }
+        PlatformError::Plan(_) | PlatformError::Ledger(_) | PlatformError::Client | PlatformError::Cancelled => {
+            "The server could not go on. Its log says why.".into()
+        }
+    }
+}
+
+impl From<PlatformError> for Failure {
+    fn from(error: PlatformError) -> Self {
+        Failure::Platform(error)
     }
 }
 
@@ -192,7 +243,7 @@ pub enum Stop {
 impl<E: Into<Failure>> From<E> for Stop {
     fn from(error: E) -> Self {
         match error.into() {
-            Failure::Target(TargetError::Cancelled) => Stop::Cancelled,
+            Failure::Target(TargetError::Cancelled) | Failure::Platform(PlatformError::Cancelled) => Stop::Cancelled,
             failure => Stop::Failed(failure),
         }
     }

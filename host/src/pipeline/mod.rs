@@ -1,6 +1,8 @@
 //! The five steps, a file each: what is done to records, without HTTP and without a database of its own.
 
 mod approved;
+mod bundles;
+mod calls;
 mod compare;
 mod counts;
 mod desk;
@@ -8,7 +10,12 @@ mod direct;
 mod evidence;
 mod import;
 mod lookups;
+mod masked;
 mod order;
+mod platform_counts;
+mod platform_import;
+mod platform_plan;
+mod platform_undo;
 mod provenance;
 mod quarantine;
 mod recount;
@@ -33,6 +40,10 @@ pub use direct::{delete_records, load_records};
 pub use evidence::{Bundle, evidence};
 pub use import::import;
 pub use order::{Stage, stages};
+pub use platform_counts::platform_count;
+pub use platform_import::platform_import;
+pub use platform_plan::{Asked, PLAN, platform_plan};
+pub use platform_undo::{Undo, platform_undo};
 pub use provenance::{Story, provenance};
 pub use quarantine::{QUARANTINE, quarantined};
 pub use recount::{Compared, RecountError, recount};

@@ -101,6 +101,7 @@ fn set_up(desk: &Desk, asked: &Trial, aside: &Aside) -> Result<(Desk, Option<Arc
     let target =
         TrialTarget { own, live: desk.target.clone(), staged: asked.sample.is_some().then(|| desk.area.clone()) };
     let tried = Desk {
+        platform: None,
         store: Arc::new(Store::in_memory(&desk.migration)?),
         approvals: None,
         usage: Usage::default(),

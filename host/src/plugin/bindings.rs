@@ -22,5 +22,18 @@ pub mod domain {
     });
 }
 
+/// World `platform`.
+pub mod platform {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "platform",
+        imports: { default: trappable },
+        with: {
+            "sluice:plugin/types": super::mapper::sluice::plugin::types,
+            "sluice:plugin/log": super::mapper::sluice::plugin::log,
+        },
+    });
+}
+
 pub use domain::sluice::plugin::record_lookup;
 pub use mapper::sluice::plugin::{log, source_lookup, types};

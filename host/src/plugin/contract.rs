@@ -13,7 +13,7 @@ use crate::model::{Code, FieldPath, Name, Version};
 /// Codes that a plugin may declare: far more than anyone will read about.
 const MAX_CODES: usize = 500;
 /// Names of fields that a source or an entity type may declare: the widest tables of old systems have hundreds.
-const MAX_FIELDS: usize = 2_000;
+pub(super) const MAX_FIELDS: usize = 2_000;
 /// Sources, entity types, columns of one, or values of a field, that a plugin may describe.
 const MAX_ENTRIES: usize = 2_000;
 
@@ -116,19 +116,19 @@ pub struct DomainDescription {
 }
 
 /// Something of a description, or what is wrong with it.
-type Checked<T> = Result<T, String>;
+pub(super) type Checked<T> = Result<T, String>;
 
 /// A name that may stand in paths and file names: lower-case letters, digits, `-`, `_`.
-fn path_name(name: &str) -> Option<Name> {
+pub(super) fn path_name(name: &str) -> Option<Name> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
     Name::declared(name).filter(|name| name.bytes().all(plain))
 }
 
-fn plugin_name(name: &str) -> Checked<Name> {
+pub(super) fn plugin_name(name: &str) -> Checked<Name> {
     path_name(name).ok_or_else(|| "its name is not made of lower-case letters, digits, - and _".into())
 }
 
-fn plugin_version(version: &str) -> Checked<Version> {
+pub(super) fn plugin_version(version: &str) -> Checked<Version> {
     Version::declared(version).ok_or_else(|| "its version is not made of at most 32 letters, digits and .-+".into())
 }
 
@@ -140,11 +140,11 @@ fn entity_type_name(name: &str) -> Checked<Name> {
     path_name(name).ok_or_else(|| "an entity type has no proper name".into())
 }
 
-fn bounded<T>(what: &str, most: usize, items: &[T]) -> Checked<()> {
+pub(super) fn bounded<T>(what: &str, most: usize, items: &[T]) -> Checked<()> {
     if items.len() <= most { Ok(()) } else { Err(format!("it describes more than {most} {what}")) }
 }
 
-fn codes(declared: &[String]) -> Checked<Vec<Code>> {
+pub(super) fn codes(declared: &[String]) -> Checked<Vec<Code>> {
     bounded("codes", MAX_CODES, declared)?;
     let code = |(index, code): (usize, &String)| {
         Code::declared(code)

@@ -10,7 +10,7 @@ use cap_std::fs::Dir;
 use wasmtime::InstanceAllocationStrategy;
 use wasmtime::component::{Component, HasSelf, Linker};
 
-use super::bindings::{domain, mapper};
+use super::bindings::{domain, mapper, platform};
 use super::bounds;
 use super::failure::PluginError;
 use super::pool::{self, Rooms};
@@ -38,6 +38,7 @@ pub(super) struct Runner {
     pub wasmtime: wasmtime::Engine,
     pub mappers: Linker<State>,
     pub domains: Linker<State>,
+    pub platforms: Linker<State>,
 }
 
 impl Runner {
@@ -52,12 +53,14 @@ impl Runner {
         let wasmtime = wasmtime::Engine::new(&config)?;
         let mut mappers = Linker::new(&wasmtime);
         let mut domains = Linker::new(&wasmtime);
-        for linker in [&mut mappers, &mut domains] {
+        let mut platforms = Linker::new(&wasmtime);
+        for linker in [&mut mappers, &mut domains, &mut platforms] {
             wasmtime_wasi::p2::add_to_linker_sync(linker)?;
         }
         mapper::Mapper::add_to_linker::<_, HasSelf<_>>(&mut mappers, |state| state)?;
         domain::Domain::add_to_linker::<_, HasSelf<_>>(&mut domains, |state| state)?;
-        Ok(Self { wasmtime, mappers, domains })
+        platform::Platform::add_to_linker::<_, HasSelf<_>>(&mut platforms, |state| state)?;
+        Ok(Self { wasmtime, mappers, domains, platforms })
     }
 }
 

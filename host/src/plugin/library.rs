@@ -20,6 +20,11 @@ pub fn embedded() -> impl Iterator<Item = (World, &'static str, &'static [u8])> 
     EMBEDDED_MAPPERS.iter().map(of(World::Mapper)).chain(EMBEDDED_DOMAINS.iter().map(of(World::Domain)))
 }
 
+/// The platform plugin with this name that is part of this binary.
+pub fn embedded_platform(name: &str) -> Option<&'static [u8]> {
+    EMBEDDED_PLATFORMS.iter().find(|(known, _)| *known == name).map(|(_, bytes)| *bytes)
+}
+
 /// Every component that this server has, each under its digest. None is removed: what was made with one can be made
 /// again.
 pub struct Library {

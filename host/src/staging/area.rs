@@ -169,6 +169,12 @@ impl StagingArea {
         self.read_inner()?.latest(number, key)
     }
 
+    /// Where the ledger of calls to a platform stands: not sealed, as there is nothing of a record in it.
+    pub fn ledger(&self) -> Result<PathBuf, StagingError> {
+        drop(self.read_inner()?);
+        Ok(self.path.join("ledger.db"))
+    }
+
     /// The staged record with this reference id.
     pub fn read(&self, entity_type: &str, id: Key) -> Result<Option<Vec<u8>>, StagingError> {
         let Some(number) = self.prepare(StreamName::Records(entity_type), &[])? else { return Ok(None) };

@@ -30,7 +30,7 @@ impl From<rusqlite::Error> for TransitionError {
 }
 
 const COLUMNS: &str =
-    "reference_id, tenant, components, mapper, registered_at, staging, import, purged_at, mapper_digest";
+    "reference_id, tenant, components, mapper, registered_at, staging, import, purged_at, mapper_digest, target";
 
 /// Enums are kept under the names that the API shows.
 fn word<T: serde::Serialize>(value: T) -> String {
@@ -61,6 +61,7 @@ fn migration(row: &Row) -> rusqlite::Result<Migration> {
         registered_at: read(row, 4, |text| text.parse().ok())?,
         status: Status { staging: read(row, 5, from_word)?, import: read(row, 6, from_word)? },
         purged_at: row.get::<_, Option<String>>(7)?.and_then(|at| at.parse().ok()),
+        target: row.get::<_, Option<String>>(9)?.map(|target| Name::kept(&target)),
     })
 }
 
@@ -74,8 +75,9 @@ fn find(connection: &Connection, id: Uuid) -> rusqlite::Result<Option<Migration>
 pub(super) fn insert(connection: &Connection, migration: &Migration) -> rusqlite::Result<usize> {
     let components: Vec<&str> = migration.components.iter().map(|domain| domain.component).collect();
     connection.execute(
-        "INSERT INTO migrations (reference_id, tenant, components, mapper, mapper_digest, registered_at, staging, import)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO migrations (reference_id, tenant, components, mapper, mapper_digest, registered_at, staging, import,
+             target)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         params![
             migration.reference_id.to_string(),
             migration.tenant.as_str(),
@@ -85,6 +87,7 @@ pub(super) fn insert(connection: &Connection, migration: &Migration) -> rusqlite
             migration.registered_at.to_string(),
             word(migration.status.staging),
             word(migration.status.import),
+            migration.target.as_deref(),
         ],
     )
 }
@@ -96,11 +99,12 @@ impl Store {
         tenant: Tenant,
         components: Vec<&'static Domain>,
         mapper: Option<ChosenMapper>,
+        target: Option<Name>,
         now: Timestamp,
     ) -> Result<Migration, StoreError> {
         let (reference_id, status) = (Uuid::new_v4(), Status::NEW);
         let migration =
-            Migration { reference_id, tenant, components, mapper, registered_at: now, status, purged_at: None };
+            Migration { reference_id, tenant, components, mapper, target, registered_at: now, status, purged_at: None };
         insert(&self.lock(), &migration)?;
         Ok(migration)
     }

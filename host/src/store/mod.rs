@@ -59,7 +59,7 @@ CREATE TABLE IF NOT EXISTS migrations (
     number INTEGER PRIMARY KEY, reference_id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, components TEXT NOT NULL,
     mapper TEXT, mapper_digest TEXT,
     registered_at TEXT NOT NULL, staging TEXT NOT NULL, import TEXT NOT NULL,
-    validated_version INTEGER, validated_by TEXT, purged_at TEXT
+    validated_version INTEGER, validated_by TEXT, purged_at TEXT, target TEXT
 );
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, migration TEXT NOT NULL, kind TEXT NOT NULL,
@@ -149,7 +149,7 @@ mod tests {
         let path = held.path().join("catalogue.db");
         let now = jiff::Timestamp::UNIX_EPOCH;
         let (server, beside) = (Store::open(&path).unwrap(), Store::open(&path).unwrap());
-        let id = server.register(Tenant::only(), vec![&DOMAINS[0]], None, now).unwrap().reference_id;
+        let id = server.register(Tenant::only(), vec![&DOMAINS[0]], None, None, now).unwrap().reference_id;
         std::thread::scope(|scope| {
             scope.spawn(|| (0..200).for_each(|_| beside.set_mapper(id, None).unwrap()));
             for event in [Event::Changed, Event::ValidationStarts, Event::ValidationStopped].iter().cycle().take(200) {

@@ -11,7 +11,7 @@ mod table;
 use uuid::Uuid;
 
 pub use embedded::EmbeddedTarget;
-pub use paths::{Path, money, visit};
+pub use paths::{Path, decimal, money, visit};
 pub(crate) use read::add;
 
 use crate::model::{Digest, Name};

@@ -28,4 +28,19 @@ pub mod domain {
     });
 }
 
+/// World `platform`.
+pub mod platform {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "platform",
+        pub_export_macro: true,
+        export_macro_name: "export_platform",
+        default_bindings_module: "sluice_sdk::bindings::platform",
+        with: {
+            "sluice:plugin/types@0.1.0": crate::bindings::mapper::sluice::plugin::types,
+            "sluice:plugin/log@0.1.0": crate::bindings::mapper::sluice::plugin::log,
+        },
+    });
+}
+
 pub use mapper::sluice::plugin::types;

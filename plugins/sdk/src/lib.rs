@@ -2,7 +2,9 @@
 //!
 //! A **mapper** turns records of an old system into domain records: implement [`Mapper`] and name the
 //! type in [`mapper!`]. A **domain plugin** says which records a domain takes and what is wrong with
-//! them: implement [`Domain`] and name the type in [`domain!`]. How records cross the sandbox's
+//! them: implement [`Domain`] and name the type in [`domain!`]. A **platform plugin** plans the calls by which
+//! records get into a platform that is entered through its API: implement [`Platform`] and name the type in
+//! [`platform!`]. How records cross the sandbox's
 //! boundary is not the author's concern; with [`harness`] the same code runs natively in `cargo test`.
 //!
 //! What a plugin says of records is read by people who may not see them, so it says it in words that it has
@@ -12,7 +14,10 @@
 pub mod bindings;
 pub mod domain;
 pub mod harness;
+pub mod json;
 pub mod mapper;
+pub mod platform;
+pub mod schedule;
 pub mod schema;
 
 mod batch;
@@ -37,6 +42,7 @@ pub use ids::{Id, reference_id};
 pub use issues::{Finding, finding, invalid, missing, rule};
 pub use mapper::{Description, Mapper, Output};
 pub use money::{Amount, HALF_UP, Money, from_minor_units, minor_units};
+pub use platform::Platform;
 pub use records::{Record, Wanted};
 
 /// Everything a small plugin needs in one `use`.
@@ -56,6 +62,7 @@ pub mod __export {
     pub use crate::domain::driver as domain;
     pub use crate::log::install_panic_hook;
     pub use crate::mapper::driver as mapper;
+    pub use crate::platform::driver as platform;
 }
 
 pub use serde;

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use sluice_sdk::prelude::*;
 use sluice_sdk::{Checked, Generated, Related, from_minor_units, minor_units};
 
-use crate::schedule::{Installment, Method, Repaid, Terms};
+use sluice_sdk::schedule::{Installment, Method, Repaid, Terms};
 
 /// Agreements whose repayments are held at the same time: thirty years of months for each of them is
 /// some ten megabytes.

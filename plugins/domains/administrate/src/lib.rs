@@ -3,7 +3,6 @@
 mod fields;
 mod generate;
 mod rules;
-mod schedule;
 
 use sluice_sdk::domain::Generation;
 use sluice_sdk::schema::Entity;

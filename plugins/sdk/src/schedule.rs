@@ -11,39 +11,51 @@
 //! | bullet | all at the end of the term | all at the end, not compounded |
 //! | interest-only | all at the end of the term | monthly |
 
-use sluice_sdk::months_after;
-use sluice_sdk::prelude::*;
-use sluice_sdk::reads;
+use jiff::civil::Date;
+use rust_decimal::Decimal;
 
-reads! {
-    #[derive(Clone, Copy, PartialEq, Debug)]
-    #[serde(rename_all = "kebab-case")]
-    pub enum Method {
-        Annuity,
-        Linear,
-        Bullet,
-        InterestOnly,
-    }
+use crate::{HALF_UP, months_after};
+
+/// How a facility is repaid.
+#[derive(Clone, Copy, PartialEq, Debug, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// The same payment every month.
+    Annuity,
+    /// The same principal every month.
+    Linear,
+    /// Everything at the end.
+    Bullet,
+    /// Interest every month, the principal at the end.
+    InterestOnly,
 }
 
 /// What a facility's installments follow from.
 pub struct Terms {
+    /// In minor units.
     pub principal: i64,
     /// A year.
     pub percentage: Decimal,
+    /// Of the term.
     pub months: u32,
+    /// How it is repaid.
     pub method: Method,
     /// Installment `n` is due `n + delay` months after this day.
     pub from: Date,
+    /// Months by which the first installment is later, or earlier, than a month after `from`.
     pub delay: i8,
 }
 
 /// One installment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Installment {
+    /// From 1.
     pub number: u32,
+    /// When it falls due.
     pub due: Date,
+    /// In minor units.
     pub principal: i64,
+    /// In minor units.
     pub interest: i64,
 }
 
@@ -138,7 +150,7 @@ fn take(pot: &mut i128, wanted: i64) -> i64 {
 
 /// Half up; none where 64 bits do not hold it.
 fn rounded(units: Decimal) -> Option<i64> {
-    i64::try_from(units.round_dp_with_strategy(0, sluice_sdk::HALF_UP)).ok()
+    i64::try_from(units.round_dp_with_strategy(0, HALF_UP)).ok()
 }
 
 fn power(mut base: Decimal, mut exponent: u32) -> Option<Decimal> {

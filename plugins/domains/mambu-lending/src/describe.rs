@@ -1,0 +1,178 @@
+//! What the plugin says of itself: the steps, what is asked of the platform, and its codes.
+
+use sluice_sdk::bindings::platform::exports::sluice::plugin::calling::{
+    Companion, Description, Kind, Query, Setting, Step,
+};
+
+pub const CLIENTS: &str = "clients";
+pub const LOANS: &str = "loans";
+
+pub const CLIENT_CREATION: &str = "client-creation";
+pub const SETTLEMENT_ACCOUNT: &str = "settlement-account";
+pub const LOAN_CREATION: &str = "loan-creation";
+pub const SETTLEMENT_LINK: &str = "settlement-link";
+pub const SCHEDULE: &str = "schedule";
+pub const APPROVAL: &str = "approval";
+pub const DISBURSEMENT: &str = "disbursement";
+pub const FEE: &str = "fee";
+pub const REPAYMENT: &str = "repayment";
+
+pub const PRODUCT_KEY: &str = "productKey";
+pub const BRANCH_KEY: &str = "branchKey";
+pub const FEE_KEY: &str = "feeKey";
+
+pub const TRANSACTIONS: &str = "transactions";
+
+/// Types of transactions, as Mambu names them.
+pub const DISBURSEMENT_TYPE: &str = "DISBURSEMENT";
+pub const FEE_TYPE: &str = "FEE";
+pub const REPAYMENT_TYPE: &str = "REPAYMENT";
+
+/// Codes of the plugin's own: a record that it has no calls for.
+pub const ORGANISATION: &str = "MAMBU_ORGANISATION";
+pub const TWO_FACILITIES: &str = "MAMBU_REPAID_ON_TWO_FACILITIES";
+pub const OVERPAID: &str = "MAMBU_REPAID_MORE_THAN_OWED";
+pub const NO_SCHEDULE: &str = "MAMBU_NO_SCHEDULE";
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|&text| text.into()).collect()
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|&(a, b)| (a.into(), b.into())).collect()
+}
+
+fn step(name: &str, method: &str, path: &str, after: &[&str]) -> Step {
+    Step { name: name.into(), method: method.into(), path: path.into(), after: texts(after) }
+}
+
+fn companion(entity_type: &str) -> Companion {
+    Companion { entity_type: entity_type.into(), field: "agreementReferenceId".into() }
+}
+
+fn kinds() -> Vec<Kind> {
+    let clients = Kind {
+        name: CLIENTS.into(),
+        entity_type: "counterparties".into(),
+        companions: vec![],
+        fields: texts(&["type", "initials", "surname"]),
+        steps: vec![step(CLIENT_CREATION, "POST", "/clients", &[])],
+    };
+    let paid_out = [LOAN_CREATION, SCHEDULE, APPROVAL, DISBURSEMENT];
+    let loans = Kind {
+        name: LOANS.into(),
+        entity_type: "agreements".into(),
+        companions: ["disbursements", "repayments", "additional-repayments", "debit-mandates"].map(companion).into(),
+        fields: texts(&["facilities", "termInMonths", "amount", "borrowers"]),
+        steps: vec![
+            step(SETTLEMENT_ACCOUNT, "GET", "/deposits/{id}", &[]),
+            step(LOAN_CREATION, "POST", "/loans", &[SETTLEMENT_ACCOUNT]),
+            step(SETTLEMENT_LINK, "PATCH", "/loans/{id}", &[LOAN_CREATION]),
+            step(SCHEDULE, "PUT", "/loans/{id}/schedule", &[LOAN_CREATION]),
+            step(APPROVAL, "POST", "/loans/{id}:changeState", &[LOAN_CREATION, SETTLEMENT_LINK, SCHEDULE]),
+            step(DISBURSEMENT, "POST", "/loans/{id}/disbursement-transactions", &[APPROVAL]),
+            step(FEE, "POST", "/loans/{id}/fee-transactions", &paid_out),
+            step(REPAYMENT, "POST", "/loans/{id}/repayment-transactions", &paid_out),
+        ],
+    };
+    vec![clients, loans]
+}
+
+fn queries() -> Vec<Query> {
+    let query = |name: &str, method: &str, path: &str, body: &str, id: &str, group: &str| Query {
+        name: name.into(),
+        method: method.into(),
+        path: path.into(),
+        body: body.into(),
+        id: id.into(),
+        group: group.into(),
+        groups: vec![],
+        amounts: vec![],
+    };
+    vec![
+        query(CLIENTS, "GET", "/clients", "", "id", ""),
+        Query {
+            groups: pairs(&[
+                ("PENDING_APPROVAL", "PENDING_APPROVAL"),
+                ("APPROVED", "APPROVED"),
+                ("ACTIVE", "ACTIVE"),
+                // How long ago something fell due is for the platform to say, from the day on that it has the loan.
+                ("ACTIVE_IN_ARREARS", "ACTIVE"),
+                ("CLOSED", "CLOSED"),
+            ]),
+            amounts: pairs(&[("loanAmount", "loanAmount"), ("principalBalance", "balances.principalBalance")]),
+            ..query(LOANS, "GET", "/loans", "", "id", "accountState")
+        },
+        Query {
+            groups: pairs(&[("DISBURSEMENT", "DISBURSEMENT"), ("FEE", "FEE"), ("REPAYMENT", "REPAYMENT")]),
+            amounts: pairs(&[("amount", "amount")]),
+            ..query(
+                TRANSACTIONS,
+                "POST",
+                "/loans/transactions:search",
+                r#"{"filterCriteria":[{"field":"type","operator":"IN","values":["DISBURSEMENT","FEE","REPAYMENT"]}]}"#,
+                "externalId",
+                "type",
+            )
+        },
+    ]
+}
+
+pub fn description() -> Description {
+    let setting = |name: &str, required| Setting { name: name.into(), required };
+    Description {
+        name: "mambu".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        kinds: kinds(),
+        settings: vec![setting(PRODUCT_KEY, true), setting(BRANCH_KEY, false), setting(FEE_KEY, false)],
+        queries: queries(),
+        headers: pairs(&[("Accept", "application/vnd.mambu.v2+json")]),
+        idempotency_header: "Idempotency-Key".into(),
+        error_codes: "errors[].errorReason".into(),
+        already: texts(&[
+            "CLIENT_ID_ALREADY_IN_USE",
+            "ACCOUNT_ID_ALREADY_IN_USE",
+            "EXTERNAL_ID_ALREADY_EXISTS",
+            "ACCOUNT_ALREADY_LINKED",
+        ]),
+        busy: texts(&["BLOCKING_OPERATION_IN_PROGRESS", "DATA_IMPORT_IN_PROGRESS", "CLIENT_IN_MIGRATION"]),
+        refusals: texts(&[
+            "INVALID_PARAMETERS",
+            "MISSING_REQUIRED_FIELD",
+            "MISSING_REQUIRED_FIELDS",
+            "INVALID_CLIENT_ID",
+            "CLIENT_NOT_FOUND",
+            "INVALID_LOAN_ACCOUNT_ID",
+            "INVALID_LOAN_ACCOUNT_STATE",
+            "INVALID_ACCOUNT_STATE",
+            "INVALID_ACCOUNT_STATE_TRANSITION",
+            "INVALID_STATE_TRANSITION",
+            "INVALID_PRODUCT",
+            "INVALID_AMOUNT",
+            "INVALID_DATE",
+            "INVALID_DEPOSIT_ACCOUNT_ID",
+            "NOT_FOUND",
+        ]),
+        codes: texts(&[ORGANISATION, TWO_FACILITIES, OVERPAID, NO_SCHEDULE]),
+        requests: texts(&[
+            "How many calls a second, and how many at the same time, this migration may make, and at which hours.",
+            "The key of the loan product (productKey) and, if they are used, of the branch (branchKey) and of the \
+             predefined fee (feeKey).",
+            "A user of the API, or an API key, with the permissions to create and read clients, to create, read, edit, \
+             approve and disburse loans, to edit schedules, to apply fees and to post repayments, with value dates \
+             in the past.",
+            "Deposit accounts that loans are settled with, under the ids that mandates name as the debtor's account.",
+            "That the product lets schedules be edited before approval, and takes loans and values dated as in the \
+             old system.",
+            "Whether the environment has to be adjusted for so many calls, as said under duration.",
+        ]),
+        notes: texts(&[
+            "The schedule is edited before the loan is approved: that of an approved loan cannot be edited.",
+            "Where the flow has the fewest calls, the settlement account is named when the loan is created, and a \
+             schedule is edited only where the product would make another one.",
+            "A loan that the old system calls closed is closed here by its repayments: where not all of them are \
+             migrated, it stays active with what they leave.",
+            "Fees and repayments are posted by value date, as each settles what was due by then.",
+        ]),
+    }
+}
