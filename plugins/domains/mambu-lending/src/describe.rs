@@ -25,7 +25,7 @@ pub const TRANSACTIONS: &str = "transactions";
 
 /// Types of transactions, as Mambu names them.
 pub const DISBURSEMENT_TYPE: &str = "DISBURSEMENT";
-pub const FEE_TYPE: &str = "FEE";
+pub const FEE_TYPE: &str = "FEE_APPLIED";
 pub const REPAYMENT_TYPE: &str = "REPAYMENT";
 
 /// Codes of the plugin's own: a record that it has no calls for.
@@ -104,13 +104,17 @@ fn queries() -> Vec<Query> {
             ..query(LOANS, "GET", "/loans", "", "id", "accountState")
         },
         Query {
-            groups: pairs(&[("DISBURSEMENT", "DISBURSEMENT"), ("FEE", "FEE"), ("REPAYMENT", "REPAYMENT")]),
+            groups: pairs(&[
+                ("DISBURSEMENT", "DISBURSEMENT"),
+                ("FEE_APPLIED", "FEE_APPLIED"),
+                ("REPAYMENT", "REPAYMENT"),
+            ]),
             amounts: pairs(&[("amount", "amount")]),
             ..query(
                 TRANSACTIONS,
                 "POST",
                 "/loans/transactions:search",
-                r#"{"filterCriteria":[{"field":"type","operator":"IN","values":["DISBURSEMENT","FEE","REPAYMENT"]}]}"#,
+                r#"{"filterCriteria":[{"field":"type","operator":"IN","values":["DISBURSEMENT","FEE_APPLIED","REPAYMENT"]}]}"#,
                 "externalId",
                 "type",
             )
@@ -136,23 +140,7 @@ pub fn description() -> Description {
             "ACCOUNT_ALREADY_LINKED",
         ]),
         busy: texts(&["BLOCKING_OPERATION_IN_PROGRESS", "DATA_IMPORT_IN_PROGRESS", "CLIENT_IN_MIGRATION"]),
-        refusals: texts(&[
-            "INVALID_PARAMETERS",
-            "MISSING_REQUIRED_FIELD",
-            "MISSING_REQUIRED_FIELDS",
-            "INVALID_CLIENT_ID",
-            "CLIENT_NOT_FOUND",
-            "INVALID_LOAN_ACCOUNT_ID",
-            "INVALID_LOAN_ACCOUNT_STATE",
-            "INVALID_ACCOUNT_STATE",
-            "INVALID_ACCOUNT_STATE_TRANSITION",
-            "INVALID_STATE_TRANSITION",
-            "INVALID_PRODUCT",
-            "INVALID_AMOUNT",
-            "INVALID_DATE",
-            "INVALID_DEPOSIT_ACCOUNT_ID",
-            "NOT_FOUND",
-        ]),
+        refusals: texts(REFUSALS),
         codes: texts(&[ORGANISATION, TWO_FACILITIES, OVERPAID, NO_SCHEDULE]),
         requests: texts(&[
             "How many calls a second, and how many at the same time, this migration may make, and at which hours.",
@@ -176,3 +164,72 @@ pub fn description() -> Description {
         ]),
     }
 }
+
+/// What Mambu refuses with, for good: told to whoever looks at what failed.
+const REFUSALS: &[&str] = &[
+    "INVALID_CREDENTIALS",
+    "INVALID_API_OPERATION",
+    "INVALID_PARAMETERS",
+    "METHOD_NOT_IMPLEMENTED",
+    "INTERNAL_ERROR",
+    "INVALID_PAGINATION_OFFSET_VALUE",
+    "OUT_OF_BOUNDS_PAGINATION_OFFSET_VALUE",
+    "INVALID_PAGINATION_LIMIT_VALUE",
+    "OUT_OF_BOUNDS_PAGINATION_LIMIT_VALUE",
+    "EXCESSIVE_INVALID_REQUESTS",
+    "INVALID_LOAN_ACCOUNT_ID",
+    "INVALID_AMOUNT",
+    "INVALID_ACCOUNT_STATE",
+    "EXCESS_REPAYMENT_ERROR",
+    "INVALID_STATE_TRANSITION",
+    "INVALID_FIRST_REPAYMENT_DUE_DATE",
+    "INVALID_INTEREST_RATE",
+    "INVALID_INSTALLMENTS",
+    "REPAYMENT_DATE_IN_THE_FUTURE_ERROR",
+    "INVALID_DISBURSEMENT_DATE",
+    "INVALID_ACCOUNT_STATE_FOR_REPAYMENTS",
+    "INCONSISTENT_SCHEDULE_PRINCIPAL_DUE_WITH_LOAN_AMOUNT",
+    "NEGATIVE_PRINCIPAL_FOR_INSTALLMENT",
+    "INVALID_CLIENT_ID",
+    "INVALID_CLIENT_KEY",
+    "INVALID_BIRTH_DATE",
+    "CLIENT_HAS_ACCOUNTS",
+    "BACKDATE_BEFORE_ACTIVATION",
+    "CANNOT_APPLY_FEE_ON_PAID_INSTALLMENT",
+    "MISSING_REQUIRED_PARAMETER",
+    "INVALID_JSON_SYNTAX",
+    "PARAMETER_NOT_ALLOWED",
+    "INVALID_SETTLEMENT_ACCOUNT_KEY",
+    "INVALID_DEPOSIT_ACCOUNT_HOLDER",
+    "INVALID_DEPOSIT_ACCOUNT_ID",
+    "INVALID_PRODUCT_KEY",
+    "INVALID_BRANCH_KEY",
+    "INVALID_DATE_TIME_FORMAT",
+    "INVALID_DATE_FORMAT",
+    "INVALID_DUE_DATE",
+    "FIRST_REPAYMENT_DATE_BEFORE_EXPECTED_DISBURSEMENT_DATE",
+    "DISBURSEMENT_DATE_AFTER_LAST_REPAYMENT_DUE_DATE",
+    "AMOUNT_MORE_THAN_CURRENT_AVAILABLE_AMOUNT",
+    "FEE_AMOUNT_MUST_BE_STRICTLY_POSITIVE",
+    "INVALID_FEE_KEY",
+    "INVALID_INSTALLMENT_NUMBER",
+    "INVALID_TRANSACTION_ID",
+    "TRANSACTION_ALREADY_ADJUSTED",
+    "TRANSACTION_TYPE_DOES_NOT_ALLOW_ADJUSTMENT",
+    "NOT_ADJUSTED_TRANSACTION_LOGGED_AFTER_CURRENT_ONE",
+    "ACCOUNT_HAS_TRANSACTIONS",
+    "ACCOUNT_HAS_REMAINING_BALANCE",
+    "FIELD_NOT_ALLOWED",
+    "FIELD_IS_NOT_EDITABLE",
+    "OPERATION_NOT_ALLOWED_ON_FIELD",
+    "INVALID_FILTER_SELECTION",
+    "INVALID_FILTER_ELEMENT",
+    "INVALID_FILTER_VALUES",
+    "INVALID_IDEMPOTENCY_KEY",
+    "IDEMPOTENCY_KEY_USED_WITH_ANOTHER_REQUEST",
+    "UNSUPPORTED_MEDIA_TYPE",
+    "NOT_ACCEPTABLE",
+    "FEE_NOT_EDITABLE",
+    "INVALID_GRACE_PERIOD",
+    "CLIENT_NOT_FOUND",
+];

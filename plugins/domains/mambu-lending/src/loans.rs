@@ -101,12 +101,15 @@ impl Loan<'_> {
         } else {
             plan.call(self.call(SCHEDULE, "/schedule").body(edited(&installments, currency).ok_or_else(no_schedule)?));
         }
-        let mut owed = Owed::new(&installments);
+        let paid_out = self.paid_out();
+        let units = |amount: &Amount| minor_units(amount.0, currency).ok_or_else(no_schedule);
+        let sum = paid_out.iter().map(|(.., amount)| units(amount)).sum::<Result<i64, Finding>>()?;
+        let mut owed = Owed::new(&installments, sum);
         let state = if self.agreement.status == Status::Draft {
             "PENDING_APPROVAL"
         } else {
             self.approval(plan);
-            self.disbursements(plan);
+            self.disbursements(paid_out, plan);
             self.postings(postings, &mut owed, plan)?;
             if owed.is_paid() { "CLOSED" } else { "ACTIVE" }
         };
@@ -181,8 +184,8 @@ impl Loan<'_> {
         plan.call(changed.undone_by("POST", self.path(":changeState"), Some(body("UNDO_APPROVE"))));
     }
 
-    /// Posts what was paid out; where no record says so, all of it on the day on which the agreement began.
-    fn disbursements(&self, plan: &mut Plan) {
+    /// What was paid out; where no record says so, all of it on the day on which the agreement began.
+    fn paid_out(&self) -> Vec<(Date, Id, Amount)> {
         let own =
             self.loans.disbursements.iter().filter(|paid| paid.facility_reference_id == self.facility.reference_id);
         let mut own: Vec<(Date, Id, Amount)> =
@@ -192,7 +195,11 @@ impl Loan<'_> {
             let id = reference_id(self.facility.reference_id.bytes(), "disbursement", "");
             own.push((self.agreement.start_date, id, self.facility.amount.amount));
         }
-        for (day, id, amount) in own {
+        own
+    }
+
+    fn disbursements(&self, paid_out: Vec<(Date, Id, Amount)>, plan: &mut Plan) {
+        for (day, id, amount) in paid_out {
             let mut fields =
                 vec![("valueDate", value(instant(day))), ("amount", value(amount)), ("externalId", value(short(id)))];
             let first = self.facility.first_repayment_date.filter(|_| self.bundle.flow == Flow::Fewest);
