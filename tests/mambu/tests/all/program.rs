@@ -42,7 +42,7 @@ impl Program {
 
 #[tokio::test]
 async fn from_another_process() {
-    let secret = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("mock-mambu-apikey");
+    let secret = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("mock-mambu-apikey-{}", std::process::id()));
     std::fs::write(&secret, "from a file\n").unwrap();
     let mut program = Program::start(&["--apikey-file", secret.to_str().unwrap(), "--calls-per-second", "1000"]);
     let usual = "accept: application/vnd.mambu.v2+json\r\ncontent-type: application/json\r\napikey: ";
