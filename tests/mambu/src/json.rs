@@ -208,10 +208,10 @@ impl Input {
         let wrong = || INVALID_PARAMETERS.at(self.source(name));
         let Some(raw) = self.raw(name) else { return Ok(vec![]) };
         let list: Vec<Box<RawValue>> = serde_json::from_str(raw).map_err(|_| wrong())?;
-        let read = |(i, raw): (usize, &Box<RawValue>)| {
+        let read = |(i, raw): (usize, &RawValue)| {
             Self::object_at(raw.get().as_bytes(), format!("{}[{i}].", self.source(name))).map_err(|_| wrong())
         };
-        list.iter().enumerate().map(read).collect()
+        list.iter().map(AsRef::as_ref).enumerate().map(read).collect()
     }
 
     /// What was given, or a refusal because it was not.

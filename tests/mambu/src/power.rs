@@ -17,8 +17,12 @@ impl Default for Power {
     }
 }
 
-/// Notices the next time that the server goes down.
-pub struct Life(watch::Receiver<u64>);
+/// From a moment on until the server next goes down.
+pub struct Life {
+    times: watch::Receiver<u64>,
+    /// How often it had gone down at that moment.
+    born: u64,
+}
 
 impl Power {
     /// Goes down, now and for so long.
@@ -37,7 +41,9 @@ impl Power {
     /// From now until it goes down.
     #[must_use]
     pub fn life(&self) -> Life {
-        Life(self.times.subscribe())
+        let times = self.times.subscribe();
+        let born = *times.borrow();
+        Life { times, born }
     }
 }
 
@@ -45,12 +51,12 @@ impl Life {
     /// Waits until the server goes down.
     pub async fn ended(&mut self) {
         // Without a sender there is no server any more either.
-        let _ = self.0.changed().await;
+        let _ = self.times.wait_for(|times| *times != self.born).await;
     }
 
     /// Whether the server went down since.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.0.has_changed().unwrap_or(true)
+        *self.times.borrow() != self.born
     }
 }

@@ -5,7 +5,8 @@ use serde::Serialize;
 /// A number and a reason of Mambu's. Tell them apart by the reason.
 ///
 /// Mambu's numbers are used where a public source has them or the order of its published list leaves no
-/// doubt. From 9001 on they are this stand-in's, so that nobody takes them for Mambu's.
+/// doubt. From 9001 on they are this stand-in's, so that nobody takes them for Mambu's. So are four reasons that
+/// no published list has: those of idempotency keys and of media types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reason(pub u32, pub &'static str);
 
@@ -25,7 +26,6 @@ reasons! {
     12 OUT_OF_BOUNDS_PAGINATION_OFFSET_VALUE
     13 INVALID_PAGINATION_LIMIT_VALUE
     14 OUT_OF_BOUNDS_PAGINATION_LIMIT_VALUE
-    24 EXCESSIVE_INVALID_REQUESTS
     100 INVALID_LOAN_ACCOUNT_ID
     101 INVALID_AMOUNT
     105 INVALID_ACCOUNT_STATE
@@ -38,7 +38,6 @@ reasons! {
     125 INVALID_DISBURSEMENT_DATE
     128 INVALID_ACCOUNT_STATE_FOR_REPAYMENTS
     132 INCONSISTENT_SCHEDULE_PRINCIPAL_DUE_WITH_LOAN_AMOUNT
-    136 NEGATIVE_PRINCIPAL_FOR_INSTALLMENT
     301 INVALID_CLIENT_ID
     302 INVALID_CLIENT_KEY
     309 INVALID_BIRTH_DATE
@@ -82,7 +81,8 @@ reasons! {
     9033 IDEMPOTENCY_KEY_USED_WITH_ANOTHER_REQUEST
     9034 UNSUPPORTED_MEDIA_TYPE
     9035 NOT_ACCEPTABLE
-    9036 FEE_NOT_EDITABLE
+    9036 EXCESSIVE_INVALID_REQUESTS
+    9038 NEGATIVE_PRINCIPAL_FOR_INSTALLMENT
     9037 INVALID_GRACE_PERIOD
 }
 

@@ -9,9 +9,9 @@ use crate::bank::loan::Loan;
 use crate::bank::schedule::Installment;
 use crate::json::Input;
 use crate::reason::{
-    FEE_NOT_EDITABLE, FIELD_IS_NOT_EDITABLE, INCONSISTENT_SCHEDULE_PRINCIPAL_DUE_WITH_LOAN_AMOUNT, INVALID_AMOUNT,
-    INVALID_DUE_DATE, INVALID_INSTALLMENTS, INVALID_LOAN_ACCOUNT_ID, NEGATIVE_PRINCIPAL_FOR_INSTALLMENT,
-    OPERATION_NOT_ALLOWED_ON_FIELD, Refusal,
+    FIELD_IS_NOT_EDITABLE, INCONSISTENT_SCHEDULE_PRINCIPAL_DUE_WITH_LOAN_AMOUNT, INVALID_AMOUNT, INVALID_DUE_DATE,
+    INVALID_INSTALLMENTS, INVALID_LOAN_ACCOUNT_ID, NEGATIVE_PRINCIPAL_FOR_INSTALLMENT, OPERATION_NOT_ALLOWED_ON_FIELD,
+    Refusal,
 };
 use crate::wire::Answer;
 
@@ -135,7 +135,7 @@ pub fn put_schedule(call: &mut Call) -> Result<Answer, Refusal> {
         for name in ["fee", "penalty"] {
             // Those come by transactions.
             if expected(input, name)?.is_some_and(|amount| !amount.is_zero()) {
-                return Err(FEE_NOT_EDITABLE.at(input.source(name)));
+                return Err(FIELD_IS_NOT_EDITABLE.at(input.source(name)));
             }
         }
         let mut installment = Installment::new(schedule.len() + 1, due, principal, interest);
