@@ -255,8 +255,9 @@ mod tests {
     fn nothing_runs_beside_a_purge() {
         let held = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::open(&held.path().join("catalogue.db")).unwrap());
-        let register =
-            || store.register(Tenant::only(), vec![&DOMAINS[0]], None, Timestamp::UNIX_EPOCH).unwrap().reference_id;
+        let register = || {
+            store.register(Tenant::only(), vec![&DOMAINS[0]], None, None, Timestamp::UNIX_EPOCH).unwrap().reference_id
+        };
         let (one, other) = (register(), register());
         let trail = Arc::new(Trail::new(store.clone(), Signer::new(&[7; 32])));
         let jobs = Jobs::new(store.clone(), trail, Arc::default());

@@ -18,6 +18,7 @@ mod evidence;
 mod hostile;
 mod lender;
 mod lifecycle;
+mod mambu;
 mod neighbour;
 mod planted;
 mod plugin_files;

@@ -1,0 +1,143 @@
+//! What is refused for good stops only its own record, until somebody decides; and what was made can be taken back.
+
+use mock_mambu::{Fault, Kind};
+use reqwest::Method;
+use serde_json::{Value, json};
+use sluice::config::Flow;
+
+use super::small::{check, id, stage};
+use super::{agree, import, mambu, platform, register, server};
+use crate::server::{Answer, Migration};
+
+fn refused(path: &str) -> Fault {
+    let kind = Kind::Refuse { status: 400, code: 4, reason: "INVALID_PARAMETERS".into() };
+    Fault::nth("POST", path, 1, kind)
+}
+
+async fn failed(migration: &Migration) -> Vec<Value> {
+    migration.get("/ledger?state=failed").await["items"].as_array().unwrap().clone()
+}
+
+async fn decide(migration: &Migration, kind: &str, of: &str, decision: &str) -> Answer {
+    let path = migration.path(&format!("/ledger/{kind}/{}", id(migration, of)));
+    let request = migration.server.request(Method::PUT, &path).json(&json!({"decision": decision}));
+    migration.server.send(request).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_call_stops_its_record_alone() {
+    let mambu = mambu().await;
+    let server = server(vec![("mambu".into(), platform(&mambu, |config| config.flow = Flow::EveryStep))]);
+
+    // A fee is refused: the loan stops there, the draft goes on.
+    let migration = register(server, "mambu").await;
+    stage(&migration, &mambu).await;
+    mambu.order(refused("/loans/{id}/fee-transactions"));
+    let end = import(&migration).await;
+    assert_eq!((&end["state"], &end["result"]["leftOut"]), (&json!("failed"), &json!(1)), "{end}");
+    let told = failed(&migration).await;
+    let expected = json!(["loans", id(&migration, "1"), "fee", "INVALID_PARAMETERS", 400, 7]);
+    let [kind, record, step, code, status, calls] =
+        ["kind", "referenceId", "step", "code", "status", "calls"].map(|name| told[0][name].clone());
+    assert_eq!(json!([kind, record, step, code, status, calls]), expected);
+    let issues = migration.issues("import").await;
+    assert_eq!((&issues[0]["code"], &issues[0]["rule"]), (&json!("CALL_REFUSED"), &json!("INVALID_PARAMETERS")));
+    // Nobody has decided: nothing is tried again.
+    assert_eq!(migration.job("import").await["result"]["calls"], 0);
+    assert_eq!(migration.job("counts").await["state"], "failed");
+    assert_eq!(decide(&migration, "loans", "2", "retry").await.problem(), (409, "NOT_FAILED".into()));
+    assert_eq!(decide(&migration, "loans", "nobody", "retry").await.problem(), (404, "NOT_IN_LEDGER".into()));
+    assert_eq!(decide(&migration, "loans", "1", "retry").await.json()["state"], "open");
+    assert_eq!(migration.job("import").await["state"], "succeeded");
+    check(&mambu, &migration);
+    agree(&migration).await;
+
+    // The same, and somebody does without the fee: the repayment after it is made, and the counts tell the difference.
+    let migration = register(server, "mambu").await;
+    stage(&migration, &mambu).await;
+    mambu.clear_faults();
+    mambu.order(refused("/loans/{id}/fee-transactions"));
+    assert_eq!(import(&migration).await["state"], "failed");
+    assert_eq!(decide(&migration, "loans", "1", "skip").await.status, 200);
+    assert_eq!(migration.job("import").await["state"], "succeeded");
+    let counts = migration.job("counts").await;
+    assert_eq!(counts["state"], "failed");
+    let fees = |side| Migration::rows(&counts, "transactions", side).into_iter().any(|row| row[0] == "FEE_APPLIED");
+    assert_eq!((fees("stagedRows"), fees("importedRows")), (true, false));
+
+    // A client is refused: its loans wait, and come with it.
+    let migration = register(server, "mambu").await;
+    stage(&migration, &mambu).await;
+    mambu.clear_faults();
+    mambu.order(refused("/clients"));
+    let end = import(&migration).await;
+    assert_eq!(end["result"]["byKind"], json!({"clients": {"failed": 1}, "loans": {"waiting": 2}}));
+    assert_eq!(decide(&migration, "clients", "client", "retry").await.status, 200);
+    assert_eq!(migration.job("import").await["state"], "succeeded");
+    check(&mambu, &migration);
+
+    // Redirected elsewhere: nobody follows.
+    let migration = register(server, "mambu").await;
+    stage(&migration, &mambu).await;
+    mambu.clear_faults();
+    mambu.order(Fault::nth("POST", "/clients", 1, Kind::Redirect(format!("{}/elsewhere", mambu.url()))));
+    assert_eq!(import(&migration).await["state"], "failed");
+    assert_eq!(failed(&migration).await[0]["code"], "REDIRECTED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_is_taken_back() {
+    let mambu = mambu().await;
+    let server = server(vec![("mambu".into(), platform(&mambu, |config| config.flow = Flow::EveryStep))]);
+    let migration = register(server, "mambu").await;
+    stage(&migration, &mambu).await;
+    // Half of it: the last repayment is refused, and its record abandoned.
+    mambu.order(Fault { nth: Some(2), ..refused("/loans/{id}/repayment-transactions") });
+    assert_eq!(import(&migration).await["state"], "failed");
+    assert_eq!(decide(&migration, "loans", "1", "abandon").await.json()["state"], "abandoned");
+    let before = mambu.state();
+    let preview = migration.job_with("undo", &json!({"preview": true, "only": "abandoned"})).await;
+    let steps = json!({"approval": 1, "disbursement": 1, "fee": 1, "loan-creation": 1, "repayment": 1});
+    assert_eq!(preview["result"]["wouldUndo"], steps, "{preview}");
+    assert_eq!(mambu.state(), before, "a preview changes nothing");
+    mambu.order(Fault::nth("POST", "/loans/transactions/{id}:adjust", 1, Kind::LostAnswer));
+    mambu.order(Fault::nth("DELETE", "/loans/{id}", 1, Kind::ErrorAfter(500)));
+    let undone = migration.job_with("undo", &json!({"only": "abandoned"})).await;
+    assert_eq!((&undone["state"], &undone["result"]["undone"]), (&json!("succeeded"), &steps), "{undone}");
+    assert_eq!(mambu.state()["loans"].as_array().unwrap().len(), 1, "the draft");
+    let undone = migration.job("undo").await;
+    assert_eq!(undone["result"]["undone"], json!({"client-creation": 1, "loan-creation": 1}), "{undone}");
+    let state = mambu.state();
+    assert_eq!((&state["clients"], &state["loans"]), (&json!([]), &json!([])));
+    // What was taken back is not brought in again by itself.
+    assert_eq!(migration.job("import").await["result"]["calls"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plan_is_a_document() {
+    let mambu = mambu().await;
+    let server = server(vec![("mambu".into(), platform(&mambu, |config| config.calls_per_second = 7))]);
+    let migration = register(server, "mambu").await;
+    let early = server.get(&migration.path("/plan")).await;
+    assert_eq!(early.problem(), (409, "NO_PLAN".into()));
+    stage(&migration, &mambu).await;
+    let end = migration.job_with("plan", &json!({"windowHours": 0.0001})).await;
+    assert_eq!(end["state"], "succeeded");
+    let plan = migration.get("/plan").await;
+    assert_eq!((&plan["calls"], &plan["bestFlow"]["callsWithEveryStep"]), (&json!(11), &json!(12)), "{plan:#}");
+    assert_eq!((&plan["duration"]["seconds"], &plan["duration"]["window"]["fits"]), (&json!(1.57), &json!(false)));
+    assert_eq!(plan["sampleCalls"][0]["body"]["lastName"], "***");
+    let request = server.request(Method::GET, &migration.path("/plan")).header("accept", "text/html");
+    let page = server.send(request).await;
+    assert!(page.body.contains("<h1>Migration plan: mambu</h1>"), "{}", page.body);
+    for text in [plan.to_string(), page.body] {
+        for value in ["Nov", "1980", "U 1", "110 00", "Praha", ACCOUNT_IN_QUOTES, "336.67", "12.34", "50.05"] {
+            assert!(!text.contains(value), "{value} is in it");
+        }
+    }
+    // Without a platform there is nothing to plan.
+    let other = server.register(Some("berka"), crate::server::ALL).await;
+    assert_eq!(other.start("plan").await.problem(), (409, "NO_PLATFORM".into()));
+}
+
+const ACCOUNT_IN_QUOTES: &str = "\"576\"";

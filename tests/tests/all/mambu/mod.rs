@@ -1,0 +1,80 @@
+//! Migrations into a platform that is entered through its API: real servers on both sides.
+
+mod berka;
+mod decisions;
+mod faults;
+mod kills;
+mod pace;
+mod small;
+
+use mock_mambu::{BRANCH_KEY, FEE_KEY, Mambu, Options as MambuOptions, PRODUCT_KEY, Running};
+use reqwest::Method;
+use serde_json::{Value, json};
+use sluice::app::Options;
+use sluice::config::{Config, Flow, PlatformConfig};
+
+use crate::server::{ALL, Migration, Server, start};
+
+/// The configuration of a stand-in, quick enough for tests.
+pub fn platform(mambu: &Running, change: impl FnOnce(&mut PlatformConfig)) -> PlatformConfig {
+    let text = json!({
+        "plugin": "mambu", "base_url": format!("{}/api", mambu.url()), "user": mock_mambu::USER,
+        "calls_per_second": 5_000, "parallel_calls": 8, "retry_millis": 5, "timeout_seconds": 1,
+        "settings": {"productKey": PRODUCT_KEY, "branchKey": BRANCH_KEY, "feeKey": FEE_KEY},
+    });
+    let mut config: PlatformConfig = serde_json::from_value(text).unwrap();
+    let file = tempfile::Builder::new().prefix("mambu-password").tempfile().unwrap();
+    std::fs::write(file.path(), mock_mambu::PASSWORD).unwrap();
+    config.password_file = Some(file.into_temp_path().keep().unwrap());
+    change(&mut config);
+    config
+}
+
+/// A stand-in.
+pub async fn mambu() -> Running {
+    Mambu::start(MambuOptions { close_after_processing: true, ..MambuOptions::default() }).await.unwrap()
+}
+
+/// A server that is configured for these platforms, as long as the test lives.
+pub fn server(platforms: Vec<(String, PlatformConfig)>) -> &'static Server {
+    let mut config = Config { platforms: platforms.into_iter().collect(), ..Config::default() };
+    config.http.requests_per_second = 1_000_000;
+    config.http.request_burst = 1_000_000;
+    config.http.concurrent_requests = 10_000;
+    let data_dir = tempfile::tempdir().unwrap().keep().join("data");
+    let options = Options { data_dir, config, mappers: vec![] };
+    Box::leak(Box::new(start(options, std::future::pending()).0))
+}
+
+/// Registers a migration into a platform.
+pub async fn register(server: &'static Server, target: &str) -> Migration {
+    let body = json!({"components": ALL, "mapper": "berka", "target": target});
+    let answer = server.send(server.request(Method::POST, "/migration-assistance/migrations").json(&body)).await;
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    assert_eq!(answer.json()["target"], target);
+    Migration { server, id: answer.json()["referenceId"].as_str().unwrap().to_owned() }
+}
+
+/// Validates and imports; the import's end.
+pub async fn import(migration: &Migration) -> Value {
+    let validation = migration.job("validate").await;
+    assert_eq!(validation["state"], "succeeded", "{validation}");
+    migration.job("import").await
+}
+
+/// Counts both sides, which must agree.
+pub async fn agree(migration: &Migration) -> Value {
+    let counts = migration.job("counts").await;
+    assert_eq!(counts["state"], "succeeded", "{counts:#}");
+    counts
+}
+
+/// Calls by method and path that are the plan's own: the questions to check the result are not among them.
+pub fn calls(mambu: &Running) -> u64 {
+    let stats = mambu.stats();
+    let asked = [("GET", "/clients"), ("GET", "/loans"), ("POST", "/loans/transactions:search")];
+    stats.calls - asked.iter().map(|(method, path)| stats.of(method, path)).sum::<u64>()
+}
+
+/// That every flow is there: for tests that go through both.
+pub const FLOWS: [Flow; 2] = [Flow::EveryStep, Flow::Fewest];

@@ -1,0 +1,87 @@
+//! A lender with every step that there is: a person with a loan that is linked, edited, approved, paid out, charged and
+//! repaid, and another that is a draft.
+
+use mock_mambu::Running;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::lender::put;
+use crate::server::Migration;
+
+/// Account that the loan is settled with.
+pub const ACCOUNT: &str = "576";
+
+/// Calls of the plan with every step: a client, then account, loan, link, schedule, approval, disbursement, fee and two
+/// repayments; and a draft with a loan and a schedule.
+pub const EVERY_STEP: u64 = 1 + 9 + 2;
+
+/// Reference id of one of its records.
+pub fn id(migration: &Migration, of: &str) -> Uuid {
+    Uuid::new_v5(&migration.id.parse().unwrap(), of.as_bytes())
+}
+
+/// The same as the platform knows it.
+pub fn short(migration: &Migration, of: &str) -> String {
+    id(migration, of).as_simple().to_string()
+}
+
+/// Stages it, and makes the account that it refers to.
+pub async fn stage(migration: &Migration, mambu: &Running) {
+    let _ = mambu.make_deposits(&[ACCOUNT]);
+    let id = |of: &str| id(migration, of);
+    let eur = |amount: f64| json!({"amount": amount, "currency": "EUR"});
+    let person = json!({
+        "referenceId": id("client"), "type": "person", "initials": "J.", "surname": "Nováková", "birthDate": "1980-02-29",
+        "addresses": [{"type": "main", "addressLine1": "U 1", "postalCode": "110 00", "locality": "Praha", "countryCode": "CZ"}],
+    });
+    let agreement = |number: &str, status: &str| {
+        json!({
+            "referenceId": id(number), "agreementNumber": number, "status": status, "startDate": "2020-01-31",
+            "borrowers": [{"counterpartyReferenceId": id("client"), "role": "main"}],
+            "facilities": [{"referenceId": id(&format!("loan-{number}")), "amount": eur(1000.0), "termInMonths": 3,
+                "repaymentMethod": "annuity", "interest": {"type": "fixed", "percentage": 6}}],
+        })
+    };
+    let paid = |of: &str, day: &str, amount: f64| json!({"referenceId": id(of), "agreementReferenceId": id("1"), "effectiveDate": day, "amount": eur(amount)});
+    let mut early = paid("early", "2020-03-15", 50.05);
+    early["status"] = "Final".into();
+    early["type"] = "early-repayment".into();
+    early["administrationFee"] = eur(12.34);
+    let mandate = json!({
+        "referenceId": id("mandate"), "agreementReferenceId": id("1"), "counterpartyReferenceId": id("client"),
+        "scheme": "DOMESTIC", "type": "b2c", "debtorAccount": ACCOUNT,
+    });
+    let records: [(&str, &str, Vec<Value>); 5] = [
+        ("counterparty-management", "counterparties", vec![person]),
+        ("financing-solution", "agreements", vec![agreement("1", "active"), agreement("2", "draft")]),
+        ("financing-execution", "repayments", vec![paid("paid", "2020-02-29", 336.67)]),
+        ("financing-execution", "additional-repayments", vec![early]),
+        ("financing-execution", "debit-mandates", vec![mandate]),
+    ];
+    for (domain, entity_type, records) in &records {
+        put(migration, domain, entity_type, records).await;
+    }
+}
+
+/// Checks that the platform has each thing exactly once, and just so.
+pub fn check(mambu: &Running, migration: &Migration) {
+    let state = mambu.state();
+    let of = |list: &str, name: &str| {
+        let list = state[list].as_array().unwrap();
+        let found: Vec<Value> = list.iter().filter(|item| item["id"] == short(migration, name)).cloned().collect();
+        assert_eq!(found.len(), 1, "{list:?}");
+        found[0].clone()
+    };
+    assert_eq!(of("clients", "client")["lastName"], "Nováková");
+    let loan = of("loans", "loan-1");
+    assert_eq!((&loan["accountState"], &loan["settlementAccountKey"].is_string()), (&json!("ACTIVE"), &true));
+    let live: Vec<(&str, f64)> = loan["transactions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["type"].as_str().unwrap(), one["amount"].as_str().unwrap().parse().unwrap()))
+        .collect();
+    let expected = [("DISBURSEMENT", 1000.0), ("REPAYMENT", 336.67), ("FEE_APPLIED", 12.34), ("REPAYMENT", 50.05)];
+    assert_eq!(live, expected);
+    assert_eq!(of("loans", "loan-2")["accountState"], "PENDING_APPROVAL");
+}
