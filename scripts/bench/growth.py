@@ -20,7 +20,7 @@ def once(ground, records):
     """One migration of this size: time, memory as it went, and bytes on disk."""
     folder, made = ground.bank(records)
     with ground.server("growth") as server:
-        memory = Memory(server.pid, every=min(0.5, max(0.01, records / 2_000_000)))
+        memory = Memory(server.pid, every=min(0.1, max(0.01, records / 2_000_000)))
         marks, began = {}, time.monotonic()
         seen = whole_way(server, folder, between=lambda step: marks.update({step: time.monotonic() - began}))
         samples = memory.stop()

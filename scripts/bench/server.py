@@ -81,7 +81,11 @@ class Server:
         self._log = (self.data_dir / "log").open("ab")
         began = time.perf_counter()
         self.process = subprocess.Popen([*command, "--config", config, *given], stdout=self._log, stderr=self._log)
-        self._wait_until_ready()
+        try:
+            self._wait_until_ready()
+        except Failed:
+            self.process.kill()
+            raise
         #: Seconds until it was ready.
         self.start_seconds = time.perf_counter() - began
         self._token, self._until = None, 0.0

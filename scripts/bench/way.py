@@ -61,7 +61,7 @@ class Generation:
 
     def _run(self):
         client = Client(self.server)
-        while not self._stop.wait(0.02) and self.began is None:
+        while not self._stop.wait(0.05) and self.began is None:
             jobs = client.ask("GET", f"{self.migration}/jobs")
             jobs = jobs["items"] if isinstance(jobs, dict) else jobs
             running = [job for job in jobs if job["kind"] == "import"]
