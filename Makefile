@@ -14,9 +14,12 @@ demo: build
 test: setup
 	cargo test --workspace
 
-# The sandbox's price: mappers natively and in the sandbox, side by side.
-bench: setup
-	cargo test --workspace --bench price
+# What it costs, in one account: mappers natively and in the sandbox, the five steps over HTTP, what one would take
+# instead, growth, cold starts, many at once. BENCH=quick for a first look; more with BENCH_FLAGS, such as --sizes 1e5.
+bench: build
+	@mkdir -p "$${CARGO_TARGET_DIR:-target}/bench"
+	cargo test --workspace --bench price > "$${CARGO_TARGET_DIR:-target}/bench/price.md"
+	python3 scripts/bench/run.py --price "$${CARGO_TARGET_DIR:-target}/bench/price.md" $(BENCH_FLAGS)
 
 check: setup
 	cargo fmt --all --check
