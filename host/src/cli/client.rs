@@ -126,6 +126,12 @@ impl Client {
         self.read(self.request(Method::GET, path).await?).await
     }
 
+    /// Reads a page, as text.
+    pub async fn page(&self, path: &str) -> Result<String> {
+        let request = self.request(Method::GET, path).await?.header("Accept", "text/html");
+        self.answer(request).await?.text().await.map_err(|error| self.broken(error))
+    }
+
     /// Reads something that may be worth waiting for, so many seconds at most.
     pub async fn get_within<T: DeserializeOwned>(&self, path: &str, seconds: u64) -> Result<T> {
         self.read(self.request(Method::GET, path).await?.header("Prefer", format!("wait={seconds}"))).await

@@ -13,6 +13,7 @@ use sluice::demo::{Bank, Expected, Spoil};
 use sluice::model::DOMAINS;
 
 use super::local::Local;
+use super::played::Played;
 use super::report::{Ending, Report};
 use super::steps::{self, Length, Plan, Table, Tables};
 use super::view::{View, counted, print};
@@ -24,9 +25,12 @@ const SAMPLE_QUERY: &str = "SELECT status, count(*) FROM agreements GROUP BY sta
 /// What `sluice demo` is told.
 #[derive(Args)]
 pub struct Demo {
-    /// Customers of the bank, each with about thirteen records
-    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=MAX_CUSTOMERS))]
-    customers: u64,
+    /// Customers of the bank, each with about thirteen records [default: 2000, or 200 with --target]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_CUSTOMERS))]
+    customers: Option<u64>,
+    /// Move it into a platform that is entered through its API, played by a program beside this one
+    #[arg(long, value_name = "NAME")]
+    target: Option<Target>,
     /// The same seed makes the same bank
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
@@ -41,6 +45,13 @@ pub struct Demo {
     keep: bool,
     #[command(flatten)]
     output: super::Output,
+}
+
+/// A platform that can be played.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Target {
+    /// Mambu
+    Mambu,
 }
 
 /// How records are to be spoiled. The name keeps clap from taking it for an option given many times.
@@ -71,17 +82,25 @@ pub async fn run(args: Demo) -> Result<u8> {
         Some(dir) => (dir, false),
         None => (fresh_directory()?, true),
     };
-    let bank = Bank { customers: args.customers, seed: args.seed, spoil: args.spoil.unwrap_or_default() };
+    let customers = args.customers.unwrap_or(if args.target.is_some() { 200 } else { 2_000 });
+    let bank = Bank { customers, seed: args.seed, spoil: args.spoil.unwrap_or_default() };
     let tables = make(view, bank).await?;
     view.line(&format!(
         "A bank of {}: {}, kept in {}",
-        counted(args.customers, "customer"),
+        counted(customers, "customer"),
         counted(tables.expected.records(), "source record"),
         data_dir.display()
     ));
-    let mut report = drive(view, &tables, &data_dir).await?;
+    let played = match args.target {
+        Some(Target::Mambu) => Some(Played::start(view, &tables.bank).await?),
+        None => None,
+    };
+    let mut report = drive(view, &tables, &data_dir, played.as_ref()).await?;
+    if let Some(played) = &played {
+        view.line(&played.told().await?);
+    }
     let differences = match report.ending {
-        Ending::Agreed => outcome::differences(&tables.expected, &report),
+        Ending::Agreed if played.is_none() => outcome::differences(&tables.expected, &report),
         _ => vec![],
     };
     if !differences.is_empty() {
@@ -113,8 +132,10 @@ async fn make(view: View, bank: Bank) -> Result<Generated> {
 }
 
 /// Starts a server, drives the migration through it, and stops it.
-async fn drive(view: View, tables: &Generated, data_dir: &Path) -> Result<Report> {
-    let options = Options { data_dir: data_dir.to_owned(), config: Config::default(), mappers: vec![] };
+async fn drive(view: View, tables: &Generated, data_dir: &Path, played: Option<&Played>) -> Result<Report> {
+    let mut config = Config::default();
+    config.platforms.extend(played.map(Played::configuration));
+    let options = Options { data_dir: data_dir.to_owned(), config, mappers: vec![] };
     let mut local = Local::start(view, options).await?;
     view.line(&format!("Started a server at {}", local.address));
     let plan = Plan {
@@ -122,6 +143,7 @@ async fn drive(view: View, tables: &Generated, data_dir: &Path) -> Result<Report
         view,
         mapper: Some("berka".into()),
         components: DOMAINS.iter().map(|domain| domain.component.to_owned()).collect(),
+        target: played.map(|played| played.name.to_owned()),
         migration: None,
         keep_going: true,
         delete_invalid: true,
@@ -185,7 +207,9 @@ fn as_text(expected: &Expected, report: &Report, data_dir: &Path, kept: bool) ->
     let mut out = String::from("\n");
     out += &outcome::spoiled(expected, report);
     if !report.counts.is_empty() {
-        out += &format!("{}\n", outcome::totals(expected, report));
+        let asked = report.totals().is_empty();
+        let totals = if asked { text::totals(report) } else { outcome::totals(expected, report) };
+        out += &format!("{totals}\n");
     }
     out += &format!("{}\n", text::times(report));
     out += &text::deleted(report);

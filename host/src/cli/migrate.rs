@@ -28,6 +28,9 @@ pub struct Migrate {
     /// Components that the migration covers [default: all five]
     #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "migration")]
     components: Vec<String>,
+    /// Platform to move to, by its name in the server's configuration [default: the embedded one]
+    #[arg(long, value_name = "NAME", conflicts_with = "migration")]
+    target: Option<String>,
     /// Go on with this migration: what is uploaded again unchanged stays as it is
     #[arg(long, value_name = "ID")]
     migration: Option<Uuid>,
@@ -77,6 +80,7 @@ pub async fn run(args: Migrate) -> Result<u8> {
         view: View::new(args.output.quiet || args.output.json),
         mapper: args.mapper,
         components: if args.components.is_empty() { all() } else { args.components },
+        target: args.target,
         migration: args.migration,
         keep_going: args.keep_going,
         delete_invalid: args.delete_invalid,

@@ -10,6 +10,8 @@ mod invalid;
 mod local;
 mod migrate;
 mod outcome;
+mod platform;
+mod played;
 mod plugin;
 mod plugin_compare;
 mod plugin_new;
@@ -65,6 +67,18 @@ enum Verb {
                       same, 1 something failed, 2 they differ, 130 interrupted."
     )]
     Compare(tryout::Compare),
+    /// Work out the calls that a platform would get, and hand it over as a page
+    #[command(
+        after_help = "Example: sluice plan 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --window-hours 8 --page plan.html\n\nExit \
+                      codes: 0 everything can be planned, 1 something failed, 2 some records cannot, 130 interrupted."
+    )]
+    Plan(platform::Plan),
+    /// Look at what was sent to a platform, and decide on what it refused
+    #[command(
+        subcommand,
+        after_help = "Example: sluice ledger list 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --state failed"
+    )]
+    Ledger(platform::LedgerVerb),
     /// Map a migration's source records again, without uploading them again
     #[command(
         after_help = "Example: sluice remap 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --only quarantined\n\nExit codes: 0 it \
@@ -133,6 +147,14 @@ fn act(cli: Cli) -> Result<u8> {
         Verb::Compare(args) => {
             telemetry::begin("warn", false);
             runtime()?.block_on(tryout::compare(args))
+        }
+        Verb::Plan(args) => {
+            telemetry::begin("warn", false);
+            runtime()?.block_on(platform::plan(args))
+        }
+        Verb::Ledger(verb) => {
+            telemetry::begin("warn", false);
+            runtime()?.block_on(platform::ledger(verb))
         }
         Verb::Remap(args) => {
             telemetry::begin("warn", false);

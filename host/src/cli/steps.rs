@@ -37,6 +37,8 @@ pub struct Plan {
     /// None where the migration has one already.
     pub mapper: Option<String>,
     pub components: Vec<String>,
+    /// The platform it goes to; none: the embedded one.
+    pub target: Option<String>,
     /// A migration to go on with.
     pub migration: Option<Uuid>,
     /// Import the rest where source records were rejected.
@@ -167,6 +169,10 @@ async fn steps(plan: &Plan, tables: &dyn Tables, report: &mut Report) -> Result<
     if !valid {
         return Ok(Ending::Invalid);
     }
+    if plan.target.is_some() {
+        let (_, planned) = job(plan, report, "plan").await?;
+        plan.view.line(&format!("  {}", super::platform::sentence(&planned)));
+    }
     let (whole, imported) = job(plan, report, "import").await?;
     report.import = Some(imported);
     let (agree, counts) = job(plan, report, "counts").await?;
@@ -215,7 +221,7 @@ async fn register(plan: &Plan, tables: &dyn Tables, report: &mut Report) -> Resu
             client.send(Method::PUT, &path, &json!({"mapper": mapper.digest})).await?
         }
         None => {
-            let body = json!({"components": plan.components, "mapper": mapper.digest});
+            let body = json!({"components": plan.components, "mapper": mapper.digest, "target": plan.target});
             client.send(Method::POST, MIGRATIONS, &body).await?
         }
     };
@@ -294,6 +300,7 @@ async fn job(plan: &Plan, report: &mut Report, kind: &'static str) -> Result<(bo
     report.running = Some(job);
     let (doing, done) = match kind {
         "validate" => ("Validating", "Validated"),
+        "plan" => ("Planning", "Planned"),
         "import" => ("Importing", "Imported"),
         _ => ("Counting", "Counted"),
     };

@@ -32,8 +32,34 @@ pub fn table(headers: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> S
     format!("{}\n", table.trim_fmt())
 }
 
+/// What a platform says that it has, beside what was to get there.
+fn asked(report: &Report) -> String {
+    let group = |row: &Vec<String>| row.first().cloned().unwrap_or_default();
+    let mut rows = vec![];
+    for count in &report.counts {
+        let sums = |row: Option<&Vec<String>>| {
+            let cells = row.into_iter().flatten().skip(2).zip(count.headers.iter().skip(2));
+            cells.map(|(sum, name)| format!("{name} {}", grouped(sum))).collect::<Vec<_>>().join(", ")
+        };
+        let there = |name: &str| count.imported_rows.iter().find(|row| group(row) == name);
+        let mut names: Vec<String> = count.staged_rows.iter().chain(&count.imported_rows).map(group).collect();
+        names.sort();
+        names.dedup();
+        for name in names {
+            let staged = count.staged_rows.iter().find(|row| group(row) == name);
+            let number = |row: Option<&Vec<String>>| row.and_then(|row| row.get(1)).map_or("0".into(), grouped);
+            let title = format!("{} {}", count.r#type, name).trim_end().to_owned();
+            rows.push(vec![title, number(staged), number(there(&name)), sums(there(&name))]);
+        }
+    }
+    table(&["what", "expected", "there", " sums there"], rows)
+}
+
 /// Counts and sums on both sides.
 pub fn totals(report: &Report) -> String {
+    if !report.counts.is_empty() && report.totals().is_empty() {
+        return asked(report);
+    }
     let row = |total: Total| {
         let amounts = match (sums(&total.staged_sums), sums(&total.imported_sums)) {
             (staged, imported) if staged == imported => imported,

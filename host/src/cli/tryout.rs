@@ -17,12 +17,12 @@ use super::view::{View, print};
 #[derive(Args)]
 pub struct Place {
     /// The migration's reference id
-    migration: Uuid,
+    pub migration: Uuid,
     /// Address of the server
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", env = "SLUICE_SERVER")]
-    server: String,
+    pub server: String,
     #[command(flatten)]
-    login: Login,
+    pub login: Login,
 }
 
 /// Part of the records.
@@ -200,10 +200,10 @@ pub async fn records(args: Records) -> Result<u8> {
 }
 
 /// What shells say of a process that SIGINT ended.
-const INTERRUPTED: u8 = 130;
+pub const INTERRUPTED: u8 = 130;
 
 /// Runs a job to its end, or cancels it at Ctrl-C: how it ended and its result, with the job's id in it.
-async fn job(
+pub async fn job(
     client: &Client,
     view: View,
     migration: Uuid,

@@ -66,6 +66,20 @@ const ROUTES: &[(&str, &str, [u16; 11])] = &[
         "/migration-assistance/migrations/{id}/jobs/{job}/cancel",
         [401, 403, 409, 403, 403, 403, 403, 403, 403, 403, 404],
     ),
+    // It has ended.
+    (
+        "put",
+        "/migration-assistance/migrations/{id}/jobs/{job}/pause",
+        [401, 403, 409, 403, 403, 403, 403, 403, 403, 403, 404],
+    ),
+    // It goes to the embedded platform.
+    ("get", "/migration-assistance/migrations/{id}/plan", [401, 409, 409, 409, 403, 403, 403, 403, 403, 404, 404]),
+    ("get", "/migration-assistance/migrations/{id}/ledger", [401, 409, 409, 409, 403, 403, 403, 403, 403, 404, 404]),
+    (
+        "put",
+        "/migration-assistance/migrations/{id}/ledger/{kind}/{reference-id}",
+        [401, 403, 409, 403, 403, 403, 403, 403, 403, 403, 404],
+    ),
     // It is no comparison.
     (
         "get",
@@ -179,6 +193,7 @@ impl Scene {
             .replace("{reference-id}", &self.record)
             .replace("{job}", &self.job)
             .replace("{source}", "client")
+            .replace("{kind}", "loans")
             .replace("{digest}", &self.digest)
             .replace("{key}", &"5e".repeat(32))
             .replace("{broker-key}", "north")
@@ -209,6 +224,8 @@ impl Scene {
             }
             ("post", "plugins") => ("application/wasm", "no component".into()),
             ("put", "approval") => ("application/json", "{}".into()),
+            ("put", "pause") => ("application/json", json!({"paused": true}).to_string()),
+            ("put", "{reference-id}") => ("application/json", json!({"decision": "retry"}).to_string()),
             ("put", "mapper") => ("application/json", json!({"mapper": "berka"}).to_string()),
             ("put", "{source}") => ("application/jsonl", json!({"client_id": 7, "birth_number": "706213"}).to_string()),
             ("put", "{entity}") => (
@@ -224,7 +241,10 @@ impl Scene {
 /// The route as it is called: a job is started by its kind, and read by its id.
 fn called(method: &str, route: &str) -> String {
     if method == "put" {
-        route.replace("/jobs/{job}", "/jobs/validate").replace("validate/cancel", "{job}/cancel")
+        route
+            .replace("/jobs/{job}", "/jobs/validate")
+            .replace("validate/cancel", "{job}/cancel")
+            .replace("validate/pause", "{job}/pause")
     } else {
         route.into()
     }

@@ -131,7 +131,7 @@ async fn the_plan_is_a_document() {
     let page = server.send(request).await;
     assert!(page.body.contains("<h1>Migration plan: mambu</h1>"), "{}", page.body);
     for text in [plan.to_string(), page.body] {
-        for value in ["Nov", "1980", "U 1", "110 00", "Praha", ACCOUNT_IN_QUOTES, "336.67", "12.34", "50.05"] {
+        for value in ["Nov", "1980", "U 1", "110 00", "Praha", ACCOUNT_IN_QUOTES, "336.67", "50.05"] {
             assert!(!text.contains(value), "{value} is in it");
         }
     }
