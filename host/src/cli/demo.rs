@@ -216,8 +216,11 @@ fn as_text(expected: &Expected, report: &Report, data_dir: &Path, kept: bool) ->
     if report.ending == Ending::Agreed {
         out += "All counts and sums are as expected.\n";
     }
-    let database = data_dir.join(TARGET_FILE);
-    out += &format!("\nThe result: {}\n  sqlite3 {0} \"{SAMPLE_QUERY}\"\n", database.display());
+    // A platform that was played is gone by now.
+    if !report.totals().is_empty() {
+        let database = data_dir.join(TARGET_FILE);
+        out += &format!("\nThe result: {}\n  sqlite3 {0} \"{SAMPLE_QUERY}\"\n", database.display());
+    }
     if kept {
         let id = report.reference_id.map(|id| id.to_string()).unwrap_or_default();
         out +=

@@ -10,6 +10,7 @@ mod migrations;
 mod outcomes;
 mod plugins;
 mod uploads;
+mod versions;
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
@@ -29,12 +30,26 @@ use crate::sql::SqlError;
 
 /// A failure of the catalogue: the host's trouble. It says which, and quotes nothing.
 #[derive(Debug, thiserror::Error)]
-#[error("the catalogue cannot be read or written: {0}")]
-pub struct StoreError(SqlError);
+pub enum StoreError {
+    /// The database failed.
+    #[error("the catalogue cannot be read or written: {0}")]
+    Sql(SqlError),
+    /// A later version of Sluice has written it.
+    #[error(
+        "the catalogue is of version {found}, and this Sluice knows versions up to {known}: start the Sluice that wrote \
+         it, or restore a backup from before"
+    )]
+    Newer {
+        /// The catalogue's version.
+        found: i64,
+        /// The latest that is known here.
+        known: i64,
+    },
+}
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        Self(error.into())
+        Self::Sql(error.into())
     }
 }
 
@@ -117,6 +132,7 @@ impl Store {
         connection.pragma_update(None, "synchronous", "FULL")?;
         // What a purge deletes is overwritten, and not left in free pages.
         connection.pragma_update(None, "secure_delete", "ON")?;
+        versions::bring_forward(&mut connection)?;
         for schema in [SCHEMA, uploads::SCHEMA, outcomes::SCHEMA, audit::SCHEMA, plugins::SCHEMA] {
             connection.execute_batch(schema)?;
         }
