@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use crate::access::{Access, Credentials, NewClient};
 use crate::audit::{Action, Entry, Scope};
 use crate::config::Config;
-use crate::jobs::{Jobs, StartError, stop_event};
+use crate::jobs::{Jobs, StartError};
 use crate::keys::Keyring;
 use crate::metrics::Metrics;
 use crate::model::{Actor, Grant, Level, Migration, Permission, Refusal, StagingStatus, Tenant};
@@ -125,9 +125,6 @@ impl App {
     /// Marks jobs that a killed server left running as interrupted: starting the same job goes on from there.
     fn recover(&self) -> Result<()> {
         for job in self.store.interrupt_jobs(Timestamp::now())? {
-            if let Some(event) = stop_event(job.kind) {
-                self.store.transition(job.migration, event)?;
-            }
             let found = Entry::new(Actor::Server, Action::JobFoundInterrupted).job(job.id, job.kind).state(job.state);
             // A migration whose trail is broken is no reason to leave all others without a server.
             if let Err(error) = self.audit(Scope::Migration(job.migration), found) {
@@ -136,6 +133,10 @@ impl App {
             let entry = LogEntry::new(Level::Warning, "JOB_INTERRUPTED").by(job.id).with("kind", job.kind.as_str());
             self.store.log(job.migration, &entry)?;
             tracing::warn!(code = "JOB_INTERRUPTED", migration = %job.migration, job = %job.id, "found a job that a stopped server left");
+        }
+        // By what migrations say of themselves, and not by the jobs: a server can be killed between the two.
+        for (migration, event) in self.store.left_running()? {
+            self.store.transition(migration, event)?;
         }
         Ok(())
     }

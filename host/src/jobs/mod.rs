@@ -14,7 +14,7 @@ use crate::pipeline::Failure;
 use crate::staging::StagingError;
 use crate::store::{Store, StoreError, Trail, TrailError, TransitionError};
 
-pub use run::{Task, stop_event};
+pub use run::Task;
 
 /// What is running on this server.
 pub struct Jobs {

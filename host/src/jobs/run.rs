@@ -225,7 +225,7 @@ fn ended(kind: JobKind, good: bool, result: Figure) -> End {
 }
 
 /// What happens to a migration when a job on it does not come to its end.
-pub fn stop_event(kind: JobKind) -> Option<Event> {
+fn stop_event(kind: JobKind) -> Option<Event> {
     match kind {
         JobKind::Validate => Some(Event::ValidationStopped),
         JobKind::Import => Some(Event::ImportStopped),

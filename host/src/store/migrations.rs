@@ -199,6 +199,24 @@ impl Store {
         Ok(())
     }
 
+    /// Migrations of which the catalogue says that something runs on them, and what has to happen to them when a server
+    /// begins and nothing does: also where one was killed before it had noted the job, or while it put things in order.
+    pub fn left_running(&self) -> Result<Vec<(Uuid, Event)>, StoreError> {
+        let connection = self.lock();
+        let stopped = [
+            ("staging", word(StagingStatus::Validating), Event::ValidationStopped),
+            ("import", word(ImportStatus::Importing), Event::ImportStopped),
+        ];
+        let mut left = vec![];
+        for (column, status, event) in stopped {
+            let mut query = connection.prepare(&format!("SELECT reference_id FROM migrations WHERE {column} = ?"))?;
+            for id in query.query_map([status], |row| read(row, 0, |text| text.parse().ok()))? {
+                left.push((id?, event));
+            }
+        }
+        Ok(left)
+    }
+
     /// Migrations whose records were erased.
     pub fn purged(&self) -> Result<Vec<Uuid>, StoreError> {
         let connection = self.lock();

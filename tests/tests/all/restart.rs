@@ -122,6 +122,29 @@ async fn an_interrupted_job_goes_on() {
 }
 
 /// A directory as a power cut leaves it, in the middle of an upload: every record that was answered is there.
+/// Killed after a job's beginning was noted with the migration, and before the job was: nothing runs, and nothing is in
+/// anybody's way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_was_never_noted_is_in_nobodys_way() {
+    for (column, status) in [("staging", "Validating"), ("import", "Importing")] {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = dir.path().join("data");
+        let life = begin(&data_dir);
+        let migration = life.server.register(Some("berka"), ALL).await;
+        migration.source("client", client(1)).await;
+        assert_eq!(migration.job("validate").await["state"], "succeeded");
+        life.end().await;
+        let catalogue = rusqlite::Connection::open(data_dir.join("catalogue.db")).unwrap();
+        catalogue.execute(&format!("UPDATE migrations SET {column} = ?"), [status]).unwrap();
+        drop(catalogue);
+        let life = begin(&data_dir);
+        let migration = at(life.server, &migration);
+        assert_eq!(migration.job("validate").await["state"], "succeeded", "{status}");
+        assert_eq!(migration.job("import").await["state"], "succeeded", "{status}");
+        life.end().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_answered_survives() {
     let dir = tempfile::tempdir().unwrap();
