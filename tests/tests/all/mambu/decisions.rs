@@ -42,6 +42,14 @@ async fn a_refused_call_stops_its_record_alone() {
     assert_eq!(json!([kind, record, step, code, status, calls]), expected);
     let issues = migration.issues("import").await;
     assert_eq!((&issues[0]["code"], &issues[0]["rule"]), (&json!("CALL_REFUSED"), &json!("INVALID_PARAMETERS")));
+    // The ledger has ids, steps and codes, and nothing of a person.
+    let ledger =
+        ["ledger.db", "ledger.db-wal"].map(|file| std::fs::read(migration.directory().join(file)).unwrap_or_default());
+    let ledger = String::from_utf8_lossy(&ledger.concat()).into_owned();
+    assert!(ledger.contains("INVALID_PARAMETERS") && ledger.contains("loan-creation"));
+    for value in ["Nov", "1980", "Praha", "336.67"] {
+        assert!(!ledger.contains(value), "{value}");
+    }
     // Nobody has decided: nothing is tried again.
     assert_eq!(migration.job("import").await["result"]["calls"], 0);
     assert_eq!(migration.job("counts").await["state"], "failed");

@@ -1,6 +1,8 @@
 //! Whatever goes wrong at whichever step: each thing is there once, just so.
 
-use mock_mambu::{Fault, Kind};
+use std::time::Duration;
+
+use mock_mambu::{Fault, Kind, Mambu, Options};
 use sluice::config::Flow;
 
 use super::small::{EVERY_STEP, check, stage};
@@ -44,7 +46,10 @@ fn kinds() -> Vec<Kind> {
 async fn each_fault_at_each_step() {
     let mut mambus = vec![];
     for kind in kinds() {
-        mambus.push((kind, mambu().await));
+        // Keys are forgotten at once: what has happened has to be found out by asking.
+        let forgetful =
+            Options { idempotency: Duration::from_millis(1), close_after_processing: true, ..Options::default() };
+        mambus.push((kind, Mambu::start(forgetful).await.unwrap()));
     }
     let config = |mambu: &_| platform(mambu, |config| config.flow = Flow::EveryStep);
     let platforms = mambus.iter().enumerate().map(|(index, (_, mambu))| (format!("mambu-{index}"), config(mambu)));
