@@ -46,6 +46,7 @@ pub struct Shown {
 }
 
 pub fn show(app: &App, job: Job) -> Shown {
+    let job = app.jobs.as_it_is(job);
     let running = app.jobs.progress(job.id).map(|progress| progress.figures());
     let (done, total) = running.unwrap_or((job.done, job.total));
     let until = job.finished_at.unwrap_or_else(jiff::Timestamp::now);
@@ -145,6 +146,7 @@ pub async fn read(
     let job = found.await??;
     let _ = tokio::time::timeout(patience(&headers), app.jobs.ended(job.id)).await;
     tokio::task::spawn_blocking(move || {
+        app.jobs.settle_left();
         let job = app.store.job(job.migration, job.id)?.ok_or_else(no_job)?;
         Ok(Json(show(&app, job)))
     })

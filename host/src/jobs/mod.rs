@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::metrics::Metrics;
-use crate::model::{JobKind, Progress, Refusal};
+use crate::model::{Job, JobKind, Progress, Refusal};
 use crate::pipeline::Failure;
 use crate::staging::StagingError;
 use crate::store::{Store, StoreError, Trail, TrailError, TransitionError};
@@ -32,6 +32,8 @@ struct Inner {
     jobs: HashMap<Uuid, Running>,
     /// Streams that are being uploaded to, by migration.
     uploads: HashMap<Uuid, HashSet<String>>,
+    /// Jobs that have ended, and whose end could not be kept yet.
+    unsettled: Vec<run::Ended>,
     stopping: bool,
 }
 
@@ -162,6 +164,22 @@ impl Jobs {
     /// The progress of a running job.
     pub fn progress(&self, job: Uuid) -> Option<Arc<Progress>> {
         self.lock().jobs.get(&job).map(|running| running.progress.clone())
+    }
+
+    /// Tries once more to keep the ends of jobs that could not be kept, as when a disk was full.
+    pub fn settle_left(&self) {
+        let left = std::mem::take(&mut self.lock().unsettled);
+        for mut ended in left {
+            if ended.settle(self).is_err() {
+                self.lock().unsettled.push(ended);
+            }
+        }
+    }
+
+    /// A job as it is, where the catalogue has not been told of its end.
+    pub fn as_it_is(&self, job: Job) -> Job {
+        let inner = self.lock();
+        inner.unsettled.iter().find(|ended| ended.job.id == job.id).map_or(job, |ended| ended.job.clone())
     }
 
     /// A migration's running jobs.

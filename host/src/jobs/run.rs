@@ -77,6 +77,7 @@ impl Jobs {
     /// Starts a job on a migration; its id. `started` says who starts it, and is kept before it begins.
     pub fn start(self: &Arc<Self>, desk: Desk, task: Task, started: Entry) -> Result<Uuid, StartError> {
         let (migration, kind) = (desk.migration.reference_id, task.kind());
+        self.settle_left();
         let mut inner = self.lock();
         if inner.stopping {
             return Err(StartError::Stopping);
@@ -170,11 +171,10 @@ fn run(jobs: &Jobs, desk: &Desk, mut job: Job, task: &Task, progress: &Progress,
     let ended = Entry::new(Actor::Server, Action::JobEnded).job(job.id, job.kind).state(job.state);
     let ended = ended.figure("records", job.done).plugins(plugins_of(desk, task));
     let ended = end.broken.map_or(ended.clone(), |code| ended.failed(code));
-    if let Err(error) = jobs.trail.append(Scope::Migration(job.migration), &ended) {
-        tracing::error!(code = "AUDIT_FAILED", job = %job.id, %error, "a job's end could not be audited");
-    }
-    if let Err(error) = settle(jobs, desk, &job, end.event, version) {
-        tracing::error!(code = "JOB_NOT_SETTLED", job = %job.id, %error, "a job ended and its end could not be kept");
+    let mut left = Ended { desk: desk.clone(), job: job.clone(), event: end.event, version, audit: Some(ended) };
+    if let Err(error) = left.settle(jobs) {
+        tracing::error!(code = "JOB_NOT_SETTLED", job = %job.id, %error, "a job ended and its end cannot be kept yet");
+        jobs.lock().unsettled.push(left);
     }
     let elapsed = elapsed(&job);
     jobs.metrics.job_ended(job.kind, job.state, elapsed, job.done);
@@ -256,8 +256,26 @@ fn elapsed(job: &Job) -> Duration {
     Duration::try_from(end.duration_since(job.started_at)).unwrap_or_default()
 }
 
-/// Attempts at keeping a job's end: the catalogue may be locked for a moment.
-const ATTEMPTS: u32 = 3;
+/// A job that has ended, until that is kept.
+pub(super) struct Ended {
+    desk: Desk,
+    pub(super) job: Job,
+    event: Option<Event>,
+    version: u64,
+    /// What is still to be audited.
+    audit: Option<Entry>,
+}
+
+impl Ended {
+    /// Keeps the end of a job: all of it can be done again where some of it failed, on a full disk for one.
+    pub(super) fn settle(&mut self, jobs: &Jobs) -> anyhow::Result<()> {
+        if let Some(ended) = &self.audit {
+            jobs.trail.append(Scope::Migration(self.job.migration), ended)?;
+            self.audit = None;
+        }
+        settle(jobs, &self.desk, &self.job, self.event, self.version)
+    }
+}
 
 fn settle(jobs: &Jobs, desk: &Desk, job: &Job, event: Option<Event>, version: u64) -> anyhow::Result<()> {
     let migration = desk.migration.reference_id;
@@ -272,13 +290,7 @@ fn settle(jobs: &Jobs, desk: &Desk, job: &Job, event: Option<Event>, version: u6
     if let Some(event) = event {
         jobs.store.transition(migration, event)?;
     }
-    let mut attempt = 1;
-    while let Err(error) = jobs.store.put_job(job) {
-        if attempt == ATTEMPTS {
-            return Err(error.into());
-        }
-        attempt += 1;
-    }
+    jobs.store.put_job(job)?;
     let severity = if job.state == JobState::Failed { Level::Warning } else { Level::Info };
     let entry = LogEntry::new(severity, job.kind.ending(job.state))
         .by(job.id)
