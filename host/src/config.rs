@@ -198,8 +198,11 @@ pub struct UploadLimits {
     /// Bytes that must arrive within `idle_seconds`, unless the body ends. 256: a client that sends a byte now and then
     /// does not hold a source for ever.
     pub least_bytes: u64,
-    /// Bytes of one upload. 64 GiB: a hundred million records.
+    /// Bytes of one upload, after it was expanded. 64 GiB: a hundred million records.
     pub max_bytes: u64,
+    /// Bytes that one byte of a compressed upload may expand to. 200: tables expand to 5 to 30; what is made to fill a
+    /// server, to 1,000 and more.
+    pub max_expansion: u64,
 }
 
 impl Default for UploadLimits {
@@ -214,6 +217,7 @@ impl Default for UploadLimits {
             idle_seconds: 60,
             least_bytes: 256,
             max_bytes: 64 << 30,
+            max_expansion: 200,
         }
     }
 }
@@ -287,6 +291,7 @@ impl Config {
             ("upload.sync_millis", upload.sync_millis, 1, LONGEST),
             ("upload.idle_seconds", upload.idle_seconds, 1, LONGEST),
             ("upload.max_bytes", upload.max_bytes, 1, u64::MAX),
+            ("upload.max_expansion", upload.max_expansion, 1, 1 << 30),
             ("registry.push_seconds", registry.push_seconds, 1, LONGEST),
             ("registry.plugins_per_tenant", registry.plugins_per_tenant, 0, 1 << 30),
             ("import.transaction_records", import.transaction_records as u64, 1, 1 << 30),

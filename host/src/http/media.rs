@@ -4,8 +4,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 
 use utoipa::ToSchema;
 
+use super::paging::Query;
 use super::problem::Problem;
-use crate::framing::Format;
+use crate::framing::{Format, Shape};
 use crate::model::told;
 
 /// The version of the API that this server speaks.
@@ -16,6 +17,12 @@ pub const API_VERSION: &str = "2025.1.0";
 #[schema(value_type = String, min_length = 1, pattern = r"[^ \t\r\n\x1e]")]
 #[allow(dead_code, reason = "describes bodies to readers of the API's document; framing reads them")]
 pub struct Records(String);
+
+/// A table (RFC 4180), with a header.
+#[derive(ToSchema)]
+#[schema(value_type = String, min_length = 1, pattern = r"^[A-Za-z_]+(,[A-Za-z_]+)*\r?\n", example = "client_id,birth_number\r\n1,706213\r\n")]
+#[allow(dead_code, reason = "describes bodies to readers of the API's document; framing reads them")]
+pub struct Table(String);
 
 /// The media type of a format.
 pub fn media_type(format: Format) -> &'static str {
@@ -31,12 +38,31 @@ pub fn body_format(headers: &HeaderMap) -> Result<Format, Problem> {
     match given.split(';').next().unwrap_or_default().trim() {
         "application/jsonl" => Ok(Format::JsonLines),
         "application/json-seq" => Ok(Format::JsonSeq),
-        _ => Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "UNSUPPORTED_MEDIA_TYPE",
+        _ => Err(unsupported(
             "Send records as Content-Type: application/jsonl (an object a line) or application/json-seq (RFC 7464).",
         )),
     }
+}
+
+/// How a source's records stand in the body, by its `Content-Type`, and of a table by the query too.
+pub fn body_shape(headers: &HeaderMap, query: &Query) -> Result<Shape, Problem> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut parts = given.split(';').map(str::trim);
+    if !parts.next().unwrap_or_default().eq_ignore_ascii_case("text/csv") {
+        return match body_format(headers) {
+            Ok(format) => Ok(Shape::Json(format)),
+            Err(_) => Err(unsupported(
+                "Send records as Content-Type: application/jsonl (an object a line), application/json-seq (RFC 7464) or \
+                 text/csv (RFC 4180).",
+            )),
+        };
+    }
+    let query = query.only(&["separator", "quote", "columns"])?;
+    super::tables::table(parts, |name| query.get(name)).map(|table| Shape::Csv(table.into()))
+}
+
+fn unsupported(detail: &'static str) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail)
 }
 
 /// How records are to be answered, by `Accept`: JSON Lines unless a sequence is asked for.

@@ -23,6 +23,7 @@ mod migrations;
 mod observe;
 mod openapi;
 mod paging;
+mod pieces;
 mod plugin_keys;
 mod plugins;
 mod problem;
@@ -35,6 +36,7 @@ mod source_records;
 mod sources;
 mod staged;
 mod streamed;
+mod tables;
 mod tokens;
 mod upload;
 

@@ -1,22 +1,22 @@
 //! What every upload has in common: the body comes in, results go out, and neither waits for the other.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream, Bytes};
+use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::caller::Author;
 use super::media::media_type;
+use super::pieces::{Coding, Pieces, broken_off, paced};
 use super::problem::Problem;
 use crate::app::App;
 use crate::audit::{Action, Scope};
 use crate::config::UploadLimits;
-use crate::framing::Format;
+use crate::framing::{CsvFramer, Format, Framing as _, HeaderFault, Names, Shape, Table};
 use crate::jobs::UploadGuard;
 use crate::model::{Digest, Level, Migration, Name};
 use crate::pipeline::{self, BrokenOff, Desk, Failure, Results, Upload};
@@ -60,6 +60,9 @@ pub struct Incoming {
     pub author: Author,
     /// The source or entity type.
     pub stream: Name,
+    /// How the body is compressed, and how records stand in it.
+    pub coding: Coding,
+    pub shape: Shape,
     /// How results are framed.
     pub answer: Format,
     pub kind: Kind,
@@ -73,7 +76,7 @@ impl Incoming {
         body: Body,
         load: impl FnOnce(&Desk, u32, pipeline::Body, &mut Results) -> Result<Upload, Failure> + Send + 'static,
     ) -> Result<Response, Problem> {
-        let Self { app, migration, author, stream, answer, kind } = self;
+        let Self { app, migration, author, stream, coding, shape, answer, kind } = self;
         let of_source = matches!(kind, Kind::Source { .. });
         // A source and an entity type of one name are two streams.
         let (opening, whole) = (app.clone(), format!("{}/{stream}", kind.word()));
@@ -82,16 +85,17 @@ impl Incoming {
             Ok::<_, Problem>((guard, opening.desk(migration)?))
         });
         let (guard, desk) = opened.await??;
-        let pace = Pace::of(&app.config.upload);
-        let mut pieces = body.into_data_stream();
-        let first = beginning(&mut pieces, pace.idle).await?;
+        let limits = &app.config.upload;
+        let mut pieces = Pieces::new(paced(body, limits), coding, limits);
+        let first = beginning(&mut pieces, &shape, limits).await?;
         let (spool, reader) = Spool::new(&desk.area)?;
         let results = Results::new(spool, answer, of_source, &app.config.upload);
         let (send, receive) = mpsc::channel(WAITING_PIECES);
-        tokio::spawn(pump(first, pieces, send, pace));
+        tokio::spawn(pump(first, pieces, send));
         app.metrics.upload_begins();
-        let noted = Noted { app, author, stream, kind };
-        tokio::task::spawn_blocking(move || work(&desk, guard, &noted, receive, results, load));
+        let noted = Noted { app, author, stream, kind, of_table: matches!(shape, Shape::Csv(_)) };
+        let body = pipeline::Body { pieces: receive, shape };
+        tokio::task::spawn_blocking(move || work(&desk, guard, &noted, body, results, load));
         let content_type = [(header::CONTENT_TYPE, media_type(answer))];
         Ok((content_type, Body::from_stream(read_out(reader))).into_response())
     }
@@ -103,6 +107,7 @@ struct Noted {
     author: Author,
     stream: Name,
     kind: Kind,
+    of_table: bool,
 }
 
 impl Noted {
@@ -114,7 +119,7 @@ impl Noted {
             Kind::Records => None,
         };
         let id = desk.migration.reference_id;
-        let number = desk.store.begin_upload(id, &self.stream, mapper, Timestamp::now())?;
+        let number = desk.store.begin_upload(id, &self.stream, mapper, self.of_table, Timestamp::now())?;
         let begun = self.author.entry(Action::UploadBegun).upload(number).stream(&self.stream);
         self.app.audit(Scope::Migration(id), begun.plugins(self.plugins(desk)))?;
         Ok(number)
@@ -155,79 +160,100 @@ impl Noted {
     }
 }
 
-/// The body up to the first piece with anything in it. A body without any is almost always a mistake, and
-/// taking it for an empty table would lose one in silence.
-async fn beginning(pieces: &mut BodyDataStream, idle: Duration) -> Result<Bytes, Problem> {
+/// The body up to the first piece with anything in it, and of a table up to the end of its header. A body without any
+/// is almost always a mistake, and taking it for an empty table would lose one in silence.
+async fn beginning(pieces: &mut Pieces, shape: &Shape, limits: &UploadLimits) -> Result<Bytes, Problem> {
+    let patience = Duration::from_secs(limits.idle_seconds);
+    let begun = tokio::time::timeout(patience, async {
+        let first = first_piece(pieces).await?;
+        match shape {
+            Shape::Csv(table) => header(first, pieces, table, limits).await,
+            Shape::Json(_) => Ok(first),
+        }
+    });
+    begun.await.unwrap_or_else(|_| Err(broken_at_once(BrokenOff::Slow)))
+}
+
+async fn first_piece(pieces: &mut Pieces) -> Result<Bytes, Problem> {
     // What is blank counts as well: lines are numbered from the first byte on.
     let mut blank = vec![];
-    let end = tokio::time::Instant::now() + idle;
-    loop {
-        match tokio::time::timeout_at(end, pieces.next()).await {
-            Ok(Some(Ok(piece))) => {
-                let more = piece.iter().all(|byte| BLANK.contains(byte)) && blank.len() < MOST_BLANK;
-                if !more && blank.is_empty() {
-                    return Ok(piece);
-                }
-                blank.extend_from_slice(&piece);
-                if !more {
-                    return Ok(blank.into());
-                }
-            }
-            Ok(None) => {
-                let detail = "The body holds no record. An empty table need not be uploaded.";
-                return Err(Problem::bad_request("EMPTY_BODY", detail));
-            }
-            Ok(Some(Err(_))) | Err(_) => {
-                return Err(Problem::bad_request("BODY_BROKEN_OFF", "The body broke off before its first record."));
-            }
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(broken_at_once)?;
+        let more = piece.iter().all(|byte| BLANK.contains(byte)) && blank.len() < MOST_BLANK;
+        if !more && blank.is_empty() {
+            return Ok(piece);
+        }
+        blank.extend_from_slice(&piece);
+        if !more {
+            return Ok(blank.into());
         }
     }
+    Err(empty())
 }
 
-/// How slow and how long a body may be.
-#[derive(Clone, Copy)]
-struct Pace {
-    idle: Duration,
-    /// Bytes that must arrive within `idle`.
-    least: u64,
-    most: u64,
+fn empty() -> Problem {
+    Problem::bad_request("EMPTY_BODY", "The body holds no record. An empty table need not be uploaded.")
 }
 
-impl Pace {
-    fn of(limits: &UploadLimits) -> Self {
-        Self { idle: Duration::from_secs(limits.idle_seconds), least: limits.least_bytes, most: limits.max_bytes }
+/// Reads on until the header says that it names the table's fields.
+async fn header(
+    first: Bytes,
+    pieces: &mut Pieces,
+    table: &Arc<Table>,
+    limits: &UploadLimits,
+) -> Result<Bytes, Problem> {
+    let mut framer = CsvFramer::new(table.clone(), limits.max_record_bytes);
+    let (mut read, mut next) = (vec![], first);
+    loop {
+        // Far enough for the header, whatever follows it.
+        framer.push(&next, 1, 1);
+        if table.names == Names::Header && framer.header().is_none() {
+            read.extend_from_slice(&next);
+            // Even were it short, so much that is blank is none.
+            if read.len() > limits.max_record_bytes + MOST_BLANK {
+                return Err(Failure::Header(HeaderFault::TooLong).into());
+            }
+            match pieces.next().await {
+                Some(piece) => next = piece.map_err(broken_at_once)?,
+                None => {
+                    framer.finish();
+                    next = Bytes::new();
+                }
+            }
+            if !next.is_empty() {
+                continue;
+            }
+        }
+        if let Some(fault) = framer.refused() {
+            return Err(Failure::Header(fault).into());
+        }
+        if table.names == Names::Header && framer.header().is_none() {
+            return Err(empty());
+        }
+        return Ok(if read.is_empty() { next } else { [&read, &next[..]].concat().into() });
     }
 }
 
-/// Carries the body over to the thread that frames it, until it ends, breaks off or nobody takes it. A body that
-/// stands still, trickles or has no end breaks off as well.
-async fn pump(first: Bytes, mut pieces: BodyDataStream, send: mpsc::Sender<Result<Bytes, BrokenOff>>, pace: Pace) {
-    let (mut taken, mut of_window) = (0u64, 0u64);
-    let mut window = Instant::now();
-    let mut next = Ok(first);
-    loop {
-        let bytes = next.as_ref().map_or(0, Bytes::len) as u64;
-        taken += bytes;
-        of_window += bytes;
-        let broken = next.is_err();
-        if send.send(next).await.is_err() || broken {
+fn broken_at_once(reason: BrokenOff) -> Problem {
+    match reason {
+        BrokenOff::Gone | BrokenOff::Slow => {
+            Problem::bad_request("BODY_BROKEN_OFF", "The body broke off before its first record.")
+        }
+        reason => broken_off(reason),
+    }
+}
+
+/// Carries the body over to the thread that frames it, until it ends, breaks off or nobody takes it.
+async fn pump(first: Bytes, mut pieces: Pieces, send: mpsc::Sender<Result<Bytes, BrokenOff>>) {
+    let mut next = Some(Ok(first));
+    while let Some(piece) = next {
+        let broken = piece.is_err();
+        if send.send(piece).await.is_err() || broken {
             return;
         }
-        if of_window >= pace.least {
-            (window, of_window) = (Instant::now(), 0);
-        }
-        // Time that we took to work on what came does not count against the client.
-        let left = pace.idle.saturating_sub(window.elapsed()).max(LEAST_WAIT);
-        next = match tokio::time::timeout(left, pieces.next()).await {
-            Ok(Some(Ok(piece))) if taken + piece.len() as u64 <= pace.most => Ok(piece),
-            Ok(None) => return,
-            Ok(Some(_)) | Err(_) => Err(BrokenOff),
-        };
+        next = pieces.next().await;
     }
 }
-
-/// Wait for the next piece at least: it may be there already when the time of its window is over.
-const LEAST_WAIT: Duration = Duration::from_millis(100);
 
 fn work(
     desk: &Desk,
@@ -250,7 +276,7 @@ fn work(
     }
     let entry = match &loaded {
         Ok(upload) => {
-            let broken_off = upload.received.broken_off;
+            let broken_off = upload.received.broken_off.is_some();
             let skipped: u64 = upload.skipped.values().sum();
             let severity =
                 if upload.rejected + upload.quarantined > 0 || broken_off { Level::Warning } else { Level::Info };
@@ -273,10 +299,14 @@ fn work(
     }
     // Before the last result is out, so that whoever has read it can start a job.
     drop(guard);
-    if let Err(failure) = loaded {
+    let stopped = match loaded {
+        Ok(upload) => upload.received.broken_off.map(broken_off),
+        Err(failure) => Some(Problem::from(failure)),
+    };
+    if let Some(problem) = stopped {
         // What was worked on before is answered first, as far as it is on disk.
         let answered = results.settle(&desk.area, true);
-        if let Err(error) = answered.and(results.stop(&Problem::from(failure).to_json())) {
+        if let Err(error) = answered.and(results.stop(&problem.to_json())) {
             tracing::error!(code = "STAGING_FAILED", %error, "a client could not be told why its upload stopped");
         }
     }
