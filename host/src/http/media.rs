@@ -35,30 +35,45 @@ pub fn media_type(format: Format) -> &'static str {
 /// How the body is framed, by its `Content-Type`.
 pub fn body_format(headers: &HeaderMap) -> Result<Format, Problem> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    match given.split(';').next().unwrap_or_default().trim() {
-        "application/jsonl" => Ok(Format::JsonLines),
-        "application/json-seq" => Ok(Format::JsonSeq),
-        _ => Err(unsupported(
+    format_of(given).ok_or_else(|| {
+        unsupported(
             "Send records as Content-Type: application/jsonl (an object a line) or application/json-seq (RFC 7464).",
-        )),
-    }
+        )
+    })
 }
 
 /// How a source's records stand in the body, by its `Content-Type`, and of a table by the query too.
 pub fn body_shape(headers: &HeaderMap, query: &Query) -> Result<Shape, Problem> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let mut parts = given.split(';').map(str::trim);
-    if !parts.next().unwrap_or_default().eq_ignore_ascii_case("text/csv") {
-        return match body_format(headers) {
-            Ok(format) => Ok(Shape::Json(format)),
-            Err(_) => Err(unsupported(
-                "Send records as Content-Type: application/jsonl (an object a line), application/json-seq (RFC 7464) or \
-                 text/csv (RFC 4180).",
-            )),
-        };
+    if is_table(given) {
+        query.only(&["separator", "quote", "columns"])?;
     }
-    let query = query.only(&["separator", "quote", "columns"])?;
-    super::tables::table(parts, |name| query.get(name)).map(|table| Shape::Csv(table.into()))
+    shape_of(given, |name| query.get(name))
+}
+
+fn is_table(media_type: &str) -> bool {
+    media_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/csv")
+}
+
+/// How a source's records stand, by a media type and by what else is said of a table.
+pub fn shape_of<'a>(media_type: &'a str, given: impl Fn(&str) -> Option<&'a str>) -> Result<Shape, Problem> {
+    if is_table(media_type) {
+        return super::tables::table(media_type.split(';').skip(1), given).map(|table| Shape::Csv(table.into()));
+    }
+    format_of(media_type).map(Shape::Json).ok_or_else(|| {
+        unsupported(
+            "Send records as Content-Type: application/jsonl (an object a line), application/json-seq (RFC 7464) or \
+             text/csv (RFC 4180).",
+        )
+    })
+}
+
+fn format_of(media_type: &str) -> Option<Format> {
+    match media_type.split(';').next().unwrap_or_default().trim() {
+        "application/jsonl" => Some(Format::JsonLines),
+        "application/json-seq" => Some(Format::JsonSeq),
+        _ => None,
+    }
 }
 
 fn unsupported(detail: &'static str) -> Problem {

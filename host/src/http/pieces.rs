@@ -77,7 +77,7 @@ fn unknown_coding() -> Problem {
 pub fn broken_off(reason: BrokenOff) -> Problem {
     let status = match reason {
         BrokenOff::TooLong | BrokenOff::Expansion => StatusCode::PAYLOAD_TOO_LARGE,
-        BrokenOff::Gone | BrokenOff::Slow | BrokenOff::Compression => StatusCode::BAD_REQUEST,
+        BrokenOff::Gone | BrokenOff::Slow | BrokenOff::Compression | BrokenOff::Unreadable => StatusCode::BAD_REQUEST,
     };
     Problem::new(status, reason.code(), reason.told())
 }

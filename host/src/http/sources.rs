@@ -16,10 +16,12 @@ use super::media::{Records, Table, accepts_json, answer_format, body_shape};
 use super::paging::{Query, Whole};
 use super::pieces::Coding;
 use super::problem::Problem;
-use super::upload::{Incoming, Kind};
+use super::upload::Incoming;
+use super::work::Kind;
 use crate::app::App;
-use crate::model::{Code, Name, told};
+use crate::model::{Code, Migration, Name, told};
 use crate::pipeline::{Failure, count_sources, load_source};
+use crate::plugin::{MapperPlugin, Source};
 
 /// Load a source table
 ///
@@ -53,27 +55,41 @@ pub async fn load(
     let migration = caller.whole(&app, &id)?;
     let (shape, coding) = (body_shape(&headers, &query)?, Coding::of(&headers)?);
     let answer = answer_format(&headers)?;
-    let (known, chosen) = (app.clone(), (migration.tenant.clone(), migration.mapper.clone()));
-    // It may have to be compiled first.
-    let found = tokio::task::spawn_blocking(move || {
-        let (tenant, Some(mapper)) = chosen else { return Ok(None) };
-        Ok::<_, Failure>(known.registry.of(&tenant)?.mapper(mapper.digest)?)
-    });
-    let Some(mapper) = found.await?? else {
-        let detail = "The migration has no mapper. Set one with PUT …/mapper, or upload to staging.";
-        return Err(Problem::conflict("NO_MAPPER", detail));
-    };
-    let Some(described) = mapper.source(&source).cloned() else {
-        let names: Vec<&Name> = mapper.description.sources.iter().map(|source| &source.name).collect();
-        let detail = told!("{} has no such source. It has: {}.", mapper.title(), names);
-        return Err(Problem::not_found("NO_SUCH_SOURCE", detail));
-    };
+    let (mapper, described) = described(&app, &migration, &source).await?;
     let kind = Kind::Source { mapper: mapper.digest };
     let (author, stream) = (caller.author().clone(), described.name.clone());
     let incoming = Incoming { app, migration, author, stream, coding, shape, answer, kind };
     incoming
         .take(body, move |desk, upload, body, results| load_source(desk, &mapper, &described, upload, body, results))
         .await
+}
+
+/// The migration's mapper and one of its sources.
+pub async fn described(
+    app: &Arc<App>,
+    migration: &Migration,
+    source: &str,
+) -> Result<(Arc<MapperPlugin>, Source), Problem> {
+    let (app, migration, source) = (app.clone(), migration.clone(), source.to_owned());
+    // It may have to be compiled first.
+    tokio::task::spawn_blocking(move || described_now(&app, &migration, &source)).await?
+}
+
+/// The same, at once.
+pub fn described_now(app: &App, migration: &Migration, source: &str) -> Result<(Arc<MapperPlugin>, Source), Problem> {
+    let chosen = migration.mapper.as_ref();
+    let plugins = chosen.map(|chosen| Ok::<_, Failure>((chosen, app.registry.of(&migration.tenant)?))).transpose()?;
+    let mapper = plugins.map(|(chosen, plugins)| plugins.mapper(chosen.digest)).transpose()?.flatten();
+    let Some(mapper) = mapper else {
+        let detail = "The migration has no mapper. Set one with PUT …/mapper, or upload to staging.";
+        return Err(Problem::conflict("NO_MAPPER", detail));
+    };
+    let Some(described) = mapper.source(source).cloned() else {
+        let names: Vec<&Name> = mapper.description.sources.iter().map(|source| &source.name).collect();
+        let detail = told!("{} has no such source. It has: {}.", mapper.title(), names);
+        return Err(Problem::not_found("NO_SUCH_SOURCE", detail));
+    };
+    Ok((mapper, described))
 }
 
 /// What became of a source's records.

@@ -15,7 +15,8 @@ use super::media::{Records, accepts_json, answer_format, body_format, media_type
 use super::pieces::Coding;
 use super::problem::Problem;
 use super::streamed::{Pieces, streamed};
-use super::upload::{Incoming, Kind};
+use super::upload::Incoming;
+use super::work::Kind;
 use crate::app::App;
 use crate::framing::{Format, Shape};
 use crate::model::{Domain, Grant, Migration, Name, told};

@@ -64,7 +64,9 @@ pub fn load_records(
             }
         }
         let effects = desk.area.stage_records(entity_type, upload, &staged)?;
-        done.note_change(desk, effects.iter().any(|effect| effect.changes()))?;
+        let changes = effects.iter().filter(|effect| effect.changes()).count() as u64;
+        done.note_change(desk, changes > 0)?;
+        done.changes += changes;
 
         let mut listed = vec![];
         for (position, issues) in found.into_iter().enumerate() {
@@ -136,6 +138,7 @@ pub fn delete_records(desk: &Desk, entity_type: &str, body: Body, results: &mut 
         let known: Vec<[u8; 16]> = ids.iter().flatten().map(|id| id.into_bytes()).collect();
         let deleted = desk.area.delete_records(entity_type, &known)?;
         done.note_change(desk, deleted.contains(&true))?;
+        done.changes += deleted.iter().filter(|deleted| **deleted).count() as u64;
         let mut deleted = deleted.into_iter();
         for (id, line) in ids.into_iter().zip(&raw.lines) {
             let (outcome, issues) = match id {

@@ -36,6 +36,8 @@ pub enum BrokenOff {
     Compression,
     /// It is expanded further than it may be.
     Expansion,
+    /// It came in parts, and what was kept of them cannot be read.
+    Unreadable,
 }
 
 impl BrokenOff {
@@ -46,6 +48,7 @@ impl BrokenOff {
             BrokenOff::TooLong => "BODY_TOO_LARGE",
             BrokenOff::Compression => "INVALID_COMPRESSION",
             BrokenOff::Expansion => "BODY_EXPANDS_TOO_FAR",
+            BrokenOff::Unreadable => "UPLOAD_DAMAGED",
         }
     }
 
@@ -69,6 +72,10 @@ impl BrokenOff {
                 "The body expands further than this server allows (`upload.max_expansion` in its configuration). What is \
                  answered is kept: send the table without compression."
             }
+            BrokenOff::Unreadable => {
+                "What was received of the upload cannot be read any more; the server's log says why. What is answered is \
+                 kept: send the whole table again."
+            }
         }
     }
 }
@@ -90,7 +97,7 @@ pub struct Upload {
     pub quarantined: u64,
     /// Whether anything in staging is not what it was.
     pub changed: bool,
-    /// Source records that are not as they were in staging, or were not there.
+    /// Records that are not as they were in staging, or were not there: none where the same was uploaded before.
     pub changes: u64,
 }
 
