@@ -23,7 +23,7 @@ use crate::pipeline::Desk;
 use crate::plugin::{Engine, Library, Usage};
 use crate::staging::{StagingError, StagingRoot};
 pub use registry::{PushError, Pushed, Registry, signed_text};
-pub use uploads::{Slot, Stage, Uploads};
+pub use uploads::{Slot, Stage, Uploads, Wanted};
 
 use crate::store::{LogEntry, Store, Trail, TrailError};
 use crate::target::{EmbeddedTarget, Target};

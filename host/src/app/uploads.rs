@@ -27,7 +27,7 @@ pub struct Slot {
     /// Its bytes, once somebody has opened them; whoever writes holds it.
     pub bytes: Arc<tokio::sync::Mutex<Option<PieceFile>>>,
     /// Grows with everybody who wants to hold it: whoever holds it lets go.
-    pub wanted: watch::Sender<u64>,
+    wanted: watch::Sender<u64>,
     /// Bytes that were on disk when somebody last let go.
     pub durable: AtomicU64,
     pub stage: watch::Sender<Stage>,
@@ -43,6 +43,16 @@ impl Slot {
         }
     }
 
+    /// Asks whoever holds it to let go. What comes back is told when somebody else asks after us.
+    pub fn want(&self) -> Wanted {
+        let mut ours = 0;
+        self.wanted.send_modify(|wanted| {
+            *wanted += 1;
+            ours = *wanted;
+        });
+        Wanted { ours, wanted: self.wanted.subscribe() }
+    }
+
     /// Goes from one stage to the next, if it is at that.
     pub fn step(&self, from: Stage, to: Stage) -> bool {
         self.stage.send_if_modified(|stage| {
@@ -52,6 +62,20 @@ impl Slot {
             }
             is
         })
+    }
+}
+
+/// Somebody who wants to hold an upload, or does.
+pub struct Wanted {
+    ours: u64,
+    wanted: watch::Receiver<u64>,
+}
+
+impl Wanted {
+    /// Waits until somebody else wants to hold it, who came later.
+    pub async fn by_another(&mut self) {
+        // The sender lives as long as the slot: waiting cannot fail.
+        let _ = self.wanted.wait_for(|wanted| *wanted > self.ours).await;
     }
 }
 

@@ -91,7 +91,7 @@ pub async fn send(
     let begins = offset(&headers)?;
     let checksum = Checksum::of(&headers)?;
     let found = find(app.clone(), caller, id, source, upload).await?;
-    let held = found.hold().await?;
+    let (held, mut wanted) = found.hold().await?;
     let have = held.as_ref().map_or(found.about.length, PieceFile::len);
     if begins != have {
         let detail =
@@ -106,7 +106,6 @@ pub async fn send(
     if held.is_none() {
         return Ok(at(&found, have)?.into_response());
     }
-    let mut wanted = found.slot.wanted.subscribe();
     let (send, receive) = mpsc::channel(WAITING_PIECES);
     let slot = found.slot.clone();
     // Whoever holds it is there to the end, also where this request is dropped.
@@ -116,7 +115,7 @@ pub async fn send(
     let left = loop {
         let piece = tokio::select! {
             piece = pieces.next() => piece,
-            _ = wanted.changed() => break Left::ForAnother,
+            () = wanted.by_another() => break Left::ForAnother,
             () = &mut stopping => break Left::Stopping,
         };
         let message = match piece {

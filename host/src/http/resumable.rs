@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedMutexGuard;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -16,7 +17,7 @@ use super::caller::{Caller, Migrate, Read};
 use super::extract::Path;
 use super::problem::Problem;
 use super::tus::{UPLOAD_EXPIRES, UPLOAD_LENGTH, UPLOAD_METADATA, UPLOAD_OFFSET, http_date};
-use crate::app::{App, Slot, Stage};
+use crate::app::{App, Slot, Stage, Wanted};
 use crate::audit::{Action, Scope};
 use crate::model::Migration;
 use crate::staging::{PieceFile, ReceivedUpload, StagingArea};
@@ -136,14 +137,14 @@ impl Found {
     }
 
     /// Its bytes, for whoever writes next: whoever writes now is made to let go. Nothing where it has ended.
-    pub async fn hold(&self) -> Result<tokio::sync::OwnedMutexGuard<Option<PieceFile>>, Problem> {
-        self.slot.wanted.send_modify(|wanted| *wanted += 1);
+    pub async fn hold(&self) -> Result<(OwnedMutexGuard<Option<PieceFile>>, Wanted), Problem> {
+        let wanted = self.slot.want();
         let held = tokio::time::timeout(LET_GO, self.slot.bytes.clone().lock_owned()).await.map_err(|_| {
             let detail = "Another request is writing to this upload. Try again in a moment.";
             Problem::new(StatusCode::LOCKED, "UPLOAD_LOCKED", detail)
         })?;
         if held.is_some() {
-            return Ok(held);
+            return Ok((held, wanted));
         }
         let (area, id) = (self.area.clone(), self.id);
         tokio::task::spawn_blocking(move || {
@@ -151,14 +152,14 @@ impl Found {
             // It may have ended while we waited.
             let folder = area.received(id)?.ok_or_else(no_upload)?;
             *held = if read(&folder)?.is_some_and(|about| about.ended.is_some()) { None } else { folder.bytes()? };
-            Ok(held)
+            Ok((held, wanted))
         })
         .await?
     }
 
     /// Bytes that are on disk.
     pub async fn offset(&self) -> Result<u64, Problem> {
-        Ok(self.hold().await?.as_ref().map_or(self.about.length, PieceFile::len))
+        Ok(self.hold().await?.0.as_ref().map_or(self.about.length, PieceFile::len))
     }
 
     pub fn show(&self, offset: u64) -> Result<Shown, Problem> {
@@ -268,7 +269,7 @@ pub async fn give_up(
 ) -> Result<StatusCode, Problem> {
     let entry = caller.entry(Action::UploadGivenUp);
     let found = find(app, caller, id, source, upload).await?;
-    let mut held = found.hold().await?;
+    let (mut held, _wanted) = found.hold().await?;
     if *found.slot.stage.borrow() == Stage::Running {
         return Err(Problem::conflict(
             "UPLOAD_RUNNING",

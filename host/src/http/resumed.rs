@@ -205,7 +205,7 @@ impl Work {
         let Worked { number, upload, problem } = worked;
         match problem {
             // The host's own trouble is none of the upload's: it is there, and can be worked on once that is mended.
-            Some(problem) if !problem.is_refusal() => return Err(problem),
+            Some(problem) if !problem.is_refusal() => Err(problem),
             problem => {
                 tokio::task::spawn_blocking(move || {
                     let figures = upload.map(|upload| upload.end()).map(|end| Figures {
@@ -257,7 +257,7 @@ fn end(found: &Found, figures: Option<Figures>, problem: Option<&Problem>) -> Re
     let mut about = found.about.clone();
     about.ended = Some(ended);
     note(&found.folder, &about)?;
-    found.slot.wanted.send_modify(|wanted| *wanted += 1);
+    drop(found.slot.want());
     *found.slot.bytes.blocking_lock() = None;
     found.folder.drop_bytes()?;
     found.slot.stage.send_replace(Stage::Ended);

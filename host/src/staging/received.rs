@@ -79,7 +79,8 @@ impl StagingArea {
 
     /// Removes an upload's folder, if there is one.
     pub fn remove_received(&self, id: Uuid) -> Result<(), StagingError> {
-        Ok(absent(self.dir.remove_dir_all(format!("{UPLOADS}/{id}")))?.unwrap_or_default())
+        absent(self.dir.remove_dir_all(format!("{UPLOADS}/{id}")))?;
+        Ok(())
     }
 }
 
@@ -158,7 +159,7 @@ fn touched(dir: &Dir) -> io::Result<SystemTime> {
 impl StagingRoot {
     /// Uploads whose bytes are still there, of all migrations.
     pub fn unfinished_uploads(&self) -> Result<Vec<(Uuid, Uuid)>, StagingError> {
-        self.uploads(&|dir| Ok(dir.try_exists(BYTES)?))
+        self.uploads(&|dir| dir.try_exists(BYTES))
     }
 
     /// Uploads that nobody has touched for so long, of all migrations.
@@ -168,7 +169,8 @@ impl StagingRoot {
 
     /// Removes an upload's folder, if there is one.
     pub fn remove_upload(&self, migration: Uuid, id: Uuid) -> Result<(), StagingError> {
-        Ok(absent(self.migrations.remove_dir_all(format!("{migration}/{UPLOADS}/{id}")))?.unwrap_or_default())
+        absent(self.migrations.remove_dir_all(format!("{migration}/{UPLOADS}/{id}")))?;
+        Ok(())
     }
 
     fn uploads(&self, such: &dyn Fn(&Dir) -> io::Result<bool>) -> Result<Vec<(Uuid, Uuid)>, StagingError> {

@@ -1,6 +1,5 @@
 //! Uploads that resume, over time: connections that break or hang, what waits for what, limits, and servers that stop.
 
-use reqwest::Method;
 use serde_json::{Value, json};
 use sluice::app::Options;
 use sluice::config::Config;

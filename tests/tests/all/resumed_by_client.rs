@@ -145,14 +145,13 @@ fn works(command: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_cut_at_twenty_places_arrives() {
     let client = tempfile::tempdir().unwrap();
-    let install = format!(
-        "cd {} && npm install --no-fund --no-audit --fetch-timeout=5000 --fetch-retries=0 {CLIENT}",
-        client.path().display()
-    );
-    if !works("node --version") || !works(&install) {
+    let reached = format!("npm view --fetch-timeout=5000 --fetch-retries=0 {CLIENT} version");
+    if !works("node --version") || !works(&reached) {
         println!("skipped: node and npm are not here, or npm does not reach its registry");
         return;
     }
+    let install = format!("cd {} && npm install --no-fund --no-audit {CLIENT}", client.path().display());
+    assert!(works(&install), "{install}");
     let dir = tempfile::tempdir().unwrap();
     let body = clients(1..=120_000);
     let file = client.path().join("client.jsonl");
