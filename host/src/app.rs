@@ -2,6 +2,7 @@
 
 mod erasure;
 mod registry;
+mod uploads;
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use crate::platform::Platforms;
 use crate::plugin::{Engine, Library, Usage};
 use crate::staging::{StagingError, StagingRoot};
 pub use registry::{PushError, Pushed, Registry, signed_text};
+pub use uploads::{Slot, Stage, Uploads, Wanted};
 
 use crate::store::{LogEntry, Store, Trail, TrailError};
 use crate::target::{EmbeddedTarget, Target};
@@ -58,6 +60,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// What is running.
     pub jobs: Arc<Jobs>,
+    /// What comes in parts.
+    pub uploads: Uploads,
     staging: StagingRoot,
     /// Held as long as the server lives: no second server on the same directory.
     _lock: std::fs::File,
@@ -107,6 +111,7 @@ impl App {
             jobs: Jobs::new(store, trail.clone(), metrics.clone()),
             metrics,
             trail,
+            uploads: Uploads::default(),
             staging,
             _lock: lock,
         });
@@ -168,6 +173,11 @@ impl App {
             usage: Usage::default(),
             migration,
         })
+    }
+
+    /// Uploads whose bytes are still there, by migration.
+    pub fn unfinished_uploads(&self) -> Result<Vec<(uuid::Uuid, uuid::Uuid)>, StagingError> {
+        self.staging.unfinished_uploads()
     }
 
     /// Whether the server can take work; if not, the code of why.
@@ -264,6 +274,7 @@ pub async fn serve(
     let tls = if http.certificate_file.is_some() { "https" } else { "http" };
     tracing::info!("ready at {tls}://{address}, keeping everything in {}", data_dir.display());
     let router = crate::http::router(app.clone());
+    tokio::spawn(crate::http::go_on(app.clone()));
     let retention = tokio::spawn(erasure::keep_to_retention(app.clone()));
     let jobs = app.clone();
     let stopping = async move {

@@ -203,8 +203,18 @@ pub struct UploadLimits {
     /// Bytes that must arrive within `idle_seconds`, unless the body ends. 256: a client that sends a byte now and then
     /// does not hold a source for ever.
     pub least_bytes: u64,
-    /// Bytes of one upload. 64 GiB: a hundred million records.
+    /// Bytes of one upload, after it was expanded. 64 GiB: a hundred million records.
     pub max_bytes: u64,
+    /// Bytes that one byte of a compressed upload may expand to. 200: tables expand to 5 to 30; what is made to fill a
+    /// server, to 1,000 and more.
+    pub max_expansion: u64,
+    /// Hours for which an upload that resumes is kept while nothing comes, and its results once it has ended. 72: over a
+    /// weekend.
+    pub resumable_hours: u64,
+    /// Uploads that a migration may have begun and not finished. 32: a mapper has some ten sources.
+    pub resumable_uploads: u64,
+    /// Bytes of all of them together, by their lengths. 64 GiB, as of one upload: they lie on disk.
+    pub resumable_bytes: u64,
 }
 
 impl Default for UploadLimits {
@@ -219,6 +229,10 @@ impl Default for UploadLimits {
             idle_seconds: 60,
             least_bytes: 256,
             max_bytes: 64 << 30,
+            max_expansion: 200,
+            resumable_hours: 72,
+            resumable_uploads: 32,
+            resumable_bytes: 64 << 30,
         }
     }
 }
@@ -304,6 +318,10 @@ impl Config {
             ("upload.sync_millis", upload.sync_millis, 1, LONGEST),
             ("upload.idle_seconds", upload.idle_seconds, 1, LONGEST),
             ("upload.max_bytes", upload.max_bytes, 1, u64::MAX),
+            ("upload.max_expansion", upload.max_expansion, 1, 1 << 30),
+            ("upload.resumable_hours", upload.resumable_hours, 1, 8_760),
+            ("upload.resumable_uploads", upload.resumable_uploads, 0, 1 << 20),
+            ("upload.resumable_bytes", upload.resumable_bytes, 0, u64::MAX),
             ("registry.push_seconds", registry.push_seconds, 1, LONGEST),
             ("registry.plugins_per_tenant", registry.plugins_per_tenant, 0, 1 << 30),
             ("import.transaction_records", import.transaction_records as u64, 1, 1 << 30),

@@ -7,10 +7,11 @@ use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::App;
+use super::{App, Stage};
 use crate::audit::{Action, Entry, Scope};
 use crate::jobs::StartError;
 use crate::model::{Actor, ImportStatus, Level, Refusal};
+use crate::staging::StagingError;
 use crate::store::LogEntry;
 
 impl App {
@@ -41,6 +42,7 @@ impl App {
         // one finishes this.
         self.audit(Scope::Migration(migration), asked)?;
         self.store.purge(migration, now)?;
+        self.uploads.forget_all(migration);
         self.staging.erase(migration)?;
         self.store.log(migration, &LogEntry::new(Level::Info, "MIGRATION_PURGED"))?;
         tracing::info!(code = "MIGRATION_PURGED", %migration);
@@ -51,6 +53,24 @@ impl App {
     /// directories that somebody has put back since.
     pub(super) fn finish_erasing(&self) -> Result<()> {
         Ok(self.store.purged()?.into_iter().try_for_each(|migration| self.staging.erase(migration))?)
+    }
+
+    /// Removes uploads that were begun in parts and not touched for as long as they are kept.
+    pub fn expire_uploads(&self, now: std::time::SystemTime) -> Result<(), StagingError> {
+        let age = Duration::from_secs(self.config.upload.resumable_hours * 60 * 60);
+        for (migration, upload) in self.staging.untouched_uploads(now, age)? {
+            let slot = self.uploads.slot(migration, upload);
+            // Somebody is at it after all, or all of it has come and waits for its turn.
+            let Ok(mut held) = slot.bytes.try_lock() else { continue };
+            if matches!(*slot.stage.borrow(), Stage::Waiting | Stage::Running) {
+                continue;
+            }
+            *held = None;
+            self.staging.remove_upload(migration, upload)?;
+            self.uploads.forget(migration, upload);
+            tracing::info!(code = "UPLOAD_EXPIRED", %migration, %upload);
+        }
+        Ok(())
     }
 
     /// Purges migrations that were imported longer ago than they are to be kept; which they were. What is at work
@@ -96,6 +116,7 @@ pub(super) async fn keep_to_retention(app: Arc<App>) {
         let look = move || {
             let now = Timestamp::now();
             app.staging.clear_aside(now.as_second(), false)?;
+            app.expire_uploads(std::time::SystemTime::now())?;
             app.purge_expired(now)
         };
         match tokio::task::spawn_blocking(look).await {

@@ -24,6 +24,10 @@ pub enum Action {
     UploadBegun,
     /// It ended: with what it came to, and the digest of the bytes that came.
     UploadEnded,
+    /// An upload was begun that comes in parts.
+    UploadCreated,
+    /// It was given up, and what had come was removed.
+    UploadGivenUp,
     /// Staged records were removed by their reference ids.
     RecordsDeleted,
     /// A job was started, with these plugins.

@@ -15,6 +15,8 @@ use serde_json::Value;
 use sluice::access::Credentials;
 use sluice::app::ADMIN_FILE;
 
+use super::files::Form;
+
 /// Longest wait for a connection. A server that is there answers at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -207,9 +209,14 @@ impl Client {
         self.read(request.body(component)).await
     }
 
-    /// Begins to upload records as lines of JSON; results can be read while the body is on its way.
-    pub async fn upload(&self, path: &str, body: Body) -> Result<Response> {
-        let request = self.request(Method::PUT, path).await?.header("Content-Type", "application/jsonl");
+    /// Begins to upload records; results can be read while the body is on its way.
+    pub async fn upload(&self, path: &str, form: &Form, body: Body) -> Result<Response> {
+        let query = serde_urlencoded::to_string(&form.query)?;
+        let path = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+        let mut request = self.request(Method::PUT, &path).await?.header("Content-Type", &form.media_type);
+        if let Some(coding) = form.coding {
+            request = request.header("Content-Encoding", coding);
+        }
         self.answer(request.header("Accept", "application/jsonl").body(body)).await
     }
 

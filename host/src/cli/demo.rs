@@ -12,6 +12,7 @@ use sluice::demo::bank::MAX_CUSTOMERS;
 use sluice::demo::{Bank, Expected, Spoil};
 use sluice::model::DOMAINS;
 
+use super::files::Form;
 use super::local::Local;
 use super::played::Played;
 use super::report::{Ending, Report};
@@ -67,7 +68,11 @@ impl Tables for Generated {
     fn open(&self, source: &str) -> Result<Option<Table>> {
         let records = self.expected.tables.iter().find(|table| table.table == source).map_or(0, |table| table.records);
         let lines = self.bank.records(source).filter(|_| records > 0);
-        Ok(lines.map(|lines| Table { chunks: Box::new(lines.map(Ok)), length: Length::Records(records) }))
+        Ok(lines.map(|lines| Table {
+            form: Form::lines(),
+            chunks: Box::new(lines.map(Ok)),
+            length: Length::Records(records),
+        }))
     }
 
     fn others(&self, _: &[String]) -> Result<Vec<String>> {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use sluice::model::Severity;
 use uuid::Uuid;
 
+use super::files::Form;
 use super::report::{Deleted, IssueGroup, Report, Validation};
 use super::steps::{MIGRATIONS, Plan};
 use super::upload::upload;
@@ -117,8 +118,10 @@ async fn delete_some(plan: &Plan, report: &Report, entity_type: &str, ids: BTree
         .map(|ids| ids.iter().map(|id| format!("\"{id}\"\n")).collect::<String>().into_bytes())
         .collect();
     let bar = plan.view.bar(&format!("Deleting {entity_type}"), Some(ids.len() as u64));
-    let tally =
-        upload(&plan.client, &path, Box::new(chunks.into_iter().map(Ok)), |_, done| bar.set_position(done)).await;
+    let tally = upload(&plan.client, &path, &Form::lines(), Box::new(chunks.into_iter().map(Ok)), |_, done| {
+        bar.set_position(done)
+    })
+    .await;
     bar.finish_and_clear();
     Ok(tally.with_context(|| format!("deleting {entity_type}"))?.of("done"))
 }

@@ -8,15 +8,17 @@ use sluice::model::DOMAINS;
 use uuid::Uuid;
 
 use super::client::Login;
+use super::files::{Csv, Form};
 use super::report::{Ending, Report};
 use super::steps::{self, Length, Plan, Table, Tables};
 use super::view::{View, counted, print};
-use super::{text, upload};
+use super::{files, text};
 
 /// What `sluice migrate` is told.
 #[derive(Args)]
 pub struct Migrate {
-    /// Directory with a file <source>.jsonl for each source table; a migration can go on without
+    /// Directory with a file for each source table, <source>.jsonl or <source>.csv, compressed (.gz, .zst) or not; a
+    /// migration can go on without
     #[arg(required_unless_present = "migration")]
     dir: Option<PathBuf>,
     /// Address of the server
@@ -41,20 +43,23 @@ pub struct Migrate {
     #[arg(long)]
     delete_invalid: bool,
     #[command(flatten)]
+    csv: Csv,
+    #[command(flatten)]
     login: Login,
     #[command(flatten)]
     output: super::Output,
 }
 
 /// Files in a directory, if one was named.
-struct Files(Option<PathBuf>);
+struct Files(Option<PathBuf>, Csv);
 
 impl Tables for Files {
     fn open(&self, source: &str) -> Result<Option<Table>> {
-        let path = self.0.as_ref().map(|dir| dir.join(format!("{source}.jsonl")));
-        let Some(path) = path.filter(|path| path.exists()) else { return Ok(None) };
-        let file = upload::file_chunks(&path)?;
-        Ok(file.map(|(chunks, bytes)| Table { chunks, length: Length::Bytes(bytes) }))
+        let Some(dir) = &self.0 else { return Ok(None) };
+        let Some(path) = files::find(dir, source)? else { return Ok(None) };
+        let form = Form::of(&path, &self.1);
+        let file = files::chunks(&path)?;
+        Ok(file.map(|(chunks, bytes)| Table { form, chunks, length: Length::Bytes(bytes) }))
     }
 
     fn others(&self, sources: &[String]) -> Result<Vec<String>> {
@@ -63,7 +68,7 @@ impl Tables for Files {
         let mut others = vec![];
         for entry in std::fs::read_dir(dir).with_context(cannot)? {
             let name = entry.with_context(cannot)?.file_name().to_string_lossy().into_owned();
-            if name.strip_suffix(".jsonl").is_some_and(|source| !sources.iter().any(|known| known == source)) {
+            if files::source_of(&name).is_some_and(|source| !sources.iter().any(|known| known == source)) {
                 others.push(name);
             }
         }
@@ -94,7 +99,7 @@ pub async fn run(args: Migrate) -> Result<u8> {
         (false, true) => " --delete-invalid",
         (true, true) => " --keep-going --delete-invalid",
     };
-    steps::run(&plan, &Files(args.dir), &mut report).await;
+    steps::run(&plan, &Files(args.dir, args.csv), &mut report).await;
     if args.output.json {
         print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
     } else {

@@ -6,6 +6,7 @@ mod client;
 mod demo;
 mod difference;
 mod evidence;
+mod files;
 mod invalid;
 mod local;
 mod migrate;

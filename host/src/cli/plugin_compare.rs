@@ -8,11 +8,12 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::client::Client;
+use super::files::{self, Csv, Form};
 use super::local::{Source, digest_of, registered, throw_away};
 use super::plugin_run::source;
 use super::steps::MIGRATIONS;
 use super::tryout::compared;
-use super::upload::{file_chunks, upload};
+use super::upload::upload;
 use super::view::View;
 
 /// What `sluice plugin compare` is told.
@@ -22,9 +23,12 @@ pub struct Compare {
     from: PathBuf,
     /// The mapper that may take its place
     to: PathBuf,
-    /// A source and its file of JSON lines; may be given more than once. Sources that others look up are loaded first
+    /// A source and its file, of JSON lines or a table (.csv), compressed (.gz, .zst) or not; may be given more than once.
+    /// Sources that others look up are loaded first
     #[arg(long, value_name = "NAME=FILE", required = true, value_parser = source)]
     source: Vec<(String, PathBuf)>,
+    #[command(flatten)]
+    csv: Csv,
     /// Limits (TOML), as a server has them
     #[arg(long, value_name = "FILE", env = "SLUICE_CONFIG")]
     config: Option<PathBuf>,
@@ -49,10 +53,10 @@ async fn compare(args: &Compare, view: View, client: &Client) -> Result<u8> {
     let migration: Uuid = migration.parse()?;
     for Source { name } in &mapper.sources {
         for (_, file) in args.source.iter().filter(|(given, _)| given == name) {
-            let Some((chunks, bytes)) = file_chunks(file)? else { continue };
+            let Some((chunks, bytes)) = files::chunks(file)? else { continue };
             let bar = view.bar(&format!("Loading {name}"), Some(bytes));
             let path = format!("{MIGRATIONS}/{migration}/sources/{name}");
-            upload(client, &path, chunks, |sent, _| bar.set_position(sent)).await?;
+            upload(client, &path, &Form::of(file, &args.csv), chunks, |sent, _| bar.set_position(sent)).await?;
             bar.finish_and_clear();
         }
     }

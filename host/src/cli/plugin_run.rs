@@ -8,11 +8,12 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::client::Client;
+use super::files::{self, Csv, Form};
 use super::invalid::path_of;
 use super::local::{Mapper, Source, registered, throw_away};
 use super::steps::MIGRATIONS;
 use super::text::table;
-use super::upload::{Tally, file_chunks, upload};
+use super::upload::{Tally, upload};
 use super::view::{View, counted, grouped, print};
 use super::watch::Watch;
 
@@ -24,9 +25,12 @@ const SHOWN: u64 = 20;
 pub struct Run {
     /// The mapper, a WebAssembly component
     file: PathBuf,
-    /// A source and its file of JSON lines; may be given more than once. Sources that others look up are loaded first
+    /// A source and its file, of JSON lines or a table (.csv), compressed (.gz, .zst) or not; may be given more than once.
+    /// Sources that others look up are loaded first
     #[arg(long, value_name = "NAME=FILE", required = true, value_parser = source)]
     source: Vec<(String, PathBuf)>,
+    #[command(flatten)]
+    csv: Csv,
     /// Limits (TOML), as a server has them
     #[arg(long, value_name = "FILE", env = "SLUICE_CONFIG")]
     config: Option<PathBuf>,
@@ -104,7 +108,7 @@ async fn map(args: &Run, view: View, client: &Client) -> Result<u8> {
     let mut mapped = vec![];
     for Source { name: source } in &mapper.sources {
         for (_, file) in args.source.iter().filter(|(name, _)| name == source) {
-            let Some((chunks, bytes)) = file_chunks(file)? else {
+            let Some((chunks, bytes)) = files::chunks(file)? else {
                 view.line(&format!("{} is empty", file.display()));
                 continue;
             };
@@ -115,7 +119,7 @@ async fn map(args: &Run, view: View, client: &Client) -> Result<u8> {
                 bar.set_position(made);
                 bar.set_message(grouped(records));
             };
-            let tally = upload(client, &to, chunks, seen).await?;
+            let tally = upload(client, &to, &Form::of(file, &args.csv), chunks, seen).await?;
             bar.finish_and_clear();
             mapped.push(Mapped { source: source.clone(), tally, took: began.elapsed() });
         }

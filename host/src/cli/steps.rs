@@ -11,6 +11,7 @@ use sluice::model::JobState;
 use uuid::Uuid;
 
 use super::client::{Client, Problem};
+use super::files::Form;
 use super::invalid;
 use super::report::{Count, Ending, Report, SourceReport, Validation};
 use super::text;
@@ -49,6 +50,7 @@ pub struct Plan {
 
 /// The records of a source.
 pub struct Table {
+    pub form: Form,
     pub chunks: Chunks,
     pub length: Length,
 }
@@ -211,7 +213,10 @@ async fn register(plan: &Plan, tables: &dyn Tables, report: &mut Report) -> Resu
         found.push((source.clone(), tables.open(source)?));
     }
     if migration.is_none() && found.iter().all(|(_, table)| table.is_none()) {
-        bail!("there is nothing to upload: a file <source>.jsonl is wanted for each of {}", sources.join(", "));
+        bail!(
+            "there is nothing to upload: a file <source>.jsonl or <source>.csv (or .gz or .zst of it) is wanted for each of {}",
+            sources.join(", ")
+        );
     }
     let what = if migration.is_some() { "Going on with" } else { "Registered" };
     let migration = match migration {
@@ -268,7 +273,7 @@ async fn upload_one(plan: &Plan, source: &str, table: Table, report: &Report) ->
         bar.set_message(counted(records, "record"));
     };
     let path = format!("{MIGRATIONS}/{id}/sources/{source}");
-    let tally = upload::upload(&plan.client, &path, table.chunks, seen).await;
+    let tally = upload::upload(&plan.client, &path, &table.form, table.chunks, seen).await;
     bar.finish_and_clear();
     tally
 }

@@ -1,8 +1,7 @@
 //! An upload from the client's side: the body goes out as it is made, results are tallied as they come in.
 
 use std::borrow::Cow;
-use std::io::{self, Read};
-use std::path::Path;
+use std::io;
 
 use anyhow::{Context, Result, bail};
 use reqwest::{Body, Response};
@@ -11,9 +10,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::client::{Client, Problem};
-
-/// Bytes read of a file at a time.
-const CHUNK: usize = 64 * 1024;
+use super::files::Form;
 
 /// Chunks that may wait to be sent: enough that making and sending go on side by side.
 const WAITING_CHUNKS: usize = 4;
@@ -119,27 +116,14 @@ struct Wrong<'a> {
     message: Cow<'a, str>,
 }
 
-/// A file in chunks; none if there is nothing in it.
-pub fn file_chunks(path: &Path) -> Result<Option<(Chunks, u64)>> {
-    let cannot = || format!("cannot read {}", path.display());
-    let mut file = std::fs::File::open(path).with_context(cannot)?;
-    let bytes = file.metadata().with_context(cannot)?.len();
-    if bytes == 0 {
-        return Ok(None);
-    }
-    let next = move || {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        match Read::by_ref(&mut file).take(CHUNK as u64).read_to_end(&mut chunk) {
-            Ok(0) => None,
-            Ok(_) => Some(Ok(chunk)),
-            Err(error) => Some(Err(error)),
-        }
-    };
-    Ok(Some((Box::new(std::iter::from_fn(next)), bytes)))
-}
-
 /// Uploads `chunks` and tallies the results. `seen` is told of bytes made and results read, now and then.
-pub async fn upload(client: &Client, path: &str, mut chunks: Chunks, mut seen: impl FnMut(u64, u64)) -> Result<Tally> {
+pub async fn upload(
+    client: &Client,
+    path: &str,
+    form: &Form,
+    mut chunks: Chunks,
+    mut seen: impl FnMut(u64, u64),
+) -> Result<Tally> {
     let (send, receive) = mpsc::channel(WAITING_CHUNKS);
     let made = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
     let bytes = made.clone();
@@ -153,7 +137,7 @@ pub async fn upload(client: &Client, path: &str, mut chunks: Chunks, mut seen: i
             bytes.fetch_add(len, std::sync::atomic::Ordering::Relaxed);
         }
     });
-    let mut response = client.upload(path, Body::wrap_stream(ReceiverStream::new(receive))).await?;
+    let mut response = client.upload(path, form, Body::wrap_stream(ReceiverStream::new(receive))).await?;
     let mut tally = Tally::default();
     let mut rest: Vec<u8> = vec![];
     while let Some(piece) = next(client, &mut response).await? {

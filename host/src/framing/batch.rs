@@ -5,7 +5,7 @@
 pub enum Fault {
     /// Longer than the limit; its bytes are not kept.
     TooLarge,
-    /// Not UTF-8.
+    /// No text in its encoding, which is UTF-8 unless a table names another.
     Encoding,
     /// Not JSON.
     Json,
@@ -17,6 +17,10 @@ pub enum Fault {
     DuplicateField,
     /// A key field that is missing, empty or not a scalar.
     Key,
+    /// A row of a table with a quote where none may be, or without one that is missing.
+    Quotes,
+    /// A row of a table that has more or fewer fields than it has names for.
+    FieldCount,
 }
 
 impl Fault {
@@ -30,6 +34,8 @@ impl Fault {
             Fault::Depth => "NESTED_TOO_DEEP",
             Fault::DuplicateField => "DUPLICATE_FIELD",
             Fault::Key => "MISSING_KEY",
+            Fault::Quotes => "INVALID_QUOTES",
+            Fault::FieldCount => "WRONG_FIELD_COUNT",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Cuts a stream of bytes into batches of records.
 
-use super::{Fault, RawBatch};
+use super::{Fault, Framing, RawBatch};
 
 /// How records stand in a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,45 +54,6 @@ impl Framer {
         }
     }
 
-    /// Takes more bytes; returns how many were taken. Fewer than all means that the batch has reached
-    /// `max_records` or `max_bytes`: take it and come again.
-    pub fn push(&mut self, bytes: &[u8], max_records: usize, max_bytes: usize) -> usize {
-        let separator = match self.format {
-            Format::JsonLines => LINE_FEED,
-            Format::JsonSeq => RECORD_SEPARATOR,
-        };
-        let mut start = 0;
-        for end in memchr::memchr_iter(separator, bytes) {
-            self.take(&bytes[start..end]);
-            self.end_record();
-            self.line += 1;
-            self.taken += (end + 1 - start) as u64;
-            self.began = self.taken;
-            start = end + 1;
-            if self.batch.len() >= max_records || self.batch.bytes.len() >= max_bytes {
-                return start;
-            }
-        }
-        self.take(&bytes[start..]);
-        self.taken += (bytes.len() - start) as u64;
-        bytes.len()
-    }
-
-    /// Takes the batch so far.
-    pub fn take_batch(&mut self) -> RawBatch {
-        std::mem::take(&mut self.batch)
-    }
-
-    /// How many records wait in the batch.
-    pub fn waiting(&self) -> usize {
-        self.batch.len()
-    }
-
-    /// The body is at its end, complete: what is unfinished is the last record.
-    pub fn finish(&mut self) {
-        self.end_record();
-    }
-
     fn take(&mut self, bytes: &[u8]) {
         if self.overlong {
             return;
@@ -121,6 +82,42 @@ impl Framer {
         }
         self.partial.clear();
         self.overlong = false;
+    }
+}
+
+impl Framing for Framer {
+    fn push(&mut self, bytes: &[u8], max_records: usize, max_bytes: usize) -> usize {
+        let separator = match self.format {
+            Format::JsonLines => LINE_FEED,
+            Format::JsonSeq => RECORD_SEPARATOR,
+        };
+        let mut start = 0;
+        for end in memchr::memchr_iter(separator, bytes) {
+            self.take(&bytes[start..end]);
+            self.end_record();
+            self.line += 1;
+            self.taken += (end + 1 - start) as u64;
+            self.began = self.taken;
+            start = end + 1;
+            if self.batch.len() >= max_records || self.batch.bytes.len() >= max_bytes {
+                return start;
+            }
+        }
+        self.take(&bytes[start..]);
+        self.taken += (bytes.len() - start) as u64;
+        bytes.len()
+    }
+
+    fn take_batch(&mut self) -> RawBatch {
+        std::mem::take(&mut self.batch)
+    }
+
+    fn waiting(&self) -> usize {
+        self.batch.len()
+    }
+
+    fn finish(&mut self) {
+        self.end_record();
     }
 }
 

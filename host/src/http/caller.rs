@@ -61,6 +61,16 @@ impl Author {
         Self { actor: client.unwrap_or(Actor::Unknown), request: extensions.get::<RequestId>().map(|id| id.0) }
     }
 
+    /// A client that was let in with an earlier request.
+    pub fn again(client: &str, request: Option<Uuid>) -> Self {
+        Self { actor: Actor::Client(client.to_owned()), request }
+    }
+
+    /// Which request it is.
+    pub fn request(&self) -> Option<Uuid> {
+        self.request
+    }
+
     /// An entry for what this request does.
     pub fn entry(&self, action: Action) -> Entry {
         Entry::new(self.actor.clone(), action).request(self.request)

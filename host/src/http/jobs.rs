@@ -110,7 +110,7 @@ pub async fn start(
 const MAX_WAIT_SECONDS: u64 = 60;
 
 /// How long the client would wait for the job's end, by `Prefer: wait=N` (RFC 7240).
-fn patience(headers: &HeaderMap) -> Duration {
+pub(super) fn patience(headers: &HeaderMap) -> Duration {
     let preferences = headers.get_all("prefer").into_iter().filter_map(|value| value.to_str().ok());
     let wait = preferences
         .flat_map(|value| value.split([',', ';']))

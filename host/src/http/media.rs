@@ -4,8 +4,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 
 use utoipa::ToSchema;
 
+use super::paging::Query;
 use super::problem::Problem;
-use crate::framing::Format;
+use crate::framing::{Format, Shape};
 use crate::model::told;
 
 /// The version of the API that this server speaks.
@@ -16,6 +17,12 @@ pub const API_VERSION: &str = "2025.1.0";
 #[schema(value_type = String, min_length = 1, pattern = r"[^ \t\r\n\x1e]")]
 #[allow(dead_code, reason = "describes bodies to readers of the API's document; framing reads them")]
 pub struct Records(String);
+
+/// A table (RFC 4180), with a header.
+#[derive(ToSchema)]
+#[schema(value_type = String, min_length = 1, pattern = r"^[A-Za-z_]+(,[A-Za-z_]+)*\r?\n", example = "client_id,birth_number\r\n1,706213\r\n")]
+#[allow(dead_code, reason = "describes bodies to readers of the API's document; framing reads them")]
+pub struct Table(String);
 
 /// The media type of a format.
 pub fn media_type(format: Format) -> &'static str {
@@ -28,15 +35,49 @@ pub fn media_type(format: Format) -> &'static str {
 /// How the body is framed, by its `Content-Type`.
 pub fn body_format(headers: &HeaderMap) -> Result<Format, Problem> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    match given.split(';').next().unwrap_or_default().trim() {
-        "application/jsonl" => Ok(Format::JsonLines),
-        "application/json-seq" => Ok(Format::JsonSeq),
-        _ => Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "UNSUPPORTED_MEDIA_TYPE",
+    format_of(given).ok_or_else(|| {
+        unsupported(
             "Send records as Content-Type: application/jsonl (an object a line) or application/json-seq (RFC 7464).",
-        )),
+        )
+    })
+}
+
+/// How a source's records stand in the body, by its `Content-Type`, and of a table by the query too.
+pub fn body_shape(headers: &HeaderMap, query: &Query) -> Result<Shape, Problem> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if is_table(given) {
+        query.only(&["separator", "quote", "columns"])?;
     }
+    shape_of(given, |name| query.get(name))
+}
+
+fn is_table(media_type: &str) -> bool {
+    media_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/csv")
+}
+
+/// How a source's records stand, by a media type and by what else is said of a table.
+pub fn shape_of<'a>(media_type: &'a str, given: impl Fn(&str) -> Option<&'a str>) -> Result<Shape, Problem> {
+    if is_table(media_type) {
+        return super::tables::table(media_type.split(';').skip(1), given).map(|table| Shape::Csv(table.into()));
+    }
+    format_of(media_type).map(Shape::Json).ok_or_else(|| {
+        unsupported(
+            "Send records as Content-Type: application/jsonl (an object a line), application/json-seq (RFC 7464) or \
+             text/csv (RFC 4180).",
+        )
+    })
+}
+
+fn format_of(media_type: &str) -> Option<Format> {
+    match media_type.split(';').next().unwrap_or_default().trim() {
+        "application/jsonl" => Some(Format::JsonLines),
+        "application/json-seq" => Some(Format::JsonSeq),
+        _ => None,
+    }
+}
+
+fn unsupported(detail: &'static str) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail)
 }
 
 /// How records are to be answered, by `Accept`: JSON Lines unless a sequence is asked for.

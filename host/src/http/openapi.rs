@@ -41,8 +41,9 @@ impl Document {
         let basic = HttpBuilder::new().scheme(HttpAuthScheme::Basic).build();
         components.add_security_scheme("basic", SecurityScheme::Http(basic));
         for (path, item) in &mut api.paths.paths {
-            let of = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
-            for operation in of.into_iter().flatten() {
+            let changing = [&mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+            let of = [&mut item.get, &mut item.head, &mut item.options].into_iter().chain(changing);
+            for operation in of.flatten() {
                 complete(path, operation);
             }
         }

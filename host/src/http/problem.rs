@@ -72,7 +72,8 @@ impl Problem {
         self
     }
 
-    fn with(mut self, name: HeaderName, value: impl TryInto<HeaderValue>) -> Self {
+    /// With a header field.
+    pub fn with(mut self, name: HeaderName, value: impl TryInto<HeaderValue>) -> Self {
         self.headers.extend(value.try_into().ok().map(|value| (name, value)));
         self
     }

@@ -12,7 +12,8 @@ use super::problem::Problem;
 use super::refusals::Refusals;
 use super::{
     approvals, audit, auth, differences, events, evidence, health, issues, jobs, logs, mappers, metrics, migrations,
-    observe, openapi, platform, plugin_keys, plugins, quarantine, records, source_records, sources, staged, tokens,
+    observe, openapi, parts, platform, plugin_keys, plugins, quarantine, records, resumable, resumable_new,
+    source_records, sources, staged, tokens, tus,
 };
 use crate::app::App;
 
@@ -33,6 +34,7 @@ fn for_clients() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(sources::list))
         .routes(routes!(sources::load))
         .routes(routes!(source_records::stream))
+        .merge(resumable_uploads())
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::read, jobs::start))
         .routes(routes!(jobs::cancel))
@@ -65,6 +67,15 @@ fn for_clients() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(metrics::read))
 }
 
+/// Uploads that resume, by tus.
+fn resumable_uploads() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(resumable_new::options, resumable_new::create))
+        .routes(routes!(resumable::head, resumable::show, resumable::give_up, parts::send))
+        .routes(routes!(parts::results))
+        .layer(middleware::from_fn(tus::speak))
+}
+
 /// All routes, behind what every request goes through.
 pub fn router(app: Arc<App>) -> Router {
     let limits = Arc::new(Limits::new(&app.config.http));
@@ -73,7 +84,7 @@ pub fn router(app: Arc<App>) -> Router {
     let (private, mut api) = for_clients().split_for_parts();
     api.merge(public_api);
     let admit = middleware::from_fn_with_state((app.clone(), limits), auth::admit);
-    public
+    let routes = public
         .merge(private.route_layer(admit))
         .merge(openapi::pages())
         .fallback(|| async { Problem::no_path() })
@@ -81,5 +92,7 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(DefaultBodyLimit::max(app.config.http.json_bytes))
         .layer(axum::Extension(openapi::Document::new(api)))
         .layer(middleware::from_fn_with_state((app.clone(), refusals), observe::observe))
-        .with_state(app)
+        .with_state(app);
+    // Before a route is looked for.
+    Router::new().fallback_service(routes).layer(middleware::map_request(tus::as_meant))
 }

@@ -12,11 +12,13 @@ use uuid::Uuid;
 use super::caller::{Caller, Migrate, Read};
 use super::extract::Path;
 use super::media::{Records, accepts_json, answer_format, body_format, media_type};
+use super::pieces::Coding;
 use super::problem::Problem;
 use super::streamed::{Pieces, streamed};
-use super::upload::{Incoming, Kind};
+use super::upload::Incoming;
+use super::work::Kind;
 use crate::app::App;
-use crate::framing::Format;
+use crate::framing::{Format, Shape};
 use crate::model::{Domain, Grant, Migration, Name, told};
 use crate::pipeline::{delete_records, load_records};
 use crate::plugin::DomainPlugin;
@@ -69,7 +71,7 @@ fn locate<N>(
 /// In the platform's own shape, without a mapper; the answer is a result for each, in order, as soon as it is durable.
 #[utoipa::path(
     put, path = "/{domain}/migrations/{id}/staging/{entity}", tag = "Load", operation_id = "stageRecords",
-    params(StagedAt),
+    params(StagedAt, ("Content-Encoding" = Option<String>, Header, description = "`gzip` or `zstd`, where the body is compressed.")),
     request_body(content((Records = "application/jsonl"), (Records = "application/json-seq")), description = "An object a line, or a sequence of objects (RFC 7464)."),
     responses(
         (status = 200, description = "A result for each record.", content((String = "application/jsonl"), (String = "application/json-seq"))),
@@ -85,21 +87,19 @@ pub async fn load(
     body: Body,
 ) -> Result<Response, Problem> {
     let (migration, plugin, entity) = locate(&app, &caller, (&domain, &id, &entity))?;
-    let format = body_format(&headers)?;
+    let (shape, coding) = (Shape::Json(body_format(&headers)?), Coding::of(&headers)?);
     let answer = answer_format(&headers)?;
     let (author, stream) = (caller.author().clone(), entity.clone());
-    let incoming = Incoming { app, migration, author, stream, answer, kind: Kind::Records };
+    let incoming = Incoming { app, migration, author, stream, coding, shape, answer, kind: Kind::Records };
     incoming
-        .take(body, move |desk, upload, body, results| {
-            load_records(desk, &plugin, &entity, upload, format, body, results)
-        })
+        .take(body, move |desk, upload, body, results| load_records(desk, &plugin, &entity, upload, body, results))
         .await
 }
 
 /// Remove staged records
 #[utoipa::path(
     put, path = "/{domain}/migrations/{id}/staging/{entity}/delete", tag = "Load", operation_id = "removeRecords",
-    params(StagedAt),
+    params(StagedAt, ("Content-Encoding" = Option<String>, Header, description = "`gzip` or `zstd`, where the body is compressed.")),
     request_body(content((Records = "application/jsonl"), (Records = "application/json-seq")), description = "A reference id a line, as a JSON string, or a sequence of them."),
     responses(
         (status = 200, description = "A result for each record.", content((String = "application/jsonl"), (String = "application/json-seq"))),
@@ -115,11 +115,11 @@ pub async fn delete(
     body: Body,
 ) -> Result<Response, Problem> {
     let (migration, _, entity) = locate(&app, &caller, (&domain, &id, &entity))?;
-    let format = body_format(&headers)?;
+    let (shape, coding) = (Shape::Json(body_format(&headers)?), Coding::of(&headers)?);
     let answer = answer_format(&headers)?;
     let (author, stream) = (caller.author().clone(), entity.clone());
-    let incoming = Incoming { app, migration, author, stream, answer, kind: Kind::Deletion };
-    incoming.take(body, move |desk, _, body, results| delete_records(desk, &entity, format, body, results)).await
+    let incoming = Incoming { app, migration, author, stream, coding, shape, answer, kind: Kind::Deletion };
+    incoming.take(body, move |desk, _, body, results| delete_records(desk, &entity, body, results)).await
 }
 
 /// Read a staged record

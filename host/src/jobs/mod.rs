@@ -215,6 +215,11 @@ impl Jobs {
         self.lock().stopping
     }
 
+    /// Tells whenever a job or an upload begins or ends.
+    pub fn changes(&self) -> watch::Receiver<usize> {
+        self.count.subscribe()
+    }
+
     /// Waits until nothing runs.
     pub async fn wait(&self) {
         // The sender is ours: waiting cannot fail.

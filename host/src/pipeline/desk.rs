@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::framing::HeaderFault;
 use crate::model::{Blame, Detail, Digest, Migration, told};
 use crate::platform::{Platform, PlatformError};
 use crate::plugin::{Context, DomainPlugin, MapperPlugin, PluginError, Plugins, Usage};
@@ -103,6 +104,9 @@ pub enum Failure {
         /// Its digest.
         digest: Digest,
     },
+    /// A table has no header that names its fields.
+    #[error("the table's header names no fields")]
+    Header(HeaderFault),
 }
 
 impl Failure {
@@ -111,6 +115,7 @@ impl Failure {
         match self {
             Failure::Staging(_) | Failure::Store(_) | Failure::Trail(_) => Blame::Host,
             Failure::NotApproved { .. } => Blame::Plugin,
+            Failure::Header(_) => Blame::Record,
             Failure::Plugin(PluginError::Lookup(_) | PluginError::Engine(_) | PluginError::Missing(_)) => Blame::Host,
             Failure::Plugin(_) => Blame::Plugin,
             Failure::Platform(PlatformError::Ledger(_) | PlatformError::Client | PlatformError::Cancelled)
@@ -140,6 +145,7 @@ impl Failure {
             Failure::Platform(error) => error.code(),
             Failure::NoPlatform => "PLATFORM_NOT_CONFIGURED",
             Failure::NotApproved { .. } => "PLUGIN_NOT_APPROVED",
+            Failure::Header(_) => "INVALID_HEADER",
         }
     }
 
@@ -196,6 +202,33 @@ impl Failure {
                     .into()
             }
             Failure::Target(_) => "The target could not be read or written. The server's log says why.".into(),
+            Failure::Header(fault) => header_told(fault),
+        }
+    }
+}
+
+fn header_told(fault: &HeaderFault) -> Detail {
+    match fault {
+        HeaderFault::TooLong => {
+            "The table's first row, its header, is longer than a record may be. Is it a table, and are separator and quote \
+             the right ones?"
+                .into()
+        }
+        HeaderFault::Encoding => {
+            "The table's header is not in its encoding. Name the one it is in: Content-Type: text/csv; charset=…".into()
+        }
+        HeaderFault::Misquoted => {
+            "The table's header has a quote within a field that is not quoted, or after one that is. Are separator and \
+             quote the right ones?"
+                .into()
+        }
+        HeaderFault::Empty(field) => told!(
+            "Field {} of the table's header has no name. Name every field, or send Content-Type: text/csv; header=absent, \
+             and the names as ?columns=.",
+            field
+        ),
+        HeaderFault::Duplicate(first, second) => {
+            told!("Fields {} and {} of the table's header have the same name. Give each field a name of its own.", first, second)
         }
     }
 }

@@ -10,7 +10,7 @@ use super::results::Results;
 use super::said::{Speaker, keep_logged};
 use super::upload::{Body, Framed, Upload, frame};
 use super::{Desk, Failure};
-use crate::framing::{Format, RawBatch, scalar_text, scan_object};
+use crate::framing::{RawBatch, scalar_text, scan_object};
 use crate::model::{Issue, Name, Outcome, RecordResult};
 use crate::plugin::{Batch, DomainPlugin};
 use crate::staging::{DirectRecord, Origin};
@@ -22,14 +22,13 @@ pub fn load_records(
     plugin: &Arc<DomainPlugin>,
     entity_type: &Name,
     upload: u32,
-    format: Format,
     body: Body,
     results: &mut Results,
 ) -> Result<Upload, Failure> {
     let mut instance = plugin.instance(desk.context(), None, &desk.usage);
     let mut done = Upload::default();
     let max_depth = desk.config.upload.max_depth;
-    done.received = frame(&Handle::current(), body, format, &desk.config.upload, |framed| {
+    done.received = frame(&Handle::current(), body, &desk.config.upload, |framed| {
         let Framed::Batch(raw) = framed else { return Ok(results.settle(&desk.area, true)?) };
         let mut found: Vec<Vec<Issue>> = vec![vec![]; raw.len()];
         note_faults(&raw, &mut found, max_depth);
@@ -65,7 +64,9 @@ pub fn load_records(
             }
         }
         let effects = desk.area.stage_records(entity_type, upload, &staged)?;
-        done.note_change(desk, effects.iter().any(|effect| effect.changes()))?;
+        let changes = effects.iter().filter(|effect| effect.changes()).count() as u64;
+        done.note_change(desk, changes > 0)?;
+        done.changes += changes;
 
         let mut listed = vec![];
         for (position, issues) in found.into_iter().enumerate() {
@@ -129,20 +130,15 @@ fn whole_records(bytes: &[u8], raw: &RawBatch, found: &[Vec<Issue>]) -> (Batch, 
 
 /// Removes the records that a body of reference ids names, and answers each in order. An id is a JSON
 /// string, or an object with a `referenceId`.
-pub fn delete_records(
-    desk: &Desk,
-    entity_type: &str,
-    format: Format,
-    body: Body,
-    results: &mut Results,
-) -> Result<Upload, Failure> {
+pub fn delete_records(desk: &Desk, entity_type: &str, body: Body, results: &mut Results) -> Result<Upload, Failure> {
     let mut done = Upload::default();
-    done.received = frame(&Handle::current(), body, format, &desk.config.upload, |framed| {
+    done.received = frame(&Handle::current(), body, &desk.config.upload, |framed| {
         let Framed::Batch(raw) = framed else { return Ok(results.settle(&desk.area, true)?) };
         let ids: Vec<Option<Uuid>> = raw.records().map(reference_id).collect();
         let known: Vec<[u8; 16]> = ids.iter().flatten().map(|id| id.into_bytes()).collect();
         let deleted = desk.area.delete_records(entity_type, &known)?;
         done.note_change(desk, deleted.contains(&true))?;
+        done.changes += deleted.iter().filter(|deleted| **deleted).count() as u64;
         let mut deleted = deleted.into_iter();
         for (id, line) in ids.into_iter().zip(&raw.lines) {
             let (outcome, issues) = match id {

@@ -149,11 +149,13 @@ fn of_source(desk: &Desk, stream: u16, ordinal: u64) -> Result<MadeFrom, Failure
     let Some(source) = desk.area.source_of(stream)? else { return Ok(unknown) };
     let Some((entry, body)) = desk.area.entry(StreamName::Source(&source), ordinal)? else { return Ok(unknown) };
     let (upload, offset) = uploaded(desk, &source, &entry)?;
+    // A row of a table is not the record that was made of it: its line is where it is found.
+    let in_table = desk.store.is_table(desk.migration.reference_id, upload)?;
     Ok(MadeFrom {
         source: Some(Name::kept(&source)),
         upload: Some(upload),
         line: Some(entry.line()).filter(|line| *line > 0),
-        bytes: offset.map(|start| [start, start + body.len() as u64]),
+        bytes: offset.filter(|_| !in_table).map(|start| [start, start + body.len() as u64]),
         sha256: Some(Digest::of(&body)),
         ..unknown
     })

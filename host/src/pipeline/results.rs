@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::config::UploadLimits;
 use crate::framing::Format;
 use crate::model::{Issue, Outcome, RecordResult};
-use crate::staging::{Spool, StagingArea, StagingError};
+use crate::staging::{PieceFile, Spool, StagingArea, StagingError};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -94,10 +94,29 @@ fn write(result: &RecordResult, of_source: bool, out: &mut Vec<u8>) {
     serde_json::to_writer(&mut *out, &shown).expect("a result can be written as JSON");
 }
 
+/// Where results go.
+enum Sink {
+    /// Nobody waits for them, and what is staged is only made durable.
+    Nobody,
+    /// To a client that reads them as they come.
+    Client(Spool),
+    /// Into a file, for whoever asks.
+    Kept(PieceFile),
+}
+
+impl Sink {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StagingError> {
+        match self {
+            Sink::Nobody => Ok(()),
+            Sink::Client(spool) => spool.write(bytes),
+            Sink::Kept(file) => file.append(bytes),
+        }
+    }
+}
+
 /// Holds results back until what they say is on disk.
 pub struct Results {
-    /// None where nobody waits for results, and what is staged is only made durable.
-    spool: Option<Spool>,
+    sink: Sink,
     format: Format,
     of_source: bool,
     waiting: Vec<u8>,
@@ -110,13 +129,18 @@ pub struct Results {
 impl Results {
     /// For one upload.
     pub fn new(spool: Spool, format: Format, of_source: bool, limits: &UploadLimits) -> Self {
-        Self { spool: Some(spool), format, of_source, ..Self::unheard(limits) }
+        Self { sink: Sink::Client(spool), format, of_source, ..Self::unheard(limits) }
+    }
+
+    /// For one upload of a source whose results are kept.
+    pub fn into_file(file: PieceFile, limits: &UploadLimits) -> Self {
+        Self { sink: Sink::Kept(file), ..Self::unheard(limits) }
     }
 
     /// For work whose results nobody waits for.
     pub(super) fn unheard(limits: &UploadLimits) -> Self {
         Self {
-            spool: None,
+            sink: Sink::Nobody,
             format: Format::JsonLines,
             of_source: true,
             waiting: vec![],
@@ -133,7 +157,7 @@ impl Results {
             self.since = Instant::now();
         }
         self.records += 1;
-        if self.spool.is_none() {
+        if matches!(self.sink, Sink::Nobody) {
             return;
         }
         if self.format == Format::JsonSeq {
@@ -151,9 +175,7 @@ impl Results {
         }
         area.sync()?;
         self.records = 0;
-        if let Some(spool) = &self.spool {
-            spool.write(&self.waiting)?;
-        }
+        self.sink.write(&self.waiting)?;
         self.waiting.clear();
         Ok(())
     }
@@ -166,6 +188,11 @@ impl Results {
         }
         line.extend_from_slice(serde_json::json!({"isSuccessful": false, "problem": problem}).to_string().as_bytes());
         line.push(b'\n');
-        self.spool.as_ref().map_or(Ok(()), |spool| spool.write(&line))
+        self.sink.write(&line)
+    }
+
+    /// Nothing more comes: what is kept is on disk.
+    pub fn close(mut self) -> Result<(), StagingError> {
+        if let Sink::Kept(file) = &mut self.sink { file.sync() } else { Ok(()) }
     }
 }

@@ -17,7 +17,7 @@ use super::said::{Speaker, keep_logged};
 use super::side_by_side::side_by_side;
 use super::upload::{Body, Framed, Upload, frame};
 use super::{Desk, Failure};
-use crate::framing::{Fault, Format, RawBatch, scalar_text, scan_object};
+use crate::framing::{Fault, RawBatch, scalar_text, scan_object};
 use crate::model::{Code, Issue, Name, Outcome, Produced, RecordResult, UNDECLARED_CODE};
 use crate::plugin::{Batch, DomainInstance, DomainPlugin, MapperInstance, MapperPlugin, Source, Transformed};
 use crate::staging::{Effect, Key, Product, Seen, SourceRecord, SourceStatus, hash};
@@ -28,7 +28,6 @@ pub fn load_source(
     mapper: &Arc<MapperPlugin>,
     source: &Source,
     upload: u32,
-    format: Format,
     body: Body,
     results: &mut Results,
 ) -> Result<Upload, Failure> {
@@ -39,7 +38,7 @@ pub fn load_source(
     let runtime = Handle::current();
     let received = side_by_side(
         |send| {
-            frame(&runtime, body, format, &desk.config.upload, |framed| {
+            frame(&runtime, body, &desk.config.upload, |framed| {
                 let mapped = match framed {
                     Framed::Batch(raw) => Some(map(desk, &mut instance, source, raw)?),
                     Framed::Pause => None,

@@ -139,7 +139,7 @@ pub(super) fn map_all(
     let mut taken = 0;
     for source in &mapper.description.sources {
         let id = to.migration.reference_id;
-        let number = to.store.begin_upload(id, &source.name, Some(mapper.digest), Timestamp::now())?;
+        let number = to.store.begin_upload(id, &source.name, Some(mapper.digest), false, Timestamp::now())?;
         taken += rerun.source(source, number)?.records;
     }
     Ok(taken)

@@ -10,16 +10,75 @@ use tokio::sync::mpsc;
 
 use super::{Desk, Failure};
 use crate::config::UploadLimits;
-use crate::framing::{Format, Framer, RawBatch};
+use crate::framing::{RawBatch, Shape};
 use crate::model::{Code, Digest, Event, Outcome, RecordResult};
 use crate::store::{TransitionError, UploadEnd};
 
-/// The pieces of a request's body, or word that it broke off.
-pub type Body = mpsc::Receiver<Result<bytes::Bytes, BrokenOff>>;
+/// A body of records.
+pub struct Body {
+    /// Its pieces, or word that it broke off.
+    pub pieces: mpsc::Receiver<Result<bytes::Bytes, BrokenOff>>,
+    /// How records stand in it.
+    pub shape: Shape,
+}
 
-/// The client went away, or was silent for too long.
-#[derive(Clone, Copy, Debug)]
-pub struct BrokenOff;
+/// Why a body came to no end of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the body broke off")]
+pub enum BrokenOff {
+    /// The client went away.
+    Gone,
+    /// It was silent for too long.
+    Slow,
+    /// It is longer than an upload may be.
+    TooLong,
+    /// It is not what its encoding says, or its end is missing.
+    Compression,
+    /// It is expanded further than it may be.
+    Expansion,
+    /// It came in parts, and what was kept of them cannot be read.
+    Unreadable,
+}
+
+impl BrokenOff {
+    /// Stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            BrokenOff::Gone | BrokenOff::Slow => "BODY_BROKEN_OFF",
+            BrokenOff::TooLong => "BODY_TOO_LARGE",
+            BrokenOff::Compression => "INVALID_COMPRESSION",
+            BrokenOff::Expansion => "BODY_EXPANDS_TOO_FAR",
+            BrokenOff::Unreadable => "UPLOAD_DAMAGED",
+        }
+    }
+
+    /// What is the matter and what to do.
+    pub fn told(self) -> &'static str {
+        match self {
+            BrokenOff::Gone => "The body broke off. What is answered is kept: send the whole table again.",
+            BrokenOff::Slow => {
+                "The body came too slowly (`upload.idle_seconds` and `upload.least_bytes` in the server's configuration). \
+                 What is answered is kept: send the whole table again."
+            }
+            BrokenOff::TooLong => {
+                "The body is longer than this server takes (`upload.max_bytes` in its configuration, of what it expands to \
+                 where it is compressed). What is answered is kept: send the rest as another upload."
+            }
+            BrokenOff::Compression => {
+                "The body is not what its Content-Encoding says, or its end is missing. What is answered is kept: compress \
+                 the table again, and send all of it."
+            }
+            BrokenOff::Expansion => {
+                "The body expands further than this server allows (`upload.max_expansion` in its configuration). What is \
+                 answered is kept: send the table without compression."
+            }
+            BrokenOff::Unreadable => {
+                "What was received of the upload cannot be read any more; the server's log says why. What is answered is \
+                 kept: send the whole table again."
+            }
+        }
+    }
+}
 
 /// What became of an upload's records.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +97,7 @@ pub struct Upload {
     pub quarantined: u64,
     /// Whether anything in staging is not what it was.
     pub changed: bool,
-    /// Source records that are not as they were in staging, or were not there.
+    /// Records that are not as they were in staging, or were not there: none where the same was uploaded before.
     pub changes: u64,
 }
 
@@ -49,8 +108,8 @@ pub struct Received {
     pub bytes: u64,
     /// Their digest.
     pub digest: Digest,
-    /// Whether it broke off before its end.
-    pub broken_off: bool,
+    /// Why it broke off before its end, if it did.
+    pub broken_off: Option<BrokenOff>,
 }
 
 impl Upload {
@@ -77,7 +136,7 @@ impl Upload {
             skipped: self.skipped.iter().map(|(code, records)| (code.to_string(), *records)).collect(),
             rejected: self.rejected,
             quarantined: self.quarantined,
-            broken_off,
+            broken_off: broken_off.is_some(),
         }
     }
 
@@ -108,16 +167,16 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// before a break are handed on, the unfinished one is not.
 pub(super) fn frame(
     runtime: &Handle,
-    mut body: Body,
-    format: Format,
+    body: Body,
     limits: &UploadLimits,
     mut take: impl FnMut(Framed) -> Result<(), Failure>,
 ) -> Result<Received, Failure> {
-    let mut framer = Framer::new(format, limits.max_record_bytes);
+    let Body { mut pieces, shape } = body;
+    let mut framer = shape.framer(limits.max_record_bytes);
     let mut received = Received::default();
     let mut digest = Sha256::new();
     loop {
-        let piece = match body.try_recv() {
+        let piece = match pieces.try_recv() {
             Ok(piece) => Some(piece),
             Err(mpsc::error::TryRecvError::Disconnected) => None,
             // Nothing more at the moment: what waits need not wait for more.
@@ -125,19 +184,19 @@ pub(super) fn frame(
                 if framer.waiting() > 0 {
                     take(Framed::Batch(framer.take_batch()))?;
                 }
-                match runtime.block_on(async { tokio::time::timeout(PAUSE, body.recv()).await }) {
+                match runtime.block_on(async { tokio::time::timeout(PAUSE, pieces.recv()).await }) {
                     Ok(piece) => piece,
                     Err(_) => {
                         take(Framed::Pause)?;
-                        body.blocking_recv()
+                        pieces.blocking_recv()
                     }
                 }
             }
         };
         let bytes = match piece {
             Some(Ok(bytes)) => bytes,
-            Some(Err(BrokenOff)) => {
-                received.broken_off = true;
+            Some(Err(reason)) => {
+                received.broken_off = Some(reason);
                 break;
             }
             None => {
@@ -150,6 +209,9 @@ pub(super) fn frame(
         let mut rest = &bytes[..];
         while !rest.is_empty() {
             let taken = framer.push(rest, limits.batch_records, limits.batch_bytes);
+            if let Some(fault) = framer.refused() {
+                return Err(Failure::Header(fault));
+            }
             rest = &rest[taken..];
             if framer.waiting() >= limits.batch_records || !rest.is_empty() {
                 take(Framed::Batch(framer.take_batch()))?;

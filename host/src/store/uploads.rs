@@ -62,6 +62,9 @@ CREATE TABLE IF NOT EXISTS upload_ends (
 CREATE TABLE IF NOT EXISTS upload_reruns (
     migration TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (migration, number)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS upload_tables (
+    migration TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (migration, number)
+) WITHOUT ROWID;
 ";
 
 fn begin(
@@ -81,15 +84,31 @@ fn begin(
 }
 
 impl Store {
-    /// Begins an upload; its number in the migration, from 1.
+    /// Begins an upload, of a table (CSV) or not; its number in the migration, from 1.
     pub fn begin_upload(
         &self,
         migration: Uuid,
         stream: &Name,
         mapper: Option<Digest>,
+        of_table: bool,
         now: Timestamp,
     ) -> Result<u32, StoreError> {
-        Ok(begin(&self.lock(), migration, stream, mapper, now)?)
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        let number = begin(&transaction, migration, stream, mapper, now)?;
+        if of_table {
+            let table = "INSERT INTO upload_tables (migration, number) VALUES (?, ?)";
+            transaction.execute(table, params![migration.to_string(), number])?;
+        }
+        transaction.commit()?;
+        Ok(number)
+    }
+
+    /// Whether an upload was a table, of which each row became a record: no record stands in it as it is.
+    pub fn is_table(&self, migration: Uuid, number: u32) -> Result<bool, StoreError> {
+        let connection = self.lock();
+        let mut query = connection.prepare_cached("SELECT 1 FROM upload_tables WHERE migration = ? AND number = ?")?;
+        Ok(query.exists(params![migration.to_string(), number])?)
     }
 
     /// Begins to map a source's staged records again, which counts as an upload; its number.

@@ -31,6 +31,7 @@ mod log;
 mod lookup;
 mod money;
 mod names;
+mod numbers;
 mod path;
 mod records;
 mod scalars;
@@ -42,6 +43,7 @@ pub use ids::{Id, reference_id};
 pub use issues::{Finding, finding, invalid, missing, rule};
 pub use mapper::{Description, Mapper, Output};
 pub use money::{Amount, HALF_UP, Money, from_minor_units, minor_units};
+pub use numbers::number;
 pub use platform::Platform;
 pub use records::{Record, Wanted};
 
@@ -49,7 +51,7 @@ pub use records::{Record, Wanted};
 pub mod prelude {
     pub use crate::{
         Amount, Description, Finding, Id, Mapper, Money, Output, Record, Wanted, date, finding, invalid, mapper,
-        missing, months_after, reads, reference_id, rule, writes, yymmdd,
+        missing, months_after, number, reads, reference_id, rule, writes, yymmdd,
     };
     pub use jiff::civil::Date;
     pub use rust_decimal::Decimal;

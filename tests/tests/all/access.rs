@@ -50,6 +50,42 @@ const ROUTES: &[(&str, &str, [u16; 11])] = &[
         "/migration-assistance/migrations/{id}/sources/{source}/records",
         [401, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404],
     ),
+    (
+        "options",
+        "/migration-assistance/migrations/{id}/sources/{source}/uploads",
+        [401, 403, 204, 403, 403, 403, 403, 403, 403, 403, 404],
+    ),
+    (
+        "post",
+        "/migration-assistance/migrations/{id}/sources/{source}/uploads",
+        [401, 403, 201, 403, 403, 403, 403, 403, 403, 403, 404],
+    ),
+    // Nothing of it has come yet.
+    (
+        "head",
+        "/migration-assistance/migrations/{id}/sources/{source}/uploads/{upload}",
+        [401, 403, 200, 403, 403, 403, 403, 403, 403, 403, 404],
+    ),
+    (
+        "patch",
+        "/migration-assistance/migrations/{id}/sources/{source}/uploads/{upload}",
+        [401, 403, 204, 403, 403, 403, 403, 403, 403, 403, 404],
+    ),
+    (
+        "get",
+        "/migration-assistance/migrations/{id}/sources/{source}/uploads/{upload}",
+        [401, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404],
+    ),
+    (
+        "get",
+        "/migration-assistance/migrations/{id}/sources/{source}/uploads/{upload}/results",
+        [401, 409, 409, 409, 403, 403, 403, 403, 403, 404, 404],
+    ),
+    (
+        "delete",
+        "/migration-assistance/migrations/{id}/sources/{source}/uploads/{upload}",
+        [401, 403, 204, 403, 403, 403, 403, 403, 403, 403, 404],
+    ),
     ("get", "/migration-assistance/migrations/{id}/jobs", [401, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404]),
     (
         "get",
@@ -159,6 +195,8 @@ struct Scene {
     job: String,
     /// Of a mapper that everybody may use.
     digest: String,
+    /// An upload in parts, of which nothing has come.
+    upload: String,
 }
 
 impl Scene {
@@ -173,10 +211,13 @@ impl Scene {
         record.as_object_mut().unwrap().remove("associatedParties");
         let digest = answer.json()["mapperDigest"].as_str().unwrap().into();
         let record_id = record["referenceId"].as_str().unwrap().into();
-        let mut scene = Self { server, record: record_id, id, job: String::new(), digest };
+        let mut scene = Self { server, record: record_id, id, job: String::new(), digest, upload: String::new() };
         let path = "/counterparty-management/migrations/{id}/staging/counterparties";
         let staged = scene.send("put", path, Some(token), Some(("application/jsonl", record.to_string()))).await;
         assert!(staged.body.contains("\"isSuccessful\":true"), "{}", staged.body);
+        let path = "/migration-assistance/migrations/{id}/sources/{source}/uploads";
+        let upload = scene.send("post", path, Some(token), None).await.json();
+        scene.upload = upload["uploadId"].as_str().unwrap().into();
         let job = scene.send("put", "/migration-assistance/migrations/{id}/jobs/validate", Some(token), None).await;
         scene.job = job.json().as_str().unwrap_or_else(|| panic!("{}", job.body)).into();
         let path = scene.path("/migration-assistance/migrations/{id}/jobs/{job}");
@@ -194,6 +235,7 @@ impl Scene {
             .replace("{job}", &self.job)
             .replace("{source}", "client")
             .replace("{kind}", "loans")
+            .replace("{upload}", &self.upload)
             .replace("{digest}", &self.digest)
             .replace("{key}", &"5e".repeat(32))
             .replace("{broker-key}", "north")
@@ -205,6 +247,12 @@ impl Scene {
         let mut request = self.server.anonymous(method, &self.path(route));
         if let Some(token) = token {
             request = request.bearer_auth(token);
+        }
+        if route.contains("/uploads") {
+            // `application/jsonl`, in base64.
+            request = request.header("tus-resumable", "1.0.0").header("upload-offset", "0");
+            request =
+                request.header("upload-length", "5").header("upload-metadata", "filetype YXBwbGljYXRpb24vanNvbmw=");
         }
         if let Some((media_type, body)) = body {
             request = request.header("content-type", media_type).body(body);
@@ -232,6 +280,7 @@ impl Scene {
                 "application/jsonl",
                 json!({"referenceId": self.record, "type": "organisation", "name": "N"}).to_string(),
             ),
+            ("patch", "{upload}") => ("application/offset+octet-stream", "12345".into()),
             ("put", "delete") => ("application/jsonl", format!("{:?}", self.record)),
             _ => return None,
         })

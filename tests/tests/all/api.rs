@@ -120,7 +120,9 @@ async fn limits() {
     let record = json!({"referenceId": Uuid::new_v4(), "type": "organisation", "name": "N"}).to_string();
     let body = record.clone() + "\n" + &" ".repeat(20_000) + "\n" + &record + "\n";
     let answer = migration.stage("counterparty-management", "counterparties", body).await;
-    assert!(answer.body.contains(r#""isSuccessful":true"#), "{}", answer.body);
+    let results = answer.lines();
+    assert_eq!((results.len(), &results[0]["isSuccessful"]), (2, &json!(true)), "{}", answer.body);
+    assert_eq!(results[1]["problem"]["code"], "BODY_TOO_LARGE", "the last line says why the rest was not taken");
     let log = migration.get("/logs?code=UPLOAD_BROKEN_OFF").await;
     assert_eq!(log["total"], 1, "{log}");
 

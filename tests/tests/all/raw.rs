@@ -35,6 +35,11 @@ async fn within<T>(what: &str, future: impl Future<Output = std::io::Result<T>>)
 impl Raw {
     /// Begins an upload: writes the head of a request.
     pub async fn put(server: &Server, path: &str, media_type: &str, length: Length) -> Self {
+        Self::begin("PUT", server, path, media_type, length).await
+    }
+
+    /// The same with another method.
+    pub async fn begin(method: &str, server: &Server, path: &str, media_type: &str, length: Length) -> Self {
         let host = server.url.strip_prefix("http://").unwrap();
         let stream = BufReader::new(within("connecting", TcpStream::connect(host)).await);
         let chunked = matches!(length, Length::Chunked);
@@ -43,7 +48,8 @@ impl Raw {
             Length::Declared(bytes) => format!("content-length: {bytes}"),
         };
         let mut raw = Self { stream, chunked, status: None, read: vec![] };
-        raw.write(format!("PUT {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: {media_type}\r\n").as_bytes()).await;
+        raw.write(format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: {media_type}\r\n").as_bytes())
+            .await;
         raw.write(format!("authorization: Bearer {}\r\n{framing}\r\n\r\n", server.token).as_bytes()).await;
         raw
     }

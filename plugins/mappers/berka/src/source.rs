@@ -1,4 +1,5 @@
-//! The bank's tables: the fields that the mapper reads, under the names that the bank gave them.
+//! The bank's tables: the fields that the mapper reads, under the names that the bank gave them. Numbers may come as text,
+//! as they do in tables (CSV).
 
 use std::borrow::Cow;
 
@@ -6,6 +7,7 @@ use sluice_sdk::prelude::*;
 
 reads! {
     pub struct Client<'a> {
+        #[serde(deserialize_with = "number")]
         pub client_id: u64,
         /// YYMMDD; for women the month is increased by 50.
         #[serde(borrow)]
@@ -13,8 +15,9 @@ reads! {
     }
 
     pub struct Disp<'a> {
+        #[serde(deserialize_with = "number")]
         pub client_id: u64,
-        #[serde(rename = "account_id")]
+        #[serde(rename = "account_id", deserialize_with = "number")]
         pub _account_id: u64,
         /// OWNER or DISPONENT.
         #[serde(borrow)]
@@ -22,17 +25,23 @@ reads! {
     }
 
     pub struct Loan<'a> {
+        #[serde(deserialize_with = "number")]
         pub loan_id: u64,
+        #[serde(deserialize_with = "number")]
         pub account_id: u64,
+        #[serde(deserialize_with = "number")]
         pub date: u32,
         pub amount: Amount,
+        #[serde(deserialize_with = "number")]
         pub duration: u32,
         #[serde(borrow)]
         pub status: Cow<'a, str>,
     }
 
     pub struct Order<'a> {
+        #[serde(deserialize_with = "number")]
         pub order_id: u64,
+        #[serde(deserialize_with = "number")]
         pub account_id: u64,
         pub amount: Amount,
         #[serde(borrow)]
@@ -40,8 +49,11 @@ reads! {
     }
 
     pub struct Trans<'a> {
+        #[serde(deserialize_with = "number")]
         pub trans_id: u64,
+        #[serde(deserialize_with = "number")]
         pub account_id: u64,
+        #[serde(deserialize_with = "number")]
         pub date: u32,
         pub amount: Amount,
         #[serde(borrow)]
@@ -55,10 +67,12 @@ reads! {
     }
 
     pub struct Property<'a> {
+        #[serde(deserialize_with = "number")]
         pub property_id: u64,
         #[serde(borrow)]
         pub kind: Cow<'a, str>,
         pub value: Amount,
+        #[serde(deserialize_with = "number")]
         pub valued: u32,
         #[serde(borrow)]
         pub street: Cow<'a, str>,
@@ -69,34 +83,41 @@ reads! {
     }
 
     pub struct Pledge {
+        #[serde(deserialize_with = "number")]
         pub pledge_id: u64,
+        #[serde(deserialize_with = "number")]
         pub loan_id: u64,
+        #[serde(deserialize_with = "number")]
         pub property_id: u64,
+        #[serde(deserialize_with = "number")]
         pub client_id: u64,
+        #[serde(deserialize_with = "number")]
         pub rank: u32,
         pub amount: Amount,
     }
 
     pub struct LoanId {
+        #[serde(deserialize_with = "number")]
         pub loan_id: u64,
     }
 
     pub struct OnAccount {
+        #[serde(deserialize_with = "number")]
         pub account_id: u64,
     }
 
     pub struct Account {
-        #[serde(rename = "account_id")]
+        #[serde(rename = "account_id", deserialize_with = "number")]
         _account_id: u64,
     }
 
     pub struct Card {
-        #[serde(rename = "card_id")]
+        #[serde(rename = "card_id", deserialize_with = "number")]
         _card_id: u64,
     }
 
     pub struct District {
-        #[serde(rename = "A1")]
+        #[serde(rename = "A1", deserialize_with = "number")]
         _key: u64,
     }
 }
