@@ -17,6 +17,7 @@ mod index;
 mod journal;
 mod lines;
 mod marks;
+mod numbers;
 mod root;
 mod run;
 mod scratch;
