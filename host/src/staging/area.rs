@@ -180,17 +180,17 @@ impl StagingArea {
         inner.body(number, ordinal).map(Some)
     }
 
-    /// Source records whose field (`None`: the identifying key) has this key, as they stood when the stream had come to
-    /// `limit`: what was replaced since is found as it was, whenever this is asked.
-    pub fn find_source(
+    /// Records whose field (`None`: the identifying key) has this key, as they stood when the stream had come to `limit`:
+    /// what was replaced since is found as it was, whenever this is asked.
+    pub fn find(
         &self,
-        source: &str,
+        stream: StreamName,
         field: Option<&str>,
         key: Key,
         limit: u64,
     ) -> Result<Vec<Vec<u8>>, StagingError> {
         let fields: Vec<String> = field.iter().map(|&field| field.to_owned()).collect();
-        let Some(number) = self.prepare(StreamName::Source(source), &fields)? else { return Ok(vec![]) };
+        let Some(number) = self.prepare(stream, &fields)? else { return Ok(vec![]) };
         let inner = self.read_inner()?;
         let held = &inner.streams[number as usize];
         let ordinals = inner.index(number, field.unwrap_or(OWN_KEY)).find(key)?;
