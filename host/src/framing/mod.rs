@@ -6,4 +6,4 @@ mod members;
 
 pub use batch::{Fault, RawBatch};
 pub use framer::{Format, Framer};
-pub use members::{scalar_text, scan_object};
+pub use members::{member_of, scalar_text, scan_object};
