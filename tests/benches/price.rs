@@ -54,8 +54,11 @@ impl Tables {
 impl SourceLookup for Tables {
     fn find(&self, source: &str, field: &str, keys: &[&[u8]], _most: usize) -> Result<Found, LookupRefusal> {
         let index = self.0.get(&(source.into(), field.into())).ok_or(LookupRefusal::UnknownName)?;
-        let found = keys.iter().zip(0..).filter_map(|(key, answer)| Some((answer, index.get(*key)?)));
-        Ok(found.flat_map(|(answer, lines)| lines.iter().map(move |line| (answer, line.clone()))).collect())
+        let mut found = Found::default();
+        for (key, answer) in keys.iter().zip(0..) {
+            index.get(*key).into_iter().flatten().for_each(|line| found.push(answer, line));
+        }
+        Ok(found)
     }
 }
 

@@ -297,13 +297,12 @@ impl SourceLookup for Loaded {
         let lines = self.tables.get(source).map_or(&[][..], Vec::as_slice);
         let loaded: Vec<(String, &String)> =
             lines.iter().filter_map(|line| Some((key_of(line, field)?, line))).collect();
-        let mut found = vec![];
+        let mut found = Found::default();
         for (index, key) in (0..).zip(keys) {
             let answers = loaded.iter().filter(|(known, _)| known.as_bytes() == *key);
-            found.extend(answers.map(|(_, line)| (index, line.as_bytes().to_vec())));
+            answers.for_each(|(_, line)| found.push(index, line.as_bytes()));
         }
-        let bytes: usize = found.iter().map(|(_, body)| body.len()).sum();
-        if bytes > max_bytes { Err(LookupRefusal::TooLarge) } else { Ok(found) }
+        if found.bytes.len() > max_bytes { Err(LookupRefusal::TooLarge) } else { Ok(found) }
     }
 }
 

@@ -46,6 +46,67 @@ pub fn scalar_text(json: &str) -> Option<Cow<'_, str>> {
     }
 }
 
+/// The value of a member of a JSON object that was judged before, as raw JSON text: what stands before it is passed over as
+/// fast as quotes and brackets are told apart, and what follows is not looked at. None if it is not there.
+pub fn member_of<'a>(object: &'a str, name: &str) -> Option<&'a str> {
+    let bytes = object.as_bytes();
+    let blank = |at: usize| {
+        let rest = bytes.get(at..).unwrap_or_default();
+        at + rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count()
+    };
+    let mut at = blank(0);
+    // A comma before each member but the first.
+    while matches!(bytes.get(at)?, b'{' | b',') {
+        let start = blank(at + 1);
+        let after = end_of_value(bytes, start)?;
+        let key = object.get(start + 1..after - 1).filter(|_| bytes[start] == b'"')?;
+        let colon = blank(after);
+        let value = blank(colon + 1);
+        let end = end_of_value(bytes, value)?;
+        let found = match key.contains('\\') {
+            false => key == name,
+            true => serde_json::from_str::<Name>(&object[start..after]).is_ok_and(|key| key.0 == name),
+        };
+        if found {
+            return object.get(value..end);
+        }
+        at = blank(end);
+    }
+    None
+}
+
+/// Where the value ends that begins here.
+fn end_of_value(json: &[u8], start: usize) -> Option<usize> {
+    let (mut at, mut depth) = (start, 0usize);
+    loop {
+        match json.get(at)? {
+            b'"' => at = end_of_text(json, at)?,
+            b'{' | b'[' => (at, depth) = (at + 1, depth + 1),
+            b'}' | b']' => (at, depth) = (at + 1, depth.checked_sub(1)?),
+            _ if depth > 0 => at += 1,
+            // A number, or a word.
+            _ => {
+                let end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r');
+                return Some(json[at..].iter().position(end).map_or(json.len(), |length| at + length));
+            }
+        }
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+}
+
+fn end_of_text(json: &[u8], start: usize) -> Option<usize> {
+    let mut at = start + 1;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', json.get(at..)?)?;
+        if json[at] == b'"' {
+            return Some(at + 1);
+        }
+        at += 2;
+    }
+}
+
 /// Counting brackets is cheap and almost always enough; only where there are more than may be
 /// inside each other is it worth telling those in strings apart.
 fn too_deep(record: &[u8], max_depth: usize) -> bool {
@@ -117,6 +178,45 @@ mod tests {
             let scanned =
                 scan_object(record.as_bytes(), 4, |name, value| seen += &format!("{name}={value} ")).map(|()| &*seen);
             assert_eq!(scanned, *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn finds_the_same_as_it_scans() {
+        let records = [
+            r#"{"a":1,"b":"x","c":{"a":[1,{"d":"}"}]},"d":null}"#,
+            r#"{ "a" : [ ] , "b":{"a":1} ,"c":"a\"b,\"d\":1","d" : -1.5e3 }"#,
+            r#"{"\u0061":true,"b,":"{","b":[[],{}],"c":"\\"}"#,
+            "{}",
+            "{ }",
+        ];
+        for record in records {
+            for wanted in ["a", "b", "c", "d", "absent", ""] {
+                let mut scanned = None;
+                scan_object(record.as_bytes(), 10, |name, value| {
+                    if name == wanted {
+                        scanned = Some(value);
+                    }
+                })
+                .unwrap();
+                assert_eq!(member_of(record, wanted), scanned, "{wanted} of {record}");
+            }
+        }
+        for broken in [
+            "",
+            "[",
+            "{",
+            r#"{"a"#,
+            r#"{"a""#,
+            r#"{"a":"#,
+            r#"{"a":"x"#,
+            r#"{"a":"x\"#,
+            "{1:2}",
+            "{]",
+            "{\"b\"}",
+            "\"a\"",
+        ] {
+            assert_eq!(member_of(broken, "a"), None, "{broken}");
         }
     }
 

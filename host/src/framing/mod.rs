@@ -14,6 +14,6 @@ pub use batch::{Fault, RawBatch};
 pub use charset::Charset;
 pub use csv::{CsvFramer, HeaderFault, Names, Table};
 pub use framer::{Format, Framer};
-pub use members::{scalar_text, scan_object};
+pub use members::{member_of, scalar_text, scan_object};
 pub use rows::Dialect;
 pub use shape::{Framing, Shape};

@@ -13,11 +13,15 @@ use crate::staging::{StagedBatch, StreamName};
 impl Desk {
     /// Whether a plugin is approved for the migration's tenant, as it is known at this moment.
     pub fn approved(&self, digest: Digest) -> Result<(), Failure> {
-        match &self.approvals {
-            Some(store) if store.approval(digest, &self.migration.tenant)?.is_none() => {
-                Err(Failure::NotApproved { digest })
-            }
-            _ => Ok(()),
+        self.all_approved(&[digest])
+    }
+
+    /// Whether all of these are.
+    pub(super) fn all_approved(&self, digests: &[Digest]) -> Result<(), Failure> {
+        let Some(store) = &self.approvals else { return Ok(()) };
+        match store.unapproved(digests, &self.migration.tenant)? {
+            Some(digest) => Err(Failure::NotApproved { digest }),
+            None => Ok(()),
         }
     }
 

@@ -1,8 +1,10 @@
 //! Verification: counts and sums of what is staged and of what is in the target, each counted anew.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::iter;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::{iter, thread};
 
 use uuid::Uuid;
 
@@ -70,21 +72,41 @@ pub fn count(desk: &Desk, progress: &Progress) -> Result<(bool, Vec<Count>), Sto
     for (_, entity_type) in &types {
         progress.expect(desk.area.count(StreamName::Records(&entity_type.name))?);
     }
-    let (mut staged, mut imported) = (Side::default(), Side::default());
-    for (plugin, entity_type) in &types {
-        let groups = groups_of(plugin, entity_type);
-        desk.target.prepare(entity_type)?;
-        staged.add(entity_type, &groups, &count_staged(desk, entity_type, &groups, progress)?);
-        imported.count(&*desk.target, migration, entity_type, &groups)?;
-    }
+    // Both sides at the same time: what one of them says is nothing to the other. Whoever fails ends both.
+    let given_up = AtomicBool::new(false);
+    let stopped = || progress.is_cancelled() || given_up.load(Relaxed);
+    let (staged, (imported, sources)) = thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            let mut side = Side::default();
+            for (plugin, entity_type) in &types {
+                let groups = groups_of(plugin, entity_type);
+                side.add(entity_type, &groups, &count_staged(desk, entity_type, &groups, progress, &stopped)?);
+            }
+            Ok::<_, Stop>(side)
+        });
+        let counted = count_target(desk, &types).and_then(|side| Ok((side, count_sources(desk)?)));
+        given_up.store(counted.is_err(), Relaxed);
+        let staged = other.join().unwrap_or_else(|panic| resume_unwind(panic));
+        let counted = counted?;
+        Ok::<_, Stop>((staged?, counted))
+    })?;
     let counts: Vec<Count> = staged
         .counts()
         .zip(imported.counts())
         .map(|((name, headers, staged_rows), (.., imported_rows))| Count { name, headers, staged_rows, imported_rows })
         .collect();
-    desk.store.put_outcomes(migration, &outcomes(count_sources(desk)?))?;
+    desk.store.put_outcomes(migration, &outcomes(sources))?;
     let agree = counts.iter().all(|count| count.staged_rows == count.imported_rows);
     Ok((agree, counts))
+}
+
+fn count_target(desk: &Desk, types: &[(Arc<DomainPlugin>, EntityType)]) -> Result<Side, Failure> {
+    let mut side = Side::default();
+    for (plugin, entity_type) in types {
+        desk.target.prepare(entity_type)?;
+        side.count(&*desk.target, desk.migration.reference_id, entity_type, &groups_of(plugin, entity_type))?;
+    }
+    Ok(side)
 }
 
 /// One side's rows: of all entity types, by group, and amounts.
@@ -168,6 +190,7 @@ fn count_staged(
     entity_type: &EntityType,
     groups: &[&CountGroup],
     progress: &Progress,
+    stopped: &dyn Fn() -> bool,
 ) -> Result<Figures, Stop> {
     let mut figures = Figures { groups: vec![Groups::new(); groups.len()], ..Figures::default() };
     let fields: Vec<Path> = groups.iter().map(|group| Path::new(&group.field)).collect();
@@ -176,7 +199,7 @@ fn count_staged(
     let limits = &desk.config.upload;
     let mut staged = StagedBatch::default();
     while reader.next_batch(&mut staged, limits.batch_records, limits.batch_bytes)? {
-        if progress.is_cancelled() {
+        if stopped() {
             return Err(Stop::Cancelled);
         }
         for position in 0..staged.len() {

@@ -4,6 +4,9 @@
 //! loses nothing, repeats nothing, and goes on from there.
 
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+use std::{iter, thread};
 
 use hashbrown::HashMap;
 use uuid::Uuid;
@@ -14,13 +17,10 @@ use super::quarantine::{Place, quarantine};
 use super::said::{Speaker, keep_logged};
 use super::{Desk, Failure, Stop};
 use crate::model::{Digest, Figure, Issue, Name, Progress};
-use crate::plugin::{Batch, DomainPlugin, EntityType, Generation, Made};
-use crate::staging::{DirectRecord, Origin, StagedBatch, StagedEntry, StreamName};
+use crate::plugin::{Batch, DomainPlugin, EntityType, Made, Step};
+use crate::staging::{EntryReader, Origin, StagedBatch, StagedEntry, StreamName};
 use crate::store::{ListedIssue, Phase};
-use crate::target::{NewRow, Provenance, Stored};
-
-/// Records passed to a generation at once: what is made of one can be a hundred times as long.
-const GENERATION_RECORDS: usize = 100;
+use crate::target::{Load, NewRow, Provenance, Stored};
 
 /// Imports everything that is staged and not yet imported; whether nothing was left out, and the figures.
 pub fn import(desk: &Desk, progress: &Progress) -> Result<(bool, Figure), Stop> {
@@ -58,21 +58,33 @@ fn shown(stored: &Stored) -> [(&'static str, Figure); 3] {
     [("inserted", inserted.into()), ("updated", updated.into()), ("unchanged", unchanged.into())]
 }
 
-struct Pass<'a> {
-    desk: &'a Desk,
-    progress: &'a Progress,
+pub(super) struct Pass<'a> {
+    pub desk: &'a Desk,
+    pub progress: &'a Progress,
     /// Digest of the mapper of each upload, as far as asked.
     mappers: HashMap<u32, Option<Digest>>,
-    left_out: u64,
+    pub left_out: u64,
     figures: Vec<(Name, Stored)>,
 }
 
-/// Rows that wait for their transaction.
+/// Rows on their way.
+struct Rows<'a> {
+    load: &'a mut dyn Load,
+    waiting: Waiting,
+    /// Rows that are stored and wait for the end of their transaction.
+    uncommitted: usize,
+    /// One past the last ordinal among all of these.
+    reached: u64,
+}
+
+/// Rows that wait to be stored.
 #[derive(Default)]
 struct Waiting {
     bytes: Vec<u8>,
     rows: Vec<WaitingRow>,
     provenances: Vec<Provenance>,
+    /// What tells provenances apart: the source's stream, whether it was generated, and the upload.
+    known: Vec<(Option<u16>, bool, u32)>,
 }
 
 struct WaitingRow {
@@ -83,57 +95,96 @@ struct WaitingRow {
     position: u64,
 }
 
+/// Batches that are planned ahead of the one that is being stored. Each has at most `upload.batch_bytes`.
+const PLANNED_AHEAD: usize = 2;
+
+/// How long rows wait in an open transaction for the next batch.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// A batch and the plan for it; none at the end of what is staged.
+type Planned = Result<Option<(StagedBatch, Made<Step>)>, Failure>;
+
 impl Pass<'_> {
-    fn carry_over(&mut self, plugin: &Arc<DomainPlugin>, entity_type: &EntityType) -> Result<(), Stop> {
+    /// Plans on one thread and stores on another, so that the plugin and the database have a core each.
+    pub(super) fn carry_over(&mut self, plugin: &Arc<DomainPlugin>, entity_type: &EntityType) -> Result<(), Stop> {
         let desk = self.desk;
         let migration = desk.migration.reference_id;
-        let stream = StreamName::Records(&entity_type.name);
         let from = desk.target.progress(migration, &entity_type.name)?;
-        let mut reader = desk.area.reader(stream, from)?;
-        if reader.end() == from {
+        let reader = desk.area.reader(StreamName::Records(&entity_type.name), from)?;
+        let end = reader.end();
+        if end == from {
             return Ok(());
         }
-        let known = KnownRecords::new(desk.area.clone(), desk.target.clone(), desk.plugins.clone());
-        let mut instance = plugin.instance(desk.context(), Some(Arc::new(known)), &desk.usage);
+        let load = desk.target.begin(migration, entity_type, &|| self.progress.is_cancelled())?;
+        let (send, receive) = sync_channel(PLANNED_AHEAD);
+        let span = tracing::Span::current();
+        thread::scope(|scope| {
+            let planner = scope.spawn(move || {
+                let _within = span.enter();
+                plan(desk, plugin, &entity_type.name, reader, &send);
+            });
+            let stored = self.store_all(plugin, entity_type, load, end, &receive);
+            // Nobody takes what it may still be planning.
+            drop(receive);
+            match planner.join() {
+                Ok(()) => stored,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
+
+    /// Stores what is planned, up to the end of the stream.
+    fn store_all(
+        &mut self,
+        plugin: &DomainPlugin,
+        entity_type: &EntityType,
+        mut load: Box<dyn Load + '_>,
+        end: u64,
+        planned: &Receiver<Planned>,
+    ) -> Result<(), Stop> {
+        let transaction = self.desk.config.import.transaction_records;
         let left_out = self.left_out;
-        let mut load = desk.target.begin(migration, entity_type, &|| self.progress.is_cancelled())?;
-        let mut staged = StagedBatch::default();
-        let mut waiting = Waiting::default();
+        let mut rows = Rows { load: &mut *load, waiting: Waiting::default(), uncommitted: 0, reached: 0 };
         let mut stored = Stored::default();
         loop {
-            let limits = &desk.config.upload;
-            let more = reader.next_batch(&mut staged, limits.batch_records, limits.batch_bytes)?;
-            if more {
-                if let Err(refused) = self.still_approved(plugin) {
-                    // What waits for its transaction is not stored; what was, stays.
-                    load.finish()?;
-                    return Err(refused.into());
+            // A plugin that takes its time, or waits for an index that is made first, does not keep others from writing.
+            let next = match planned.recv_timeout(PATIENCE) {
+                Err(RecvTimeoutError::Timeout) => {
+                    if rows.uncommitted > 0 {
+                        stored += self.store(&mut rows, &entity_type.name, true)?;
+                    }
+                    planned.recv()
                 }
-                let reached = staged.entries.last().map_or(0, |last| last.ordinal + 1);
-                let batch = Batch { bytes: std::mem::take(&mut staged.bytes), ends: std::mem::take(&mut staged.ends) };
-                let mut planned = instance.plan(&entity_type.name, &batch)?;
-                (staged.bytes, staged.ends) = (batch.bytes, batch.ends);
-                self.leave_out(plugin, &entity_type.name, &staged.entries, &mut planned)?;
-                for step in planned.made {
-                    let entry = &staged.entries[step.position as usize];
-                    let body = step.body.as_deref().unwrap_or_else(|| staged.body(step.position as usize));
-                    self.wait(&mut waiting, plugin, entry, body)?;
-                }
-                self.progress.advance(staged.entries.len() as u64);
-                if waiting.rows.len() < desk.config.import.transaction_records && !self.progress.is_cancelled() {
-                    continue;
-                }
-                stored += self.store(&mut *load, &entity_type.name, &mut waiting, reached)?;
-                if self.progress.is_cancelled() {
-                    load.finish()?;
-                    self.come_back(&entity_type.name, left_out)?;
-                    return Err(Stop::Cancelled);
-                }
-            } else {
-                stored += self.store(&mut *load, &entity_type.name, &mut waiting, reader.end())?;
-                break;
+                next => next.map_err(|_| RecvError),
+            };
+            // Without an end the planner has panicked, which is heard of when it is joined.
+            let Some((staged, mut plans)) = next.map_err(|_| Stop::Cancelled)?? else { break };
+            if let Err(refused) = self.still_approved(plugin) {
+                // What waits for its transaction is not stored; what was, stays.
+                load.finish()?;
+                return Err(refused.into());
+            }
+            self.leave_out(plugin, &entity_type.name, &staged.entries, &mut plans)?;
+            for step in plans.made {
+                let entry = &staged.entries[step.position as usize];
+                let body = step.body.as_deref().unwrap_or_else(|| staged.body(step.position as usize));
+                self.wait(&mut rows.waiting, plugin, entry, body)?;
+            }
+            rows.reached = staged.entries.last().map_or(0, |last| last.ordinal + 1);
+            self.progress.advance(staged.entries.len() as u64);
+            let cancelled = self.progress.is_cancelled();
+            let full = rows.uncommitted + rows.waiting.rows.len() >= transaction;
+            if full || cancelled || !rows.load.gathers() {
+                stored += self.store(&mut rows, &entity_type.name, full || cancelled)?;
+            }
+            if cancelled {
+                load.finish()?;
+                self.come_back(&entity_type.name, left_out)?;
+                return Err(Stop::Cancelled);
             }
         }
+        rows.reached = end;
+        stored += self.store(&mut rows, &entity_type.name, true)?;
         load.finish()?;
         self.come_back(&entity_type.name, left_out)?;
         self.add_figures(&entity_type.name, stored);
@@ -152,8 +203,8 @@ impl Pass<'_> {
     /// Whether all who have made or judged what is imported are still approved: each batch asks, so that a revoked
     /// approval counts at the next.
     fn still_approved(&self, plugin: &DomainPlugin) -> Result<(), Failure> {
-        self.desk.approved(plugin.digest)?;
-        self.mappers.values().flatten().try_for_each(|digest| self.desk.approved(*digest))
+        let digests: Vec<Digest> = iter::once(plugin.digest).chain(self.mappers.values().flatten().copied()).collect();
+        self.desk.all_approved(&digests)
     }
 
     fn add_figures(&mut self, entity_type: &Name, stored: Stored) {
@@ -170,11 +221,34 @@ impl Pass<'_> {
         entry: &StagedEntry,
         body: &[u8],
     ) -> Result<(), Failure> {
-        let desk = self.desk;
         let (source, position) = match entry.origin {
-            Origin::Line(line) => ("upload".to_owned(), line),
-            Origin::Source { stream, ordinal } => (desk.area.source_of(stream)?.unwrap_or_default(), ordinal),
-            Origin::Generated => ("generated".to_owned(), 0),
+            Origin::Line(line) => (None, line),
+            Origin::Source { stream, ordinal } => (Some(stream), ordinal),
+            Origin::Generated => (None, 0),
+        };
+        let generated = matches!(entry.origin, Origin::Generated);
+        let from = (source, generated, entry.upload);
+        let provenance = match waiting.known.iter().position(|known| *known == from) {
+            Some(provenance) => provenance,
+            None => {
+                waiting.provenances.push(self.provenance(plugin, entry)?);
+                waiting.known.push(from);
+                waiting.known.len() - 1
+            }
+        };
+        let start = waiting.bytes.len();
+        waiting.bytes.extend_from_slice(body);
+        let body = start..waiting.bytes.len();
+        waiting.rows.push(WaitingRow { id: entry.key, hash: entry.hash, body, provenance, position });
+        Ok(())
+    }
+
+    fn provenance(&mut self, plugin: &DomainPlugin, entry: &StagedEntry) -> Result<Provenance, Failure> {
+        let desk = self.desk;
+        let source = match entry.origin {
+            Origin::Line(_) => "upload".to_owned(),
+            Origin::Source { stream, .. } => desk.area.source_of(stream)?.unwrap_or_default(),
+            Origin::Generated => "generated".to_owned(),
         };
         let mapper = match self.mappers.get(&entry.upload) {
             Some(mapper) => *mapper,
@@ -184,27 +258,13 @@ impl Pass<'_> {
                 mapper
             }
         };
-        let provenance = Provenance { source, mapper, domain_plugin: plugin.digest };
-        let known = waiting.provenances.iter().position(|known| *known == provenance);
-        let provenance = known.unwrap_or_else(|| {
-            waiting.provenances.push(provenance);
-            waiting.provenances.len() - 1
-        });
-        let start = waiting.bytes.len();
-        waiting.bytes.extend_from_slice(body);
-        let body = start..waiting.bytes.len();
-        waiting.rows.push(WaitingRow { id: entry.key, hash: entry.hash, body, provenance, position });
-        Ok(())
+        Ok(Provenance { source, mapper, domain_plugin: plugin.digest })
     }
 
-    fn store(
-        &mut self,
-        load: &mut dyn crate::target::Load,
-        entity_type: &Name,
-        waiting: &mut Waiting,
-        reached: u64,
-    ) -> Result<Stored, Failure> {
-        let mut rows: Vec<NewRow> = waiting
+    /// Stores the rows that wait, and commits them with what was stored before, if that is asked for.
+    fn store(&mut self, rows: &mut Rows, entity_type: &Name, commit: bool) -> Result<Stored, Failure> {
+        let Rows { load, waiting, uncommitted, reached } = rows;
+        let mut new: Vec<NewRow> = waiting
             .rows
             .iter()
             .map(|row| NewRow {
@@ -215,10 +275,15 @@ impl Pass<'_> {
                 position: row.position,
             })
             .collect();
-        let (stored, foreign) = load.store(&waiting.provenances, &mut rows, reached)?;
-        drop(rows);
+        let (stored, foreign) = load.store(&waiting.provenances, &mut new)?;
+        *uncommitted += new.len();
+        drop(new);
         waiting.rows.clear();
         waiting.bytes.clear();
+        if commit {
+            load.commit(*reached)?;
+            *uncommitted = 0;
+        }
         self.left_out += foreign.len() as u64;
         let listed: Vec<ListedIssue> =
             foreign.into_iter().map(|id| listed(entity_type, id, Issue::error("REFERENCE_ID_IN_USE"))).collect();
@@ -226,13 +291,13 @@ impl Pass<'_> {
         Ok(stored)
     }
 
-    fn list(&self, issues: &[ListedIssue]) -> Result<(), Failure> {
+    pub(super) fn list(&self, issues: &[ListedIssue]) -> Result<(), Failure> {
         let most = self.desk.config.records.listed_issues;
         Ok(self.desk.store.add_issues(self.desk.migration.reference_id, Phase::Import, issues, most)?)
     }
 
     /// Lists what a plugin would not plan or make, and counts it as left out.
-    fn leave_out<T>(
+    pub(super) fn leave_out<T>(
         &mut self,
         plugin: &DomainPlugin,
         entity_type: &Name,
@@ -257,91 +322,38 @@ impl Pass<'_> {
         keep_logged(self.desk, logged, &speaker)?;
         self.list(&all)
     }
+}
 
-    fn generate(&mut self, plugin: &Arc<DomainPlugin>, generation: &Generation) -> Result<(), Stop> {
-        let desk = self.desk;
-        let migration = desk.migration.reference_id;
-        // What was generated follows from what is staged: where nothing changed since, nothing is to be made.
-        let marker = format!("generated:{}", generation.entity_type);
-        if desk.target.progress(migration, &marker)? == desk.area.version()? {
-            return Ok(());
-        }
-        let entity_type = plugin
-            .entity_type(&generation.entity_type)
-            .ok_or_else(|| crate::plugin::PluginError::Undescribed {
-                plugin: plugin.title(),
-                entity_type: generation.entity_type.clone(),
-            })?
-            .clone();
-        let left_out = self.left_out;
-        let known = KnownRecords::new(desk.area.clone(), desk.target.clone(), desk.plugins.clone());
-        let mut maker = plugin.instance(desk.context(), Some(Arc::new(known)), &desk.usage);
-        let mut judge = plugin.instance(desk.context(), None, &desk.usage);
-        let mut reader = desk.area.reader(StreamName::Records(&generation.source), 0)?;
+/// Plans all batches in their order, until nobody wants them any more.
+fn plan(
+    desk: &Desk,
+    plugin: &Arc<DomainPlugin>,
+    entity_type: &str,
+    mut reader: EntryReader,
+    planned: &SyncSender<Planned>,
+) {
+    let known = KnownRecords::new(desk.area.clone(), desk.target.clone(), desk.plugins.clone());
+    let mut instance = plugin.instance(desk.context(), Some(Arc::new(known)), &desk.usage);
+    let limits = &desk.config.upload;
+    let mut next = || -> Planned {
         let mut staged = StagedBatch::default();
-        progress_expect(self.progress, desk, &generation.source)?;
-        while reader.next_batch(&mut staged, GENERATION_RECORDS, desk.config.upload.batch_bytes)? {
-            if self.progress.is_cancelled() {
-                return Err(Stop::Cancelled);
-            }
-            let batch = Batch { bytes: std::mem::take(&mut staged.bytes), ends: std::mem::take(&mut staged.ends) };
-            desk.approved(plugin.digest)?;
-            let mut generated = maker.generate(&generation.entity_type, &batch)?;
-            self.leave_out(plugin, &generation.source, &staged.entries, &mut generated)?;
-            let made = generated.made;
-            let mut packed = Batch { bytes: vec![], ends: vec![] };
-            for record in &made {
-                packed.bytes.extend_from_slice(&record.body);
-                packed.ends.push(packed.bytes.len() as u32);
-            }
-            let judged = judge.validate(&generation.entity_type, &packed)?;
-            let place = |position: u32| ("position", position.into());
-            let speaker = Speaker { domain: Some(&plugin.description.domain), upload: 0, place };
-            keep_logged(desk, &judged.logged, &speaker)?;
-            let stopped: hashbrown::HashSet<u32> = judged
-                .issues
-                .iter()
-                .filter(|(_, issue)| issue.stops())
-                .map(|(position, _)| *position)
-                .chain(judged.poisoned.iter().map(|poisoned| poisoned.position))
-                .collect();
-            let mut records = vec![];
-            for (position, (record, id)) in made.iter().zip(&judged.ids).enumerate() {
-                match id {
-                    Some(id) if !stopped.contains(&(position as u32)) => {
-                        records.push(DirectRecord { origin: Origin::Generated, id: *id, body: &record.body });
-                    }
-                    _ => self.left_out += 1,
-                }
-            }
-            let wrong: Vec<ListedIssue> = judged
-                .issues
-                .into_iter()
-                .filter_map(|(position, issue)| {
-                    Some(listed(&generation.entity_type, judged.ids[position as usize]?, issue))
-                })
-                .collect();
-            self.list(&wrong)?;
-            desk.area.stage_records(&generation.entity_type, 0, &records)?;
-            self.progress.advance(batch.ends.len() as u64);
-            (staged.bytes, staged.ends) = (batch.bytes, batch.ends);
+        if !reader.next_batch(&mut staged, limits.batch_records, limits.batch_bytes)? {
+            return Ok(None);
         }
-        desk.area.sync()?;
-        progress_expect(self.progress, desk, &generation.entity_type)?;
-        self.carry_over(plugin, &entity_type)?;
-        // What could not be made is tried again.
-        if self.left_out == left_out {
-            desk.target.set_progress(migration, &marker, desk.area.version()?)?;
+        let batch = Batch { bytes: std::mem::take(&mut staged.bytes), ends: std::mem::take(&mut staged.ends) };
+        let plans = instance.plan(entity_type, &batch)?;
+        (staged.bytes, staged.ends) = (batch.bytes, batch.ends);
+        Ok(Some((staged, plans)))
+    };
+    loop {
+        let next = next();
+        let last = !matches!(next, Ok(Some(_)));
+        if planned.send(next).is_err() || last {
+            return;
         }
-        Ok(())
     }
 }
 
-fn progress_expect(progress: &Progress, desk: &Desk, entity_type: &str) -> Result<(), Failure> {
-    progress.expect(desk.area.count(StreamName::Records(entity_type))?);
-    Ok(())
-}
-
-fn listed(entity_type: &Name, id: [u8; 16], issue: Issue) -> ListedIssue {
+pub(super) fn listed(entity_type: &Name, id: [u8; 16], issue: Issue) -> ListedIssue {
     ListedIssue { stream: entity_type.clone(), line: None, reference_id: Some(Uuid::from_bytes(id)), issue }
 }

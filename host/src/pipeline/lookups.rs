@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Failure;
+use crate::model::Name;
 use crate::plugin::{EntityType, Found, LookupRefusal, MapperPlugin, Plugins, RecordLookup, SourceLookup};
 use crate::staging::{Seen, StagingArea, StagingError, StreamName, hash};
 use crate::target::Target;
@@ -62,15 +63,11 @@ impl SourceLookup for LoadedSources {
             return Err(LookupRefusal::UnknownField);
         };
         let seen = self.seen.get(source).copied().unwrap_or_default();
-        let (mut found, mut bytes) = (vec![], 0);
+        let mut found = Found::default();
         for (index, key) in keys.iter().enumerate() {
-            let bodies = self.area.find_source(source, by, hash(&[key]), seen);
+            let bodies = self.area.find(StreamName::Source(source), by, hash(&[key]), seen);
             for body in bodies.map_err(Failure::from).map_err(unavailable)? {
-                bytes += body.len();
-                if bytes > max_bytes {
-                    return Err(LookupRefusal::TooLarge);
-                }
-                found.push((index as u32, body));
+                add(&mut found, index, &body, max_bytes)?;
             }
         }
         Ok(found)
@@ -82,12 +79,37 @@ pub struct KnownRecords {
     area: Arc<StagingArea>,
     target: Arc<dyn Target>,
     plugins: Arc<Plugins>,
+    /// An entity type that grows meanwhile, and how far its stream had come before.
+    growing: Option<(Name, u64)>,
 }
 
 impl KnownRecords {
     /// For one migration.
     pub fn new(area: Arc<StagingArea>, target: Arc<dyn Target>, plugins: Arc<Plugins>) -> Self {
-        Self { area, target, plugins }
+        Self { area, target, plugins, growing: None }
+    }
+
+    /// The same, with an entity type's staged records as they were when its stream had come so far.
+    pub fn before(self, entity_type: &Name, length: u64) -> Self {
+        Self { growing: Some((entity_type.clone(), length)), ..self }
+    }
+
+    fn staged(&self, entity_type: &str, id: [u8; 16]) -> Result<Option<Vec<u8>>, StagingError> {
+        match &self.growing {
+            Some((growing, length)) if *growing == *entity_type => {
+                Ok(self.area.find(StreamName::Records(entity_type), None, id, *length)?.pop())
+            }
+            _ => self.area.read(entity_type, id),
+        }
+    }
+
+    fn are_staged(&self, entity_type: &str, ids: &[[u8; 16]]) -> Result<Vec<bool>, StagingError> {
+        match &self.growing {
+            Some((growing, _)) if *growing == *entity_type => {
+                ids.iter().map(|id| Ok(self.staged(entity_type, *id)?.is_some())).collect()
+            }
+            _ => self.area.contains(entity_type, ids),
+        }
     }
 
     fn entity_type(&self, name: &str) -> Result<&EntityType, LookupRefusal> {
@@ -106,7 +128,7 @@ fn unavailable(failure: impl Into<Failure>) -> LookupRefusal {
 impl RecordLookup for KnownRecords {
     fn exist(&self, entity_type: &str, ids: &[[u8; 16]]) -> Result<Vec<u8>, LookupRefusal> {
         self.entity_type(entity_type)?;
-        let staged = self.area.contains(entity_type, ids).map_err(unavailable)?;
+        let staged = self.are_staged(entity_type, ids).map_err(unavailable)?;
         let elsewhere: Vec<[u8; 16]> =
             ids.iter().zip(&staged).filter(|(_, staged)| !**staged).map(|(id, _)| *id).collect();
         let mut imported = self.target.exist(entity_type, &elsewhere).map_err(unavailable)?.into_iter();
@@ -116,13 +138,17 @@ impl RecordLookup for KnownRecords {
 
     fn read(&self, entity_type: &str, ids: &[[u8; 16]], max_bytes: usize) -> Result<Found, LookupRefusal> {
         let described = self.entity_type(entity_type)?;
-        collect(ids, max_bytes, |id| {
-            let staged = self.area.read(entity_type, id).map_err(unavailable)?;
-            Ok(match staged {
-                Some(body) => vec![body],
-                None => self.target.read(described, id).map_err(unavailable)?.into_iter().collect(),
-            })
-        })
+        let mut found = Found::default();
+        for (index, id) in ids.iter().enumerate() {
+            let body = match self.staged(entity_type, *id).map_err(unavailable)? {
+                Some(staged) => Some(staged),
+                None => self.target.read(described, *id).map_err(unavailable)?,
+            };
+            if let Some(body) = body {
+                add(&mut found, index, &body, max_bytes)?;
+            }
+        }
+        Ok(found)
     }
 
     fn referring(
@@ -136,24 +162,15 @@ impl RecordLookup for KnownRecords {
         if !described.columns.iter().any(|described| described.name == *column) {
             return Err(LookupRefusal::UnknownField);
         }
-        collect(ids, max_bytes, |id| self.target.referring(described, column, id).map_err(unavailable))
+        let found = self.target.referring(described, column, ids, max_bytes).map_err(unavailable)?;
+        found.ok_or(LookupRefusal::TooLarge)
     }
 }
 
-fn collect(
-    ids: &[[u8; 16]],
-    max_bytes: usize,
-    mut of: impl FnMut([u8; 16]) -> Result<Vec<Vec<u8>>, LookupRefusal>,
-) -> Result<Found, LookupRefusal> {
-    let (mut found, mut bytes) = (vec![], 0);
-    for (index, id) in ids.iter().enumerate() {
-        for body in of(*id)? {
-            bytes += body.len();
-            if bytes > max_bytes {
-                return Err(LookupRefusal::TooLarge);
-            }
-            found.push((index as u32, body));
-        }
+fn add(found: &mut Found, index: usize, body: &[u8], max_bytes: usize) -> Result<(), LookupRefusal> {
+    if found.bytes.len() + body.len() > max_bytes {
+        return Err(LookupRefusal::TooLarge);
     }
-    Ok(found)
+    found.push(index as u32, body);
+    Ok(())
 }

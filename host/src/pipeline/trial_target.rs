@@ -6,7 +6,7 @@ use hashbrown::HashSet;
 use uuid::Uuid;
 
 use crate::model::Name;
-use crate::plugin::{CountGroup, EntityType};
+use crate::plugin::{CountGroup, EntityType, Found};
 use crate::staging::StagingArea;
 use crate::target::{Arrived, EmbeddedTarget, Groups, Load, NewRow, Provenance, Stored, Sums, Target, TargetError};
 
@@ -82,8 +82,14 @@ impl Target for TrialTarget {
         self.own.arrived(entity_type, id)
     }
 
-    fn referring(&self, entity_type: &EntityType, column: &str, id: [u8; 16]) -> Result<Vec<Vec<u8>>, TargetError> {
-        self.own.referring(entity_type, column, id)
+    fn referring(
+        &self,
+        entity_type: &EntityType,
+        column: &str,
+        ids: &[[u8; 16]],
+        max_bytes: usize,
+    ) -> Result<Option<Found>, TargetError> {
+        self.own.referring(entity_type, column, ids, max_bytes)
     }
 
     fn count(&self, migration: Uuid, entity_type: &str) -> Result<u64, TargetError> {
@@ -108,11 +114,14 @@ struct TrialLoad<'a> {
 }
 
 impl Load for TrialLoad<'_> {
+    fn gathers(&self) -> bool {
+        self.load.gathers()
+    }
+
     fn store(
         &mut self,
         provenances: &[Provenance],
         rows: &mut [NewRow],
-        progress: u64,
     ) -> Result<(Stored, Vec<[u8; 16]>), TargetError> {
         let ids: Vec<[u8; 16]> = rows.iter().map(|row| row.id).collect();
         let foreign = self.live.foreign(self.migration, self.entity_type, &ids)?;
@@ -129,9 +138,13 @@ impl Load for TrialLoad<'_> {
                 position: row.position,
             })
             .collect();
-        let (stored, mut left_out) = self.load.store(provenances, &mut free, progress)?;
+        let (stored, mut left_out) = self.load.store(provenances, &mut free)?;
         left_out.extend(taken);
         Ok((stored, left_out))
+    }
+
+    fn commit(&mut self, progress: u64) -> Result<(), TargetError> {
+        self.load.commit(progress)
     }
 
     fn finish(self: Box<Self>) -> Result<(), TargetError> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::in_order::{in_order, workers};
 use super::lookups::KnownRecords;
 use super::order::{Stage, stages};
 use super::quarantine::{Place, quarantine};
@@ -11,8 +12,8 @@ use super::said::{Speaker, keep_logged};
 use super::tallies::{Part, Tallies};
 use super::{Desk, Stop};
 use crate::model::{Figure, Issue, Progress, Severity};
-use crate::plugin::{Batch, DomainPlugin, EntityType};
-use crate::staging::{StagedBatch, StreamName};
+use crate::plugin::{Batch, DomainPlugin, EntityType, PluginError, Validated};
+use crate::staging::{StagedBatch, StagedEntry, StreamName};
 use crate::store::{IssueCount, ListedIssue, Phase};
 
 /// Validates everything; whether there was no error, and the result: figures by code.
@@ -71,66 +72,93 @@ struct Pass<'a> {
 const RULES_PER_PLUGIN: u32 = 1_000;
 
 impl Pass<'_> {
+    /// Lets the plugin judge batch by batch, on as many threads as there are cores for, and takes over what it found in
+    /// the order of the records: each batch has a store of its own, so none can tell who judged the one before it.
     fn check(&mut self, stream: usize, plugin: &Arc<DomainPlugin>, entity_type: &EntityType) -> Result<(), Stop> {
         let desk = self.desk;
-        let known = KnownRecords::new(desk.area.clone(), desk.target.clone(), desk.plugins.clone());
-        let mut instance = plugin.instance(desk.context(), Some(Arc::new(known)), &desk.usage);
+        let known = Arc::new(KnownRecords::new(desk.area.clone(), desk.target.clone(), desk.plugins.clone()));
         let mut reader = desk.area.reader(StreamName::Records(&entity_type.name), 0)?;
         let limits = &desk.config.upload;
-        let mut staged = StagedBatch::default();
-        while reader.next_batch(&mut staged, limits.batch_records, limits.batch_bytes)? {
-            if self.progress.is_cancelled() {
+        let judges = workers(|| {
+            let mut instance = plugin.instance(desk.context(), Some(known.clone()), &desk.usage);
+            move |mut staged: StagedBatch| -> Result<Judged, PluginError> {
+                let batch = Batch { bytes: std::mem::take(&mut staged.bytes), ends: std::mem::take(&mut staged.ends) };
+                let validated = instance.validate(&entity_type.name, &batch)?;
+                Ok(Judged { entries: staged.entries, validated })
+            }
+        });
+        let progress = self.progress;
+        let next = || {
+            if progress.is_cancelled() {
                 return Err(Stop::Cancelled);
             }
-            let batch = Batch { bytes: std::mem::take(&mut staged.bytes), ends: std::mem::take(&mut staged.ends) };
-            let validated = instance.validate(&entity_type.name, &batch)?;
-            let id = |position: u32| staged.entries[position as usize].key;
-            let issue = |position: u32, issue: Issue| ListedIssue {
-                stream: entity_type.name.clone(),
-                line: None,
-                reference_id: Some(Uuid::from_bytes(id(position))),
-                issue,
+            let mut staged = StagedBatch::default();
+            let more = reader.next_batch(&mut staged, limits.batch_records, limits.batch_bytes)?;
+            Ok(more.then_some(staged))
+        };
+        in_order(judges, next, |judged| self.take_over(stream, plugin, entity_type, judged?))
+    }
+
+    /// Lists what was found in a batch, and adds its part in the rules over many records.
+    fn take_over(
+        &mut self,
+        stream: usize,
+        plugin: &Arc<DomainPlugin>,
+        entity_type: &EntityType,
+        Judged { entries, validated }: Judged,
+    ) -> Result<(), Stop> {
+        let desk = self.desk;
+        let id = |position: u32| entries[position as usize].key;
+        let issue = |position: u32, issue: Issue| ListedIssue {
+            stream: entity_type.name.clone(),
+            line: None,
+            reference_id: Some(Uuid::from_bytes(id(position))),
+            issue,
+        };
+        let mut listed: Vec<ListedIssue> =
+            validated.issues.into_iter().map(|(position, found)| issue(position, found)).collect();
+        listed.extend(
+            validated
+                .poisoned
+                .iter()
+                .map(|poisoned| issue(poisoned.position, Issue::error(poisoned.failure.cause.code()))),
+        );
+        let place = |position: Option<u32>| Place {
+            upload: 0,
+            stream: &entity_type.name,
+            line: position.map(|position| entries[position as usize].ordinal),
+        };
+        let who = (plugin.title(), &plugin.digest);
+        quarantine(&desk.area, who, &validated.poisoned, &validated.undeclared, place)?;
+        let place = |position: u32| ("referenceId", Uuid::from_bytes(id(position)).into());
+        let speaker = Speaker { domain: Some(&plugin.description.domain), upload: 0, place };
+        keep_logged(desk, &validated.logged, &speaker)?;
+        let most = desk.config.records.listed_issues;
+        desk.store.add_issues(desk.migration.reference_id, Phase::Validate, &listed, most)?;
+        for tally in validated.tallies {
+            let entry = &entries[tally.position as usize];
+            let part = Part {
+                rule: plugin_place(desk, plugin) * RULES_PER_PLUGIN + tally.rule,
+                key: u128::from(tally.key.0) << 64 | u128::from(tally.key.1),
+                stream: stream as u32,
+                ordinal: entry.ordinal,
+                id: entry.key,
+                amount: tally.amount,
+                limit: tally.limit,
             };
-            let mut listed: Vec<ListedIssue> =
-                validated.issues.into_iter().map(|(position, found)| issue(position, found)).collect();
-            listed.extend(
-                validated
-                    .poisoned
-                    .iter()
-                    .map(|poisoned| issue(poisoned.position, Issue::error(poisoned.failure.cause.code()))),
-            );
-            let place = |position: Option<u32>| Place {
-                upload: 0,
-                stream: &entity_type.name,
-                line: position.map(|position| staged.entries[position as usize].ordinal),
-            };
-            let who = (plugin.title(), &plugin.digest);
-            quarantine(&desk.area, who, &validated.poisoned, &validated.undeclared, place)?;
-            let place = |position: u32| ("referenceId", Uuid::from_bytes(id(position)).into());
-            let speaker = Speaker { domain: Some(&plugin.description.domain), upload: 0, place };
-            keep_logged(desk, &validated.logged, &speaker)?;
-            let most = desk.config.records.listed_issues;
-            desk.store.add_issues(desk.migration.reference_id, Phase::Validate, &listed, most)?;
-            for tally in validated.tallies {
-                let entry = &staged.entries[tally.position as usize];
-                let part = Part {
-                    rule: plugin_place(desk, plugin) * RULES_PER_PLUGIN + tally.rule,
-                    key: u128::from(tally.key.0) << 64 | u128::from(tally.key.1),
-                    stream: stream as u32,
-                    ordinal: entry.ordinal,
-                    id: entry.key,
-                    amount: tally.amount,
-                    limit: tally.limit,
-                };
-                self.tallies.add(part, &desk.area)?;
-            }
-            let records = batch.ends.len() as u64;
-            self.records += records;
-            self.progress.advance(records);
-            (staged.bytes, staged.ends) = (batch.bytes, batch.ends);
+            self.tallies.add(part, &desk.area)?;
         }
+        let records = entries.len() as u64;
+        self.records += records;
+        self.progress.advance(records);
         Ok(())
     }
+}
+
+/// A batch that was judged.
+struct Judged {
+    entries: Vec<StagedEntry>,
+    validated: Validated,
 }
 
 fn plugin_place(desk: &Desk, plugin: &Arc<DomainPlugin>) -> u32 {

@@ -18,7 +18,7 @@ struct Nothing;
 
 impl SourceLookup for Nothing {
     fn find(&self, _: &str, _: &str, _: &[&[u8]], _: usize) -> Result<Found, LookupRefusal> {
-        Ok(vec![])
+        Ok(Found::default())
     }
 }
 

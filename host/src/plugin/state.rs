@@ -18,8 +18,30 @@ use super::failure::Confidential;
 use crate::config::PluginLimits;
 use crate::model::{Code, Level};
 
-/// Records that answer a lookup, each with the index of the key that it answers, ascending.
-pub type Found = Vec<(u32, Vec<u8>)>;
+/// Records that answer a lookup, packed as they cross the boundary.
+#[derive(Default)]
+pub struct Found {
+    /// Index of the key that each answers, ascending.
+    pub answers: Vec<u32>,
+    /// Records end to end.
+    pub bytes: Vec<u8>,
+    /// Where each ends.
+    pub ends: Vec<u32>,
+}
+
+impl Found {
+    /// Adds a record.
+    pub fn push(&mut self, answer: u32, body: &[u8]) {
+        self.bytes.extend_from_slice(body);
+        self.end(answer);
+    }
+
+    /// Adds as a record what was written to the end of `bytes`.
+    pub fn end(&mut self, answer: u32) {
+        self.ends.push(self.bytes.len() as u32);
+        self.answers.push(answer);
+    }
+}
 
 /// Why a lookup is not answered.
 #[derive(Debug)]
@@ -147,16 +169,7 @@ impl State {
 
     fn answer(&mut self, found: Result<Found, LookupRefusal>) -> Result<Result<types::Found, LookupError>> {
         Ok(match found {
-            Ok(found) => {
-                let mut records = types::Batch { bytes: vec![], ends: Vec::with_capacity(found.len()) };
-                let mut answers = Vec::with_capacity(found.len());
-                for (answer, body) in found {
-                    records.bytes.extend_from_slice(&body);
-                    records.ends.push(records.bytes.len() as u32);
-                    answers.push(answer);
-                }
-                Ok(types::Found { records, answers })
-            }
+            Ok(Found { answers, bytes, ends }) => Ok(types::Found { records: types::Batch { bytes, ends }, answers }),
             Err(refusal) => Err(self.refuse(refusal)),
         })
     }

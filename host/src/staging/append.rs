@@ -2,10 +2,10 @@
 
 use hashbrown::HashSet;
 
-use super::area::OWN_KEY;
 use super::batches::{Member, Seen};
 use super::block::{Entry, Origin, SourceStatus};
 use super::change::{Change, Meta};
+use super::numbers::OWN_KEY;
 use super::{Key, StagedEntry, StagingArea, StagingError, StreamName, hash};
 
 /// A record made from a source record.
@@ -143,9 +143,9 @@ impl Change<'_> {
                 return self.refuse_duplicate(stream, entry);
             }
         }
-        let conflict = self.conflicts(&products)?;
+        let places = self.places(&products)?;
         let listed = encode_products(&products);
-        if conflict {
+        if places.is_none() {
             entry.status = SourceStatus::Rejected as u8;
             entry.extra = b"DUPLICATE_REFERENCE_ID";
         } else if record.status == SourceStatus::Mapped {
@@ -159,11 +159,9 @@ impl Change<'_> {
                 self.index_mut(stream, field).insert(*key, ordinal);
             }
         }
-        if conflict {
-            return Ok((Effect::DuplicateReferenceId, ordinal));
-        }
-        for (product_stream, product, hash) in products {
-            if let Some(direct) = self.latest(product_stream, product.id)? {
+        let Some(places) = places else { return Ok((Effect::DuplicateReferenceId, ordinal)) };
+        for ((product_stream, product, hash), direct) in products.into_iter().zip(places) {
+            if let Some(direct) = direct {
                 self.bury(product_stream, direct);
             }
             let (origin, body) = (Origin::Source { stream, ordinal }, product.body);
@@ -209,20 +207,22 @@ impl Change<'_> {
         Ok(true)
     }
 
-    /// Whether another source record, or this one twice, made a record with one of these reference ids.
-    fn conflicts(&self, products: &[(u16, &Product, Key)]) -> Result<bool, StagingError> {
-        let mut own = HashSet::new();
+    /// What is uploaded directly under each reference id, and gives way; none where another record made one with it.
+    fn places(&self, products: &[(u16, &Product, Key)]) -> Result<Option<Vec<Option<u64>>>, StagingError> {
+        let (mut own, mut places) = (HashSet::new(), Vec::with_capacity(products.len()));
         for (stream, product, _) in products {
             if products.len() > 1 && !own.insert((*stream, product.id)) {
-                return Ok(true);
+                return Ok(None);
             }
-            if let Some(ordinal) = self.latest(*stream, product.id)?
+            let place = self.latest(*stream, product.id)?;
+            if let Some(ordinal) = place
                 && matches!(self.meta(*stream, ordinal)?.origin, Origin::Source { .. })
             {
-                return Ok(true);
+                return Ok(None);
             }
+            places.push(place);
         }
-        Ok(false)
+        Ok(Some(places))
     }
 }
 
@@ -254,7 +254,7 @@ impl StagingArea {
         self.change(|change| {
             let stream = change.stream(StreamName::Source(source))?;
             // Indexes by other fields would miss what is added now; they catch up when they are next opened.
-            change.inner.indexes.retain(|(of, field), _| *of != stream || field == OWN_KEY || fields.contains(field));
+            change.inner.indexes[stream as usize].keep(fields);
             for field in fields {
                 change.inner.open_index(stream, field)?;
             }

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use cap_std::fs::Dir;
-use hashbrown::HashMap;
 
 use super::append::is_keyless;
 use super::block::{Block, Header};
 use super::change;
 use super::index::Index;
 use super::journal::{BlockRef, Journal};
+use super::numbers::{Indexes, Numbers, OWN_KEY};
 use super::streams::{Cache, EntryReader, Stream};
 use super::{Key, StagingError, hash};
 use crate::keys::Sealer;
@@ -41,9 +41,6 @@ pub(super) const NAMES: u16 = u16::MAX;
 /// Stream of the ordinals that died.
 pub(super) const DEATHS: u16 = u16::MAX - 1;
 
-/// The field name of an index by an entry's own key.
-pub(super) const OWN_KEY: &str = "";
-
 /// A migration's staging area.
 pub struct StagingArea {
     pub(super) dir: Dir,
@@ -60,9 +57,9 @@ pub struct StagingArea {
 pub(super) struct Inner {
     pub journal: Journal,
     pub streams: Vec<Stream>,
-    pub numbers: HashMap<String, u16>,
-    /// By stream and field; the entry's own key is the field `""`.
-    pub indexes: HashMap<(u16, String), Index>,
+    pub numbers: Numbers,
+    /// In the order of the streams, as far as any are open.
+    pub indexes: Vec<Indexes>,
     pub cache: Cache,
     pub index_dir: Dir,
     pub sealer: Arc<Sealer>,
@@ -77,13 +74,13 @@ impl StagingArea {
         dir.create_dir_all("journal")?;
         dir.create_dir_all("index")?;
         let mut streams: Vec<Stream> = vec![];
-        let mut numbers = HashMap::new();
+        let mut numbers = Numbers::default();
         let journal = Journal::open(dir.open_dir("journal")?, sealer.clone(), |header, reference, read| {
             recover(&mut streams, &mut numbers, header, reference, read)
         })?;
         let index_dir = dir.open_dir("index")?;
         let cache = Cache::default();
-        let indexes = HashMap::new();
+        let indexes = vec![];
         let (poisoned, erased) = (false, false);
         let inner =
             Inner { journal, streams, numbers, indexes, cache, index_dir, sealer: sealer.clone(), poisoned, erased };
@@ -183,17 +180,17 @@ impl StagingArea {
         inner.body(number, ordinal).map(Some)
     }
 
-    /// Source records whose field (`None`: the identifying key) has this key, as they stood when the stream had come to
-    /// `limit`: what was replaced since is found as it was, whenever this is asked.
-    pub fn find_source(
+    /// Records whose field (`None`: the identifying key) has this key, as they stood when the stream had come to `limit`:
+    /// what was replaced since is found as it was, whenever this is asked.
+    pub fn find(
         &self,
-        source: &str,
+        stream: StreamName,
         field: Option<&str>,
         key: Key,
         limit: u64,
     ) -> Result<Vec<Vec<u8>>, StagingError> {
         let fields: Vec<String> = field.iter().map(|&field| field.to_owned()).collect();
-        let Some(number) = self.prepare(StreamName::Source(source), &fields)? else { return Ok(vec![]) };
+        let Some(number) = self.prepare(stream, &fields)? else { return Ok(vec![]) };
         let inner = self.read_inner()?;
         let held = &inner.streams[number as usize];
         let ordinals = inner.index(number, field.unwrap_or(OWN_KEY)).find(key)?;
@@ -227,7 +224,7 @@ impl StagingArea {
         let number = {
             let inner = self.read_inner()?;
             let Some(number) = inner.number(stream) else { return Ok(None) };
-            let open = |field: &str| inner.indexes.contains_key(&(number, field.to_owned()));
+            let open = |field: &str| inner.open(number, field).is_some();
             if open(OWN_KEY) && fields.iter().all(|field| open(field)) {
                 return Ok(Some(number));
             }
@@ -252,18 +249,21 @@ impl Inner {
     }
 
     pub fn number(&self, stream: StreamName) -> Option<u16> {
-        self.numbers.get(&stream.text()).copied()
+        self.numbers.get(stream)
     }
 
     fn index(&self, stream: u16, field: &str) -> &Index {
-        &self.indexes[&(stream, field.to_owned())]
+        self.open(stream, field).expect("opened by whoever asks")
+    }
+
+    fn open(&self, stream: u16, field: &str) -> Option<&Index> {
+        self.indexes.get(stream as usize)?.get(field)
     }
 
     /// The live entry with this key that came last.
     pub fn latest(&self, stream: u16, key: Key) -> Result<Option<u64>, StagingError> {
-        let found = self.index(stream, OWN_KEY).find(key)?;
         let held = &self.streams[stream as usize];
-        Ok(found.into_iter().rev().find(|ordinal| held.lives(*ordinal)))
+        self.index(stream, OWN_KEY).last(key, |ordinal| held.lives(ordinal))
     }
 
     /// Whether an entry that is dead now lived when its stream had come to `limit`: one with its key came only then.
@@ -283,8 +283,7 @@ impl Inner {
 
     /// Opens an index and tells it what its runs do not cover.
     pub fn open_index(&mut self, stream: u16, field: &str) -> Result<(), StagingError> {
-        let name = (stream, field.to_owned());
-        if self.indexes.contains_key(&name) {
+        if self.open(stream, field).is_some() {
             return Ok(());
         }
         let file = format!("{stream:05}-{:032x}", u128::from_be_bytes(hash(&[field.as_bytes()])));
@@ -309,7 +308,10 @@ impl Inner {
             }
             index.settle(&self.index_dir, next)?;
         }
-        self.indexes.insert(name, index);
+        if self.indexes.len() <= stream as usize {
+            self.indexes.resize_with(stream as usize + 1, Indexes::default);
+        }
+        self.indexes[stream as usize].add(field, index);
         Ok(())
     }
 }
@@ -317,7 +319,7 @@ impl Inner {
 /// Takes one committed block into account.
 fn recover(
     streams: &mut Vec<Stream>,
-    numbers: &mut HashMap<String, u16>,
+    numbers: &mut Numbers,
     header: &Header,
     reference: BlockRef,
     read: &dyn Fn() -> Result<Block, StagingError>,
@@ -329,7 +331,7 @@ fn recover(
                 return Err(damaged("a stream's name"));
             }
             let name = String::from_utf8(read()?.payload).map_err(|_| damaged("a stream's name"))?;
-            numbers.insert(name.clone(), streams.len() as u16);
+            numbers.insert(&name, streams.len() as u16);
             streams.push(Stream { name, ..Stream::default() });
         }
         DEATHS => {

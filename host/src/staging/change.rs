@@ -1,9 +1,10 @@
 //! A change in the making: entries and deaths, gathered, and written in one write.
 
-use super::area::{DEATHS, Inner, NAMES, OWN_KEY};
+use super::area::{DEATHS, Inner, NAMES};
 use super::block::{BlockBuilder, Entry, Origin, write_block};
 use super::index::Index;
 use super::journal::Group;
+use super::numbers::{Indexes, OWN_KEY};
 use super::streams::Stream;
 use super::{Key, StagingArea, StagingError, StreamName, hash};
 use crate::framing;
@@ -65,17 +66,16 @@ impl<'a> Change<'a> {
     }
 
     pub(super) fn stream(&mut self, name: StreamName) -> Result<u16, StagingError> {
-        let text = name.text();
-        if let Some(&number) = self.inner.numbers.get(&text) {
+        if let Some(number) = self.inner.numbers.get(name) {
             self.inner.open_index(number, OWN_KEY)?;
             return Ok(number);
         }
-        let number = self.inner.streams.len() as u16;
+        let (number, text) = (self.inner.streams.len() as u16, name.text());
         let at = self.group.bytes.len();
         let place = (NAMES, 1, u64::from(number));
         let header = write_block(self.sealer, place, &[text.as_bytes()], &mut self.group.bytes);
         self.group.note(at, header);
-        self.inner.numbers.insert(text.clone(), number);
+        self.inner.numbers.insert(&text, number);
         self.inner.streams.push(Stream { name: text, ..Stream::default() });
         self.inner.open_index(number, OWN_KEY)?;
         Ok(number)
@@ -130,7 +130,8 @@ impl<'a> Change<'a> {
     }
 
     pub(super) fn index_mut(&mut self, stream: u16, field: &str) -> &mut Index {
-        self.inner.indexes.get_mut(&(stream, field.to_owned())).expect("opened with its stream")
+        let of_stream = self.inner.indexes.get_mut(stream as usize);
+        of_stream.and_then(|indexes| indexes.get_mut(field)).expect("opened with its stream")
     }
 
     fn close_block(&mut self, stream: u16) {
@@ -171,9 +172,10 @@ impl<'a> Change<'a> {
                 held.add(block);
             }
         }
-        for ((stream, _), index) in &mut self.inner.indexes {
-            if streams.contains(stream) {
-                index.settle(&self.inner.index_dir, self.inner.streams[*stream as usize].length)?;
+        for stream in streams {
+            let length = self.inner.streams[stream as usize].length;
+            for index in self.inner.indexes.get_mut(stream as usize).into_iter().flat_map(Indexes::all) {
+                index.settle(&self.inner.index_dir, length)?;
             }
         }
         Ok(())

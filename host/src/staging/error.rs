@@ -34,6 +34,9 @@ pub enum StagingError {
     /// A key cannot be had.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// Results could not be written on their way to a client.
+    #[error("results could not be kept for the client")]
+    Cut,
     /// The records were erased while the server runs.
     #[error("the records of this migration were erased")]
     Erased,

@@ -17,6 +17,7 @@ mod index;
 mod journal;
 mod lines;
 mod marks;
+mod numbers;
 mod pieces;
 mod received;
 mod root;

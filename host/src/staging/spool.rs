@@ -17,6 +17,8 @@ struct Reached {
     /// Where whole pieces end.
     end: u64,
     ended: bool,
+    /// Something could not be written: what there is, is not all.
+    broken: bool,
 }
 
 /// Where results are written.
@@ -36,7 +38,7 @@ impl Spool {
     /// A new spool in a migration's directory.
     pub fn new(area: &StagingArea) -> Result<(Self, SpoolReader), StagingError> {
         let file = Arc::new(area.scratch()?);
-        let (sender, receiver) = watch::channel(Reached { end: 0, ended: false });
+        let (sender, receiver) = watch::channel(Reached { end: 0, ended: false, broken: false });
         Ok((Self { file: file.clone(), reached: sender }, SpoolReader { file, reached: receiver, at: 0 }))
     }
 
@@ -44,8 +46,13 @@ impl Spool {
     pub fn write(&self, bytes: &[u8]) -> Result<(), StagingError> {
         for piece in bytes.chunks(CHUNK_BYTES) {
             let at = self.reached.borrow().end;
-            let end = self.file.write(at, piece)?;
-            self.reached.send_modify(|reached| reached.end = end);
+            // A client that is told nothing more must not take it for the end: the answer is broken off.
+            let written = self.file.write(at, piece);
+            self.reached.send_modify(|reached| match &written {
+                Ok(end) => reached.end = *end,
+                Err(_) => reached.broken = true,
+            });
+            written?;
         }
         Ok(())
     }
@@ -58,12 +65,13 @@ impl Drop for Spool {
 }
 
 impl SpoolReader {
-    /// The next bytes, when there are some; none at the end.
+    /// The next bytes, when there are some; none at the end, and an error where that is not all.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, StagingError> {
         let at = self.at;
         let reached = self.reached.wait_for(|reached| reached.end > at || reached.ended).await;
-        if reached.map_or(at, |reached| reached.end) == at {
-            return Ok(None);
+        let (end, broken) = reached.map_or((at, false), |reached| (reached.end, reached.broken));
+        if end == at {
+            return if broken { Err(StagingError::Cut) } else { Ok(None) };
         }
         let (piece, next) = self.file.read(at)?;
         self.at = next;

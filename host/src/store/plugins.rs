@@ -179,6 +179,21 @@ impl Store {
         Ok(query.query_row([digest.to_string().as_str(), of.as_str()], approval).optional()?)
     }
 
+    /// Which of these plugins no approval is for that a tenant's migrations may use, if any: asked with each batch of an
+    /// import, and so without reading what an approval says.
+    pub fn unapproved(&self, digests: &[Digest], of: &Tenant) -> Result<Option<Digest>, StoreError> {
+        let connection = self.lock();
+        let mut query = connection.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM approvals WHERE digest = ? AND tenant IN (?, '*') AND revoked_at IS NULL)",
+        )?;
+        for digest in digests {
+            if !query.query_row([digest.to_string().as_str(), of.as_str()], |row| row.get::<_, bool>(0))? {
+                return Ok(Some(*digest));
+            }
+        }
+        Ok(None)
+    }
+
     /// Adds a key that a tenant signs its plugins with; `false` where it has it already. A revoked one is not taken again.
     pub fn add_plugin_key(&self, key: &PluginKey) -> Result<bool, StoreError> {
         let added = self.lock().execute(

@@ -7,12 +7,13 @@ use std::path::Path as FilePath;
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-use hashbrown::HashMap;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use hashbrown::{HashMap, HashSet};
+use rusqlite::{Connection, OpenFlags, params};
 use uuid::Uuid;
 
-use super::table::{HASH, ORIGIN, Table};
-use super::{Load, NewRow, Provenance, Stored, TargetError, row};
+use super::TargetError;
+use super::load::SqliteLoad;
+use super::table::Table;
 use crate::config::ImportLimits;
 use crate::plugin::EntityType;
 
@@ -32,12 +33,14 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The embedded target.
 pub struct EmbeddedTarget {
-    writer: Mutex<Connection>,
+    pub(super) writer: Mutex<Connection>,
     /// Readers do not wait for a writer: WAL.
     pub(super) reader: Mutex<Connection>,
     /// Tables into which a migration is importing.
-    busy: Mutex<HashMap<String, Uuid>>,
-    freed: Condvar,
+    pub(super) busy: Mutex<HashMap<String, Uuid>>,
+    pub(super) freed: Condvar,
+    /// Indexes that are known to be there, beside those of the ids.
+    indexed: Mutex<HashSet<String>>,
 }
 
 /// A panic while it was held has at worst left a transaction, which its guard rolled back.
@@ -66,7 +69,8 @@ impl EmbeddedTarget {
         let writer = connect(path, limits.cache_bytes / 3 * 2)?;
         writer.execute_batch(SCHEMA)?;
         let reader = Mutex::new(connect(path, limits.cache_bytes / 3)?);
-        Ok(Self { writer: Mutex::new(writer), reader, busy: Mutex::default(), freed: Condvar::new() })
+        let writer = Mutex::new(writer);
+        Ok(Self { writer, reader, busy: Mutex::default(), freed: Condvar::new(), indexed: Mutex::default() })
     }
 
     /// Opens a database that somebody has kept, only to read it. A copy without a write-ahead log beside it is taken
@@ -87,6 +91,7 @@ impl EmbeddedTarget {
             reader: Mutex::new(open()?),
             busy: Mutex::default(),
             freed: Condvar::new(),
+            indexed: Mutex::default(),
         })
     }
 
@@ -101,6 +106,17 @@ impl EmbeddedTarget {
         // A table without its index was left by an import that was killed; nobody is importing into it now.
         if !lock(&self.busy).contains_key(&table.name) {
             writer.execute(&table.create_index(), [])?;
+        }
+        Ok(())
+    }
+
+    /// Makes an index of a column when it is first needed, in one go: cheaper than keeping it through every import.
+    pub(super) fn index(&self, reader: &Connection, table: &Table, column: &str) -> Result<(), TargetError> {
+        let name = format!("{}_by_{column}", table.name);
+        if !lock(&self.indexed).contains(&name) {
+            let make = format!("CREATE INDEX IF NOT EXISTS \"{name}\" ON \"{}\" (\"{column}\")", table.name);
+            reader.execute(&make, [])?;
+            lock(&self.indexed).insert(name);
         }
         Ok(())
     }
@@ -126,7 +142,7 @@ impl EmbeddedTarget {
         }
         busy.insert(table.name.clone(), migration);
         drop(busy);
-        let mut load = SqliteLoad { target: self, migration, entity_type, table, bulk: false };
+        let mut load = SqliteLoad::new(self, migration, entity_type, table);
         let writer = lock(&self.writer);
         let empty: bool =
             writer.query_row(&format!("SELECT NOT EXISTS (SELECT 1 FROM \"{}\")", load.table.name), [], |row| {
@@ -151,7 +167,7 @@ fn percent_encoded(path: &FilePath) -> String {
 }
 
 /// Notes how far a migration has come, and how many rows it has added on the way.
-fn set_position(
+pub(super) fn set_position(
     connection: &Connection,
     migration: Uuid,
     entity_type: &str,
@@ -164,118 +180,4 @@ fn set_position(
              ON CONFLICT DO UPDATE SET position = excluded.position, row_count = row_count + excluded.row_count",
         )?
         .execute(params![migration.to_string(), entity_type, position, added])
-}
-
-fn origin(connection: &Connection, migration: Uuid, provenance: &Provenance) -> rusqlite::Result<i64> {
-    let Provenance { source, mapper, domain_plugin } = provenance;
-    let mapper = mapper.map(|digest| digest.to_string()).unwrap_or_default();
-    let of = params![migration.to_string(), source, mapper, domain_plugin.to_string()];
-    connection
-        .prepare_cached(
-            "INSERT OR IGNORE INTO sluice_origins (migration, source, mapper, domain_plugin) VALUES (?, ?, ?, ?)",
-        )?
-        .execute(of)?;
-    connection
-        .prepare_cached(
-            "SELECT number FROM sluice_origins
-             WHERE migration = ? AND source = ? AND mapper = ? AND domain_plugin = ?",
-        )?
-        .query_row(of, |row| row.get(0))
-}
-
-/// An import into one table.
-pub(super) struct SqliteLoad<'a> {
-    target: &'a EmbeddedTarget,
-    migration: Uuid,
-    entity_type: &'a EntityType,
-    table: Table,
-    /// The table was empty: rows first, index last.
-    bulk: bool,
-}
-
-impl SqliteLoad<'_> {
-    fn misfit(&self, id: [u8; 16], column: usize) -> TargetError {
-        TargetError::Misfit {
-            entity_type: self.entity_type.name.clone(),
-            reference_id: Uuid::from_bytes(id),
-            column: self.table.columns[column].name.clone(),
-        }
-    }
-}
-
-impl Load for SqliteLoad<'_> {
-    fn store(
-        &mut self,
-        provenances: &[Provenance],
-        rows: &mut [NewRow],
-        progress: u64,
-    ) -> Result<(Stored, Vec<[u8; 16]>), TargetError> {
-        if !self.bulk {
-            rows.sort_unstable_by_key(|row| row.id);
-        }
-        let mut writer = lock(&self.target.writer);
-        let transaction = writer.transaction()?;
-        let origins = provenances
-            .iter()
-            .map(|provenance| origin(&transaction, self.migration, provenance))
-            .collect::<Result<Vec<i64>, _>>()?;
-        let (mut stored, mut foreign) = (Stored::default(), vec![]);
-        {
-            let mut insert = transaction.prepare_cached(&self.table.insert())?;
-            let mut update = transaction.prepare_cached(&self.table.update())?;
-            let mut existing = transaction.prepare_cached(&format!(
-                "SELECT {HASH}, (SELECT migration FROM sluice_origins WHERE number = {ORIGIN}) FROM \"{}\"
-                 WHERE \"{}\" = ?",
-                self.table.name,
-                self.table.key()
-            ))?;
-            let columns = &self.table.columns;
-            for new in rows {
-                let mut statement = &mut insert;
-                let mut text_buffer = Uuid::encode_buffer();
-                let id = Uuid::from_bytes(new.id).as_hyphenated().encode_lower(&mut text_buffer);
-                let there: Option<(Vec<u8>, String)> = if self.bulk {
-                    None
-                } else {
-                    existing.query_row([&*id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?
-                };
-                match there {
-                    None => stored.inserted += 1,
-                    Some((_, migration)) if migration != self.migration.to_string() => {
-                        foreign.push(new.id);
-                        continue;
-                    }
-                    Some((hash, _)) if hash == new.hash => {
-                        stored.unchanged += 1;
-                        continue;
-                    }
-                    Some(_) => {
-                        stored.updated += 1;
-                        statement = &mut update;
-                        statement.raw_bind_parameter(columns.len() + 4, &*id)?;
-                    }
-                }
-                row::bind(columns, new.body, statement)?.map_err(|column| self.misfit(new.id, column))?;
-                statement.raw_bind_parameter(columns.len() + 1, origins[new.provenance])?;
-                statement.raw_bind_parameter(columns.len() + 2, new.position)?;
-                statement.raw_bind_parameter(columns.len() + 3, &new.hash[..])?;
-                statement.raw_execute()?;
-            }
-        }
-        set_position(&transaction, self.migration, &self.entity_type.name, progress, stored.inserted)?;
-        transaction.commit()?;
-        Ok((stored, foreign))
-    }
-
-    fn finish(self: Box<Self>) -> Result<(), TargetError> {
-        lock(&self.target.writer).execute(&self.table.create_index(), [])?;
-        Ok(())
-    }
-}
-
-impl Drop for SqliteLoad<'_> {
-    fn drop(&mut self) {
-        lock(&self.target.busy).remove(&self.table.name);
-        self.target.freed.notify_all();
-    }
 }

@@ -3,6 +3,7 @@
 //! It does not know how records were staged, only what they look like.
 
 mod embedded;
+mod load;
 mod paths;
 mod read;
 mod row;
@@ -15,7 +16,7 @@ pub use paths::{Path, decimal, money, visit};
 pub(crate) use read::add;
 
 use crate::model::{Digest, Name};
-use crate::plugin::{CountGroup, EntityType};
+use crate::plugin::{CountGroup, EntityType, Found};
 use crate::sql::SqlError;
 
 /// A failure of the target: the platform's trouble. It says which, and quotes nothing.
@@ -146,8 +147,15 @@ pub trait Target: Send + Sync {
     /// Where the record with this id came from.
     fn arrived(&self, entity_type: &EntityType, id: [u8; 16]) -> Result<Option<Arrived>, TargetError>;
 
-    /// The records whose column holds this id, as JSON, in order of their ids.
-    fn referring(&self, entity_type: &EntityType, column: &str, id: [u8; 16]) -> Result<Vec<Vec<u8>>, TargetError>;
+    /// The records whose column holds one of these ids, as JSON, for each in order of their own ids; none where they
+    /// would be more than so many bytes.
+    fn referring(
+        &self,
+        entity_type: &EntityType,
+        column: &str,
+        ids: &[[u8; 16]],
+        max_bytes: usize,
+    ) -> Result<Option<Found>, TargetError>;
 
     /// How many records of this type the migration has brought.
     fn count(&self, migration: Uuid, entity_type: &str) -> Result<u64, TargetError>;
@@ -161,15 +169,20 @@ pub trait Target: Send + Sync {
 
 /// An import of one entity type's records, in progress.
 pub trait Load {
-    /// Stores rows, and notes how far the migration has come, in one transaction. Rows whose id belongs to
-    /// another migration are left alone and returned.
+    /// Whether rows are stored faster the more of them come at once.
+    fn gathers(&self) -> bool;
+
+    /// Stores rows, which are there for everybody after [`Load::commit`]. Rows whose id belongs to another migration are
+    /// left alone and returned.
     fn store(
         &mut self,
         provenances: &[Provenance],
         rows: &mut [NewRow],
-        progress: u64,
     ) -> Result<(Stored, Vec<[u8; 16]>), TargetError>;
 
-    /// Ends it: after this, everything can be found.
+    /// Notes how far the migration has come, in one transaction with the rows that were stored since the last time.
+    fn commit(&mut self, progress: u64) -> Result<(), TargetError>;
+
+    /// Ends it: after this, everything that was committed can be found. What was not is forgotten.
     fn finish(self: Box<Self>) -> Result<(), TargetError>;
 }

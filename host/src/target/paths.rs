@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::framing::scan_object;
+use crate::framing::member_of;
 
 /// A path, cut into steps.
 #[derive(Clone, Debug)]
@@ -29,9 +29,6 @@ impl Path {
     }
 }
 
-/// Deep enough for every record that was accepted.
-const ANY_DEPTH: usize = usize::MAX - 1;
-
 /// Calls `found` with the raw JSON of each value at `path` in `json`. What is not there is passed over.
 pub fn visit<'a>(json: &'a str, path: &Path, found: &mut dyn FnMut(&'a str)) {
     walk(json, &path.steps, found);
@@ -39,13 +36,8 @@ pub fn visit<'a>(json: &'a str, path: &Path, found: &mut dyn FnMut(&'a str)) {
 
 fn walk<'a>(json: &'a str, steps: &[(String, bool)], found: &mut dyn FnMut(&'a str)) {
     let Some(((name, list), rest)) = steps.split_first() else { return found(json) };
-    let mut value = None;
-    let _ = scan_object(json.as_bytes(), ANY_DEPTH, |member, raw| {
-        if member == name {
-            value = Some(raw);
-        }
-    });
-    let Some(value) = value else { return };
+    // Everything was judged before it was staged: judging it again to count it was 40 % of counting.
+    let Some(value) = member_of(json, name) else { return };
     if *list {
         each(value, |item| walk(item, rest, found));
     } else {

@@ -1,7 +1,7 @@
 //! Reading the embedded target: what exists, what refers, counts and sums.
 
 use rusqlite::types::ValueRef;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::embedded::{EmbeddedTarget, lock};
@@ -9,15 +9,16 @@ use super::paths::{Path, each, money, visit};
 use super::table::{HASH, ORIGIN, POSITION, Table, table_name};
 use super::{Arrived, Groups, Load, Provenance, Sums, Target, TargetError, row};
 use crate::model::Digest;
-use crate::plugin::{CountGroup, EntityType};
+use crate::plugin::{CountGroup, EntityType, Found};
 
 /// Rows that a migration has brought.
 fn of_migration() -> String {
     format!("{ORIGIN} IN (SELECT number FROM sluice_origins WHERE migration = ?1)")
 }
 
-fn text(id: [u8; 16]) -> String {
-    Uuid::from_bytes(id).to_string()
+/// An id as it stands in tables.
+fn text(id: [u8; 16], buffer: &mut [u8]) -> &str {
+    Uuid::from_bytes(id).as_hyphenated().encode_lower(buffer)
 }
 
 impl Target for EmbeddedTarget {
@@ -59,7 +60,8 @@ impl Target for EmbeddedTarget {
         let table = table_name(entity_type);
         let mut query =
             reader.prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM \"{table}\" WHERE reference_id = ?)"))?;
-        ids.iter().map(|id| Ok(query.query_row([text(*id)], |row| row.get(0))?)).collect()
+        let mut buffer = Uuid::encode_buffer();
+        ids.iter().map(|id| Ok(query.query_row([text(*id, &mut buffer)], |row| row.get(0))?)).collect()
     }
 
     fn foreign(&self, migration: Uuid, entity_type: &str, ids: &[[u8; 16]]) -> Result<Vec<bool>, TargetError> {
@@ -67,7 +69,8 @@ impl Target for EmbeddedTarget {
         let (table, ours) = (table_name(entity_type), of_migration());
         let query = format!("SELECT EXISTS (SELECT 1 FROM \"{table}\" WHERE reference_id = ?2 AND NOT {ours})");
         let mut query = reader.prepare_cached(&query)?;
-        let found = |id: &[u8; 16]| Ok(query.query_row([migration.to_string(), text(*id)], |row| row.get(0))?);
+        let (migration, mut buffer) = (migration.to_string(), Uuid::encode_buffer());
+        let found = |id: &[u8; 16]| Ok(query.query_row([&migration, text(*id, &mut buffer)], |row| row.get(0))?);
         ids.iter().map(found).collect()
     }
 
@@ -75,7 +78,10 @@ impl Target for EmbeddedTarget {
         let table = Table::new(entity_type);
         let reader = lock(&self.reader);
         let mut query = reader.prepare_cached(&table.select(&format!("\"{}\" = ?", table.key())))?;
-        Ok(query.query_row([text(id)], |found| row::record(&table.columns, found)).optional()?)
+        let mut record = vec![];
+        let write = |found: &Row| row::Shape::new(table.columns).write(found, &mut record);
+        let found = query.query_row([text(id, &mut Uuid::encode_buffer())], write).optional()?;
+        Ok(found.map(|()| record))
     }
 
     fn arrived(&self, entity_type: &EntityType, id: [u8; 16]) -> Result<Option<Arrived>, TargetError> {
@@ -87,7 +93,7 @@ impl Target for EmbeddedTarget {
             table.name,
             table.key()
         ))?;
-        let found = query.query_row([text(id)], |row| {
+        let found = query.query_row([text(id, &mut Uuid::encode_buffer())], |row| {
             let word = |index: usize| row.get::<_, String>(index);
             let (migration, mapper, domain_plugin) = (word(0)?, word(2)?, word(3)?);
             Ok(Arrived {
@@ -104,19 +110,30 @@ impl Target for EmbeddedTarget {
         Ok(found.optional()?)
     }
 
-    fn referring(&self, entity_type: &EntityType, column: &str, id: [u8; 16]) -> Result<Vec<Vec<u8>>, TargetError> {
+    fn referring(
+        &self,
+        entity_type: &EntityType,
+        column: &str,
+        ids: &[[u8; 16]],
+        max_bytes: usize,
+    ) -> Result<Option<Found>, TargetError> {
         let table = Table::new(entity_type);
         let reader = lock(&self.reader);
-        // Made when it is first needed, in one go: cheaper than keeping it through every import.
-        reader
-            .prepare_cached(&format!(
-                "CREATE INDEX IF NOT EXISTS \"{0}_by_{column}\" ON \"{0}\" (\"{column}\")",
-                table.name
-            ))?
-            .execute([])?;
+        self.index(&reader, &table, column)?;
+        // Prepared once for all ids: asked for each anew, parsing alone was a sixth of what generating cost.
         let mut query = reader.prepare_cached(&table.select(&format!("\"{column}\" = ?")))?;
-        let found = query.query_map([text(id)], |found| row::record(&table.columns, found))?;
-        Ok(found.collect::<rusqlite::Result<_>>()?)
+        let (shape, mut buffer, mut found) = (row::Shape::new(table.columns), Uuid::encode_buffer(), Found::default());
+        for (index, id) in ids.iter().enumerate() {
+            let mut rows = query.query([text(*id, &mut buffer)])?;
+            while let Some(row) = rows.next()? {
+                shape.write(row, &mut found.bytes)?;
+                if found.bytes.len() > max_bytes {
+                    return Ok(None);
+                }
+                found.end(index as u32);
+            }
+        }
+        Ok(Some(found))
     }
 
     fn count(&self, migration: Uuid, entity_type: &str) -> Result<u64, TargetError> {

@@ -8,9 +8,9 @@ pub(super) const POSITION: &str = "sluice_position";
 pub(super) const HASH: &str = "sluice_hash";
 
 /// Statements for an entity type.
-pub(super) struct Table {
+pub(super) struct Table<'a> {
     pub name: String,
-    pub columns: Vec<Column>,
+    pub columns: &'a [Column],
 }
 
 /// `debit-mandates` as `debit_mandates`.
@@ -26,9 +26,9 @@ fn kind(column: &Column) -> &'static str {
     }
 }
 
-impl Table {
-    pub fn new(entity_type: &EntityType) -> Self {
-        Self { name: table_name(&entity_type.name), columns: entity_type.columns.clone() }
+impl<'a> Table<'a> {
+    pub fn new(entity_type: &'a EntityType) -> Self {
+        Self { name: table_name(&entity_type.name), columns: &entity_type.columns }
     }
 
     /// Makes the table, its unique index apart.
@@ -70,12 +70,14 @@ impl Table {
         format!("CREATE UNIQUE INDEX IF NOT EXISTS \"{}\" ON \"{}\" (\"{}\")", self.index_name(), self.name, self.key())
     }
 
-    pub fn insert(&self) -> String {
+    /// With its unique index there, a row whose id is there can be passed over.
+    pub fn insert(&self, only_new: bool) -> String {
         let places = vec!["?"; self.columns.len() + 3].join(", ");
         let names = self.columns.iter().map(|column| &*column.name).chain([ORIGIN, POSITION, HASH]);
         let names: Vec<String> = names.map(|name| format!("\"{name}\"")).collect();
         // By name: a plugin that replaced another may have added columns after these.
-        format!("INSERT INTO \"{}\" ({}) VALUES ({places})", self.name, names.join(", "))
+        let unless = if only_new { format!(" ON CONFLICT (\"{}\") DO NOTHING", self.key()) } else { String::new() };
+        format!("INSERT INTO \"{}\" ({}) VALUES ({places}){unless}", self.name, names.join(", "))
     }
 
     /// Parameters in the order of [`Table::insert`], and then the reference id once more.
