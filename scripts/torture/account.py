@@ -1,5 +1,6 @@
 """What a run did and found: figures that are added up, and findings with what repeats each."""
 
+import re
 import sys
 import threading
 import time
@@ -79,6 +80,6 @@ class Account:
         lines.insert(1, f"|{'-' * (wide + 2)}|{'-' * 13}:|")
         lines += [f"\nSkipped: {what}: {why}" for what, why in self.skipped.items()]
         lines += [f"\nNoted {many} times: {words}" for words, many in self.notes.most_common()]
-        by_words = Counter((kind, part, words.partition(" [")[0]) for kind, part, _, words, _ in self.findings)
+        by_words = Counter((kind, part, re.sub(r"[0-9][0-9,]*", "N", words.partition(" [")[0])) for kind, part, _, words, _ in self.findings)
         lines += [f"\nFOUND {many} times ({kind}, {part}): {words}" for (kind, part, words), many in by_words.items()]
         return "\n".join(lines) + "\n"

@@ -20,12 +20,15 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "bench")]
 
 import kills
+import smalldisk
+import syscalls
+import uploads
 from account import Account
 from books import Books
 from careful import Journey
 from life import Place
 
-PARTS = ["kills"]
+PARTS = {"kills": kills, "syscalls": syscalls, "smalldisk": smalldisk, "uploads": uploads}
 
 
 def arguments():
@@ -35,7 +38,8 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same choices")
     parser.add_argument("--kills", type=int, default=1_000)
-    parser.add_argument("--parts", type=words, default=PARTS, help=f"which parts, of {','.join(PARTS)}")
+    parser.add_argument("--turns", type=int, default=170, help="of each other part, or fewer where they are long")
+    parser.add_argument("--parts", type=words, default=list(PARTS), help=f"which parts, of {','.join(PARTS)}")
     parser.add_argument("--turn", type=int, help="only this turn of each part, as a finding names it")
     parser.add_argument("--minutes", type=float, default=60, help="after which nothing new is begun")
     parser.add_argument("--binary", type=Path, default=target / "debug/sluice", help="the server")
@@ -61,8 +65,8 @@ def main():
         for part in options.parts:
             account.say(f"part: {part}")
             try:
-                if part == "kills":
-                    kills.run(account, place, banks, options.seed, options.kills, out_of_time, options.turn)
+                many = options.kills if part == "kills" else options.turns
+                PARTS[part].run(account, place, banks, options.seed, many, out_of_time, options.turn)
             except Exception:
                 traceback.print_exc()
                 account.found("unclear", part, options.turn or 0, "the part itself broke off")
