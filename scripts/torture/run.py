@@ -19,6 +19,7 @@ sys.dont_write_bytecode = True
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "bench")]
 
+import damage
 import kills
 import smalldisk
 import syscalls
@@ -28,7 +29,7 @@ from books import Books
 from careful import Journey
 from life import Place
 
-PARTS = {"kills": kills, "syscalls": syscalls, "smalldisk": smalldisk, "uploads": uploads}
+PARTS = {"kills": kills, "syscalls": syscalls, "smalldisk": smalldisk, "uploads": uploads, "damage": damage}
 
 
 def arguments():

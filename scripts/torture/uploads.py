@@ -15,6 +15,22 @@ from life import Life
 WAYS = ["cut", "vanish", "half closed", "flip", "flip", "slow", "unread", "many at once"]
 
 
+def whole_lines(heard):
+    """The whole lines of a chunked answer that may end anywhere."""
+    head, _, rest = heard.partition(b"\r\n\r\n")
+    if b" 200 " not in head.partition(b"\r\n")[0]:
+        return []
+    body = b""
+    while rest:
+        size, _, rest = rest.partition(b"\r\n")
+        try:
+            size = int(size, 16)
+        except ValueError:
+            break
+        body, rest = body + rest[:size], rest[size + 2 :]
+    return body.split(b"\n")[:-1]
+
+
 class Broken(Turn):
     """One way to break an upload."""
 
@@ -57,7 +73,7 @@ class Broken(Turn):
         except OSError:
             pass
         line.close()
-        results = [json.loads(text) for text in heard.splitlines() if text.startswith(b'{"') and text.endswith(b"}")]
+        results = [json.loads(text) for text in whole_lines(heard)]
         good = [result for result in results if result.get("isSuccessful") and "line" in result]
         if [result["line"] for result in good] != list(range(1, len(good) + 1)):
             self.found("wrong", f"results of a cut upload are not in order [{results[:3]}]")
