@@ -42,7 +42,7 @@ class Damaged(Turn):
         if way in ("read-only", "no permission") and os.getuid() == 0 and not shutil.which("setpriv"):
             self.account.skip(way, "root may write everywhere, and there is no setpriv")
             return
-        self.directory = self.place.fresh("damage")
+        self.directory = self.place.fresh("afflicted")
         large = way == "index, flipped"
         one, reference = fresh_journey(banks, chance, 6_500 if large else 200)
         other, other_reference = fresh_journey(banks, chance, 40)
@@ -179,4 +179,4 @@ def run(account, place, banks, seed, turns, out_of_time, only=None):
             break
         Damaged("damage", turn, account, place).run(seed, banks)
         account.add("turns of damage")
-    place.remove("damage")
+    place.remove("afflicted")

@@ -19,8 +19,10 @@ sys.dont_write_bytecode = True
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "bench")]
 
+import crowd
 import damage
 import kills
+import selfcheck
 import smalldisk
 import syscalls
 import uploads
@@ -29,7 +31,7 @@ from books import Books
 from careful import Journey
 from life import Place
 
-PARTS = {"kills": kills, "syscalls": syscalls, "smalldisk": smalldisk, "uploads": uploads, "damage": damage}
+PARTS = {"kills": kills, "syscalls": syscalls, "smalldisk": smalldisk, "uploads": uploads, "crowd": crowd, "damage": damage}
 
 
 def arguments():
@@ -44,6 +46,8 @@ def arguments():
     parser.add_argument("--turn", type=int, help="only this turn of each part, as a finding names it")
     parser.add_argument("--minutes", type=float, default=60, help="after which nothing new is begun")
     parser.add_argument("--binary", type=Path, default=target / "debug/sluice", help="the server")
+    parser.add_argument("--guests", type=Path, default=target / "debug/build", help="where the tests' hostile plugins are")
+    parser.add_argument("--self-check", action="store_true", help="tampers with what was read: each has to be noticed")
     parser.add_argument("--work", type=Path, help="where data directories are made [default: a temporary folder]")
     return parser.parse_args()
 
@@ -59,8 +63,11 @@ def main():
         work.mkdir(parents=True, exist_ok=True)
         account = Account(command, work)
         place = Place(options.binary, work)
+        place.guests = options.guests
         place.prepare(lambda life: Journey(Books(30, 1), random.Random(1)).go(life))
         banks = kills.Banks(place, options.seed)
+        if options.self_check:
+            return 0 if selfcheck.run(account, place, banks, options.seed) else 1
         until = time.monotonic() + options.minutes * 60
         out_of_time = lambda: time.monotonic() > until
         for part in options.parts:
