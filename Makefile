@@ -1,6 +1,6 @@
 # What people do here. Each of these is all that it takes on a fresh machine.
 
-.PHONY: build demo test check bench setup
+.PHONY: build demo test check bench torture setup
 
 # The commands, in target/debug. Of the whole workspace, as the tests are: building one package alone would
 # choose other features of shared dependencies, and compile wasmtime a second time.
@@ -20,6 +20,11 @@ bench: build
 	@mkdir -p "$${CARGO_TARGET_DIR:-target}/bench"
 	cargo test --workspace --bench price > "$${CARGO_TARGET_DIR:-target}/bench/price.md"
 	python3 scripts/bench/run.py --price "$${CARGO_TARGET_DIR:-target}/bench/price.md" $(BENCH_FLAGS)
+
+# Nothing lost, nothing twice: a server killed at random moments, with failing system calls, a full disk, broken
+# uploads, a crowd, damaged files. TORTURE_FLAGS, such as `--seed 2 --kills 100 --parts kills,syscalls`.
+torture: build
+	python3 scripts/torture/run.py --binary "$${CARGO_TARGET_DIR:-target}/debug/sluice" $(TORTURE_FLAGS)
 
 check: setup
 	cargo fmt --all --check
