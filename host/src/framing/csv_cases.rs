@@ -46,6 +46,9 @@ fn charset(name: &str) -> Dialect {
     Dialect { charset: Charset::named(name).unwrap(), ..PLAIN }
 }
 
+/// Names of columns, a body, and what comes of it.
+type Case = (Option<Vec<String>>, &'static [u8], Vec<Frame>);
+
 #[test]
 fn rows() {
     let semicolons = Dialect { separator: b';', quote: Some(b'\''), ..PLAIN };
@@ -163,7 +166,7 @@ fn rows() {
             "half a pair at the end",
             charset("utf-16le"),
             [wide("a,b\n"), wide(one), vec![0x41]].concat(),
-            &[(2, "{\0\"\0a\0\"\0:\0\"\01\0\"\0,\0\"\0b\0\"\0:\0\"\02\0\"\0}\0A", Some(Fault::Quotes))],
+            &[(2, "{\0\"\0a\0\"\0:\0\"\x001\0\"\0,\0\"\0b\0\"\0:\0\"\x002\0\"\0}\0A", Some(Fault::Quotes))],
         ),
         (
             "half of a surrogate pair",
@@ -210,7 +213,7 @@ fn headers() {
 #[test]
 fn without_a_header() {
     let given = Some(vec!["x".to_owned(), "y\"".to_owned()]);
-    let cases: Vec<(Option<Vec<String>>, &[u8], Vec<Frame>)> = vec![
+    let cases: Vec<Case> = vec![
         (None, b"1,2\n3\n", vec![(1, r#"{"1":"1","2":"2"}"#.into(), None), (2, "3".into(), Some(Fault::FieldCount))]),
         (None, b"\"1\n1,2\n", vec![(1, "\"1\n1,2\n".into(), Some(Fault::Quotes))]),
         (None, b"1\",2\n1\n", vec![(1, "1\",2".into(), Some(Fault::Quotes)), (2, r#"{"1":"1"}"#.into(), None)]),

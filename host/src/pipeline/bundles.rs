@@ -45,13 +45,11 @@ impl Companions {
     }
 }
 
+/// What takes a batch: the entries of its records, and the records put together.
+type Each<'a> = dyn FnMut(&[StagedEntry], Batch) -> Result<(), Stop> + 'a;
+
 /// Gives a kind's records batch by batch, each as one object with those that go with it.
-pub fn bundles(
-    desk: &Desk,
-    kind: &Kind,
-    progress: &Progress,
-    each: &mut dyn FnMut(&[StagedEntry], Batch) -> Result<(), Stop>,
-) -> Result<(), Stop> {
+pub fn bundles(desk: &Desk, kind: &Kind, progress: &Progress, each: &mut Each) -> Result<(), Stop> {
     let companions =
         kind.companions.iter().map(|(entity_type, field)| Companions::read(desk, entity_type, field, progress));
     let companions: Vec<Companions> = companions.collect::<Result<_, _>>()?;

@@ -19,11 +19,14 @@ fn steps(column: &Column) -> (&str, Option<&str>) {
     }
 }
 
+/// A column, and the member within a nested object that it is of; none: the member itself.
+type Within<'a> = (Option<&'a str>, usize);
+
 /// Where a record's members go.
 pub(super) struct Fields<'a> {
     columns: &'a [Column],
     /// Names of members, each with the columns that are made of it.
-    members: Vec<(&'a str, Vec<(Option<&'a str>, usize)>)>,
+    members: Vec<(&'a str, Vec<Within<'a>>)>,
 }
 
 impl<'a> Fields<'a> {
