@@ -47,7 +47,7 @@ fn charset(name: &str) -> Dialect {
 }
 
 /// Names of columns, a body, and what comes of it.
-type Case = (Option<Vec<String>>, &'static [u8], Vec<Frame>);
+type Headless = (Option<Vec<String>>, &'static [u8], Vec<Frame>);
 
 #[test]
 fn rows() {
@@ -213,7 +213,7 @@ fn headers() {
 #[test]
 fn without_a_header() {
     let given = Some(vec!["x".to_owned(), "y\"".to_owned()]);
-    let cases: Vec<Case> = vec![
+    let cases: Vec<Headless> = vec![
         (None, b"1,2\n3\n", vec![(1, r#"{"1":"1","2":"2"}"#.into(), None), (2, "3".into(), Some(Fault::FieldCount))]),
         (None, b"\"1\n1,2\n", vec![(1, "\"1\n1,2\n".into(), Some(Fault::Quotes))]),
         (None, b"1\",2\n1\n", vec![(1, "1\",2".into(), Some(Fault::Quotes)), (2, r#"{"1":"1"}"#.into(), None)]),
