@@ -70,7 +70,7 @@ fn read(path: &str) -> String {
 /// The contract as one text.
 fn contract(shape: Shape) -> String {
     let mut text = String::from("package sluice:plugin@0.1.0;\n");
-    for file in ["types", "lookup", "mapping", "validation", "importing", "worlds"] {
+    for file in ["types", "lookup", "mapping", "validation", "importing", "calling", "worlds"] {
         let wit = read(&format!("../wit/{file}.wit"));
         text += &wit.replace("package sluice:plugin@0.1.0;", "");
     }
