@@ -22,6 +22,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "bench")]
 import crowd
 import damage
 import kills
+import mambu
 import selfcheck
 import smalldisk
 import syscalls
@@ -31,7 +32,7 @@ from books import Books
 from careful import Journey
 from life import Place
 
-PARTS = {"kills": kills, "syscalls": syscalls, "smalldisk": smalldisk, "uploads": uploads, "crowd": crowd, "damage": damage}
+PARTS = {"kills": kills, "syscalls": syscalls, "smalldisk": smalldisk, "uploads": uploads, "crowd": crowd, "damage": damage, "mambu": mambu}
 
 
 def arguments():
