@@ -1,4 +1,4 @@
-"""A platform that is entered call by call, played by a stand-in: the server is killed while it calls, and each thing is there once."""
+"""A platform that is entered call by call, played by a stand-in: each thing is there once."""
 
 import json
 import random
@@ -7,10 +7,11 @@ import time
 import urllib.request
 from uuid import UUID, uuid5
 
+from server import MIGRATIONS
+
 from after import Turn
 from careful import Cut, Failure, Journey, Refused, Sending, Stuck, ask_json, upload
 from life import Life
-from server import MIGRATIONS
 
 PRODUCT_KEY = "8a8e867182b1bd0a0182b1c4c3b90001"
 USER, PASSWORD = "migration", "mock-mambu-password"
@@ -31,7 +32,9 @@ class StandIn:
     """The stand-in as a process of its own."""
 
     def __init__(self, binary):
-        self.process = subprocess.Popen([binary, "--until-stdin-closes"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            [binary, "--until-stdin-closes"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         self.url = self.process.stdout.readline().split("ready at ")[1].strip()
 
     def ask(self, what):
@@ -56,13 +59,17 @@ def records(migration, count):
     id_of = lambda what, number: str(uuid5(UUID(migration), f"{what}/{number}"))
     person = lambda of: {"referenceId": id_of("client", of), "type": "person", "initials": "J.", "surname": "Novák"}
     agreement = lambda of: {
-        "referenceId": id_of("agreement", of), "agreementNumber": str(of), "status": "active", "startDate": "2020-01-31",
+        "referenceId": id_of("agreement", of), "agreementNumber": str(of), "status": "active",
+        "startDate": "2020-01-31",
         "borrowers": [{"counterpartyReferenceId": id_of("client", of), "role": "main"}],
-        "facilities": [{"referenceId": id_of("loan", of), "amount": euros(1000.0), "termInMonths": 7, "repaymentMethod": "linear"}],
+        "facilities": [{
+            "referenceId": id_of("loan", of), "amount": euros(1000.0), "termInMonths": 7, "repaymentMethod": "linear",
+        }],
     }  # fmt: skip
     early = lambda of: {
         "referenceId": id_of("early", of), "agreementReferenceId": id_of("agreement", of), "status": "Final",
-        "type": "early-repayment", "effectiveDate": "2020-03-15", "amount": euros(50.05), "administrationFee": euros(12.34),
+        "type": "early-repayment", "effectiveDate": "2020-03-15", "amount": euros(50.05),
+        "administrationFee": euros(12.34),
     }  # fmt: skip
     made = {
         "counterparty-management/{}/counterparties": person, "financing-solution/{}/agreements": agreement,
@@ -70,7 +77,8 @@ def records(migration, count):
     }  # fmt: skip
     where = f"migrations/{migration}/staging"
     return {
-        "/" + path.format(where): "".join(json.dumps(make(of)) + "\n" for of in range(count)).encode() for path, make in made.items()
+        "/" + path.format(where): "".join(json.dumps(make(of)) + "\n" for of in range(count)).encode()
+        for path, make in made.items()
     }
 
 
@@ -92,8 +100,9 @@ class Called(Turn):
         (self.place.folder / "password").write_text(PASSWORD)
         mambu = StandIn(stand_in)
         config = (
-            f'[platforms.mambu]\nbase_url = "{mambu.url}/api"\nuser = "{USER}"\npassword_file = "{self.place.folder}/password"\n'
-            f'calls_per_second = {pace}\nparallel_calls = 8\nretry_millis = 5\n'
+            f'[platforms.mambu]\nbase_url = "{mambu.url}/api"\nuser = "{USER}"\n'
+            f'password_file = "{self.place.folder}/password"\n'
+            f"calls_per_second = {pace}\nparallel_calls = 8\nretry_millis = 5\n"
             f'flow = "{flow}"\n[platforms.mambu.settings]\nproductKey = "{PRODUCT_KEY}"\n'
         )
         try:
@@ -156,7 +165,11 @@ class Called(Turn):
         wrong = [brief(loan) for loan in state["loans"] if brief(loan) != right]
         if wrong:
             kind = "duplicated" if max(map(len, wrong)) > len(right) else "lost"
-            self.found(kind, f"{len(wrong)} of {count} loans are not as in an undisturbed migration [{wrong[0][:300]}, and not {right[:300]}]")
+            self.found(
+                kind,
+                f"{len(wrong)} of {count} loans are not as in an undisturbed migration "
+                f"[{wrong[0][:300]}, and not {right[:300]}]",
+            )
 
 
 def run(account, place, banks, seed, turns, out_of_time, only=None):
