@@ -2,8 +2,8 @@
 """Tortures a real server, repeatably: `make torture`.
 
 Kills, failing system calls, a full disk, broken uploads, a crowd with hostile plugins, damaged files, a platform that
-is called. Afterwards input, staging and target are compared by identity and content hash. Ends with 0 only if nothing was
-found. The seed decides every choice; when exactly a kill meets a server is the machine's.
+is called. Afterwards input, staging and target are compared by identity and content hash. Ends with 0 only if nothing
+was found. The seed decides every choice; when exactly a kill meets a server is the machine's.
 """
 
 import argparse
