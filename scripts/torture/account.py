@@ -76,10 +76,16 @@ class Account:
         rows += [(kind, self.of(kind)) for kind in PROMISES + OTHERS]
         rows += [(name, f"{value:.2f} s") for name, value in sorted(self.most.items())]
         wide = max(len(name) for name, _ in rows)
-        lines = [f"| {name:<{wide}} | {value if isinstance(value, str) else format(value, ','):>12} |" for name, value in rows]
+        lines = [
+            f"| {name:<{wide}} | {value if isinstance(value, str) else format(value, ','):>12} |"
+            for name, value in rows
+        ]
         lines.insert(1, f"|{'-' * (wide + 2)}|{'-' * 13}:|")
         lines += [f"\nSkipped: {what}: {why}" for what, why in self.skipped.items()]
         lines += [f"\nNoted {many} times: {words}" for words, many in self.notes.most_common()]
-        by_words = Counter((kind, part, re.sub(r"[0-9][0-9,]*", "N", words.partition(" [")[0])) for kind, part, _, words, _ in self.findings)
+        by_words = Counter(
+            (kind, part, re.sub(r"[0-9][0-9,]*", "N", words.partition(" [")[0]))
+            for kind, part, _, words, _ in self.findings
+        )
         lines += [f"\nFOUND {many} times ({kind}, {part}): {words}" for (kind, part, words), many in by_words.items()]
         return "\n".join(lines) + "\n"

@@ -1,10 +1,11 @@
 """What every part does once its trouble is over: start again, compare, go on to verified counts, compare again."""
 
+from server import Failed
+
 import truth
 from careful import Cut, Failure, Journey, Refused, Short, Stopped, Stuck, ask_json
 from kills import jobs_at_rest
 from life import Life
-from server import Failed
 
 #: What a client is told when something did not work; none of these is a false success.
 HONEST = (Cut, Refused, Stopped, Failure)

@@ -7,8 +7,9 @@ import threading
 import time
 import uuid
 
-from books import WAVES
 from server import COMPONENTS, MIGRATIONS
+
+from books import WAVES
 
 #: Seconds for which it tries again where it is told to wait.
 PATIENCE = 20
@@ -126,7 +127,8 @@ def upload(life, path, sending, heard):
             how = "Transfer-Encoding: chunked" if sending.chunked else f"Content-Length: {sending.length}"
             line.sendall(
                 f"PUT {path} HTTP/1.1\r\nHost: 127.0.0.1:{life.port}\r\nAuthorization: {life.authorization()}\r\n"
-                f"Content-Type: application/jsonl\r\nAccept: application/jsonl\r\n{how}\r\nConnection: close\r\n\r\n".encode()
+                f"Content-Type: application/jsonl\r\nAccept: application/jsonl\r\n{how}\r\n"
+                f"Connection: close\r\n\r\n".encode()
             )
             sender = threading.Thread(target=sending.send, args=(line,), daemon=True)
             sender.start()
@@ -265,7 +267,9 @@ class Journey:
                 self.results += 1
                 if first + heard > self.acknowledged[table]:
                     self.acknowledged[table] = first + heard
-                    self.made[table] += [(made["entityType"], made["referenceId"]) for made in result.get("records") or []]
+                    self.made[table] += [
+                        (made["entityType"], made["referenceId"]) for made in result.get("records") or []
+                    ]
             if heard == 1:
                 self.hit("result")
 

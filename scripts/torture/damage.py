@@ -6,16 +6,18 @@ import shutil
 import sqlite3
 from pathlib import Path
 
+from server import Failed
+
 import truth
 from after import Turn, fresh_journey, up_to
 from careful import Cut, Failure, Refused, Short, Stopped, Stuck
 from kills import listed
 from life import Life
-from server import Failed
 
 #: What is damaged, each in turn.
 WAYS = [
-    "journal, flipped", "journal, cut", "journal, zeros at the end", "journal, gone", "index, flipped", "catalogue.db, flipped",
+    "journal, flipped", "journal, cut", "journal, zeros at the end", "journal, gone", "index, flipped",
+    "catalogue.db, flipped",
     "catalogue.db-wal, flipped", "platform.db, flipped", "platform.db-wal, flipped", "key, flipped", "key, gone",
     "master.key, flipped", "plugins, flipped", "plugin-cache, flipped", "read-only", "no permission", "clock set back",
 ]  # fmt: skip
@@ -102,7 +104,9 @@ class Damaged(Turn):
             "index": lambda: sorted((home / "index").glob("*.run")),
             "key": lambda: [self.directory / "keys" / f"migration-{journey.id}.key"],
             "plugins": lambda: sorted((self.directory / "plugins").glob("*.wasm")),
-            "plugin-cache": lambda: sorted(path for path in (self.directory / "plugin-cache").glob("*") if path.is_file()),
+            "plugin-cache": lambda: sorted(
+                path for path in (self.directory / "plugin-cache").glob("*") if path.is_file()
+            ),
         }.get(kind, lambda: [self.directory / kind])()
         files = [file for file in files if file.exists() and file.stat().st_size]
         if not files:
@@ -126,7 +130,9 @@ class Damaged(Turn):
         """It has started: what is wrong is told, or nothing is; the other migration goes on."""
         shared = way.startswith(("catalogue", "platform", "plugins", "master"))
         wrong, told = self.whatever(life, one, reference)
-        self.account.add("damages that were told" if told else "damages that did no harm" if not wrong else "damages not told")
+        self.account.add(
+            "damages that were told" if told else "damages that did no harm" if not wrong else "damages not told"
+        )
         if told:
             self.account.note(f"{way}: {told}")
         if wrong and any(word in life.said().lower() for word in SAID):
@@ -158,7 +164,7 @@ class Damaged(Turn):
             return [("false success", str(short))], None
         except Stuck as stuck:
             return [("stuck", str(stuck))], None
-        except Cut as cut:
+        except Cut:
             return [], "the answer breaks off"
         except (Refused, Stopped, Failure) as refused:
             return [], f"{type(refused).__name__.lower()}, {refused.code}"
@@ -168,7 +174,10 @@ class Damaged(Turn):
 
 def faketime():
     """The library that sets a process's clock, if it is here."""
-    found = [*Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), *Path("/usr/lib").glob("faketime/libfaketimeMT.so.1")]
+    found = [
+        *Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"),
+        *Path("/usr/lib").glob("faketime/libfaketimeMT.so.1"),
+    ]
     return str(found[0]) if found else None
 
 

@@ -4,17 +4,31 @@ import random
 import threading
 import time
 
+from server import MIGRATIONS, Failed
+
 import truth
 from books import Books
 from careful import Cut, Failure, Journey, Refused, Short, Stopped, Stuck, ask_json
 from life import Life
-from server import MIGRATIONS, Failed
 
 #: Rounds for which a data directory is kept, so that starts stay quick.
 ROUNDS_A_DIRECTORY = 10
 
 #: Moments that a kill can be tied to, and how often; the rest come at any time after the start.
-MOMENTS = ["register", "load", "load", "load", "result", "result", "validate", "validate", "import", "import", "import", "counts"]
+MOMENTS = [
+    "register",
+    "load",
+    "load",
+    "load",
+    "result",
+    "result",
+    "validate",
+    "validate",
+    "import",
+    "import",
+    "import",
+    "counts",
+]
 
 #: Sizes of banks in customers, and how often; the largest has more records of a table than an index holds in memory.
 SIZES = [(40, 8), (200, 8), (700, 4), (6_500, 0.25)]
@@ -232,7 +246,9 @@ class Round:
                 journey.go(life)
                 wrong = truth.whole(truth.Seen.read(life, journey), journey, self.references[number])
             except (Stuck, Short, Refused, Stopped, Failure, Cut, Failed) as failure:
-                wrong = [("stuck" if isinstance(failure, Stuck) else "wrong", f"without any kill: {journey.step}: {failure}")]
+                wrong = [
+                    ("stuck" if isinstance(failure, Stuck) else "wrong", f"without any kill: {journey.step}: {failure}")
+                ]
             for kind, words in wrong:
                 self.found(kind, words)
             self.account.add("migrations brought to verified counts")
@@ -243,7 +259,9 @@ class Round:
             self.found("duplicated", f"{twice} rows of the target have a reference id that another row has")
         strangers = ids - self.known() - {journey.id for journey in self.journeys}
         for _ in strangers:
-            self.account.note("a registration was carried out twice: its answer was lost in a kill, and the same key made another")
+            self.account.note(
+                "a registration was carried out twice: its answer was lost in a kill, and the same key made another"
+            )
         self.remember(strangers)
 
     def known(self):
@@ -297,5 +315,8 @@ def run(account, place, banks, seed, kills, out_of_time, only=None):
             data_dir = None
         account.add("rounds of kills")
         if turn % 10 == 9:
-            account.say(f"{account.figures['kills']:,} kills, {account.figures['migrations brought to verified counts']:,} migrations, {len(account.findings)} findings")
+            account.say(
+                f"{account.figures['kills']:,} kills, {account.figures['migrations brought to verified counts']:,} "
+                f"migrations, {len(account.findings)} findings"
+            )
     place.remove("kills")

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Tortures a real server, repeatably: `make torture`.
 
-Kills, failing system calls, a full disk, broken uploads, a crowd with hostile plugins, damaged files. Afterwards input,
-staging and target are compared by identity and content hash. Ends with 0 only if nothing was found.
+Kills, failing system calls, a full disk, broken uploads, a crowd with hostile plugins, damaged files, a platform that
+is called. Afterwards input, staging and target are compared by identity and content hash. Ends with 0 only if nothing
+was found. The seed decides every choice; when exactly a kill meets a server is the machine's.
 """
 
 import argparse
 import os
 import random
 import shlex
+import signal
 import sys
 import tempfile
 import time
@@ -22,6 +24,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "bench")]
 import crowd
 import damage
 import kills
+import mambu
 import selfcheck
 import smalldisk
 import syscalls
@@ -31,7 +34,15 @@ from books import Books
 from careful import Journey
 from life import Place
 
-PARTS = {"kills": kills, "syscalls": syscalls, "smalldisk": smalldisk, "uploads": uploads, "crowd": crowd, "damage": damage}
+PARTS = {
+    "kills": kills,
+    "syscalls": syscalls,
+    "smalldisk": smalldisk,
+    "uploads": uploads,
+    "crowd": crowd,
+    "damage": damage,
+    "mambu": mambu,
+}
 
 
 def arguments():
@@ -46,7 +57,9 @@ def arguments():
     parser.add_argument("--turn", type=int, help="only this turn of each part, as a finding names it")
     parser.add_argument("--minutes", type=float, default=60, help="after which nothing new is begun")
     parser.add_argument("--binary", type=Path, default=target / "debug/sluice", help="the server")
-    parser.add_argument("--guests", type=Path, default=target / "debug/build", help="where the tests' hostile plugins are")
+    parser.add_argument(
+        "--guests", type=Path, default=target / "debug/build", help="where the tests' hostile plugins are"
+    )
     parser.add_argument("--self-check", action="store_true", help="tampers with what was read: each has to be noticed")
     parser.add_argument("--work", type=Path, help="where data directories are made [default: a temporary folder]")
     return parser.parse_args()
@@ -55,6 +68,8 @@ def arguments():
 def main():
     """Does it; the exit code."""
     options = arguments()
+    # Whoever ends it wants servers to end, and disks to be taken away.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if not options.binary.exists():
         sys.exit(f"{options.binary} is not there: `make build` makes it, and --binary names another")
     command = shlex.join(["scripts/torture/run.py", "--seed", str(options.seed)])

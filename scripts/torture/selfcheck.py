@@ -63,7 +63,8 @@ def no_counts(seen, journey):
 
 #: What is tampered with, and the kinds of findings of which one has to come of it.
 TAMPERINGS = [
-    (drop_source, {"lost"}), (repeat_source, {"duplicated"}), (drop_record, {"lost"}), (change_record, {"lost", "wrong"}),
+    (drop_source, {"lost"}), (repeat_source, {"duplicated"}), (drop_record, {"lost"}),
+    (change_record, {"lost", "wrong"}),
     (drop_row, {"lost"}), (repeat_row, {"duplicated"}), (change_row, {"lost", "wrong"}), (drop_generated, {"lost"}),
     (unequal_counts, {"false success"}), (no_counts, {"false success"}),
 ]  # fmt: skip
@@ -100,7 +101,10 @@ def of_answers(life, journey, right, account):
     blind = []
     sources = {table: list(lines) for table, lines in right.sources.items()}
     sources["trans"].pop(3)
-    made = {name: [record for record in of if json.loads(record)["referenceId"] != journey.made["loan"][0][1]] for name, of in right.records.items()}
+    made = {
+        name: [record for record in of if json.loads(record)["referenceId"] != journey.made["loan"][0][1]]
+        for name, of in right.records.items()
+    }
     claimed = copy.copy(journey)
     claimed.jobs = {**journey.jobs, "00000000-0000-7000-8000-000000000000": ("import", "succeeded")}
     for words, noticed in [

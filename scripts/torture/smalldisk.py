@@ -6,7 +6,6 @@ import shutil
 import subprocess
 
 from after import Turn, fresh_journey, up_to
-from careful import Refused
 from life import Life
 
 #: Of the disk: and what it is enlarged to.
@@ -19,7 +18,9 @@ STEPS = ["load", "load", "validate", "import", "import", "counts"]
 def mount(folder, size):
     """Mounts a disk of this size; what went wrong, if anything."""
     folder.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "torture", str(folder)], capture_output=True, text=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "torture", str(folder)], capture_output=True, text=True
+    )
     return done.stderr.strip() if done.returncode else None
 
 

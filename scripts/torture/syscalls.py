@@ -72,7 +72,9 @@ class Fault:
         command = ["strace", "-f", "-p", str(pid), "-o", str(out), "-e", f"trace={calls}", "-e", inject]
         for path in paths:
             command += ["-P", str(path)]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
         told = self.process.stderr.readline()
         while told and b"attached" not in told:
             told = self.process.stderr.readline()
@@ -106,7 +108,11 @@ class Disturbed(Turn):
         often = OFTEN.get(name, STEPS)
         step = chance.choices([step for step, _ in often], [many for _, many in often])[0]
         always = chance.random() < 0.4
-        when = "1+" if always else chance.choice([str(chance.randint(1, 4)), str(chance.randint(1, 30)), f"{chance.randint(1, 6)}+"])
+        when = (
+            "1+"
+            if always
+            else chance.choice([str(chance.randint(1, 4)), str(chance.randint(1, 30)), f"{chance.randint(1, 6)}+"])
+        )
         what = f"{name}, when={when}, during {step}"
         self.directory = self.place.fresh("syscalls")
         journey, reference = fresh_journey(banks, chance, chance.choice([40, 200]))
@@ -145,9 +151,17 @@ class Disturbed(Turn):
             self.account.add(f"faults: {name}", failed)
             self.claims(journey, before, name, always and failed, step, what)
             if life.process.poll() is not None:
-                self.found("wrong", f"{what}: the server ended by itself with {life.process.returncode} [{life.said()[-300:]}]")
+                self.found(
+                    "wrong", f"{what}: the server ended by itself with {life.process.returncode} [{life.said()[-300:]}]"
+                )
             elif failed and not journey.done():
-                self.step(journey, life, lambda words: self.account.add("went on without a restart" if "end" in words else "needed a restart"))
+                self.step(
+                    journey,
+                    life,
+                    lambda words: self.account.add(
+                        "went on without a restart" if "end" in words else "needed a restart"
+                    ),
+                )
             if chance.random() < 0.7:
                 life.kill()
         if failed:
@@ -155,7 +169,7 @@ class Disturbed(Turn):
         self.again(journey, reference, f"{what} [{told}]" if told else what)
 
     def looks(self, journey, calls, error, paths, chance, what):
-        """Opens copies of what a killed server left, while one read of each fails; afterwards everything is still there."""
+        """Opens copies of what a killed server left, while one read of each fails; afterwards all is still there."""
         here = self.directory
         for when in chance.sample(range(1, 25), 8):
             self.directory = self.place.folder / "opened"
@@ -195,8 +209,10 @@ class Disturbed(Turn):
                 self.found("false success", f"{what}: {more} results were acknowledged, and nothing could be written")
         if "target" in name and step == "import" and journey.step in ("counts", "done"):
             self.found("false success", f"{what}: the import is said to have succeeded")
-        if "catalogue" in name and step in ("validate", "import", "counts") and any(
-            state == "succeeded" and kind == step for kind, state in journey.jobs.values()
+        if (
+            "catalogue" in name
+            and step in ("validate", "import", "counts")
+            and any(state == "succeeded" and kind == step for kind, state in journey.jobs.values())
         ):
             self.found("false success", f"{what}: the job is said to have succeeded, and that cannot have been kept")
 

@@ -96,13 +96,17 @@ def durable(sources, journey):
         there, lines = Counter(sources.get(table, [])), journey.books.lines[table]
         gone = [line for line in lines[:known] if line not in there]
         if gone:
-            wrong.append(("lost", f"{len(gone)} of {known} acknowledged records of {table} are not staged [{gone[0]!r}]"))
+            wrong.append(
+                ("lost", f"{len(gone)} of {known} acknowledged records of {table} are not staged [{gone[0]!r}]")
+            )
         twice = [line for line, many in there.items() if many > 1]
         if twice:
             wrong.append(("duplicated", f"{len(twice)} records of {table} are staged more than once [{twice[0]!r}]"))
         foreign = there.keys() - set(lines)
         if foreign:
-            wrong.append(("wrong", f"{len(foreign)} staged records of {table} were never sent [{next(iter(foreign))!r}]"))
+            wrong.append(
+                ("wrong", f"{len(foreign)} staged records of {table} were never sent [{next(iter(foreign))!r}]")
+            )
     return wrong
 
 
@@ -112,7 +116,13 @@ def made_there(records, journey):
     for table, made in journey.made.items():
         gone = [one for one in made if one[1] not in ids.get(one[0], ())]
         if gone:
-            wrong.append(("lost", f"{len(gone)} of {len(made)} records that {table} was said to have become are not staged [{gone[0]}]"))
+            wrong.append(
+                (
+                    "lost",
+                    f"{len(gone)} of {len(made)} records that {table} was said to have become are not staged "
+                    f"[{gone[0]}]",
+                )
+            )
     return wrong
 
 
@@ -144,13 +154,19 @@ def differing(what, wanted, found):
     wrong = []
     missing, more = wanted - found, found - wanted
     if missing:
-        wrong.append(("lost", f"{missing.total()} of {wanted.total()} {what} are not there [{str(next(iter(missing)))[:300]}]"))
+        wrong.append(
+            ("lost", f"{missing.total()} of {wanted.total()} {what} are not there [{str(next(iter(missing)))[:300]}]")
+        )
     twice = Counter({one: many for one, many in more.items() if one in wanted})
     if twice:
-        wrong.append(("duplicated", f"{twice.total()} {what} are there more than once [{str(next(iter(twice)))[:300]}]"))
+        wrong.append(
+            ("duplicated", f"{twice.total()} {what} are there more than once [{str(next(iter(twice)))[:300]}]")
+        )
     foreign = Counter({one: many for one, many in more.items() if one not in wanted})
     if foreign:
-        wrong.append(("wrong", f"{foreign.total()} {what} are there that should not be [{str(next(iter(foreign)))[:300]}]"))
+        wrong.append(
+            ("wrong", f"{foreign.total()} {what} are there that should not be [{str(next(iter(foreign)))[:300]}]")
+        )
     return wrong
 
 
@@ -161,7 +177,9 @@ def against_counts(seen):
     wrong = []
     for count in seen.counts:
         if count["stagedRows"] != count["importedRows"]:
-            wrong.append(("false success", f"a counts job succeeded, and its two sides differ [{json.dumps(count)[:300]}]"))
+            wrong.append(
+                ("false success", f"a counts job succeeded, and its two sides differ [{json.dumps(count)[:300]}]")
+            )
     total = next((count for count in seen.counts if count["type"] == "TotalEntity"), None)
     said = {row[0]: int(row[1]) for row in total["importedRows"]} if total else {}
     there = {entity_type: len(of) for entity_type, of in seen.rows.items() if of or entity_type in said}

@@ -6,7 +6,6 @@ import socket
 import threading
 import time
 
-import truth
 from after import Turn, fresh_journey
 from careful import Cut, Refused, Sending, Stopped, ask_json, lines_of, upload
 from life import Life
@@ -43,7 +42,9 @@ class Broken(Turn):
         if way == "flip":
             self.flipped(life, journey, chance)
             return
-        {"cut": self.cut, "vanish": self.cut, "half closed": self.cut, "slow": self.slow, "unread": self.unread}.get(way, self.many)(life, journey, chance)
+        {"cut": self.cut, "vanish": self.cut, "half closed": self.cut, "slow": self.slow, "unread": self.unread}.get(
+            way, self.many
+        )(life, journey, chance)
         if self.durable(life, journey, way):
             self.to_the_end(life, journey, reference, way)
 
@@ -155,7 +156,9 @@ class Broken(Turn):
         body = bytearray(b"\n".join(journey.books.lines[table]) + b"\n")
         for _ in range(chance.randint(1, 40)):
             at = chance.randrange(len(body))
-            body[at] = chance.choice([body[at] ^ 1 << chance.randrange(8), chance.randrange(256), 0, 10, 0x22, 0x7D, 0x1E])
+            body[at] = chance.choice(
+                [body[at] ^ 1 << chance.randrange(8), chance.randrange(256), 0, 10, 0x22, 0x7D, 0x1E]
+            )
         heard = []
         try:
             upload(life, f"{journey.path}/sources/{table}", Sending([bytes(body)], len(body)), heard.append)
@@ -173,11 +176,18 @@ class Broken(Turn):
         if good != sorted(there):
             missing = [line for line in good if line not in there]
             kind = "lost" if missing else "wrong"
-            self.found(kind, f"of a spoiled upload of {table} {len(good)} records were accepted and {len(there)} are there [{missing[:1]} {[line for line in there if line not in good][:1]}]")
+            self.found(
+                kind,
+                f"of a spoiled upload of {table} {len(good)} records were accepted and {len(there)} are there "
+                f"[{missing[:1]} {[line for line in there if line not in good][:1]}]",
+            )
         rejected = lines_of(life, f"{journey.path}/sources/{table}/records?outcome=rejected,quarantined")
         bad = {line for line, result in zip(sent, heard) if not result["isSuccessful"]}
         if len(rejected) < len(bad):
-            self.found("lost", f"of a spoiled upload of {table} {len(bad)} different records were refused and {len(rejected)} are kept")
+            self.found(
+                "lost",
+                f"of a spoiled upload of {table} {len(bad)} different records were refused, {len(rejected)} are kept",
+            )
 
 
 def run(account, place, banks, seed, turns, out_of_time, only=None):
