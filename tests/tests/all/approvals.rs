@@ -190,8 +190,7 @@ async fn a_running_import_stops_when_its_plugin_is_revoked() {
     }
     let beside = rusqlite::Connection::open(server.data_dir.join("platform.db")).unwrap();
     // Planning goes on meanwhile, so that little time is between two transactions: whoever waits politely misses it.
-    beside.busy_timeout(std::time::Duration::ZERO).unwrap();
-    while beside.execute_batch("BEGIN IMMEDIATE").is_err() {}
+    while beside.execute_batch("PRAGMA busy_timeout = 0; BEGIN IMMEDIATE").is_err() {}
     assert_eq!(cast.revoke(&digest).await.status, 204);
     beside.execute_batch("COMMIT").unwrap();
     let ended = cast.ended(&migration, &job).await;
