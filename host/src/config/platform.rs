@@ -41,7 +41,8 @@ pub struct PlatformConfig {
     #[serde(default = "retry_millis")]
     pub retry_millis: u64,
     /// Longest time from sending a call until it counts towards its second, in milliseconds, where its answer takes
-    /// longer. 45: so much of each second is not used, and a call may be so late without passing what was agreed.
+    /// longer. 250: a call may be so late on its way without passing what was agreed. Where answers take long, less uses
+    /// more of the pace.
     #[serde(default = "slack_millis")]
     pub slack_millis: u64,
     /// Items of a page, when the platform is asked what is there. 1,000.
@@ -98,7 +99,7 @@ fn retry_millis() -> u64 {
     500
 }
 fn slack_millis() -> u64 {
-    45
+    250
 }
 fn page_items() -> u64 {
     1_000
