@@ -5,11 +5,10 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use uuid::Uuid;
 
 use super::caller::{Caller, Read};
 use super::extract::Path;
-use super::jobs::no_job;
+use super::jobs::find;
 use super::media::{answer_format, media_type};
 use super::problem::Problem;
 use super::staged::still_let_in;
@@ -46,8 +45,7 @@ pub async fn stream(
     let (opening, let_in) = (app.clone(), still_let_in(app, &caller));
     let opened = tokio::task::spawn_blocking(move || {
         let migration = caller.whole(&opening, &id)?;
-        let job: Uuid = job.parse().map_err(|_| no_job())?;
-        let job = opening.store.job(migration.reference_id, job)?.ok_or_else(no_job)?;
+        let job = find(&opening, &migration, &job)?;
         if (job.kind, job.state) != (JobKind::Compare, JobState::Succeeded) {
             let detail = "The job is not a comparison that has succeeded. Start one with PUT …/jobs/compare.";
             return Err(Problem::conflict("NO_COMPARISON", detail));

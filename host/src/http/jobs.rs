@@ -18,7 +18,7 @@ use super::paging::{Listing, Paged, Query};
 use super::problem::Problem;
 use crate::app::App;
 use crate::audit::{Action, Scope};
-use crate::model::{Job, JobKind, JobState, Report, told};
+use crate::model::{Job, JobKind, JobState, Migration, Report, told};
 
 /// A job.
 #[derive(Serialize, ToSchema)]
@@ -71,6 +71,12 @@ pub fn show(app: &App, job: Job) -> Shown {
 pub(super) fn no_job() -> Problem {
     let kinds: Vec<&'static str> = JobKind::ALL.iter().map(|kind| kind.as_str()).collect();
     Problem::not_found("NO_SUCH_JOB", told!("The migration has no such job. Kinds to start are: {}.", kinds))
+}
+
+/// The job of a migration with this id.
+pub(super) fn find(app: &App, migration: &Migration, job: &str) -> Result<Job, Problem> {
+    let job: Uuid = job.parse().map_err(|_| no_job())?;
+    app.store.job(migration.reference_id, job)?.ok_or_else(no_job)
 }
 
 /// Start a job
@@ -140,8 +146,7 @@ pub async fn read(
     let known = app.clone();
     let found = tokio::task::spawn_blocking(move || {
         let migration = caller.whole(&known, &id)?;
-        let job: Uuid = job.parse().map_err(|_| no_job())?;
-        known.store.job(migration.reference_id, job)?.ok_or_else(no_job)
+        find(&known, &migration, &job)
     });
     let job = found.await??;
     let _ = tokio::time::timeout(patience(&headers), app.jobs.ended(job.id)).await;
@@ -194,8 +199,7 @@ pub async fn cancel(
 ) -> Result<StatusCode, Problem> {
     tokio::task::spawn_blocking(move || {
         let migration = caller.whole(&app, &id)?;
-        let job: Uuid = job.parse().map_err(|_| no_job())?;
-        let job = app.store.job(migration.reference_id, job)?.ok_or_else(no_job)?;
+        let job = find(&app, &migration, &job)?;
         match app.jobs.progress(job.id) {
             Some(progress) => {
                 let asked = caller.entry(Action::JobCancelAsked).job(job.id, job.kind);

@@ -106,7 +106,7 @@ fn ledger(desk: &Desk) -> Result<Ledger, Problem> {
         let detail = "The migration goes to the embedded platform, and not to one with an API of its own.";
         return Err(Problem::conflict("NO_PLATFORM", detail));
     }
-    Ok(Ledger::open(&desk.area.ledger()?).map_err(crate::pipeline::Failure::from)?)
+    Ok(Ledger::open(&desk.area.ledger()?)?)
 }
 
 /// List what the ledger has of each record
@@ -139,8 +139,7 @@ pub async fn list(
     };
     tokio::task::spawn_blocking(move || {
         let desk = app.desk(caller.whole(&app, &id)?)?;
-        let (lines, total) =
-            ledger(&desk)?.lines(state, page.offset, page.limit).map_err(crate::pipeline::Failure::from)?;
+        let (lines, total) = ledger(&desk)?.lines(state, page.offset, page.limit)?;
         Ok(Listing::new(lines.into_iter().map(Shown::from).collect(), total, page))
     })
     .await?
@@ -188,8 +187,7 @@ pub async fn decide(
         let _guard = app.jobs.begin_alone(migration_id)?;
         let desk = app.desk(migration)?;
         let (ledger, key) = (ledger(&desk)?, Key { kind: &kind, id: record.into_bytes() });
-        let failed = crate::pipeline::Failure::from;
-        let line = ledger.line(key).map_err(failed)?.ok_or_else(not_there)?;
+        let line = ledger.line(key)?.ok_or_else(not_there)?;
         if !matches!(line.state, EntityState::Failed | EntityState::Abandoned) {
             let detail = told!("It has not failed: it is {}.", line.state.as_str());
             return Err(Problem::conflict("NOT_FAILED", detail));
@@ -198,13 +196,13 @@ pub async fn decide(
         let state = match decision {
             Decision::Retry => EntityState::Open,
             Decision::Skip => {
-                ledger.skip_failed(key).map_err(failed)?;
+                ledger.skip_failed(key)?;
                 EntityState::Open
             }
             Decision::Abandon => EntityState::Abandoned,
         };
-        ledger.set_entity(key, state, None).map_err(failed)?;
-        Ok(Json(ledger.line(key).map_err(failed)?.ok_or_else(not_there)?.into()))
+        ledger.set_entity(key, state, None)?;
+        Ok(Json(ledger.line(key)?.ok_or_else(not_there)?.into()))
     })
     .await?
 }
@@ -239,8 +237,7 @@ pub async fn pause(
 ) -> Result<StatusCode, Problem> {
     tokio::task::spawn_blocking(move || {
         let migration = caller.whole(&app, &id)?;
-        let job: Uuid = job.parse().map_err(|_| super::jobs::no_job())?;
-        let job = app.store.job(migration.reference_id, job)?.ok_or_else(super::jobs::no_job)?;
+        let job = super::jobs::find(&app, &migration, &job)?;
         let Pause { paused } = json(&headers, &bytes, r#"{"paused":true}"#)?;
         let Some(progress) = app.jobs.progress(job.id) else {
             return Err(Problem::conflict("JOB_ENDED", "The job has ended already."));

@@ -10,6 +10,7 @@ use crate::jobs::StartError;
 use crate::keys::KeyError;
 use crate::model::{Blame, Detail, Domain, Permission, Refusal, told};
 use crate::pipeline::Failure;
+use crate::platform::PlatformError;
 use crate::plugin::PluginError;
 use crate::staging::StagingError;
 use crate::store::{StoreError, TrailError, TransitionError};
@@ -236,6 +237,12 @@ impl From<AccessError> for Problem {
             AccessError::Store(error) => error.into(),
             AccessError::Key(error) => Self::internal("KEYS_FAILED", Blame::Host, &error),
         }
+    }
+}
+
+impl From<PlatformError> for Problem {
+    fn from(error: PlatformError) -> Self {
+        Failure::from(error).into()
     }
 }
 

@@ -14,8 +14,8 @@ use crate::model::{
     StagingStatus,
 };
 use crate::pipeline::{
-    Asked, Compare, Desk, Failure, Remap, Stop, Trial, Undo, compare, count, import, platform_count, platform_import,
-    platform_plan, platform_undo, remap, replay_all, trial, validate,
+    Asked, Compare, Count, Desk, Failure, Remap, Stop, Trial, Undo, compare, count, import, platform_count,
+    platform_import, platform_plan, platform_undo, remap, replay_all, trial, validate,
 };
 use crate::store::LogEntry;
 
@@ -183,32 +183,22 @@ fn run(jobs: &Jobs, desk: &Desk, mut job: Job, task: &Task, progress: &Progress,
 }
 
 fn work(desk: &Desk, task: &Task, id: Uuid, progress: &Progress) -> Result<(bool, Figure), Stop> {
+    let counted = |(agree, counts): (bool, _)| (agree, Figure::list::<Count>(counts));
     match (task, desk.platform.as_deref()) {
-        (Task::Import, Some(platform)) => return platform_import(desk, platform, progress),
-        (Task::Counts, Some(platform)) => {
-            let (agree, counts) = platform_count(desk, platform, progress)?;
-            return Ok((agree, Figure::list(counts)));
-        }
-        (Task::Plan(asked), Some(platform)) => return Ok((true, platform_plan(desk, platform, *asked, progress)?)),
-        (Task::Undo(asked), Some(platform)) => return platform_undo(desk, platform, *asked, progress),
-        (Task::Import | Task::Counts | Task::Plan(_) | Task::Undo(_), None) if desk.migration.target.is_some() => {
-            return Err(Failure::NoPlatform.into());
-        }
-        _ => {}
-    }
-    match task {
-        Task::Validate => validate(desk, progress),
-        Task::Import => import(desk, progress),
-        Task::Trial(asked) => trial(desk, asked, id, progress),
+        (Task::Import, Some(platform)) => platform_import(desk, platform, progress),
+        (Task::Counts, Some(platform)) => platform_count(desk, platform, progress).map(counted),
+        (Task::Plan(asked), Some(platform)) => Ok((true, platform_plan(desk, platform, *asked, progress)?)),
+        (Task::Undo(asked), Some(platform)) => platform_undo(desk, platform, *asked, progress),
+        (Task::Plan(_) | Task::Undo(_), None) => Err(Failure::NoPlatform.into()),
+        (Task::Import | Task::Counts, None) if desk.migration.target.is_some() => Err(Failure::NoPlatform.into()),
+        (Task::Import, None) => import(desk, progress),
+        (Task::Counts, None) => count(desk, progress).map(counted),
+        (Task::Validate, _) => validate(desk, progress),
+        (Task::Trial(asked), _) => trial(desk, asked, id, progress),
         // Both mappers did their work, whether they differ or not.
-        Task::Compare(asked) => Ok((true, compare(desk, asked, id, progress)?)),
-        Task::Replay => replay_all(desk, progress),
-        Task::Plan(_) | Task::Undo(_) => Err(Failure::NoPlatform.into()),
-        Task::Remap(asked) => Ok((true, remap(desk, asked, progress)?)),
-        Task::Counts => {
-            let (agree, counts) = count(desk, progress)?;
-            Ok((agree, Figure::list(counts)))
-        }
+        (Task::Compare(asked), _) => Ok((true, compare(desk, asked, id, progress)?)),
+        (Task::Replay, _) => replay_all(desk, progress),
+        (Task::Remap(asked), _) => Ok((true, remap(desk, asked, progress)?)),
     }
 }
 

@@ -1,16 +1,15 @@
 //! The plans of a migration's records for a platform: what all that is done with them has in common.
 
-use std::sync::Arc;
-
 use uuid::Uuid;
 
 use super::bundles::bundles;
 use super::quarantine::{Place, quarantine};
 use super::said::{Speaker, keep_logged};
-use super::{Desk, Stop};
+use super::{Desk, Failure, Stop};
 use crate::model::{Issue, Progress};
 use crate::platform::Platform;
 use crate::plugin::{Kind, PlannedEntity, PlatformInstance};
+use crate::staging::StreamName;
 use crate::store::{ListedIssue, Phase};
 
 /// One record's plan.
@@ -26,7 +25,7 @@ pub struct RecordPlan {
 /// Plans all records of a migration, kind by kind.
 pub struct Planner<'a> {
     desk: &'a Desk,
-    platform: Arc<Platform>,
+    platform: &'a Platform,
     instance: PlatformInstance,
     /// Records that could not be planned.
     pub left_out: u64,
@@ -35,10 +34,13 @@ pub struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    /// Prepares to plan with the desk's platform.
-    pub fn new(desk: &'a Desk, platform: Arc<Platform>, lists: bool) -> Self {
+    /// Prepares to plan for a platform: all records of its kinds are to be gone through.
+    pub fn new(desk: &'a Desk, platform: &'a Platform, lists: bool, progress: &Progress) -> Result<Self, Failure> {
+        for kind in &platform.plugin.description.kinds {
+            progress.expect(desk.area.count(StreamName::Records(&kind.entity_type))?);
+        }
         let instance = platform.plugin.instance(desk.context(), &desk.usage);
-        Self { desk, platform, instance, left_out: 0, lists }
+        Ok(Self { desk, platform, instance, left_out: 0, lists })
     }
 
     /// Plans the records of a kind; `each` gets the plans of a batch.
@@ -50,9 +52,8 @@ impl<'a> Planner<'a> {
     ) -> Result<(), Stop> {
         let desk = self.desk;
         bundles(desk, kind, progress, &mut |entries, batch| {
-            let platform = self.platform.clone();
-            let flow = platform.config.flow;
-            let made = self.instance.plan(kind, flow, platform.settings(), &batch)?;
+            let platform = self.platform;
+            let made = self.instance.plan(kind, platform.config.flow, platform.settings(), &batch)?;
             let key = |position: u32| entries[position as usize].key;
             let listed = |position: u32, issue: Issue| ListedIssue {
                 stream: kind.entity_type.clone(),

@@ -161,7 +161,7 @@ impl Side {
 }
 
 /// Stands for every value that a plugin has not declared: a field that is counted could hold anything.
-const OTHER: Name = Name::new("OTHER");
+pub(super) const OTHER: Name = Name::new("OTHER");
 /// Stands for a field that is not there.
 const NONE: Name = Name::new("");
 

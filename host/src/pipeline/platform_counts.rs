@@ -2,25 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use rust_decimal::Decimal;
 
 use super::calls::Planner;
-use super::counts::outcomes;
+use super::counts::{OTHER, outcomes};
 use super::{Count, Desk, Failure, Stop, count_sources};
 use crate::framing::scalar_text;
-use crate::model::{Cell, Digest, Name, Progress};
-use crate::platform::{Ledger, Platform, Session, Tally, text_at};
+use crate::model::{Cell, Name, Progress};
+use crate::platform::{Ledger, Platform, Session, text_at};
 use crate::plugin::Query;
-use crate::staging::StreamName;
+use crate::staging::hash;
 use crate::target::{Path, decimal, visit};
 
-/// Stands for every value that a plugin has not declared.
-const OTHER: Name = Name::new("OTHER");
 /// Where a query does not tell groups apart.
 const ALL: Name = Name::new("");
 
-/// What is expected of one item: index of its group, and its amounts.
+/// What is expected of one item.
 struct Expected {
     group: Name,
     amounts: Vec<Decimal>,
@@ -28,11 +26,6 @@ struct Expected {
 
 /// Items by a hash of the id that they are known by: 16 bytes, however long ids are.
 type Items = HashMap<[u8; 16], Expected>;
-
-fn hash(id: &str) -> [u8; 16] {
-    let digest = Digest::of(id.as_bytes());
-    std::array::from_fn(|index| digest.bytes()[index])
-}
 
 /// How many there are of a group, and their sums.
 #[derive(Default)]
@@ -53,32 +46,21 @@ fn add(side: &mut Side, group: &Name, amounts: &[Decimal]) {
 /// Counts what is expected, and what the platform says that it has; whether they agree, item by item.
 pub fn platform_count(desk: &Desk, platform: &Platform, progress: &Progress) -> Result<(bool, Vec<Count>), Stop> {
     let described = &platform.plugin.description;
-    for kind in &described.kinds {
-        progress.expect(desk.area.count(StreamName::Records(&kind.entity_type))?);
-    }
     let mut expected: Vec<Items> = described.queries.iter().map(|_| Items::new()).collect();
-    let own = desk.platform.clone().ok_or(Failure::NoPlatform)?;
-    let mut planner = Planner::new(desk, own, false);
+    let mut planner = Planner::new(desk, platform, false, progress)?;
     for kind in &described.kinds {
         planner.plan(kind, progress, &mut |plans| {
             progress.advance(plans.len() as u64);
             for expectation in plans.into_iter().flat_map(|record| record.plan.expectations) {
                 let group = expectation.group.unwrap_or(ALL);
                 expected[expectation.query]
-                    .insert(hash(&expectation.id), Expected { group, amounts: expectation.amounts });
+                    .insert(hash(&[expectation.id.as_bytes()]), Expected { group, amounts: expectation.amounts });
             }
             Ok(())
         })?;
     }
     let ledger = Ledger::open(&desk.area.ledger()?)?;
-    let session = Session {
-        platform,
-        ledger: &ledger,
-        migration: desk.migration.reference_id,
-        given_up: &|| progress.is_cancelled(),
-        paused: &|| progress.is_paused(),
-        tally: Tally::default(),
-    };
+    let session = Session::new(platform, &ledger, desk.migration.reference_id, progress);
     let (mut agree, mut counts) = (planner.left_out == 0, vec![]);
     for (query, items) in described.queries.iter().zip(expected) {
         let (same, count) = ask(query, items, &session)?;
@@ -93,10 +75,10 @@ pub fn platform_count(desk: &Desk, platform: &Platform, progress: &Progress) -> 
 fn ask(query: &Query, mut items: Items, session: &Session) -> Result<(bool, Count), Failure> {
     let (mut staged, mut there) = (Side::new(), Side::new());
     items.values().for_each(|expected| add(&mut staged, &expected.group, &expected.amounts));
-    let (mut same, mut seen) = (true, HashMap::<[u8; 16], ()>::new());
+    let (mut same, mut seen) = (true, HashSet::<[u8; 16]>::new());
     session.pages(query.method, &query.path, &query.body, &mut |item| {
-        let Some(id) = text_at(item, &query.id).map(|id| hash(&id)) else { return true };
-        let twice = seen.contains_key(&id);
+        let Some(id) = text_at(item, &query.id).map(|id| hash(&[id.as_bytes()])) else { return true };
+        let twice = seen.contains(&id);
         let Some(expected) = items.remove(&id) else {
             // What other migrations and people have brought is not ours to count; what we have brought twice is.
             if twice {
@@ -106,7 +88,7 @@ fn ask(query: &Query, mut items: Items, session: &Session) -> Result<(bool, Coun
             }
             return true;
         };
-        seen.insert(id, ());
+        seen.insert(id);
         let (group, amounts) = found(query, item);
         same &= group == expected.group && amounts == expected.amounts;
         add(&mut there, &group, &amounts);

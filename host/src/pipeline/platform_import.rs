@@ -12,9 +12,8 @@ use uuid::Uuid;
 use super::calls::{Planner, RecordPlan};
 use super::{Desk, Failure, Stop};
 use crate::model::{Digest, Figure, Issue, Name, Progress};
-use crate::platform::{EntityState, Key, Ledger, Platform, PlatformError, Session, Tally};
+use crate::platform::{EntityState, Key, Ledger, Platform, PlatformError, Session};
 use crate::plugin::Kind;
-use crate::staging::StreamName;
 use crate::store::{ListedIssue, Phase};
 
 /// Brings everything that is staged into the platform, as far as it is not there; whether nothing was left out, and the
@@ -25,19 +24,8 @@ pub fn platform_import(desk: &Desk, platform: &Platform, progress: &Progress) ->
     desk.store.clear_issues(migration, Phase::Import, desk.config.records.listed_issues)?;
     let ledger = Ledger::open(&desk.area.ledger()?)?;
     let kinds = &platform.plugin.description.kinds;
-    for kind in kinds {
-        progress.expect(desk.area.count(StreamName::Records(&kind.entity_type))?);
-    }
-    let session = Session {
-        platform,
-        ledger: &ledger,
-        migration,
-        given_up: &|| progress.is_cancelled(),
-        paused: &|| progress.is_paused(),
-        tally: Tally::default(),
-    };
-    let own = desk.platform.clone().ok_or(Failure::NoPlatform)?;
-    let mut planner = Planner::new(desk, own, true);
+    let session = Session::new(platform, &ledger, migration, progress);
+    let mut planner = Planner::new(desk, platform, true, progress)?;
     let mut approvals = Approvals { desk, mappers: HashMap::new() };
     for kind in kinds {
         carry_out(kind, &session, &mut planner, &mut approvals, progress)?;
@@ -78,7 +66,8 @@ impl Approvals<'_> {
                 self.mappers.insert(plan.upload, mapper);
             }
         }
-        self.mappers.values().flatten().try_for_each(|digest| self.desk.approved(*digest))
+        let digests: Vec<Digest> = self.mappers.values().flatten().copied().collect();
+        self.desk.all_approved(&digests)
     }
 }
 
@@ -101,7 +90,7 @@ fn carry_out(
             approvals.check(&plans)?;
             for plan in plans {
                 // Nobody takes it where all have stopped: why stands in `stopped`.
-                if taken(&stopped).is_some() || send.send(plan).is_err() {
+                if has_stopped(&stopped) || send.send(plan).is_err() {
                     return Err(Stop::Cancelled);
                 }
             }
@@ -117,8 +106,8 @@ fn carry_out(
     }
 }
 
-fn taken(stopped: &Mutex<Option<PlatformError>>) -> Option<()> {
-    stopped.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|_| ())
+fn has_stopped(stopped: &Mutex<Option<PlatformError>>) -> bool {
+    stopped.lock().unwrap_or_else(PoisonError::into_inner).is_some()
 }
 
 fn work(
@@ -131,18 +120,17 @@ fn work(
     loop {
         let next = plans.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(RecordPlan { id, plan, .. }) = next else { return };
-        if taken(stopped).is_some() {
+        if has_stopped(stopped) {
             // What is planned already is taken and left: it is planned again next time.
             continue;
         }
         let key = Key { kind: &kind.name, id };
-        let decided = match session.ledger.entity(key) {
-            Ok(Some(EntityState::Failed | EntityState::Abandoned | EntityState::Undone)) => Ok(None),
-            Ok(_) => session.carry_out(key, &plan.calls).map(Some),
-            Err(error) => Err(error),
-        };
-        match decided {
-            Ok(_) => progress.advance(1),
+        let worked = session.ledger.entity(key).and_then(|state| match state {
+            Some(EntityState::Failed | EntityState::Abandoned | EntityState::Undone) => Ok(()),
+            _ => session.carry_out(key, &plan.calls),
+        });
+        match worked {
+            Ok(()) => progress.advance(1),
             Err(error) => {
                 stopped.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             }

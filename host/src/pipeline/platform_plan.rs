@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::calls::Planner;
 use super::masked::{masked_body, masked_path};
-use super::{Desk, Failure, Stop};
+use super::{Desk, Stop};
 use crate::model::{Figure, Name, Progress};
 use crate::platform::Platform;
 use crate::plugin::{PlannedCall, Query};
@@ -138,14 +138,12 @@ pub fn platform_plan(desk: &Desk, platform: &Platform, asked: Asked, progress: &
     let described = &platform.plugin.description;
     let mut volumes = vec![];
     for kind in &described.kinds {
-        progress.expect(desk.area.count(StreamName::Records(&kind.entity_type))?);
         for entity_type in [&kind.entity_type].into_iter().chain(kind.companions.iter().map(|(name, _)| name)) {
             let records = desk.area.count(StreamName::Records(entity_type))?;
             volumes.push(Volume { entity_type: entity_type.clone(), records });
         }
     }
-    let own = desk.platform.clone().ok_or(Failure::NoPlatform)?;
-    let mut planner = Planner::new(desk, own, false);
+    let mut planner = Planner::new(desk, platform, false, progress)?;
     let mut found = Found::default();
     for (index, kind) in described.kinds.iter().enumerate() {
         planner.plan(kind, progress, &mut |plans| {

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::calls::Planner;
-use super::{Desk, Failure, Stop};
+use super::{Desk, Stop};
 use crate::model::{Figure, Name, Progress};
-use crate::platform::{EntityState, Key, Ledger, Platform, Session, Tally};
+use crate::platform::{EntityState, Key, Ledger, Platform, Session};
 use crate::plugin::PlannedCall;
-use crate::staging::StreamName;
 
 /// What is to be taken back.
 #[derive(Clone, Copy, Debug)]
@@ -26,20 +25,9 @@ pub fn platform_undo(
     progress: &Progress,
 ) -> Result<(bool, Figure), Stop> {
     let ledger = Ledger::open(&desk.area.ledger()?)?;
-    let session = Session {
-        platform,
-        ledger: &ledger,
-        migration: desk.migration.reference_id,
-        given_up: &|| progress.is_cancelled(),
-        paused: &|| progress.is_paused(),
-        tally: Tally::default(),
-    };
+    let session = Session::new(platform, &ledger, desk.migration.reference_id, progress);
     let kinds = &platform.plugin.description.kinds;
-    for kind in kinds {
-        progress.expect(desk.area.count(StreamName::Records(&kind.entity_type))?);
-    }
-    let own = desk.platform.clone().ok_or(Failure::NoPlatform)?;
-    let mut planner = Planner::new(desk, own, false);
+    let mut planner = Planner::new(desk, platform, false, progress)?;
     let (mut steps, mut left, mut kept) = (BTreeMap::<Name, u64>::new(), 0, BTreeMap::<Name, u64>::new());
     // What others hang on goes last.
     for kind in kinds.iter().rev() {
@@ -70,11 +58,10 @@ pub fn platform_undo(
             Ok(())
         })?;
     }
-    let table = |steps: BTreeMap<Name, u64>| Figure::table(steps);
     let result = Figure::table([
         ("preview", Figure::from(asked.preview)),
-        (if asked.preview { "wouldUndo" } else { "undone" }, table(steps)),
-        ("refused", table(kept)),
+        (if asked.preview { "wouldUndo" } else { "undone" }, Figure::table(steps)),
+        ("refused", Figure::table(kept)),
         ("left", Figure::from(left as u64)),
     ]);
     Ok((left == 0, result))

@@ -10,7 +10,7 @@ use super::caller::{Answer, Request};
 use super::ledger::{Key, Ledger};
 use super::state::{CallState, EntityState};
 use super::{Platform, PlatformError};
-use crate::model::{Code, Digest, Name};
+use crate::model::{Code, Digest, Name, Progress};
 use crate::plugin::{Check, Piece, PlannedCall};
 
 /// Longest pause between two attempts.
@@ -24,10 +24,8 @@ pub struct Session<'a> {
     pub ledger: &'a Ledger,
     /// The migration: the namespace of idempotency keys.
     pub migration: Uuid,
-    /// Whether somebody has cancelled.
-    pub given_up: &'a (dyn Fn() -> bool + Sync),
-    /// Whether somebody has paused it.
-    pub paused: &'a (dyn Fn() -> bool + Sync),
+    /// Whether somebody has cancelled or paused it.
+    pub progress: &'a Progress,
     /// What was sent.
     pub tally: Tally,
 }
@@ -55,9 +53,16 @@ enum Trouble {
     Status(u16),
 }
 
+impl<'a> Session<'a> {
+    /// Begins to work on a migration.
+    pub fn new(platform: &'a Platform, ledger: &'a Ledger, migration: Uuid, progress: &'a Progress) -> Self {
+        Self { platform, ledger, migration, progress, tally: Tally::default() }
+    }
+}
+
 impl Session<'_> {
-    /// Carries out a record's plan as far as it can be; how it then stands.
-    pub fn carry_out(&self, key: Key, calls: &[PlannedCall]) -> Result<EntityState, PlatformError> {
+    /// Carries out a record's plan as far as it can be; the ledger says how it then stands.
+    pub fn carry_out(&self, key: Key, calls: &[PlannedCall]) -> Result<(), PlatformError> {
         self.ledger.set_entity(key, EntityState::Open, None)?;
         for (ordinal, call) in calls.iter().enumerate() {
             let request = request_hash(call);
@@ -83,8 +88,7 @@ impl Session<'_> {
             let (Some(path), Some(body)) =
                 (self.put_together(&call.path, false)?, self.put_together(&call.body, true)?)
             else {
-                self.ledger.set_entity(key, EntityState::Waiting, None)?;
-                return Ok(EntityState::Waiting);
+                return self.ledger.set_entity(key, EntityState::Waiting, None);
             };
             self.ledger.sending(key, (&call.id, ordinal, &call.step), request)?;
             match self.make(key, call, &path, &body, request)? {
@@ -95,13 +99,11 @@ impl Session<'_> {
                 }
             }
         }
-        self.ledger.set_entity(key, EntityState::Done, None)?;
-        Ok(EntityState::Done)
+        self.ledger.set_entity(key, EntityState::Done, None)
     }
 
-    fn failed(&self, key: Key, call: &PlannedCall, code: &Code, status: u16) -> Result<EntityState, PlatformError> {
-        self.ledger.set_entity(key, EntityState::Failed, Some((&call.step, code, status)))?;
-        Ok(EntityState::Failed)
+    fn failed(&self, key: Key, call: &PlannedCall, code: &Code, status: u16) -> Result<(), PlatformError> {
+        self.ledger.set_entity(key, EntityState::Failed, Some((&call.step, code, status)))
     }
 
     /// Sends a call until it is known what became of it.
@@ -251,7 +253,7 @@ impl Session<'_> {
 
     /// Sends a request when the pace, the hours and whoever runs it allow.
     pub fn send(&self, request: &Request) -> Result<Result<Answer, Code>, PlatformError> {
-        while (self.paused)() {
+        while self.progress.is_paused() {
             self.wait(Duration::from_millis(200))?;
         }
         if let Some(hours) = &self.platform.hours {
@@ -259,7 +261,7 @@ impl Session<'_> {
                 self.wait(closed)?;
             }
         }
-        let slot = self.platform.pacer.wait(self.given_up).ok_or(PlatformError::Cancelled)?;
+        let slot = self.platform.pacer.wait(&|| self.progress.is_cancelled()).ok_or(PlatformError::Cancelled)?;
         let sent = self.platform.caller.send(request);
         self.platform.pacer.answered(&slot);
         sent
@@ -283,7 +285,8 @@ impl Session<'_> {
     }
 
     fn wait(&self, pause: Duration) -> Result<(), PlatformError> {
-        if self.platform.pacer.pause(pause, self.given_up) { Ok(()) } else { Err(PlatformError::Cancelled) }
+        let on_time = self.platform.pacer.pause(pause, &|| self.progress.is_cancelled());
+        if on_time { Ok(()) } else { Err(PlatformError::Cancelled) }
     }
 
     /// A path or body with the answers that it needs; none where one is not there.
