@@ -162,14 +162,13 @@ pub fn work(
         Ok(upload) => (Some(upload.clone()), upload.received.broken_off.map(broken_off)),
         Err(failure) => (None, Some(Problem::from(failure))),
     };
-    if let Some(problem) = &problem {
+    if problem.is_some()
         // What was worked on before is answered first, as far as it is on disk.
-        let answered = results.settle(&desk.area, true);
-        if let Err(error) = answered.and(results.stop(&problem.to_json())) {
-            tracing::error!(code = "STAGING_FAILED", %error, "a client could not be told why its upload stopped");
-        }
+        && let Err(error) = results.finish(&desk.area)
+    {
+        tracing::error!(code = "STAGING_FAILED", %error, "a client could not be told what of its upload is staged");
     }
-    let closed = results.close();
+    let closed = results.close(problem.as_ref().map(Problem::to_json).as_ref());
     Worked { number, upload, problem: problem.or(closed.err().map(Problem::from)) }
 }
 

@@ -28,7 +28,7 @@ pub fn load_records(
     let mut instance = plugin.instance(desk.context(), None, &desk.usage);
     let mut done = Upload::default();
     let max_depth = desk.config.upload.max_depth;
-    done.received = frame(&Handle::current(), body, &desk.config.upload, |framed| {
+    let received = frame(&Handle::current(), body, &desk.config.upload, |framed| {
         let Framed::Batch(raw) = framed else { return Ok(results.settle(&desk.area, true)?) };
         let mut found: Vec<Vec<Issue>> = vec![vec![]; raw.len()];
         note_faults(&raw, &mut found, max_depth);
@@ -82,8 +82,8 @@ pub fn load_records(
             list(&result, entity_type, id, &mut listed);
         }
         finish_batch(desk, &listed, results)
-    })?;
-    results.settle(&desk.area, true)?;
+    });
+    done.received = results.after(&desk.area, received)?;
     Ok(done)
 }
 
@@ -132,7 +132,7 @@ fn whole_records(bytes: &[u8], raw: &RawBatch, found: &[Vec<Issue>]) -> (Batch, 
 /// string, or an object with a `referenceId`.
 pub fn delete_records(desk: &Desk, entity_type: &str, body: Body, results: &mut Results) -> Result<Upload, Failure> {
     let mut done = Upload::default();
-    done.received = frame(&Handle::current(), body, &desk.config.upload, |framed| {
+    let received = frame(&Handle::current(), body, &desk.config.upload, |framed| {
         let Framed::Batch(raw) = framed else { return Ok(results.settle(&desk.area, true)?) };
         let ids: Vec<Option<Uuid>> = raw.records().map(reference_id).collect();
         let known: Vec<[u8; 16]> = ids.iter().flatten().map(|id| id.into_bytes()).collect();
@@ -151,8 +151,8 @@ pub fn delete_records(desk: &Desk, entity_type: &str, body: Body, results: &mut 
             results.add(&result);
         }
         Ok(results.settle(&desk.area, false)?)
-    })?;
-    results.settle(&desk.area, true)?;
+    });
+    done.received = results.after(&desk.area, received)?;
     Ok(done)
 }
 

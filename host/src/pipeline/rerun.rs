@@ -78,7 +78,7 @@ impl Rerun<'_> {
             |mapped| Ok(stager.stage(mapped, &mut done, &mut results)?),
         );
         // What was staged before somebody cancelled stays.
-        results.settle(&self.to.area, true)?;
+        results.finish(&self.to.area)?;
         done.received = received?;
         Ok(done)
     }

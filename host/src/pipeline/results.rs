@@ -1,9 +1,13 @@
 //! Results on their way to the client: written when they are durable, and not before.
 
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::Failure;
 use crate::config::UploadLimits;
 use crate::framing::Format;
 use crate::model::{Issue, Outcome, RecordResult};
@@ -114,11 +118,73 @@ impl Sink {
     }
 }
 
+/// Results that are on their way, at most: one group being synced, one behind it.
+const ON_THEIR_WAY: usize = 2;
+
+/// A group of results, and the area that has to be on disk before they are let go.
+struct Group {
+    area: Arc<StagingArea>,
+    bytes: Vec<u8>,
+}
+
+/// The thread that waits for the disk, so that nobody else does: staging goes on meanwhile.
+struct Settler {
+    groups: SyncSender<Group>,
+    settled: Receiver<Result<(), StagingError>>,
+    on_their_way: usize,
+    thread: JoinHandle<Sink>,
+}
+
+impl Settler {
+    fn new(mut sink: Sink) -> Self {
+        let (groups, handed) = sync_channel::<Group>(ON_THEIR_WAY);
+        let (tell, settled) = sync_channel(ON_THEIR_WAY);
+        let thread = std::thread::spawn(move || {
+            let mut whole = true;
+            for Group { area, bytes } in handed {
+                // Results come in order or not at all: after one that could not be let go there are no more.
+                let done =
+                    if whole { area.sync().and_then(|()| sink.write(&bytes)) } else { Err(StagingError::Poisoned) };
+                whole = done.is_ok();
+                // Whoever does not listen any more has failed, and what it failed of is what counts.
+                let _ = tell.send(done);
+            }
+            sink
+        });
+        Self { groups, settled, on_their_way: 0, thread }
+    }
+
+    /// Hands a group over, once there is room.
+    fn hand(&mut self, group: Group) -> Result<(), StagingError> {
+        self.wait(ON_THEIR_WAY - 1)?;
+        // A thread that is gone has panicked, which is heard of when it is joined.
+        self.groups.send(group).map_err(|_| StagingError::Poisoned)?;
+        self.on_their_way += 1;
+        Ok(())
+    }
+
+    /// Waits until no more than so many groups are on their way.
+    fn wait(&mut self, most: usize) -> Result<(), StagingError> {
+        while self.on_their_way > most {
+            self.on_their_way -= 1;
+            self.settled.recv().unwrap_or(Err(StagingError::Poisoned))?;
+        }
+        Ok(())
+    }
+
+    fn end(self) -> Sink {
+        drop(self.groups);
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
 /// Holds results back until what they say is on disk.
 pub struct Results {
-    sink: Sink,
+    settler: Settler,
     format: Format,
     of_source: bool,
+    /// Nobody waits for results: none are written.
+    unheard: bool,
     waiting: Vec<u8>,
     records: usize,
     since: Instant,
@@ -129,18 +195,23 @@ pub struct Results {
 impl Results {
     /// For one upload.
     pub fn new(spool: Spool, format: Format, of_source: bool, limits: &UploadLimits) -> Self {
-        Self { sink: Sink::Client(spool), format, of_source, ..Self::unheard(limits) }
+        Self { format, of_source, ..Self::into(Sink::Client(spool), limits) }
     }
 
     /// For one upload of a source whose results are kept.
     pub fn into_file(file: PieceFile, limits: &UploadLimits) -> Self {
-        Self { sink: Sink::Kept(file), ..Self::unheard(limits) }
+        Self::into(Sink::Kept(file), limits)
     }
 
     /// For work whose results nobody waits for.
     pub(super) fn unheard(limits: &UploadLimits) -> Self {
+        Self::into(Sink::Nobody, limits)
+    }
+
+    fn into(sink: Sink, limits: &UploadLimits) -> Self {
         Self {
-            sink: Sink::Nobody,
+            unheard: matches!(sink, Sink::Nobody),
+            settler: Settler::new(sink),
             format: Format::JsonLines,
             of_source: true,
             waiting: vec![],
@@ -157,7 +228,7 @@ impl Results {
             self.since = Instant::now();
         }
         self.records += 1;
-        if matches!(self.sink, Sink::Nobody) {
+        if self.unheard {
             return;
         }
         if self.format == Format::JsonSeq {
@@ -167,32 +238,41 @@ impl Results {
         self.waiting.push(b'\n');
     }
 
-    /// Makes everything durable and lets go of the results, if enough wait or `now`.
-    pub fn settle(&mut self, area: &StagingArea, now: bool) -> Result<(), StagingError> {
+    /// Has everything made durable and the results let go, if enough wait or `now`; does not wait for it.
+    pub fn settle(&mut self, area: &Arc<StagingArea>, now: bool) -> Result<(), StagingError> {
         let due = now || self.records >= self.sync_records || self.since.elapsed() >= self.sync_after;
         if self.records == 0 || !due {
             return Ok(());
         }
-        area.sync()?;
         self.records = 0;
-        self.sink.write(&self.waiting)?;
-        self.waiting.clear();
-        Ok(())
+        let bytes = std::mem::take(&mut self.waiting);
+        self.settler.hand(Group { area: area.clone(), bytes })
     }
 
-    /// Tells the client why the rest was not worked on, as a line of its own.
-    pub fn stop(&mut self, problem: &serde_json::Value) -> Result<(), StagingError> {
-        let mut line = vec![];
-        if self.format == Format::JsonSeq {
-            line.push(0x1e);
+    /// Returns when everything is durable, and all results are let go.
+    pub fn finish(&mut self, area: &Arc<StagingArea>) -> Result<(), StagingError> {
+        self.settle(area, true)?;
+        self.settler.wait(0)
+    }
+
+    /// The same at the end of work. Where the area was closed under it, why is what could not be made durable.
+    pub fn after<T>(&mut self, area: &Arc<StagingArea>, worked: Result<T, Failure>) -> Result<T, Failure> {
+        match (worked, self.finish(area)) {
+            (Ok(done), Ok(())) => Ok(done),
+            (Ok(_) | Err(Failure::Staging(StagingError::Poisoned)), Err(error)) => Err(error.into()),
+            (Err(failure), _) => Err(failure),
         }
-        line.extend_from_slice(serde_json::json!({"isSuccessful": false, "problem": problem}).to_string().as_bytes());
-        line.push(b'\n');
-        self.sink.write(&line)
     }
 
-    /// Nothing more comes: what is kept is on disk.
-    pub fn close(mut self) -> Result<(), StagingError> {
-        if let Sink::Kept(file) = &mut self.sink { file.sync() } else { Ok(()) }
+    /// Ends with why the rest was not worked on, as a line of its own, if there is something to say: nothing more comes, and
+    /// what is kept is on disk.
+    pub fn close(self, problem: Option<&serde_json::Value>) -> Result<(), StagingError> {
+        let mut sink = self.settler.end();
+        if let Some(problem) = problem {
+            let separator = if self.format == Format::JsonSeq { "\u{1e}" } else { "" };
+            let line = serde_json::json!({"isSuccessful": false, "problem": problem});
+            sink.write(format!("{separator}{line}\n").as_bytes())?;
+        }
+        if let Sink::Kept(file) = &mut sink { file.sync() } else { Ok(()) }
     }
 }

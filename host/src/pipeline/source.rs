@@ -52,9 +52,8 @@ pub fn load_source(
             Some(mapped) => stager.stage(mapped, &mut done, results),
             None => Ok(results.settle(&desk.area, true)?),
         },
-    )?;
-    done.received = received;
-    results.settle(&desk.area, true)?;
+    );
+    done.received = results.after(&desk.area, received)?;
     Ok(done)
 }
 

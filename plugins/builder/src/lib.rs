@@ -92,7 +92,7 @@ fn cargo(toolchain: &Toolchain, root: &Path, target_dir: &Path) -> Command {
         .current_dir(root)
         .env("RUSTC", &toolchain.rustc)
         .env("CARGO_BUILD_BUILD_DIR", target_dir)
-        .env("CARGO_ENCODED_RUSTFLAGS", remap_paths(toolchain, root).join("\x1f"))
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(toolchain, root).join("\x1f"))
         .args(["build", "--target", TARGET, "--profile", PROFILE, "--target-dir"])
         .arg(target_dir);
     if let Some(linker) = &toolchain.build_std_with {
@@ -112,6 +112,13 @@ fn is_inherited(name: &str) -> bool {
     const THEIRS: [&str; 6] = ["CARGO", "RUSTC", "RUSTDOC", "RUSTFLAGS", "RUSTUP_TOOLCHAIN", "__CARGO"];
     let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
     starts(&OURS) || !(starts(&THEIRS) || name == "OUT_DIR" || name == "TARGET" || name == "HOST")
+}
+
+/// What guests are compiled with: vectors of 16 bytes, by which a name is found in a record, and nothing of this machine.
+fn flags(toolchain: &Toolchain, root: &Path) -> Vec<String> {
+    let mut flags = remap_paths(toolchain, root);
+    flags.push("-Ctarget-feature=+simd128".into());
+    flags
 }
 
 /// Flags that keep the machine's folders out of the guests, so that every machine builds the same.

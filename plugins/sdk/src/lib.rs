@@ -33,6 +33,7 @@ mod money;
 mod names;
 mod numbers;
 mod path;
+mod peek;
 mod records;
 mod scalars;
 

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::bindings::types::Context;
+use crate::peek::member;
 use crate::{BatchBuilder, Finding, Id, batch, finding, lookup, reference_id};
 
 /// One source record, with what its batch has looked up.
@@ -31,12 +32,11 @@ impl<'a> Record<'a> {
         serde_json::from_str(text).map_err(|_| misfit::<T>(text))
     }
 
-    /// Whether the record may hold this text, in whatever field: a cheap look, before reading it whole.
-    /// False only where it does not hold it.
-    pub fn mentions(&self, text: &str) -> bool {
-        let (Some(body), Some(first)) = (self.text, text.chars().next()) else { return true };
-        // One letter is searched many bytes at a time; and an escape could hide any other.
-        body.match_indices(first).any(|(at, _)| body[at..].starts_with(text)) || body.contains('\\')
+    /// One field's value as raw JSON text, found without reading the record: several times as fast as
+    /// [`Record::parse`] where a glance decides what a record is about. None where the record has no such field; whether
+    /// the rest is as it should be is for `parse` to say.
+    pub fn raw(&self, field: &str) -> Option<&'a str> {
+        member(self.text?, field)
     }
 
     /// The reference id, in this migration, of the record of `entity_type` with this natural key.

@@ -5,11 +5,11 @@ use std::fmt::Display;
 use sluice_sdk::prelude::*;
 
 use crate::domain::{Agreement, Borrower, Facility, Text};
-use crate::source::{Disp, Loan, OnAccount, czk, day};
+use crate::source::{Disp, Loan, czk, day, whole_number};
 
 /// A loan is on an account, and the account's owner has borrowed it.
 pub fn wants(record: &Record, wanted: &mut Wanted) {
-    if let Ok(OnAccount { account_id }) = record.parse() {
+    if let Some(account_id) = whole_number(record, "account_id") {
         wanted.find("disp", "account_id", account_id);
     }
 }

@@ -7,7 +7,7 @@ use sluice_sdk::serde::Deserialize;
 
 use crate::domain::{AdditionalRepayment, DebitMandate, Disbursement, Repayment, Text};
 use crate::lending::{agreement_id, facility_id, owner};
-use crate::source::{LoanId, OnAccount, Order, Symbol, Trans, czk, day};
+use crate::source::{Order, Trans, czk, day, whole_number};
 
 const NOT_A_LOAN_PAYMENT: &str = "BERKA_NOT_A_LOAN_PAYMENT";
 
@@ -20,7 +20,7 @@ const PAID_OUT: &str = "UVER_VYPLATA";
 
 /// An order that pays a loan needs the loan, and the account's owner.
 pub fn order_wants(record: &Record, wanted: &mut Wanted) {
-    if let (true, Ok(OnAccount { account_id })) = (record.mentions(PAYMENT), record.parse()) {
+    if let (true, Some(account_id)) = (may_pay_a_loan(record), whole_number(record, "account_id")) {
         wanted.find("loan", "account_id", account_id);
         wanted.find("disp", "account_id", account_id);
     }
@@ -28,7 +28,7 @@ pub fn order_wants(record: &Record, wanted: &mut Wanted) {
 
 /// A transaction of a loan needs the loan.
 pub fn trans_wants(record: &Record, wanted: &mut Wanted) {
-    if let (true, Ok(OnAccount { account_id })) = (record.mentions(PAYMENT), record.parse()) {
+    if let (true, Some(account_id)) = (may_pay_a_loan(record), whole_number(record, "account_id")) {
         wanted.find("loan", "account_id", account_id);
     }
 }
@@ -116,17 +116,22 @@ fn loan_on(record: &Record, account_id: u64) -> Result<LoanKey, Finding> {
     let mut loans = record.find("loan", "account_id", account_id);
     match (loans.next(), loans.next()) {
         (None, _) => Ok(LoanKey::NoneOnAccount(account_id)),
-        (Some(loan), None) => Ok(LoanKey::Loan(loan.parse::<LoanId>()?.loan_id)),
+        // What has no number was refused itself: nothing can refer to it.
+        (Some(loan), None) => {
+            whole_number(&loan, "loan_id").map(LoanKey::Loan).ok_or_else(|| finding("UNKNOWN_REFERENCE", "account_id"))
+        }
         (Some(_), Some(_)) => Err(finding("BERKA_AMBIGUOUS_LOAN", "account_id")),
     }
 }
 
-/// Reads the record whole where it may belong to a loan; of any other, as most are, it is enough that it
-/// says what it is for.
+/// Reads the record whole where it may belong to a loan, or says nothing that is understood; of any other, as most are, it
+/// is enough what it is for.
 fn of_a_loan<'a, T: Deserialize<'a>>(record: &Record<'a>) -> Result<Option<T>, Finding> {
-    if record.mentions(PAYMENT) {
-        return record.parse().map(Some);
-    }
-    record.parse::<Symbol>()?;
-    Ok(None)
+    if may_pay_a_loan(record) { record.parse().map(Some) } else { Ok(None) }
+}
+
+/// Whether its symbol begins as those of a loan do, or is none that a glance can tell.
+fn may_pay_a_loan(record: &Record) -> bool {
+    let symbol = record.raw("k_symbol").and_then(|symbol| symbol.strip_prefix('"'));
+    symbol.is_none_or(|symbol| symbol.starts_with(PAYMENT) || symbol.contains('\\'))
 }

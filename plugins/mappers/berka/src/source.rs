@@ -60,12 +60,6 @@ reads! {
         pub k_symbol: Cow<'a, str>,
     }
 
-    /// What an order or a transaction is for.
-    pub struct Symbol<'a> {
-        #[serde(borrow, rename = "k_symbol")]
-        _k_symbol: Cow<'a, str>,
-    }
-
     pub struct Property<'a> {
         #[serde(deserialize_with = "number")]
         pub property_id: u64,
@@ -96,16 +90,6 @@ reads! {
         pub amount: Amount,
     }
 
-    pub struct LoanId {
-        #[serde(deserialize_with = "number")]
-        pub loan_id: u64,
-    }
-
-    pub struct OnAccount {
-        #[serde(deserialize_with = "number")]
-        pub account_id: u64,
-    }
-
     pub struct Account {
         #[serde(rename = "account_id", deserialize_with = "number")]
         _account_id: u64,
@@ -120,6 +104,12 @@ reads! {
         #[serde(rename = "A1", deserialize_with = "number")]
         _key: u64,
     }
+}
+
+/// A whole number, as a number or as its digits, without reading the rest of the record; none where it is anything else.
+pub fn whole_number(record: &Record, field: &str) -> Option<u64> {
+    let digits = record.raw(field)?.trim_matches('"');
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }
 
 /// A date that the bank wrote as YYMMDD, in a field of this name.
