@@ -161,7 +161,7 @@ impl Pass<'_> {
             let Some((staged, mut plans)) = next.map_err(|_| Stop::Cancelled)?? else { break };
             if let Err(refused) = self.still_approved(plugin) {
                 // What waits for its transaction is not stored; what was, stays.
-                load.finish()?;
+                load.finish(None)?;
                 return Err(refused.into());
             }
             self.leave_out(plugin, &entity_type.name, &staged.entries, &mut plans)?;
@@ -178,14 +178,13 @@ impl Pass<'_> {
                 stored += self.store(&mut rows, &entity_type.name, full || cancelled)?;
             }
             if cancelled {
-                load.finish()?;
+                load.finish(None)?;
                 self.come_back(&entity_type.name, left_out)?;
                 return Err(Stop::Cancelled);
             }
         }
-        rows.reached = end;
-        stored += self.store(&mut rows, &entity_type.name, true)?;
-        load.finish()?;
+        stored += self.store(&mut rows, &entity_type.name, false)?;
+        load.finish(Some(end))?;
         self.come_back(&entity_type.name, left_out)?;
         self.add_figures(&entity_type.name, stored);
         Ok(())

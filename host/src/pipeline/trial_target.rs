@@ -147,7 +147,7 @@ impl Load for TrialLoad<'_> {
         self.load.commit(progress)
     }
 
-    fn finish(self: Box<Self>) -> Result<(), TargetError> {
-        self.load.finish()
+    fn finish(self: Box<Self>, progress: Option<u64>) -> Result<(), TargetError> {
+        self.load.finish(progress)
     }
 }

@@ -28,6 +28,10 @@ CREATE TABLE IF NOT EXISTS sluice_progress (
 ) WITHOUT ROWID;
 ";
 
+/// Pages of 4 KiB in the write-ahead log before they are moved into the database, 32 MiB: with SQLite's 1,000 every
+/// transaction of an import moved them, and synced a second file.
+const CHECKPOINT_PAGES: u32 = 8_192;
+
 /// How often somebody who waits for a table looks whether to give up.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -52,6 +56,7 @@ fn connect(path: &FilePath, cache_bytes: usize) -> rusqlite::Result<Connection> 
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "cache_size", -((cache_bytes / 1024) as i64))?;
     connection.busy_timeout(Duration::from_secs(30))?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -98,16 +103,17 @@ impl EmbeddedTarget {
     pub(super) fn prepare_table(&self, entity_type: &EntityType) -> Result<(), TargetError> {
         let table = Table::new(entity_type);
         let writer = lock(&self.writer);
-        writer.execute(&table.create(), [])?;
-        let there = column_names(&writer, &table.name)?;
+        let transaction = writer.unchecked_transaction()?;
+        transaction.execute(&table.create(), [])?;
+        let there = column_names(&transaction, &table.name)?;
         for statement in table.add_columns(&there) {
-            writer.execute(&statement, [])?;
+            transaction.execute(&statement, [])?;
         }
         // A table without its index was left by an import that was killed; nobody is importing into it now.
         if !lock(&self.busy).contains_key(&table.name) {
-            writer.execute(&table.create_index(), [])?;
+            transaction.execute(&table.create_index(), [])?;
         }
-        Ok(())
+        Ok(transaction.commit()?)
     }
 
     /// Makes an index of a column when it is first needed, in one go: cheaper than keeping it through every import.
@@ -143,16 +149,8 @@ impl EmbeddedTarget {
         busy.insert(table.name.clone(), migration);
         drop(busy);
         let mut load = SqliteLoad::new(self, migration, entity_type, table);
-        let writer = lock(&self.writer);
-        let empty: bool =
-            writer.query_row(&format!("SELECT NOT EXISTS (SELECT 1 FROM \"{}\")", load.table.name), [], |row| {
-                row.get(0)
-            })?;
-        if empty {
-            writer.execute(&format!("DROP INDEX IF EXISTS \"{}\"", load.table.index_name()), [])?;
-            load.bulk = true;
-        }
-        drop(writer);
+        let empty = format!("SELECT NOT EXISTS (SELECT 1 FROM \"{}\")", load.table.name);
+        load.bulk = lock(&self.writer).query_row(&empty, [], |row| row.get(0))?;
         Ok(load)
     }
 }

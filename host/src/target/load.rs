@@ -80,6 +80,10 @@ impl<'a> SqliteLoad<'a> {
             None => {
                 let open = Open(lock(&self.target.writer));
                 open.0.execute_batch("BEGIN")?;
+                if self.bulk {
+                    // Nothing to do but in the first transaction.
+                    open.0.execute(&format!("DROP INDEX IF EXISTS \"{}\"", self.table.index_name()), [])?;
+                }
                 open
             }
         };
@@ -186,9 +190,14 @@ impl Load for SqliteLoad<'_> {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<(), TargetError> {
+    fn finish(mut self: Box<Self>, progress: Option<u64>) -> Result<(), TargetError> {
+        let index = self.table.create_index();
+        if let Some(progress) = progress {
+            self.within(|_, writer| Ok(writer.execute(&index, [])?))?;
+            return self.commit(progress);
+        }
         self.open = None;
-        lock(&self.target.writer).execute(&self.table.create_index(), [])?;
+        lock(&self.target.writer).execute(&index, [])?;
         Ok(())
     }
 }

@@ -183,6 +183,7 @@ pub trait Load {
     /// Notes how far the migration has come, in one transaction with the rows that were stored since the last time.
     fn commit(&mut self, progress: u64) -> Result<(), TargetError>;
 
-    /// Ends it: after this, everything that was committed can be found. What was not is forgotten.
-    fn finish(self: Box<Self>) -> Result<(), TargetError>;
+    /// Ends it: after this, everything that was committed can be found. What was not is committed with how far it has come,
+    /// if that is given, and otherwise forgotten.
+    fn finish(self: Box<Self>, progress: Option<u64>) -> Result<(), TargetError>;
 }
