@@ -3,6 +3,18 @@
 //! A record's way, in one direction: HTTP body → [`framing`] → mapper ([`plugin`]) → domain plugin →
 //! [`staging`] → [`target`] → counts. [`pipeline`] has a file for each of the five steps.
 
+/// The files that are kept for a fuzz target: what it begins with, and what it has found.
+#[cfg(test)]
+macro_rules! seeds {
+    ($target:literal) => {{
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/seeds/", $target);
+        let files = std::fs::read_dir(folder).expect(folder);
+        let seeds: Vec<Vec<u8>> = files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
+        assert!(!seeds.is_empty(), "{folder} is empty");
+        seeds
+    }};
+}
+
 pub mod access;
 pub mod app;
 pub mod audit;

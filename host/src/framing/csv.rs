@@ -78,14 +78,12 @@ impl CsvFramer {
         match &self.names {
             None if header => self.names = Some(header_names(&row, dialect)),
             None => {
-                let mut count = 0;
-                if let Some(text) = dialect.charset.decode(row.bytes) {
+                // A row that cannot be read says nothing of the others, and has no fields that could be counted.
+                let readable = !row.misquoted && !row.too_long;
+                if let (true, Some(text)) = (readable, dialect.charset.decode(row.bytes)) {
+                    let mut count = 0;
                     fields(&text, dialect, |_| count += 1);
-                }
-                let names = (1..=count).map(|number: usize| member(&number.to_string())).collect();
-                // A row that cannot be read says nothing of the others.
-                if count > 0 && !row.misquoted && !row.too_long {
-                    self.names = Some(Ok(names));
+                    self.names = Some(Ok((1..=count).map(|number: usize| member(&number.to_string())).collect()));
                 }
                 self.add();
             }
@@ -102,10 +100,8 @@ impl CsvFramer {
         let names = names.as_ref().and_then(|names| names.as_deref().ok()).unwrap_or_default();
         record.clear();
         match write(&row, table.dialect, names, record) {
-            Ok(()) if record.len() > *max_record_bytes => {
-                batch.push(row.line, row.offset, &[], Some(Fault::TooLarge));
-            }
-            Ok(()) => batch.push(row.line, row.offset, record, None),
+            Ok(()) if record.len() <= *max_record_bytes => batch.push(row.line, row.offset, record, None),
+            Ok(()) | Err(Fault::TooLarge) => batch.push(row.line, row.offset, &[], Some(Fault::TooLarge)),
             Err(fault) => batch.push(row.line, row.offset, row.bytes, Some(fault)),
         }
     }

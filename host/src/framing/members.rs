@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use hashbrown::HashSet;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -22,13 +23,66 @@ pub fn scan_object<'a>(record: &'a [u8], max_depth: usize, mut member: impl FnMu
     let mut json = serde_json::Deserializer::from_slice(record);
     let members = json.deserialize_map(Members).and_then(|members| json.end().map(|()| members));
     let members = members.map_err(|_| Fault::Json)?;
-    for (index, (name, value)) in members.iter().enumerate() {
-        if members[..index].iter().any(|(earlier, _)| earlier == name) {
-            return Err(Fault::DuplicateField);
-        }
-        member(name, value.get());
+    let (names, values): (Vec<_>, Vec<_>) = members.into_iter().unzip();
+    if has_twice(&names) {
+        return Err(Fault::DuplicateField);
     }
+    names.iter().zip(values).for_each(|(name, value)| member(name, value.get()));
     Ok(())
+}
+
+/// Whether an object inside this value of an object that was judged before has a field twice.
+pub fn repeats_a_field(json: &str) -> bool {
+    if !json.starts_with(['{', '[']) {
+        return false;
+    }
+    let bytes = json.as_bytes();
+    // Names of the objects that are open, and where those of each begin; none for a list.
+    let (mut names, mut open): (Vec<Cow<str>>, Vec<Option<usize>>) = (vec![], vec![]);
+    let (mut at, mut named) = (0, false);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'{' => open.push(Some(names.len())),
+            b'[' => open.push(None),
+            b'}' | b']' => {
+                let first = open.pop().flatten().unwrap_or(names.len());
+                if has_twice(&names[first..]) {
+                    return true;
+                }
+                names.truncate(first);
+            }
+            b'"' => {
+                let Some(end) = end_of_text(bytes, at) else { return false };
+                if named {
+                    let escaped = serde_json::from_str(&json[at..end]).map(|Name(name)| name);
+                    names.push(escaped.unwrap_or(Cow::Borrowed(&json[at..end])));
+                }
+                at = end - 1;
+            }
+            _ => {}
+        }
+        // What comes next in an object after its bracket or a comma is a name.
+        named = match byte {
+            b'{' => true,
+            b',' => matches!(open.last(), Some(Some(_))),
+            b' ' | b'\t' | b'\r' | b'\n' => named,
+            _ => false,
+        };
+        at += 1;
+    }
+    false
+}
+
+/// Names that are compared each with each: of more than these a table is made, or one object of a hundred thousand would
+/// take ten seconds.
+const FEW_NAMES: usize = 32;
+
+fn has_twice(names: &[Cow<str>]) -> bool {
+    if names.len() <= FEW_NAMES {
+        return names.iter().enumerate().any(|(index, name)| names[..index].contains(name));
+    }
+    let mut seen = HashSet::with_capacity(names.len());
+    !names.iter().all(|name| seen.insert(name))
 }
 
 /// The text of a JSON scalar as a key: `576` and `"576"` are the same. None for `null`, an empty
@@ -217,6 +271,37 @@ mod tests {
             "\"a\"",
         ] {
             assert_eq!(member_of(broken, "a"), None, "{broken}");
+        }
+    }
+
+    /// An object of so many fields as a record has room for is judged about as fast as many small ones.
+    #[test]
+    fn a_field_among_very_many_is_found_twice() {
+        let fields: Vec<String> = (0..100_000).map(|number| format!("\"{number}\":0")).collect();
+        let once = format!("{{{}}}", fields.join(","));
+        let twice = format!("{},\"7\":0}}", &once[..once.len() - 1]);
+        let began = std::time::Instant::now();
+        assert_eq!(scan_object(once.as_bytes(), 4, |_, _| {}), Ok(()));
+        assert_eq!(scan_object(twice.as_bytes(), 4, |_, _| {}), Err(Fault::DuplicateField));
+        assert!(!repeats_a_field(&once) && repeats_a_field(&twice));
+        assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn fields_twice_inside() {
+        let cases = [
+            (r#"{"a":1,"b":{"a":1},"c":[{"a":1},{"a":1}]}"#, false),
+            (r#"["a","a",{"a":"a","b":"a,\"a\":"}]"#, false),
+            (r#"{"a":{"b":1 , "c":2 , "b" : 1}}"#, true),
+            (r#"[[{"a":1e999,"a":"\ud800"}]]"#, true),
+            (r#"{"a":[{}],"\u0061":1}"#, true),
+            (r#"{"\ud800":1,"\ud801":1}"#, false),
+            (r#"{"\ud800":1,"\ud800":1}"#, true),
+            ("1", false),
+            (r#""a""#, false),
+        ];
+        for (json, expected) in cases {
+            assert_eq!(repeats_a_field(json), expected, "{json}");
         }
     }
 

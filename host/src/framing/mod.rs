@@ -7,6 +7,8 @@ mod csv;
 mod csv_cases;
 mod framer;
 mod members;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod rows;
 mod shape;
 
@@ -14,6 +16,6 @@ pub use batch::{Fault, RawBatch};
 pub use charset::Charset;
 pub use csv::{CsvFramer, HeaderFault, Names, Table};
 pub use framer::{Format, Framer};
-pub use members::{member_of, scalar_text, scan_object};
+pub use members::{member_of, repeats_a_field, scalar_text, scan_object};
 pub use rows::Dialect;
 pub use shape::{Framing, Shape};

@@ -10,11 +10,12 @@ use super::bindings::domain::{Domain, DomainPre};
 use super::bindings::types::{Batch, Context};
 use super::contract::{DomainDescription, EntityType, Tally, check_domain};
 use super::engine::{Engine, Runner};
-use super::failure::{Cause, PluginError};
+use super::failure::PluginError;
 use super::inspect::link_error;
 use super::instance::{Instance, Returned, SaidLogs, described};
 use super::isolate::{Isolated, Poisoned};
-use super::mapper::{Logged, check_amount, check_produced, issue, unpack};
+use super::mapper::Logged;
+use super::returned::{check_generated, check_steps, check_validated, issue, unpack};
 use super::state::{RecordLookup, State};
 use super::usage::Usage;
 use super::vocabulary::{Undeclared, Vocabulary};
@@ -165,17 +166,8 @@ impl DomainInstance {
         let (Isolated { parts, poisoned }, said) = self.isolated(batch, |domain, store, context, batch| {
             let validated =
                 domain.sluice_plugin_validation().call_validate(store, context, entity_type, scope, batch)?;
-            if let Err(too_many) = check_amount(validated.issues.len() + validated.tallies.len(), &limits) {
-                return Ok(Err(too_many));
-            }
-            let records = batch.ends.len();
-            let fits = validated.ids.len() == records * 16
-                && validated.issues.iter().all(|issue| (issue.position as usize) < records)
-                && validated
-                    .tallies
-                    .iter()
-                    .all(|tally| (tally.position as usize) < records && (tally.rule as usize) < rules);
-            Ok(if fits { Ok(validated) } else { broke("what it found does not fit its batch") })
+            let fits = check_validated(&validated, batch.ends.len(), rules, &limits);
+            Ok(fits.map(|()| validated))
         })?;
         let mut whole = Validated { ids: vec![None; batch.ends.len()], poisoned, ..Validated::default() };
         for (part, validated) in parts {
@@ -202,15 +194,8 @@ impl DomainInstance {
         let limits = self.plugin.limits.clone();
         let (Isolated { parts, poisoned }, said) = self.isolated(batch, |domain, store, context, batch| {
             let planned = domain.sluice_plugin_importing().call_plan(store, context, entity_type, batch)?;
-            if let Err(too_many) = check_amount(planned.steps.len() + planned.issues.len(), &limits) {
-                return Ok(Err(too_many));
-            }
-            let records = batch.ends.len();
-            let fits = planned.steps.len() == planned.bodies.ends.len()
-                && unpack(&planned.bodies).is_some()
-                && planned.steps.iter().all(|step| (step.position as usize) < records)
-                && planned.issues.iter().all(|issue| (issue.position as usize) < records);
-            Ok(if fits { Ok(planned) } else { broke("its plan does not fit its batch") })
+            let fits = check_steps(&planned, batch.ends.len(), &limits);
+            Ok(fits.map(|()| planned))
         })?;
         let (mut steps, mut issues, mut undeclared) = (vec![], vec![], vec![]);
         let vocabulary = &self.plugin.vocabularies[0];
@@ -233,21 +218,8 @@ impl DomainInstance {
         let limits = self.plugin.limits.clone();
         let (Isolated { parts, poisoned }, said) = self.isolated(batch, |domain, store, context, batch| {
             let generated = domain.sluice_plugin_importing().call_generate(store, context, entity_type, batch)?;
-            let made: usize = generated.produced.iter().map(|produced| produced.origins.len()).sum();
-            if let Err(too_many) = check_amount(made + generated.issues.len(), &limits) {
-                return Ok(Err(too_many));
-            }
-            let records = batch.ends.len();
-            for produced in &generated.produced {
-                if produced.entity_type != entity_type {
-                    return Ok(broke("it generated another entity type than it was asked for"));
-                }
-                if let Err(broken) = check_produced(produced, records) {
-                    return Ok(Err(broken));
-                }
-            }
-            let fits = generated.issues.iter().all(|issue| (issue.position as usize) < records);
-            Ok(if fits { Ok(generated) } else { broke("what it generated does not fit its batch") })
+            let fits = check_generated(&generated, entity_type, batch.ends.len(), &limits);
+            Ok(fits.map(|()| generated))
         })?;
         let (mut records, mut issues, mut undeclared) = (vec![], vec![], vec![]);
         let vocabulary = &self.plugin.vocabularies[1];
@@ -277,9 +249,4 @@ impl DomainInstance {
         };
         instance.isolated(batch, &instantiate, &mut call)
     }
-}
-
-/// What breaks the contract, in a sentence.
-fn broke<T>(what: &str) -> Result<T, (Cause, String)> {
-    Err((Cause::BrokeContract, what.into()))
 }

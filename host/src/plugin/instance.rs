@@ -10,11 +10,12 @@ use std::time::Instant;
 use wasmtime::Store;
 
 use super::bindings::types::{Batch, Context};
+use super::classify::classify;
 use super::engine::{Engine, Runner};
-use super::failure::{Cause, Confidential, PluginError, PluginFailure, classify};
+use super::failure::{Cause, Confidential, PluginError, PluginFailure};
 use super::inspect::link_error;
 use super::isolate::{CallError, Isolated, isolate};
-use super::mapper::slice;
+use super::returned::slice;
 use super::state::{SaidLog, State};
 use super::usage::Usage;
 use crate::config::PluginLimits;

@@ -1,24 +1,24 @@
 //! Runs a mapper, batch by batch.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use wasmtime::Store;
 use wasmtime::component::Component;
 
 use super::bindings::mapper::{Mapper, MapperPre, exports::sluice::plugin::mapping};
-use super::bindings::types::{self, Batch, Context};
+use super::bindings::types::{Batch, Context};
 use super::contract::{MapperDescription, Source, check_mapper};
 use super::engine::{Engine, Runner};
-use super::failure::{Cause, PluginError};
+use super::failure::PluginError;
 use super::inspect::link_error;
 use super::instance::{Instance, SaidLogs, described};
 use super::isolate::{Isolated, Poisoned};
+use super::returned::{check_transformed, described_type, issue};
 use super::state::{SourceLookup, State};
 use super::usage::Usage;
 use super::vocabulary::{Undeclared, Vocabulary};
 use crate::config::PluginLimits;
-use crate::model::{Code, Digest, Issue, Level, Name, Severity, Title};
+use crate::model::{Code, Digest, Issue, Level, Name, Title};
 
 /// A compiled mapper.
 #[derive(Clone)]
@@ -163,7 +163,7 @@ impl MapperInstance {
         let (Isolated { parts, poisoned }, said) =
             instance.isolated(batch, &instantiate, &mut |mapper: &Mapper, store, context, batch| {
                 let transformed = mapper.sluice_plugin_mapping().call_transform(store, context, source, batch)?;
-                let fits = check(&transformed, batch.ends.len(), &plugin.description, &plugin.limits);
+                let fits = check_transformed(&transformed, batch.ends.len(), &plugin.description, &plugin.limits);
                 Ok(fits.map(|()| transformed))
             })?;
         let mut transformed = Transformed { poisoned, ..Transformed::default() };
@@ -173,112 +173,6 @@ impl MapperInstance {
         transformed.logged = Logged::read(said, &plugin.vocabulary, &mut transformed.undeclared);
         Ok(transformed)
     }
-}
-
-/// The records of a batch; none if its ends do not fit its bytes.
-pub(super) fn unpack(batch: &Batch) -> Option<Vec<&[u8]>> {
-    let mut start = 0;
-    let mut records = Vec::with_capacity(batch.ends.len());
-    for &end in &batch.ends {
-        records.push(batch.bytes.get(start..end as usize)?);
-        start = end as usize;
-    }
-    (start == batch.bytes.len()).then_some(records)
-}
-
-/// Part of a batch, as a batch.
-pub(super) fn slice(batch: &Batch, part: &Range<usize>) -> Batch {
-    let start = if part.start == 0 { 0 } else { batch.ends[part.start - 1] };
-    let end = if part.end == 0 { 0 } else { batch.ends[part.end - 1] };
-    let ends = batch.ends[part.clone()].iter().map(|end| end - start).collect();
-    Batch { bytes: batch.bytes[start as usize..end as usize].to_vec(), ends }
-}
-
-/// Whether what a mapper returned fits what it was given.
-fn check(
-    transformed: &mapping::Transformed,
-    records: usize,
-    description: &MapperDescription,
-    limits: &PluginLimits,
-) -> Result<(), (Cause, String)> {
-    let broke = |what: String| Err((Cause::BrokeContract, what));
-    let max_bytes = limits.output_bytes;
-    let made = transformed.produced.iter().map(|produced| produced.origins.len());
-    let skipped = transformed.skipped.iter().map(|skipped| 1 + skipped.positions.len());
-    check_amount(made.chain(skipped).sum::<usize>() + transformed.issues.len(), limits)?;
-    let mut bytes = 0;
-    for produced in &transformed.produced {
-        if described_type(description, &produced.entity_type).is_none() {
-            return broke("it returned records of an entity type that it does not describe".into());
-        }
-        check_produced(produced, records)?;
-        bytes += produced.records.bytes.len();
-    }
-    if bytes > max_bytes {
-        return Err((Cause::TooMuchOutput, format!("it returned {bytes} bytes for a batch; {max_bytes} are allowed")));
-    }
-    for skipped in &transformed.skipped {
-        if skipped.positions.iter().any(|position| *position as usize >= records) {
-            return broke(format!("it skipped a record beyond the {records} of the batch"));
-        }
-    }
-    if transformed.issues.iter().any(|issue| issue.position as usize >= records) {
-        return broke(format!("it reported an issue for a record beyond the {records} of the batch"));
-    }
-    Ok(())
-}
-
-/// Whether a plugin has not returned too many things for one batch.
-pub(super) fn check_amount(items: usize, limits: &PluginLimits) -> Result<(), (Cause, String)> {
-    if items > limits.output_items {
-        let told = format!("it returned {items} things for a batch; {} are allowed", limits.output_items);
-        return Err((Cause::TooMuchOutput, told));
-    }
-    Ok(())
-}
-
-pub(super) fn check_produced(produced: &types::Produced, records: usize) -> Result<(), (Cause, String)> {
-    let broke = |what: String| Err((Cause::BrokeContract, what));
-    if unpack(&produced.records).is_none() {
-        return broke("it returned a batch whose ends do not fit its bytes".into());
-    }
-    if produced.origins.len() != produced.records.ends.len() {
-        return broke(format!(
-            "it returned {} records with {} origins",
-            produced.records.ends.len(),
-            produced.origins.len()
-        ));
-    }
-    if produced.origins.iter().any(|origin| *origin as usize >= records) {
-        return broke(format!("it returned a record that came from beyond the {records} of the batch"));
-    }
-    Ok(())
-}
-
-/// A plugin's issue about a record of this source or entity type, in words that it has declared, with the record's
-/// position in the batch of which this part begins at `start`.
-pub(super) fn issue(
-    said: &types::Issue,
-    start: u32,
-    stream: &str,
-    vocabulary: &Vocabulary,
-    undeclared: &mut Vec<Undeclared>,
-) -> (u32, Issue) {
-    let position = said.position + start;
-    let issue = Issue {
-        severity: match said.severity {
-            types::Severity::Error => Severity::Error,
-            types::Severity::Warning => Severity::Warning,
-        },
-        code: vocabulary.code(&said.code, Some(position), undeclared),
-        field: vocabulary.path(stream, &said.field, position, undeclared),
-        rule: said.rule.as_ref().map(|rule| vocabulary.code(rule, Some(position), undeclared)),
-    };
-    (position, issue)
-}
-
-fn described_type<'d>(description: &'d MapperDescription, name: &str) -> Option<&'d Name> {
-    description.entity_types.iter().find(|described| **described == *name)
 }
 
 impl Transformed {

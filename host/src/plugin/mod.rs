@@ -5,6 +5,9 @@
 
 mod bindings;
 mod bounds;
+#[cfg(test)]
+mod chance;
+mod classify;
 mod contract;
 mod domain;
 mod engine;
@@ -18,8 +21,11 @@ mod planned;
 mod platform;
 mod platform_contract;
 mod pool;
+#[cfg(test)]
+mod properties;
 mod rehearse;
 mod remedy;
+mod returned;
 mod set;
 mod smoke;
 mod state;

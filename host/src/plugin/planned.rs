@@ -98,6 +98,9 @@ pub struct PlannedEntity {
     pub expectations: Vec<Expectation>,
 }
 
+/// Stands for an answer in a path. What is kept of answers is letters, digits, `-` and `_`, and never nothing.
+const ANSWERED: &str = "_";
+
 /// Ids of ours and fixed names: nothing that could lead anywhere else.
 fn path_text(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/:._~-".contains(&byte)) && !text.contains("..")
@@ -117,11 +120,12 @@ fn pieces(parts: Vec<calling::Part>, description: &PlatformDescription, path: bo
     let pieces: Vec<Piece> = parts.into_iter().map(piece).collect::<Option<_>>()?;
     if path {
         let starts = matches!(pieces.first(), Some(Piece::Constant(text)) if text.starts_with('/'));
-        let plain = |piece: &Piece| match piece {
-            Piece::Constant(text) | Piece::Value(text) => path_text(text),
-            Piece::Answer { .. } => true,
-        };
-        return (starts && pieces.iter().all(plain)).then_some(pieces);
+        // Together: two dots may be one at the end of a piece and one at the front of the next.
+        let shown = pieces.iter().map(|piece| match piece {
+            Piece::Constant(text) | Piece::Value(text) => text,
+            Piece::Answer { .. } => ANSWERED,
+        });
+        return (starts && path_text(&shown.collect::<String>())).then_some(pieces);
     }
     Some(pieces)
 }

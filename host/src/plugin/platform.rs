@@ -9,13 +9,14 @@ use super::bindings::platform::{Platform, PlatformPre};
 use super::bindings::types::{Batch, Context};
 use super::domain::Made;
 use super::engine::Engine;
-use super::failure::{Cause, PluginError};
+use super::failure::PluginError;
 use super::inspect::link_error;
 use super::instance::{Instance, described};
 use super::isolate::Isolated;
-use super::mapper::{Logged, check_amount, issue};
-use super::planned::{PlannedEntity, planned};
+use super::mapper::Logged;
+use super::planned::PlannedEntity;
 use super::platform_contract::{Kind, PlatformDescription, check_platform};
+use super::returned::{check_calls, issue};
 use super::state::State;
 use super::usage::Usage;
 use super::vocabulary::Vocabulary;
@@ -89,21 +90,8 @@ impl PlatformInstance {
         let mut call = |platform: &Platform, store: &mut Store<State>, context: &Context, batch: &Batch| {
             let calling = platform.sluice_plugin_calling();
             let made = calling.call_plan(store, context, settings, flow, &kind.name, batch)?;
-            let calls: usize = made.plans.iter().map(|plan| plan.calls.len()).sum();
-            if let Err(too_many) = check_amount(calls + made.issues.len(), limits) {
-                return Ok(Err(too_many));
-            }
-            let records = batch.ends.len();
-            let fits = made.plans.iter().all(|plan| (plan.position as usize) < records)
-                && made.issues.iter().all(|issue| (issue.position as usize) < records);
-            if !fits {
-                return Ok(Err((Cause::BrokeContract, "its plans do not fit their batch".into())));
-            }
-            let plans = made.plans.into_iter().map(|plan| planned(plan, kind, description));
-            Ok(plans
-                .collect::<Result<Vec<_>, _>>()
-                .map(|plans| (plans, made.issues))
-                .map_err(|what| (Cause::BrokeContract, what.into())))
+            let plans = check_calls(made.plans, &made.issues, batch.ends.len(), (kind, description), limits);
+            Ok(plans.map(|plans| (plans, made.issues)))
         };
         let (Isolated { parts, poisoned }, said) = instance.isolated(batch, &instantiate, &mut call)?;
         let (mut made, mut issues, mut undeclared) = (vec![], vec![], vec![]);

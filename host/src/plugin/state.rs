@@ -15,6 +15,7 @@ use super::bindings::log;
 use super::bindings::types::{self, LookupError};
 use super::bindings::{record_lookup, source_lookup};
 use super::failure::Confidential;
+use super::returned::unpack;
 use crate::config::PluginLimits;
 use crate::model::{Code, Level};
 
@@ -201,7 +202,7 @@ impl source_lookup::Host for State {
         if keys.ends.len() > self.bounds.lookup_keys {
             return Ok(Err(LookupError::TooManyKeys));
         }
-        let Some(keys) = super::mapper::unpack(&keys) else {
+        let Some(keys) = unpack(&keys) else {
             wasmtime::bail!("the keys of a lookup are not a batch: their ends do not fit their bytes");
         };
         let found = sources.find(&source, &field, &keys, self.bounds.lookup_bytes);

@@ -2,19 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use cap_std::ambient_authority;
-use cap_std::fs::Dir;
-
-use super::{
-    DirectRecord, Key, Origin, Product, Seen, SourceRecord, SourceStatus, StagedBatch, StagingArea, StagingError,
-    StreamName,
-};
-
-const RECORDS: StreamName = StreamName::Records("things");
-const SOURCE: StreamName = StreamName::Source("table");
-
-/// What an area holds: bodies of the live entries of each stream, in order.
-type Contents = Vec<Vec<Vec<u8>>>;
+use super::properties::{self, Contents, contents, key, open};
+use super::{StagingArea, StagingError};
 
 /// An area in the making, with the length of its journal and its contents after each group.
 struct Written {
@@ -22,61 +11,16 @@ struct Written {
     groups: Vec<(u64, Contents)>,
 }
 
-fn open(dir: &Path) -> Result<StagingArea, StagingError> {
-    let sealer = crate::keys::Sealer::new(&[7; 32]);
-    StagingArea::open(Dir::open_ambient_dir(dir, ambient_authority()).unwrap(), dir.into(), sealer)
-}
-
 fn segment(dir: &Path) -> PathBuf {
     dir.join("journal/00000000.seg")
 }
 
-fn contents(area: &StagingArea) -> Result<Contents, StagingError> {
-    let mut contents = vec![];
-    for stream in [RECORDS, SOURCE] {
-        let mut bodies = vec![];
-        let mut batch = StagedBatch::default();
-        let mut reader = area.reader(stream, 0)?;
-        while reader.next_batch(&mut batch, 2, 1_000)? {
-            bodies.extend((0..batch.len()).map(|position| batch.body(position).to_vec()));
-        }
-        assert_eq!(bodies.len() as u64, area.count(stream)?);
-        contents.push(bodies);
-    }
-    // What is read by its id is what is read in order.
-    for body in &contents[0] {
-        assert_eq!(area.read("things", key(body))?.as_ref(), Some(body));
-    }
-    Ok(contents)
-}
-
-/// A record's id is in its first byte.
-fn key(body: &[u8]) -> Key {
-    [body[0]; 16]
-}
-
 fn stage(area: &StagingArea, bodies: &[&str]) {
-    let record =
-        |body: &&'static str| DirectRecord { origin: Origin::Line(1), id: key(body.as_bytes()), body: body.as_bytes() };
-    let bodies: Vec<&'static str> = bodies.iter().map(|body| &*body.to_string().leak()).collect();
-    area.stage_records("things", 1, &bodies.iter().map(record).collect::<Vec<_>>()).unwrap();
+    properties::stage(area, 1, bodies);
 }
 
 fn stage_source(area: &StagingArea, body: &str, made: &str) {
-    let product = Product { entity_type: "things", id: key(made.as_bytes()), body: made.as_bytes() };
-    let record = SourceRecord {
-        line: 1,
-        offset: Some(0),
-        given: true,
-        key: Some(key(body.as_bytes())),
-        lookups: vec![],
-        body: body.as_bytes(),
-        status: SourceStatus::Mapped,
-        code: "",
-        products: vec![product],
-        replaces: None,
-    };
-    area.stage_sources("table", &[], 1, &Seen::new(), &[record]).unwrap();
+    properties::stage_source(area, 1, body.as_bytes(), made.as_bytes());
 }
 
 /// Every kind of group: new records, replaced ones, source records and what they made, removed ones.

@@ -19,6 +19,8 @@ mod lines;
 mod marks;
 mod numbers;
 mod pieces;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod received;
 mod root;
 mod run;
