@@ -17,7 +17,7 @@ use super::said::{Speaker, keep_logged};
 use super::side_by_side::side_by_side;
 use super::upload::{Body, Framed, Upload, frame};
 use super::{Desk, Failure};
-use crate::framing::{Fault, RawBatch, scalar_text, scan_object};
+use crate::framing::{Fault, RawBatch, repeats_a_field, scalar_text, scan_object};
 use crate::model::{Code, Issue, Name, Outcome, Produced, RecordResult, UNDECLARED_CODE};
 use crate::plugin::{Batch, DomainInstance, DomainPlugin, MapperInstance, MapperPlugin, Source, Transformed};
 use crate::staging::{Effect, Key, Product, Seen, SourceRecord, SourceStatus, hash};
@@ -114,7 +114,9 @@ pub(super) fn map(
 fn read_keys(record: &[u8], source: &Source, max_depth: usize) -> Keys {
     let mut own: Vec<Option<String>> = vec![None; source.key.len()];
     let mut lookups = vec![None; source.lookups.len()];
+    let mut repeated = false;
     let scanned = scan_object(record, max_depth, |name, value| {
+        repeated |= repeats_a_field(value);
         if let Some(part) = source.key.iter().position(|field| field == name) {
             own[part] = scalar_text(value).map(|text| text.into_owned());
         }
@@ -123,7 +125,8 @@ fn read_keys(record: &[u8], source: &Source, max_depth: usize) -> Keys {
         }
     });
     let whole: Option<Vec<String>> = own.into_iter().collect();
-    let fault = scanned.err().or(whole.is_none().then_some(Fault::Key));
+    let repeated = repeated.then_some(Fault::DuplicateField);
+    let fault = scanned.err().or(repeated).or(whole.is_none().then_some(Fault::Key));
     if fault.is_some() {
         return Keys { own: None, lookups: vec![], fault };
     }

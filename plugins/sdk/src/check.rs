@@ -93,7 +93,12 @@ impl Checker {
                 let kind = Kind::Object(self.entity.fields);
                 let read = Container { checker: self, kind }.deserialize(&mut json);
                 if read.and_then(|_| json.end()).is_err() {
-                    self.shape.findings = vec![finding("INVALID_JSON", "")];
+                    let json = serde_json::from_str::<IgnoredAny>(text).is_ok();
+                    match json {
+                        // A number that no type holds, or half a surrogate: it is wrong where reading it has stopped.
+                        true => self.report(finding("INVALID_FORMAT", self.path.text())),
+                        false => self.shape.findings = vec![finding("INVALID_JSON", "")],
+                    }
                     // What is no record refers to nothing.
                     if let References::Ids { ordinal, found, .. } = &mut self.references {
                         found.truncate(found.len() - *ordinal);

@@ -26,7 +26,8 @@ pub struct Record<'a> {
 
 impl<'a> Record<'a> {
     /// Reads the record into a type of the author's. A record that does not fit gets the issue
-    /// `INVALID_FORMAT` at the field that does not.
+    /// `INVALID_FORMAT` at the field that does not. An [`Amount`](crate::Amount) keeps all the digits of a number, and
+    /// `&RawValue` keeps any value as it was written; `serde_json::Value` and `f64` round to a double.
     pub fn parse<T: Deserialize<'a>>(&self) -> Result<T, Finding> {
         let text = self.text.ok_or_else(|| finding("INVALID_ENCODING", ""))?;
         serde_json::from_str(text).map_err(|_| misfit::<T>(text))

@@ -50,6 +50,11 @@ const RECORD: &str = r#"{"referenceId": "6a1f0f5e-0000-4000-8000-000000000001", 
     "child": {"amount": 1, "currency": "CZK"}, "list": ["a"], "parts": [{"name": "x"}, {"name": "y"}]}"#;
 
 const ROWS: &[Row] = &[
+    ("child", "1e999", "INVALID_FORMAT child"),
+    ("child", r#""\ud800""#, "INVALID_FORMAT child"),
+    ("child", r#"{"\ud800": 1}"#, "INVALID_FORMAT child"),
+    ("list", "[1e999]", "INVALID_FORMAT list[0]"),
+    ("parts", "[1e999]", "INVALID_FORMAT parts[0]"),
     ("referenceId", "", "MISSING_REQUIRED_FIELD referenceId"),
     ("referenceId", "null", "MISSING_REQUIRED_FIELD referenceId"),
     ("referenceId", "7", "INVALID_FORMAT referenceId"),

@@ -17,6 +17,7 @@ mod contained;
 mod erasure;
 mod evidence;
 mod hostile;
+mod json_suite;
 mod lender;
 mod lifecycle;
 mod mambu;
