@@ -1,6 +1,6 @@
 # What people do here. Each of these is all that it takes on a fresh machine.
 
-.PHONY: build demo test check bench torture setup
+.PHONY: build demo test check bench torture fuzz setup
 
 # The commands, in target/debug. Of the whole workspace, as the tests are: building one package alone would
 # choose other features of shared dependencies, and compile wasmtime a second time.
@@ -25,6 +25,10 @@ bench: build
 # uploads, a crowd, damaged files. TORTURE_FLAGS, such as `--seed 2 --kills 100 --parts kills,syscalls`.
 torture: build
 	python3 scripts/torture/run.py --binary "$${CARGO_TARGET_DIR:-target}/debug/sluice" $(TORTURE_FLAGS)
+
+# What no bytes may do: each fuzz target for FUZZ_SECONDS (60). `scripts/fuzz.sh csv` runs one.
+fuzz:
+	scripts/fuzz.sh
 
 check: setup
 	cargo fmt --all --check

@@ -217,7 +217,11 @@ fn without_a_header() {
         (None, b"1,2\n3\n", vec![(1, r#"{"1":"1","2":"2"}"#.into(), None), (2, "3".into(), Some(Fault::FieldCount))]),
         (None, b"\"1\n1,2\n", vec![(1, "\"1\n1,2\n".into(), Some(Fault::Quotes))]),
         (None, b"1\",2\n1\n", vec![(1, "1\",2".into(), Some(Fault::Quotes)), (2, r#"{"1":"1"}"#.into(), None)]),
-        (None, b"\"1\"\xc5\x98;\"2\n1\n", vec![(1, "\"1\"\u{158};\"2\n1\n".into(), Some(Fault::Quotes))]),
+        (
+            None,
+            b"\"1\"\xc5\x98;\"2\n1\n",
+            vec![(1, "\"1\"\u{158};\"2".into(), Some(Fault::Quotes)), (2, r#"{"1":"1"}"#.into(), None)],
+        ),
         (given, b"1,2\n", vec![(1, r#"{"x":"1","y\"":"2"}"#.into(), None)]),
     ];
     for (names, body, expected) in cases {

@@ -40,6 +40,7 @@ mod side_by_side;
 mod staging;
 mod streaming;
 mod tables;
+mod through_plugins;
 mod tokens;
 mod tolerance;
 mod transport;

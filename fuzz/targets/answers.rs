@@ -1,0 +1,8 @@
+//! What plugins say of themselves and of records.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sluice_fuzz::plugin::properties::check_answers;
+
+fuzz_target!(|data: &[u8]| check_answers(data));

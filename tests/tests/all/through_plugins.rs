@@ -1,0 +1,45 @@
+//! Records that framing takes, through a mapper and a domain plugin: neither may fall over, and neither may be silent.
+
+use sluice::framing::{Format, Framer, Framing, scan_object};
+use sluice_domain_counterparties::Counterparties;
+use sluice_mapper_berka::Berka;
+use sluice_sdk::harness::Harness;
+
+/// As many levels as an upload may have.
+const MOST_DEPTH: usize = 64;
+
+/// What framing takes is taken or refused by a plugin, each record with a word.
+pub fn check_records(data: &[u8]) {
+    let mut framer = Framer::new(Format::JsonLines, 4_096);
+    framer.push(data, 100, usize::MAX);
+    framer.finish();
+    let batch = framer.take_batch();
+    let faulty = |place: usize| batch.faults.iter().any(|(of, _)| *of as usize == place);
+    let records: Vec<&[u8]> =
+        (0..batch.len()).filter(|place| !faulty(*place)).map(|place| batch.record(place)).collect();
+    let whole: Vec<&[u8]> =
+        records.into_iter().filter(|record| scan_object(record, MOST_DEPTH, |_, _| {}).is_ok()).collect();
+    let harness = Harness::new();
+    for source in ["client", "account", "loan", "trans", "card"] {
+        let mapped = harness.map_records::<Berka>(source, &whole);
+        assert!(
+            !mapped.issues().iter().any(|issue| issue.contains("NOT_ACCOUNTED_FOR")),
+            "nothing is dropped in silence"
+        );
+    }
+    for record in whole {
+        let text = std::str::from_utf8(record).expect("framing looked at it");
+        let validated = harness.validate::<Counterparties>("counterparties", false, text);
+        assert!(!validated.issues.is_empty() || validated.ids != [0; 16], "{text}");
+    }
+}
+
+/// What was once found, and what fuzzing begins with.
+#[test]
+fn seeds() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/seeds/records");
+    let seeds: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
+    assert!(!seeds.is_empty());
+    seeds.iter().for_each(|seed| check_records(seed));
+}
