@@ -22,6 +22,10 @@ struct Unclear;
 /// Where nothing is escaped and no object is inside another, a name in quotes with a colon behind it is a member's name.
 fn at_a_glance<'a>(object: &'a str, name: &str) -> Result<Option<&'a str>, Unclear> {
     let bytes = object.as_bytes();
+    // Such a name also stands between one text and the next.
+    if name.bytes().all(|byte| matches!(byte, b':' | b',') || byte.is_ascii_whitespace()) {
+        return Err(Unclear);
+    }
     if memchr::memchr2(b'\\', b'{', bytes.get(1..).ok_or(Unclear)?).is_some() {
         return Err(Unclear);
     }
@@ -97,6 +101,8 @@ mod tests {
             (r#"{"b":"{","a":4}"#, "a", Some("4")),
             (r#"{"a":{"a":1}}"#, "a", Some(r#"{"a":1}"#)),
             (r#"{"":1}"#, "", Some("1")),
+            (r#"{"x":":5",":":1}"#, ":", Some("1")),
+            (r#"{"x":",:",",":2}"#, ",", Some("2")),
             (r#"{"číslo":"ž"}"#, "číslo", Some(r#""ž""#)),
             // What is no object.
             ("", "a", None),

@@ -4,9 +4,26 @@ use sluice::framing::{Format, Framer, Framing, scan_object};
 use sluice_domain_counterparties::Counterparties;
 use sluice_mapper_berka::Berka;
 use sluice_sdk::harness::Harness;
+use sluice_sdk::prelude::*;
 
 /// As many levels as an upload may have.
 const MOST_DEPTH: usize = 64;
+
+/// A mapper that looks at each field of a record at a glance.
+struct Glance;
+
+impl Mapper for Glance {
+    fn describe() -> Description {
+        Description::new("glance", "0.1.0").source("any", &["id"]).code("GLANCED")
+    }
+
+    fn map(record: &Record, out: &mut Output) -> Result<(), Finding> {
+        let same = |name: &str, value: &str| assert_eq!(record.raw(name), Some(value), "{name} at a glance");
+        scan_object(record.body, MOST_DEPTH, same).expect("framing took it");
+        out.skip("GLANCED");
+        Ok(())
+    }
+}
 
 /// What framing takes is taken or refused by a plugin, each record with a word.
 pub fn check_records(data: &[u8]) {
@@ -27,6 +44,7 @@ pub fn check_records(data: &[u8]) {
             "nothing is dropped in silence"
         );
     }
+    assert!(harness.map_records::<Glance>("any", &whole).issues().is_empty());
     for record in whole {
         let text = std::str::from_utf8(record).expect("framing looked at it");
         let validated = harness.validate::<Counterparties>("counterparties", false, text);
