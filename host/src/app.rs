@@ -22,7 +22,7 @@ use crate::model::{Actor, Grant, Level, Migration, Permission, Refusal, StagingS
 use crate::pipeline::Desk;
 use crate::platform::Platforms;
 use crate::plugin::{Engine, Library, Usage};
-use crate::staging::{StagingError, StagingRoot};
+use crate::staging::{StagingArea, StagingError, StagingRoot};
 pub use registry::{PushError, Pushed, Registry, signed_text};
 pub use uploads::{Slot, Stage, Uploads, Wanted};
 
@@ -151,15 +151,28 @@ impl App {
         self.trail.append(scope, &entry)
     }
 
+    /// A migration's staging area. When it is opened, it has to reach as far as was noted of it; and how far it does is
+    /// noted, as a server that was killed had no time for that.
+    fn area(&self, migration: uuid::Uuid) -> Result<Arc<StagingArea>, StartError> {
+        if let Some(area) = self.staging.opened(migration)? {
+            return Ok(area);
+        }
+        let area = self.staging.area(migration, self.store.acknowledged(migration)?)?;
+        if let Err(error) = self.store.acknowledge(migration, area.durable()?) {
+            tracing::warn!(code = "CATALOGUE_FAILED", %migration, %error, "how far staging reaches could not be noted");
+        }
+        Ok(area)
+    }
+
     /// Everything that is needed to work on a migration.
     pub fn desk(&self, migration: Migration) -> Result<Desk, StartError> {
         let purged = StartError::Refused(Refusal::Purged);
         if migration.status.staging == StagingStatus::Purged {
             return Err(purged);
         }
-        let area = match self.staging.area(migration.reference_id) {
+        let area = match self.area(migration.reference_id) {
             // It was erased since the caller found it.
-            Err(StagingError::Erased) => return Err(purged),
+            Err(StartError::Staging(StagingError::Erased)) => return Err(purged),
             area => area?,
         };
         Ok(Desk {
@@ -275,6 +288,7 @@ pub async fn serve(
     tracing::info!("ready at {tls}://{address}, keeping everything in {}", data_dir.display());
     let router = crate::http::router(app.clone());
     tokio::spawn(crate::http::go_on(app.clone()));
+    let settling = tokio::spawn(app.jobs.clone().keep_settling());
     let retention = tokio::spawn(erasure::keep_to_retention(app.clone()));
     let jobs = app.clone();
     let stopping = async move {
@@ -283,8 +297,10 @@ pub async fn serve(
     };
     let served = crate::http::serve(listener, router, &http, stopping).await;
     retention.abort();
+    settling.abort();
     served?;
     app.jobs.wait().await;
+    app.jobs.settle_left();
     app.audit(Scope::Server, Entry::new(Actor::Server, Action::ServerStopped))?;
     Ok(())
 }

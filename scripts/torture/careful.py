@@ -187,6 +187,8 @@ class Journey:
         self.made = {table: [] for table in books.tables()}
         #: Jobs that were answered as begun, with the state that was last seen.
         self.jobs = {}
+        #: Seconds for which it waits for a job's end.
+        self.longest_job = 200
         self.sent = 0
         self.results = 0
         self.refusals = 0
@@ -330,7 +332,8 @@ class Journey:
         began, at_once = time.monotonic(), 0
         while True:
             asked = time.monotonic()
-            seen = ask_json(life, "GET", f"{self.path}/jobs/{known}", headers={"Prefer": "wait=30"})
+            wait = {"Prefer": f"wait={min(30, self.longest_job)}"}
+            seen = ask_json(life, "GET", f"{self.path}/jobs/{known}", headers=wait)
             self.jobs[known] = seen["kind"], seen["state"]
             if seen["state"] != "running":
                 return seen
@@ -338,7 +341,7 @@ class Journey:
             at_once += time.monotonic() - asked < 1
             if at_once > 50:
                 raise Stuck(f"a {seen['kind']} job is said to be running, and nobody works on it")
-            if time.monotonic() - began > 200:
+            if time.monotonic() - began > self.longest_job:
                 raise Stuck(f"a {seen['kind']} job runs and runs")
             time.sleep(0.02)
 

@@ -98,7 +98,7 @@ class Full(Turn):
         ended = []
         self.step(journey, life, ended.append)
         self.account.add("went on without a restart" if journey.done() else "needed a restart")
-        if any("nobody works on it" in words or "no job runs" in words for words in ended):
+        if any(stuck in ended[0] for stuck in ["nobody works on it", "no job runs", "runs and runs"]):
             self.found("stuck", f"{what}, and there is room again: {ended[0]}")
 
     def started_full(self, journey, what):

@@ -148,19 +148,11 @@ mod tests {
         for event in [Changed, ValidationStarts, ValidationPassed, ImportStarts, ImportFinished] {
             app.store.transition(id, event).unwrap();
         }
-        app.store
-            .put_job(&Job {
-                id: Uuid::now_v7(),
-                migration: id,
-                kind: JobKind::Import,
-                state: JobState::Succeeded,
-                started_at: at,
-                finished_at: Some(at),
-                done: 1,
-                total: 1,
-                result: None,
-            })
-            .unwrap();
+        let (kind, state, finished_at) = (JobKind::Import, JobState::Succeeded, Some(at));
+        let job = Uuid::now_v7();
+        let job =
+            Job { id: job, migration: id, kind, state, started_at: at, finished_at, done: 1, total: 1, result: None };
+        app.trail.begin_job(&job, CountsStart, &Entry::new(Actor::Server, Action::JobStarted)).unwrap();
         id
     }
 

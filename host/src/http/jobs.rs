@@ -151,7 +151,6 @@ pub async fn read(
     let job = found.await??;
     let _ = tokio::time::timeout(patience(&headers), app.jobs.ended(job.id)).await;
     tokio::task::spawn_blocking(move || {
-        app.jobs.settle_left();
         let job = app.store.job(job.migration, job.id)?.ok_or_else(no_job)?;
         Ok(Json(show(&app, job)))
     })

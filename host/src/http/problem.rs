@@ -210,6 +210,12 @@ impl From<StagingError> for Problem {
                               records cannot be read.";
                 Self { detail: detail.into(), ..Self::internal("MIGRATION_KEY_GONE", Blame::Host, &error) }
             }
+            StagingError::Behind { .. } => {
+                let detail = "The migration's directory holds less than was acknowledged: files of its journal are cut or \
+                              missing, or an older copy was put back. Put the newest copy back and start the server \
+                              again, or purge the migration and upload its tables to a new one.";
+                Self { detail: detail.into(), ..Self::internal("STAGED_RECORDS_MISSING", Blame::Host, &error) }
+            }
             error => Self::internal("STAGING_FAILED", Blame::Host, &error),
         }
     }

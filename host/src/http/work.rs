@@ -90,9 +90,12 @@ impl Noted {
             }
             Err(failure) => entry.failed(failure.code()),
         };
+        let acknowledged = desk.acknowledged();
         if !deletion && number > 0 {
             let end = end.as_ref().map_err(|failure| failure.code());
-            desk.store.end_upload(id, number, end, Timestamp::now())?;
+            desk.store.end_upload(id, number, end, acknowledged, Timestamp::now())?;
+        } else {
+            desk.store.acknowledge(id, acknowledged)?;
         }
         Ok(self.app.audit(Scope::Migration(id), entry)?)
     }

@@ -1,6 +1,7 @@
 //! Jobs and uploads: what may run beside what, progress, cancellation, and how each ended.
 
 mod run;
+mod settle;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -9,10 +10,10 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::metrics::Metrics;
-use crate::model::{Job, JobKind, Progress, Refusal};
+use crate::model::{JobKind, Progress, Refusal};
 use crate::pipeline::Failure;
 use crate::staging::StagingError;
-use crate::store::{Store, StoreError, Trail, TrailError, TransitionError};
+use crate::store::{JobEnd, JobError, Store, StoreError, Trail, TrailError, TransitionError};
 
 pub use run::Task;
 
@@ -22,6 +23,8 @@ pub struct Jobs {
     metrics: Arc<Metrics>,
     trail: Arc<Trail>,
     inner: Mutex<Inner>,
+    /// Held by whoever tries to keep the ends of jobs that could not be kept.
+    settling: Mutex<()>,
     /// How many jobs and uploads are running.
     count: watch::Sender<usize>,
 }
@@ -33,7 +36,7 @@ struct Inner {
     /// Streams that are being uploaded to, by migration.
     uploads: HashMap<Uuid, HashSet<String>>,
     /// Jobs that have ended, and whose end could not be kept yet.
-    unsettled: Vec<run::Ended>,
+    unsettled: Vec<Arc<JobEnd>>,
     stopping: bool,
 }
 
@@ -45,9 +48,12 @@ struct Running {
 }
 
 impl Inner {
-    /// Whether a job of the migration is running that is such.
+    /// Whether a job of the migration is running that is such. One whose end is not kept yet counts as well: the
+    /// catalogue says that it runs.
     fn runs(&self, migration: Uuid, such: impl Fn(JobKind) -> bool) -> bool {
-        self.jobs.values().any(|running| running.migration == migration && such(running.kind))
+        let running = self.jobs.values().map(|running| (running.migration, running.kind));
+        let ended = self.unsettled.iter().map(|end| (end.job.migration, end.job.kind));
+        running.chain(ended).any(|(of, kind)| of == migration && such(kind))
     }
 
     /// Whether a job of this kind would disturb one that is running, or be disturbed.
@@ -103,6 +109,15 @@ impl From<TransitionError> for StartError {
     }
 }
 
+impl From<JobError> for StartError {
+    fn from(error: JobError) -> Self {
+        match error {
+            JobError::Status(error) => error.into(),
+            JobError::Trail(error) => error.into(),
+        }
+    }
+}
+
 /// Stands for every stream of a migration; no stream has this name.
 const EVERYTHING: &str = "*";
 
@@ -116,7 +131,8 @@ pub struct UploadGuard {
 impl Jobs {
     /// Nothing is running yet.
     pub fn new(store: Arc<Store>, trail: Arc<Trail>, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { store, trail, metrics, inner: Mutex::default(), count: watch::Sender::new(0) })
+        let (inner, settling) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { store, trail, metrics, inner, settling, count: watch::Sender::new(0) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -166,22 +182,6 @@ impl Jobs {
         self.lock().jobs.get(&job).map(|running| running.progress.clone())
     }
 
-    /// Tries once more to keep the ends of jobs that could not be kept, as when a disk was full.
-    pub fn settle_left(&self) {
-        let left = std::mem::take(&mut self.lock().unsettled);
-        for mut ended in left {
-            if ended.settle(self).is_err() {
-                self.lock().unsettled.push(ended);
-            }
-        }
-    }
-
-    /// A job as it is, where the catalogue has not been told of its end.
-    pub fn as_it_is(&self, job: Job) -> Job {
-        let inner = self.lock();
-        inner.unsettled.iter().find(|ended| ended.job.id == job.id).map_or(job, |ended| ended.job.clone())
-    }
-
     /// A migration's running jobs.
     pub fn running(&self, migration: Uuid) -> Vec<Uuid> {
         let inner = self.lock();
@@ -198,7 +198,7 @@ impl Jobs {
     pub async fn ended(&self, job: Uuid) {
         let mut count = self.count.subscribe();
         // Looked at between waits and not within one: whoever counts holds the lock that this takes.
-        while self.progress(job).is_some() && !self.is_stopping() && count.changed().await.is_ok() {}
+        while self.lock().is_waited_for(job) && !self.is_stopping() && count.changed().await.is_ok() {}
     }
 
     /// Lets nothing new begin, and asks running jobs to stop at their next batch.

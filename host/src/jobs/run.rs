@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{Jobs, Running, StartError};
-use crate::audit::{Action, Entry, Scope};
+use crate::audit::{Action, Entry};
 use crate::model::{
     Actor, Blame, Detail, Digest, Event, Figure, Job, JobKind, JobState, Level, Progress, Refusal, Report,
     StagingStatus,
@@ -17,7 +17,7 @@ use crate::pipeline::{
     Asked, Compare, Count, Desk, Failure, Remap, Stop, Trial, Undo, compare, count, import, platform_count,
     platform_import, platform_plan, platform_undo, remap, replay_all, trial, validate,
 };
-use crate::store::LogEntry;
+use crate::store::{JobEnd, LogEntry};
 
 /// What a job is to do.
 pub enum Task {
@@ -110,19 +110,11 @@ impl Jobs {
             }
             JobKind::Trial | JobKind::Compare | JobKind::Replay | JobKind::Plan | JobKind::Undo => Event::CountsStart,
         };
-        self.store.transition(migration, event)?;
         let (id, started_at) = (Uuid::now_v7(), Timestamp::now());
         let state = JobState::Running;
         let job = Job { id, migration, kind, state, started_at, finished_at: None, done: 0, total: 0, result: None };
         let started = started.job(id, kind).plugins(plugins_of(&desk, &task));
-        let kept = self.trail.append(Scope::Migration(migration), &started).map_err(StartError::from);
-        if let Err(error) = kept.and_then(|()| Ok(self.store.put_job(&job)?)) {
-            // It has not begun after all.
-            if let Some(event) = stop_event(kind) {
-                self.store.transition(migration, event)?;
-            }
-            return Err(error);
-        }
+        self.trail.begin_job(&job, event, &started)?;
         let progress = Arc::new(Progress::default());
         inner.jobs.insert(id, Running { migration, kind, progress: progress.clone() });
         self.metrics.job_begins(kind);
@@ -170,16 +162,41 @@ fn run(jobs: &Jobs, desk: &Desk, mut job: Job, task: &Task, progress: &Progress,
     job.result = Some(end.result);
     let ended = Entry::new(Actor::Server, Action::JobEnded).job(job.id, job.kind).state(job.state);
     let ended = ended.figure("records", job.done).plugins(plugins_of(desk, task));
-    let ended = end.broken.map_or(ended.clone(), |code| ended.failed(code));
-    let mut left = Ended { desk: desk.clone(), job: job.clone(), event: end.event, version, audit: Some(ended) };
-    if let Err(error) = left.settle(jobs) {
-        tracing::error!(code = "JOB_NOT_SETTLED", job = %job.id, %error, "a job ended and its end cannot be kept yet");
-        jobs.lock().unsettled.push(left);
-    }
-    let elapsed = elapsed(&job);
+    let audited = end.broken.map_or(ended.clone(), |code| ended.failed(code));
+    let validated = match end.event {
+        Some(Event::ValidationPassed) => Some(version),
+        // What an import generates and stages was judged on the way: the validation still holds.
+        Some(Event::ImportFinished | Event::ImportStopped) => desk.area.version().ok(),
+        _ => None,
+    };
+    let (id, elapsed) = (job.id, elapsed(&job));
     jobs.metrics.job_ended(job.kind, job.state, elapsed, job.done);
-    jobs.lock().jobs.remove(&job.id);
+    let end = JobEnd {
+        event: end.event,
+        validated: validated.map(|version| (version, desk.judges())),
+        acknowledged: desk.acknowledged(),
+        audited,
+        logged: logged(&job, elapsed),
+        job,
+    };
+    let kept = jobs.trail.end_job(&end);
+    let mut inner = jobs.lock();
+    if let Err(error) = kept {
+        tracing::error!(code = "JOB_NOT_SETTLED", job = %id, %error, "a job ended and its end cannot be kept yet");
+        inner.unsettled.push(Arc::new(end));
+    }
+    inner.jobs.remove(&id);
+    drop(inner);
     jobs.count.send_modify(|count| *count -= 1);
+}
+
+/// A job's end, as it is logged.
+fn logged(job: &Job, elapsed: Duration) -> LogEntry {
+    let severity = if job.state == JobState::Failed { Level::Warning } else { Level::Info };
+    LogEntry::new(severity, job.kind.ending(job.state))
+        .by(job.id)
+        .with("records", job.done)
+        .with("seconds", (elapsed.as_secs_f64() * 1_000.0).round() / 1_000.0)
 }
 
 fn work(desk: &Desk, task: &Task, id: Uuid, progress: &Progress) -> Result<(bool, Figure), Stop> {
@@ -244,48 +261,4 @@ fn broken(kind: JobKind, code: &'static str, blame: Blame, detail: &Detail) -> E
 fn elapsed(job: &Job) -> Duration {
     let end = job.finished_at.unwrap_or(job.started_at);
     Duration::try_from(end.duration_since(job.started_at)).unwrap_or_default()
-}
-
-/// A job that has ended, until that is kept.
-pub(super) struct Ended {
-    desk: Desk,
-    pub(super) job: Job,
-    event: Option<Event>,
-    version: u64,
-    /// What is still to be audited.
-    audit: Option<Entry>,
-}
-
-impl Ended {
-    /// Keeps the end of a job: all of it can be done again where some of it failed, on a full disk for one.
-    pub(super) fn settle(&mut self, jobs: &Jobs) -> anyhow::Result<()> {
-        if let Some(ended) = &self.audit {
-            jobs.trail.append(Scope::Migration(self.job.migration), ended)?;
-            self.audit = None;
-        }
-        settle(jobs, &self.desk, &self.job, self.event, self.version)
-    }
-}
-
-fn settle(jobs: &Jobs, desk: &Desk, job: &Job, event: Option<Event>, version: u64) -> anyhow::Result<()> {
-    let migration = desk.migration.reference_id;
-    match event {
-        Some(Event::ValidationPassed) => jobs.store.set_validated(migration, version, desk.judges())?,
-        // What an import generates and stages was judged on the way: the validation still holds.
-        Some(Event::ImportFinished | Event::ImportStopped) => {
-            jobs.store.set_validated(migration, desk.area.version()?, desk.judges())?;
-        }
-        _ => {}
-    }
-    if let Some(event) = event {
-        jobs.store.transition(migration, event)?;
-    }
-    jobs.store.put_job(job)?;
-    let severity = if job.state == JobState::Failed { Level::Warning } else { Level::Info };
-    let entry = LogEntry::new(severity, job.kind.ending(job.state))
-        .by(job.id)
-        .with("records", job.done)
-        .with("seconds", (elapsed(job).as_secs_f64() * 1_000.0).round() / 1_000.0);
-    jobs.store.log(migration, &entry)?;
-    Ok(())
 }

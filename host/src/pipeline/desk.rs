@@ -43,6 +43,11 @@ impl Desk {
         }
     }
 
+    /// The version of the staging area that is known to be on disk; 0 where it is closed, and nobody can say.
+    pub fn acknowledged(&self) -> u64 {
+        self.area.durable().unwrap_or(0)
+    }
+
     /// The migration's mapper, if it has one.
     pub fn own_mapper(&self) -> Result<Option<Arc<MapperPlugin>>, PluginError> {
         match &self.migration.mapper {

@@ -50,7 +50,8 @@ pub fn remap(desk: &Desk, asked: &Remap, progress: &Progress) -> Result<Figure, 
             Stop::Cancelled => "CANCELLED",
             Stop::Failed(failure) => failure.code(),
         });
-        desk.store.end_upload(migration, number, ended.as_ref().map_err(|code| *code), Timestamp::now())?;
+        let (ended, acknowledged) = (ended.as_ref().map_err(|code| *code), desk.acknowledged());
+        desk.store.end_upload(migration, number, ended, acknowledged, Timestamp::now())?;
         let done = done?;
         changed += done.changes;
         by_source.push(figures(&source.name, number, &done));

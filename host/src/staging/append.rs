@@ -373,7 +373,7 @@ mod tests {
     fn replaced_by_place() {
         let held = tempfile::tempdir().unwrap();
         let dir = cap_std::fs::Dir::open_ambient_dir(held.path(), cap_std::ambient_authority()).unwrap();
-        let area = StagingArea::open(dir, held.path().into(), Sealer::new(&[7; 32])).unwrap();
+        let area = StagingArea::open(dir, held.path().into(), Sealer::new(&[7; 32]), 0).unwrap();
         let stage =
             |upload, records: &[SourceRecord]| area.stage_sources("table", &[], upload, &Seen::new(), records).unwrap();
         let entries = || {

@@ -11,6 +11,7 @@ use super::change;
 use super::index::Index;
 use super::journal::{BlockRef, Journal};
 use super::numbers::{Indexes, Numbers, OWN_KEY};
+use super::received::sync_dir;
 use super::streams::{Cache, EntryReader, Stream};
 use super::{Key, StagingError, hash};
 use crate::keys::Sealer;
@@ -69,15 +70,25 @@ pub(super) struct Inner {
 
 impl StagingArea {
     /// Opens the area in this directory, which has this path, new or not, and drops what was never committed.
-    pub fn open(dir: Dir, path: PathBuf, sealer: impl Into<Arc<Sealer>>) -> Result<Self, StagingError> {
+    /// `acknowledged` is the version that it is known to have reached; one that does not is damaged.
+    pub fn open(
+        dir: Dir,
+        path: PathBuf,
+        sealer: impl Into<Arc<Sealer>>,
+        acknowledged: u64,
+    ) -> Result<Self, StagingError> {
         let sealer = sealer.into();
-        dir.create_dir_all("journal")?;
         dir.create_dir_all("index")?;
+        if !dir.try_exists("journal")? {
+            dir.create_dir("journal")?;
+            sync_dir(&dir)?;
+        }
         let mut streams: Vec<Stream> = vec![];
         let mut numbers = Numbers::default();
-        let journal = Journal::open(dir.open_dir("journal")?, sealer.clone(), |header, reference, read| {
+        let recover = |header: &Header, reference, read: &dyn Fn() -> Result<Block, StagingError>| {
             recover(&mut streams, &mut numbers, header, reference, read)
-        })?;
+        };
+        let journal = Journal::open(dir.open_dir("journal")?, sealer.clone(), acknowledged, recover)?;
         let index_dir = dir.open_dir("index")?;
         let cache = Cache::default();
         let indexes = vec![];
@@ -118,6 +129,11 @@ impl StagingArea {
     /// Grows with every change: two equal versions are the same contents.
     pub fn version(&self) -> Result<u64, StagingError> {
         Ok(self.read_inner()?.journal.version())
+    }
+
+    /// The version up to which everything is known to be on disk: no more than that was ever acknowledged.
+    pub fn durable(&self) -> Result<u64, StagingError> {
+        Ok(self.read_inner()?.journal.durable())
     }
 
     /// Names of the sources that have entries.

@@ -39,7 +39,7 @@ impl Aside {
     pub fn area(&self, name: &str) -> Result<Arc<StagingArea>, StagingError> {
         let dir = self.dir()?;
         dir.create_dir(name)?;
-        Ok(Arc::new(StagingArea::open(dir.open_dir(name)?, self.path.join(name), self.sealer.clone())?))
+        Ok(Arc::new(StagingArea::open(dir.open_dir(name)?, self.path.join(name), self.sealer.clone(), 0)?))
     }
 
     /// Where another part may have a file in it. It is the only thing in a migration's directory that may not be
@@ -179,7 +179,7 @@ mod tests {
         let keys = crate::keys::Keyring::open(&held.path().join("keys"), &held.path().join("master.key")).unwrap();
         let root = StagingRoot::open(held.path(), Arc::new(keys)).unwrap();
         let id = Uuid::new_v4();
-        let area = root.area(id).unwrap();
+        let area = root.area(id, 0).unwrap();
         let trials = held.path().join("migrations").join(id.to_string()).join(TRIALS);
         let names = || std::fs::read_dir(&trials).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
         let begin = || {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::properties::{self, Contents, contents, key, open};
+use super::properties::{self, Contents, contents, key, open, open_acknowledged};
 use super::{StagingArea, StagingError};
 
 /// An area in the making, with the length of its journal and its contents after each group.
@@ -186,5 +186,49 @@ fn damage_before_later_groups_is_reported() {
     for at in 0..*to {
         let dir = damaged(&written, |bytes| bytes[at as usize] ^= 0x40);
         check_reported(open(dir.path()).and_then(|area| contents(&area)), whole, &format!("flipped at {at}"));
+    }
+}
+
+/// Where it is known how far it was acknowledged, less is damage, wherever it ends; more is not.
+#[test]
+fn less_than_was_acknowledged_is_reported() {
+    let written = write();
+    let [.., (from, before), (to, whole)] = written.groups.as_slice() else { panic!("two groups at least") };
+    let first = open(written.dir.path()).unwrap().durable().unwrap() - to;
+    for length in (0..*to).step_by(7).chain(written.groups.iter().map(|(end, _)| *end)).filter(|length| length < to) {
+        let dir = damaged(&written, |bytes| bytes.truncate(length as usize));
+        let opened = open_acknowledged(dir.path(), first + to).map(drop);
+        let reported = matches!(opened, Err(StagingError::Damaged { .. } | StagingError::Behind { .. }));
+        assert!(reported, "cut at {length}: {opened:?}");
+        // Nothing of it was dropped meanwhile.
+        assert_eq!(std::fs::metadata(segment(dir.path())).unwrap().len(), length);
+    }
+    let dir = damaged(&written, |_| {});
+    std::fs::remove_file(segment(dir.path())).unwrap();
+    assert!(matches!(open_acknowledged(dir.path(), first + to).map(drop), Err(StagingError::Behind { .. })), "gone");
+    for (acknowledged, length, held) in [(*to, *to, whole), (*from, *to, whole), (*from, to - 1, before)] {
+        let dir = damaged(&written, |bytes| bytes.truncate(length as usize));
+        let area = open_acknowledged(dir.path(), first + acknowledged).unwrap();
+        assert_eq!(contents(&area).unwrap(), *held, "{acknowledged} acknowledged of {length}");
+    }
+}
+
+#[test]
+fn a_missing_segment_is_reported() {
+    let written = write();
+    let area = open(written.dir.path()).unwrap();
+    let long = "A".repeat(2_000);
+    while !written.dir.path().join("journal/00000002.seg").exists() {
+        stage(&area, &[&long]);
+        stage(&area, &["A"]);
+    }
+    for gone in ["00000000.seg", "00000001.seg"] {
+        let dir = damaged(&written, |_| {});
+        std::fs::remove_file(dir.path().join("journal").join(gone)).unwrap();
+        let opened = open(dir.path()).map(drop);
+        assert!(
+            matches!(opened, Err(StagingError::Damaged { what: "a segment is missing", .. })),
+            "{gone}: {opened:?}"
+        );
     }
 }

@@ -25,6 +25,17 @@ pub enum StagingError {
         /// Where in it.
         offset: u64,
     },
+    /// Records are gone that were acknowledged.
+    #[error(
+        "staging ends in segment {segment} at byte {offset}, and more than that was acknowledged: files of its journal \
+         are cut or missing, or an older copy of the migration's directory was put back"
+    )]
+    Behind {
+        /// Number of the last segment file.
+        segment: u32,
+        /// Where it ends.
+        offset: u64,
+    },
     /// A write failed before: what is on disk is not known until the area is opened again.
     #[error("staging is closed after a failed write; it is recovered when the server starts again")]
     Poisoned,

@@ -10,6 +10,7 @@ use cap_std::fs::{Dir, OpenOptions};
 
 use super::StagingError;
 use super::block::{Block, HEADER_BYTES, Header, MAGIC, place};
+use super::received::sync_dir;
 use crate::keys::Sealer;
 
 /// A segment is closed at this size: large enough to be few, small enough to be copied. In tests so small
@@ -64,10 +65,12 @@ fn segment_name(number: usize) -> String {
 }
 
 impl Journal {
-    /// Opens the journal, drops what was not committed, and shows every committed block in order.
+    /// Opens the journal, drops what was not committed, and shows every committed block in order. It is damaged where
+    /// it does not reach as far as it is known to have been `acknowledged`, a version.
     pub fn open(
         dir: Dir,
         sealer: Arc<Sealer>,
+        acknowledged: u64,
         mut block: impl FnMut(&Header, BlockRef, &dyn Fn() -> Result<Block, StagingError>) -> Result<(), StagingError>,
     ) -> Result<Self, StagingError> {
         let mut names: Vec<String> = dir
@@ -79,6 +82,9 @@ impl Journal {
         let mut journal = Self { dir, sealer, segments: vec![], length: 0, durable: AtomicU64::new(0) };
         let last = names.len().saturating_sub(1);
         for (number, name) in names.iter().enumerate() {
+            if *name != segment_name(number) {
+                return Err(StagingError::Damaged { what: "a segment is missing", segment: number as u32, offset: 0 });
+            }
             let file = journal.dir.open_with(name, OpenOptions::new().read(true).write(true))?.into_std();
             journal.segments.push(Arc::new(file));
             let file = journal.segments[number].clone();
@@ -87,13 +93,18 @@ impl Journal {
             if committed < size {
                 // What was never known to be durable may be torn, and is dropped. What was known to be, and is
                 // not what was written, is damage, and dropping it would lose records in silence.
-                if number != last || known_durable(&file, committed, size)? > version(number + 1, committed) {
+                let durable = known_durable(&file, committed, size)?.max(acknowledged);
+                if number != last || durable > version(number + 1, committed) {
                     return Err(StagingError::Damaged { what: "a block", segment: number as u32, offset: committed });
                 }
                 file.set_len(committed)?;
                 file.sync_data()?;
             }
             journal.length = committed;
+        }
+        // Cut where a group ends, or gone altogether: what is left says nothing of that by itself.
+        if journal.version() < acknowledged {
+            return Err(StagingError::Behind { segment: last as u32, offset: journal.length });
         }
         // What was read back just now may still be on its way to disk: it is synced before anybody builds on it.
         if let Some(tail) = journal.tail() {
@@ -146,7 +157,7 @@ impl Journal {
     pub fn append(&mut self, group: &mut Group) -> Result<Vec<BlockRef>, StagingError> {
         let Some((at, last)) = group.blocks.last_mut() else { return Ok(vec![]) };
         last.commits = true;
-        last.durable = self.durable.load(Ordering::Relaxed);
+        last.durable = self.durable();
         let at = *at;
         let header = last.encode();
         group.bytes[at..at + HEADER_BYTES].copy_from_slice(&header);
@@ -171,9 +182,8 @@ impl Journal {
         }
         let options = OpenOptions::new().read(true).write(true).create_new(true).to_owned();
         let file = self.dir.open_with(segment_name(self.segments.len()), &options)?.into_std();
-        // The file's name must be as durable as what will be in it. A `Dir` is opened with O_PATH, which
-        // cannot be synced: the directory is opened once more, for reading.
-        self.dir.open(".")?.sync_all()?;
+        // The file's name must be as durable as what will be in it.
+        sync_dir(&self.dir)?;
         self.segments.push(Arc::new(file));
         self.length = 0;
         Ok(())
@@ -187,6 +197,11 @@ impl Journal {
     /// Segments and bytes in the last one, as one number that only grows.
     pub fn version(&self) -> u64 {
         version(self.segments.len(), self.length)
+    }
+
+    /// The version up to which everything is known to be on disk.
+    pub fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Relaxed)
     }
 
     /// Notes that everything up to this version has been synced.

@@ -19,8 +19,12 @@ const SOURCE: StreamName = StreamName::Source("table");
 pub(super) type Contents = Vec<Vec<Vec<u8>>>;
 
 pub(super) fn open(dir: &Path) -> std::result::Result<StagingArea, StagingError> {
+    open_acknowledged(dir, 0)
+}
+
+pub(super) fn open_acknowledged(dir: &Path, version: u64) -> std::result::Result<StagingArea, StagingError> {
     let sealer = crate::keys::Sealer::new(&[7; 32]);
-    StagingArea::open(Dir::open_ambient_dir(dir, ambient_authority())?, dir.into(), sealer)
+    StagingArea::open(Dir::open_ambient_dir(dir, ambient_authority())?, dir.into(), sealer, version)
 }
 
 pub(super) fn contents(area: &StagingArea) -> std::result::Result<Contents, StagingError> {

@@ -37,8 +37,9 @@ fn about_place(id: Uuid) -> Vec<u8> {
     [b"U", id.as_bytes().as_slice()].concat()
 }
 
-/// Makes what was made or renamed in a directory durable.
-fn sync_dir(dir: &Dir) -> io::Result<()> {
+/// Makes what was made or renamed in a directory durable. A `Dir` is opened with O_PATH, which cannot be synced: the
+/// directory is opened once more, for reading.
+pub(super) fn sync_dir(dir: &Dir) -> io::Result<()> {
     dir.open(".")?.into_std().sync_all()
 }
 

@@ -8,6 +8,7 @@ use cap_std::fs::Dir;
 use hashbrown::HashMap;
 use uuid::Uuid;
 
+use super::received::sync_dir;
 use super::{StagingArea, StagingError, aside};
 use crate::keys::{Keyring, Sealer};
 
@@ -17,7 +18,16 @@ pub struct StagingRoot {
     path: PathBuf,
     keys: Arc<Keyring>,
     /// None where a migration was erased: somebody who began before does not bring its directory back.
-    open: Mutex<HashMap<Uuid, Option<Arc<StagingArea>>>>,
+    open: Mutex<Open>,
+}
+
+type Open = HashMap<Uuid, Option<Arc<StagingArea>>>;
+
+fn known(open: &Open, migration: Uuid) -> Result<Option<Arc<StagingArea>>, StagingError> {
+    match open.get(&migration) {
+        Some(None) => Err(StagingError::Erased),
+        area => Ok(area.cloned().flatten()),
+    }
 }
 
 /// Name of a migration's key.
@@ -35,13 +45,16 @@ impl StagingRoot {
         Ok(Self { migrations: data.open_dir("migrations")?, path, keys, open: Mutex::default() })
     }
 
-    /// The staging area of a migration, new or not.
-    pub fn area(&self, migration: Uuid) -> Result<Arc<StagingArea>, StagingError> {
+    /// The staging area of a migration, if it is open.
+    pub fn opened(&self, migration: Uuid) -> Result<Option<Arc<StagingArea>>, StagingError> {
+        known(&*self.open.lock().map_err(|_| StagingError::Poisoned)?, migration)
+    }
+
+    /// The staging area of a migration, new or not, which is known to have reached the version `acknowledged`.
+    pub fn area(&self, migration: Uuid, acknowledged: u64) -> Result<Arc<StagingArea>, StagingError> {
         let mut open = self.open.lock().map_err(|_| StagingError::Poisoned)?;
-        match open.get(&migration) {
-            Some(Some(area)) => return Ok(area.clone()),
-            Some(None) => return Err(StagingError::Erased),
-            None => {}
+        if let Some(area) = known(&open, migration)? {
+            return Ok(area);
         }
         let (name, key) = (migration.to_string(), key_name(migration));
         // A key is there before its directory, so a directory without a key has lost it: a new one would open
@@ -51,9 +64,11 @@ impl StagingRoot {
         } else {
             let sealer = self.keys.sealer(&key)?;
             self.migrations.create_dir(&name)?;
+            sync_dir(&self.migrations)?;
             sealer
         };
-        let area = Arc::new(StagingArea::open(self.migrations.open_dir(&name)?, self.path.join(&name), sealer)?);
+        let (dir, path) = (self.migrations.open_dir(&name)?, self.path.join(&name));
+        let area = Arc::new(StagingArea::open(dir, path, sealer, acknowledged)?);
         open.insert(migration, Some(area.clone()));
         Ok(area)
     }

@@ -15,7 +15,7 @@ use crate::keys::{Keyring, Sealer};
 const RECORDS: StreamName = StreamName::Records("things");
 
 fn open_with(dir: &Path, key: u8) -> Result<StagingArea, StagingError> {
-    StagingArea::open(Dir::open_ambient_dir(dir, ambient_authority()).unwrap(), dir.into(), Sealer::new(&[key; 32]))
+    StagingArea::open(Dir::open_ambient_dir(dir, ambient_authority()).unwrap(), dir.into(), Sealer::new(&[key; 32]), 0)
 }
 
 fn stage(area: &StagingArea, bodies: &[String]) {
@@ -215,12 +215,12 @@ fn a_directory_without_its_key_is_not_opened() {
     let [directory, copy] = ["migrations", "copies"].map(|folder| held.path().join(folder).join(id.to_string()));
     let root = StagingRoot::open(held.path(), keys()).unwrap();
     for id in [id, other] {
-        stage(&root.area(id).unwrap(), &["a canary".to_owned()]);
+        stage(&root.area(id, 0).unwrap(), &["a canary".to_owned()]);
     }
     drop(root);
 
     let root = StagingRoot::open(held.path(), keys()).unwrap();
-    let area = root.area(id).unwrap();
+    let area = root.area(id, 0).unwrap();
     let reading = area.reader(RECORDS, 0).unwrap();
     assert_eq!(read(&area).unwrap(), ["a canary"]);
     std::fs::create_dir(held.path().join("copies")).unwrap();
@@ -228,7 +228,7 @@ fn a_directory_without_its_key_is_not_opened() {
     for _ in 0..2 {
         root.erase(id).unwrap();
     }
-    assert!(matches!(root.area(id).map(|_| ()), Err(StagingError::Erased)));
+    assert!(matches!(root.area(id, 0).map(|_| ()), Err(StagingError::Erased)));
     let mut reading = reading;
     let broken_off = reading.next_batch(&mut StagedBatch::default(), 1, 1);
     assert!(matches!(broken_off, Err(StagingError::Erased)), "whoever still reads breaks off: {broken_off:?}");
@@ -238,7 +238,7 @@ fn a_directory_without_its_key_is_not_opened() {
     std::fs::rename(&copy, &directory).unwrap();
     let root = StagingRoot::open(held.path(), keys()).unwrap();
     for _ in 0..2 {
-        assert!(matches!(root.area(id).map(|_| ()), Err(StagingError::KeyGone)), "no new key is made");
+        assert!(matches!(root.area(id, 0).map(|_| ()), Err(StagingError::KeyGone)), "no new key is made");
     }
-    assert_eq!(read(&root.area(other).unwrap()).unwrap(), ["a canary"], "nor is another touched");
+    assert_eq!(read(&root.area(other, 0).unwrap()).unwrap(), ["a canary"], "nor is another touched");
 }

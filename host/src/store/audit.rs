@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{Page, Store, StoreError};
 use crate::audit::{Broken, Entry, Head, Link, Place, Scope, Why};
@@ -59,22 +59,19 @@ fn last(connection: &Connection, scope: Scope, key: &PublicKey) -> Result<Option
     Ok(Some(link.ok_or_else(|| broken(Place::Entry(number), Why::Changed))?))
 }
 
-impl Store {
-    /// Adds an entry at the end of a chain, with the head signed there. One transaction that is exclusive from
-    /// its beginning, as another process may add to the same chain.
-    pub fn append(&self, signer: &Signer, scope: Scope, entry: &Entry) -> Result<Link, TrailError> {
-        let mut connection = self.lock();
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let last = last(&transaction, scope, &signer.public())?;
-        let (number, previous) = last.map_or((1, Digest::default()), |last| (last.number + 1, last.hash));
-        let (link, line) = Link::forge(scope, number, previous, entry);
-        transaction
-            .prepare_cached("INSERT INTO audit (scope, number, line, head) VALUES (?, ?, ?, ?)")?
-            .execute(params![scope.to_string(), number, line, Head::of(&link).sign(signer)])?;
-        transaction.commit()?;
-        Ok(link)
-    }
+/// Adds an entry at the end of a chain, with the head signed there, within a transaction that is exclusive from its
+/// beginning, as another process may add to the same chain.
+fn add(transaction: &Transaction, signer: &Signer, scope: Scope, entry: &Entry) -> Result<(), TrailError> {
+    let last = last(transaction, scope, &signer.public())?;
+    let (number, previous) = last.map_or((1, Digest::default()), |last| (last.number + 1, last.hash));
+    let (link, line) = Link::forge(scope, number, previous, entry);
+    transaction
+        .prepare_cached("INSERT INTO audit (scope, number, line, head) VALUES (?, ?, ?, ?)")?
+        .execute(params![scope.to_string(), number, line, Head::of(&link).sign(signer)])?;
+    Ok(())
+}
 
+impl Store {
     /// A page of a chain's lines, the oldest first, and how many there are.
     pub fn audit_lines(&self, scope: Scope, page: Page) -> Result<(Vec<String>, u64), StoreError> {
         let connection = self.lock();
@@ -111,7 +108,26 @@ impl Trail {
 
     /// Adds an entry.
     pub fn append(&self, scope: Scope, entry: &Entry) -> Result<(), TrailError> {
-        self.store.append(&self.signer, scope, entry).map(drop)
+        self.with(scope, entry, |_| Ok(()))
+    }
+
+    /// Adds an entry together with what it tells of: both are kept, or neither.
+    pub(super) fn with<E: From<TrailError> + From<StoreError>>(
+        &self,
+        scope: Scope,
+        entry: &Entry,
+        told: impl FnOnce(&Transaction) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut connection = self.store.lock();
+        let transaction = connection.transaction().map_err(StoreError::from)?;
+        told(&transaction)?;
+        add(&transaction, &self.signer, scope, entry)?;
+        Ok(transaction.commit().map_err(StoreError::from)?)
+    }
+
+    /// The catalogue that it is kept in.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
     }
 
     /// The key that signs, for evidence about what the trail tells.

@@ -1,7 +1,7 @@
 //! A migration's log: codes and figures, with the time.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -92,21 +92,26 @@ pub struct LogFilter {
     pub job: Option<Uuid>,
 }
 
+/// Adds an entry to a migration's log. Whoever waits for entries is told when it is kept.
+pub(super) fn log(connection: &Connection, migration: Uuid, entry: &LogEntry) -> rusqlite::Result<usize> {
+    connection.execute(
+        "INSERT INTO logs (migration, at, severity, component, job, code, figures) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        params![
+            migration.to_string(),
+            entry.at.to_string(),
+            entry.severity.as_str(),
+            entry.component,
+            entry.job.map(|job| job.to_string()),
+            &*entry.code,
+            Report::from(Figure::table(entry.figures.iter().cloned())).to_string(),
+        ],
+    )
+}
+
 impl Store {
     /// Adds an entry to a migration's log.
     pub fn log(&self, migration: Uuid, entry: &LogEntry) -> Result<(), StoreError> {
-        self.lock().execute(
-            "INSERT INTO logs (migration, at, severity, component, job, code, figures) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            params![
-                migration.to_string(),
-                entry.at.to_string(),
-                entry.severity.as_str(),
-                entry.component,
-                entry.job.map(|job| job.to_string()),
-                &*entry.code,
-                Report::from(Figure::table(entry.figures.iter().cloned())).to_string(),
-            ],
-        )?;
+        log(&self.lock(), migration, entry)?;
         self.logged.send_replace(());
         Ok(())
     }

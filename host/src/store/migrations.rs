@@ -92,6 +92,34 @@ pub(super) fn insert(connection: &Connection, migration: &Migration) -> rusqlite
     )
 }
 
+/// Applies an event to a migration's status, within a transaction.
+pub(super) fn step(connection: &Connection, id: Uuid, event: Event) -> Result<Status, TransitionError> {
+    let before = find(connection, id)?.ok_or(TransitionError::Gone)?.status;
+    let after = before.after(event).map_err(TransitionError::Refused)?;
+    if after != before {
+        connection.execute(
+            "UPDATE migrations SET staging = ?, import = ? WHERE reference_id = ?",
+            params![word(after.staging), word(after.import), id.to_string()],
+        )?;
+    }
+    Ok(after)
+}
+
+/// Notes the version of the staging area that is known to be on disk, where that is more than was noted before.
+pub(super) fn acknowledge(connection: &Connection, id: Uuid, version: u64) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached("UPDATE migrations SET acknowledged = ?1 WHERE reference_id = ?2 AND acknowledged < ?1")?
+        .execute(params![version, id.to_string()])
+}
+
+/// Notes the version of the staging area that has passed validation, and the digest of those who judged it.
+pub(super) fn validate(connection: &Connection, id: Uuid, version: u64, judges: Digest) -> rusqlite::Result<usize> {
+    connection.execute(
+        "UPDATE migrations SET validated_version = ?, validated_by = ? WHERE reference_id = ?",
+        params![version, judges.to_string(), id.to_string()],
+    )
+}
+
 impl Store {
     /// Registers a migration of these components.
     pub fn register(
@@ -144,25 +172,22 @@ impl Store {
     pub fn transition(&self, id: Uuid, event: Event) -> Result<Status, TransitionError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
-        let before = find(&transaction, id)?.ok_or(TransitionError::Gone)?.status;
-        let after = before.after(event).map_err(TransitionError::Refused)?;
-        if after != before {
-            transaction.execute(
-                "UPDATE migrations SET staging = ?, import = ? WHERE reference_id = ?",
-                params![word(after.staging), word(after.import), id.to_string()],
-            )?;
-            transaction.commit()?;
-        }
+        let after = step(&transaction, id, event)?;
+        transaction.commit()?;
         Ok(after)
     }
 
-    /// Notes the version of the staging area that has passed validation, and the digest of those who judged it.
-    pub fn set_validated(&self, id: Uuid, version: u64, judges: Digest) -> Result<(), StoreError> {
-        self.lock().execute(
-            "UPDATE migrations SET validated_version = ?, validated_by = ? WHERE reference_id = ?",
-            params![version, judges.to_string(), id.to_string()],
-        )?;
+    /// Notes the version of the staging area that is known to be on disk, where that is more than was noted before.
+    pub fn acknowledge(&self, id: Uuid, version: u64) -> Result<(), StoreError> {
+        acknowledge(&self.lock(), id, version)?;
         Ok(())
+    }
+
+    /// The version that a staging area is known to have reached.
+    pub fn acknowledged(&self, id: Uuid) -> Result<u64, StoreError> {
+        let connection = self.lock();
+        let mut query = connection.prepare_cached("SELECT acknowledged FROM migrations WHERE reference_id = ?")?;
+        Ok(query.query_row([id.to_string()], |row| row.get(0))?)
     }
 
     /// The version of the staging area that has passed validation, and the digest of those who judged it.

@@ -20,6 +20,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub use audit::{Trail, TrailError};
 pub use idempotency::{Kept, Reserved};
 pub use issues::{IssueCount, IssueFilter, ListedIssue, Phase, RecordIssue};
+pub use jobs::{JobEnd, JobError};
 pub use logs::{LogEntry, LogFilter, LoggedEntry};
 pub use migrations::TransitionError;
 pub use outcomes::SourceOutcome;
@@ -74,7 +75,8 @@ CREATE TABLE IF NOT EXISTS migrations (
     number INTEGER PRIMARY KEY, reference_id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, components TEXT NOT NULL,
     mapper TEXT, mapper_digest TEXT,
     registered_at TEXT NOT NULL, staging TEXT NOT NULL, import TEXT NOT NULL,
-    validated_version INTEGER, validated_by TEXT, purged_at TEXT, target TEXT
+    validated_version INTEGER, validated_by TEXT, purged_at TEXT, target TEXT,
+    acknowledged INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, migration TEXT NOT NULL, kind TEXT NOT NULL,

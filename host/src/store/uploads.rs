@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
+use super::migrations::acknowledge;
 use super::{Store, StoreError};
 use crate::model::{Digest, Name};
 
@@ -128,18 +129,23 @@ impl Store {
         Ok(number)
     }
 
-    /// Keeps what an upload came to, or the code of what went wrong.
+    /// Keeps what an upload came to, or the code of what went wrong, and the version of the staging area that is known
+    /// to be on disk.
     pub fn end_upload(
         &self,
         migration: Uuid,
         number: u32,
         end: Result<&UploadEnd, &str>,
+        acknowledged: u64,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let nothing = UploadEnd::default();
         let failure = end.err();
         let end = end.unwrap_or(&nothing);
-        self.lock().execute(
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        acknowledge(&transaction, migration, acknowledged)?;
+        transaction.execute(
             "INSERT INTO upload_ends (migration, number, ended_at, failure, bytes, body, records, accepted, skipped,
                  rejected, quarantined, broken_off) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
@@ -157,7 +163,7 @@ impl Store {
                 end.broken_off,
             ],
         )?;
-        Ok(())
+        Ok(transaction.commit()?)
     }
 
     /// All uploads of a migration, in their order.

@@ -6,7 +6,10 @@ use super::StoreError;
 
 /// What each version of the catalogue has changed of the one before, beside tables and indexes that are new: those
 /// are made where they are missing.
-const STEPS: &[&str] = &["ALTER TABLE migrations ADD COLUMN target TEXT"];
+const STEPS: &[&str] = &[
+    "ALTER TABLE migrations ADD COLUMN target TEXT",
+    "ALTER TABLE migrations ADD COLUMN acknowledged INTEGER NOT NULL DEFAULT 0",
+];
 
 /// Brings a catalogue forward to this version. A new one has nothing to be brought forward.
 pub(super) fn bring_forward(connection: &mut Connection) -> Result<(), StoreError> {
@@ -45,11 +48,14 @@ mod tests {
                 .reference_id
         };
         let older = Connection::open(&path).unwrap();
-        older.execute_batch("ALTER TABLE migrations DROP COLUMN target; PRAGMA user_version = 0").unwrap();
+        let undo = "ALTER TABLE migrations DROP COLUMN target; ALTER TABLE migrations DROP COLUMN acknowledged;
+                    PRAGMA user_version = 0";
+        older.execute_batch(undo).unwrap();
         drop(older);
         for _ in 0..2 {
             let store = Store::open(&path).unwrap();
             assert_eq!(store.migration(id).unwrap().unwrap().target, None);
+            assert_eq!(store.acknowledged(id).unwrap(), 0);
         }
         let newer = Connection::open(&path).unwrap();
         newer.pragma_update(None, "user_version", 1_000).unwrap();

@@ -36,7 +36,7 @@ fn with_copy<T>(
     copy_all(directory, &held.path().join("migrations").join(&migration.id));
     let keys = Keyring::open(&data.join("keys"), &data.join("master.key")).unwrap();
     let root = StagingRoot::open(held.path(), Arc::new(keys)).unwrap();
-    look(&*root.area(migration.id.parse().unwrap())?)
+    look(&*root.area(migration.id.parse().unwrap(), 0)?)
 }
 
 /// What the migration's plugins said when they broke.
