@@ -30,6 +30,13 @@ class Turn:
 
     def step(self, journey, life, said):
         """Goes on as far as it comes; the word for how it ended, told to `said`."""
+        usually, journey.longest_job = journey.longest_job, 15
+        try:
+            return self._step(journey, life, said)
+        finally:
+            journey.longest_job = usually
+
+    def _step(self, journey, life, said):
         try:
             journey.go(life)
             return said("came to its end")
@@ -58,14 +65,21 @@ class Turn:
     def durable(self, life, journey, when):
         """Whatever was acknowledged is there."""
         try:
-            wrong = truth.durable(truth.staged_sources(life, journey), journey)
-            wrong += truth.made_there(truth.staged_records(life, journey), journey)
-            wrong += jobs_at_rest(life, journey)
+            wrong = truth.kept(life, journey) + jobs_at_rest(life, journey)
         except (Refused, Cut) as refused:
             wrong = [("wrong", f"staging cannot be read [{refused}]")]
         for kind, words in wrong:
             self.found(kind, f"{when}: {words}")
         return not wrong
+
+    def readable(self, life, journey, what):
+        """Reads what is staged while something is wrong: all of it, or an error."""
+        try:
+            sources = truth.staged_sources(life, journey)
+        except (Refused, Cut):
+            return
+        for kind, words in truth.durable(sources, journey):
+            self.found("false success" if kind == "lost" else kind, f"{what}: answered without an error: {words}")
 
     def to_the_end(self, life, journey, reference, when):
         """Goes on without trouble, and compares everything."""

@@ -28,7 +28,7 @@ class Life(Server):
         self._log = self.log.open("ab")
         self._from = self.log.stat().st_size
         self.killed = False
-        self._token, self._until = None, 0.0
+        self.forget_token()
         began = time.perf_counter()
         self.process = subprocess.Popen(
             [*command, "--config", settings, *given], stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
@@ -54,6 +54,10 @@ class Life(Server):
                 return
             time.sleep(0.004)
         raise Failed("the server did not become ready")
+
+    def forget_token(self):
+        """Another one is asked for the next time."""
+        self._token, self._until = None, 0.0
 
     def said(self):
         """What it has said since it was started."""
@@ -96,6 +100,10 @@ class Place:
         self.remove(name)
         data_dir = self.folder / name
         data_dir.mkdir(parents=True)
+        return self.filled(data_dir)
+
+    def filled(self, data_dir):
+        """The same directory with compiled plugins, where there are any."""
         if self.compiled.exists():
             shutil.copytree(self.compiled, data_dir / "plugin-cache")
         return data_dir

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Tortures a real server, repeatably: `make torture`.
 
-Kills, failing system calls, a full disk, broken uploads, a crowd with hostile plugins, damaged files, a platform that
-is called. Afterwards input, staging and target are compared by identity and content hash. Ends with 0 only if nothing
-was found. The seed decides every choice; when exactly a kill meets a server is the machine's.
+Kills, power cuts, failing system calls, a full disk, broken uploads, a crowd with hostile plugins, damaged files, a
+platform that is called. Afterwards input, staging and target are compared by identity and content hash. Ends with 0
+only if nothing was found. The seed decides every choice; when exactly a kill meets a server is the machine's.
 """
 
 import argparse
@@ -25,6 +25,7 @@ import crowd
 import damage
 import kills
 import mambu
+import powercuts
 import selfcheck
 import smalldisk
 import syscalls
@@ -36,6 +37,7 @@ from life import Place
 
 PARTS = {
     "kills": kills,
+    "powercuts": powercuts,
     "syscalls": syscalls,
     "smalldisk": smalldisk,
     "uploads": uploads,

@@ -7,9 +7,7 @@ import signal
 import subprocess
 import time
 
-import truth
 from after import Turn, fresh_journey, up_to
-from careful import Cut, Refused
 from life import Life
 
 #: By class: calls, error, and the files (relative to the data directory) that they are about; none means all.
@@ -53,7 +51,7 @@ def available():
         return "strace is not installed"
     sleeper = subprocess.Popen(["sleep", "10"])
     try:
-        fault = Fault(sleeper.pid, "fsync", "EIO", "1", [], "/dev/null")
+        fault = Fault(sleeper.pid, "fsync", "error=EIO", "1", [], "/dev/null")
         fault.end()
     except OSError as refused:
         return str(refused)
@@ -64,11 +62,11 @@ def available():
 
 
 class Fault:
-    """Makes calls of a running process fail until it is ended."""
+    """Makes calls of a running process come to something else, without being made, until it is ended."""
 
-    def __init__(self, pid, calls, error, when, paths, out):
+    def __init__(self, pid, calls, outcome, when, paths, out):
         self.out = out
-        inject = f"inject={calls}:error={error}" + (f":when={when}" if when else "")
+        inject = f"inject={calls}:{outcome}:when={when}"
         command = ["strace", "-f", "-p", str(pid), "-o", str(out), "-e", f"trace={calls}", "-e", inject]
         for path in paths:
             command += ["-P", str(path)]
@@ -84,7 +82,7 @@ class Fault:
         time.sleep(0.02)
 
     def end(self):
-        """Lets calls go through again; how many failed."""
+        """Lets calls go through again; how many did not."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         self.process.stderr.read()
@@ -140,10 +138,10 @@ class Disturbed(Turn):
             self.again(journey, reference, what)
             return
         with life:
-            fault = Fault(life.pid, calls, error, when, paths, self.place.folder / "strace.out")
+            fault = Fault(life.pid, calls, f"error={error}", when, paths, self.place.folder / "strace.out")
             try:
                 if step == "open":
-                    self.look(life, journey, what)
+                    self.readable(life, journey, what)
                 self.step(journey, life, told.append)
             finally:
                 failed = fault.end()
@@ -177,9 +175,10 @@ class Disturbed(Turn):
             shutil.copytree(here, self.directory, symlinks=True)
             with Life(self.place.binary, self.directory) as life:
                 there = [self.directory / path.relative_to(here) for path in paths]
-                fault = Fault(life.pid, calls, error, str(when), there, self.place.folder / "strace.out")
+                out = self.place.folder / "strace.out"
+                fault = Fault(life.pid, calls, f"error={error}", str(when), there, out)
                 try:
-                    self.look(life, journey, f"{what}, at read {when}")
+                    self.readable(life, journey, f"{what}, at read {when}")
                 finally:
                     failed = fault.end()
                 self.account.add("faults", failed)
@@ -189,15 +188,6 @@ class Disturbed(Turn):
                 self.durable(life, journey, f"{what}, at read {when}, and then without a fault")
         self.place.remove("opened")
         self.directory = here
-
-    def look(self, life, journey, what):
-        """Reads what is staged while calls fail: all of it, or an error."""
-        try:
-            sources = truth.staged_sources(life, journey)
-        except (Refused, Cut):
-            return
-        for kind, words in truth.durable(sources, journey):
-            self.found("false success" if kind == "lost" else kind, f"{what}: answered without an error: {words}")
 
     def claims(self, journey, before, name, always, step, what):
         """Where nothing could be made durable, nothing was said to be."""

@@ -126,6 +126,21 @@ def made_there(records, journey):
     return wrong
 
 
+def imported(records, there, journey):
+    """What is wrong with rows, once an import was said to have succeeded: each staged record has one."""
+    if ("import", "succeeded") not in journey.jobs.values():
+        return []
+    wrong = [against_target(entity_type, of, there[entity_type]) for entity_type, of in records.items()]
+    return [(kind, f"after an import that succeeded: {words}") for of in wrong for kind, words in of]
+
+
+def kept(life, journey):
+    """What is wrong with all that was ever answered, as it has to be at any moment."""
+    records = staged_records(life, journey)
+    wrong = durable(staged_sources(life, journey), journey) + made_there(records, journey)
+    return wrong + imported(records, rows(life.target, journey.id), journey)
+
+
 def whole(seen, journey, reference):
     """What is wrong at the end: against what was sent, against an undisturbed migration, staging against the target."""
     books, names, wrong = journey.books, journey.books.names(journey.id), []
