@@ -4,15 +4,16 @@ import os
 import random
 import shutil
 import sqlite3
-from pathlib import Path
 
 from server import Failed
 
 import truth
+import underneath
 from after import Turn, fresh_journey, up_to
 from careful import Cut, Failure, Refused, Short, Stopped, Stuck
 from kills import listed
 from life import Life
+from underneath import clock, faketime
 
 #: What is damaged, each in turn.
 WAYS = [
@@ -20,7 +21,17 @@ WAYS = [
     "catalogue.db, flipped",
     "catalogue.db-wal, flipped", "platform.db, flipped", "platform.db-wal, flipped", "key, flipped", "key, gone",
     "master.key, flipped", "plugins, flipped", "plugin-cache, flipped", "read-only", "no permission", "clock set back",
+    "clock set forward", "directory, older", "clock that jumps", "disk that turns read-only",
 ]  # fmt: skip
+
+#: Of these nobody is to notice anything, once more started or not.
+HARMLESS = {"journal, zeros at the end", "clock set back", "clock set forward"}
+
+#: What happens under a running server.
+UNDERNEATH = {"clock that jumps": underneath.Jumping, "disk that turns read-only": underneath.ReadOnly}
+
+#: How far a clock is off from the start on.
+CLOCKS = {"clock set back": "-40d", "clock set forward": "+40d"}
 
 #: One of these is in what a server says of damage that it has found.
 SAID = ["damage", "torn", "dropped", "cut off", "missing", "corrupt", "malformed"]
@@ -38,8 +49,8 @@ class Damaged(Turn):
         """Does it, and looks what the server makes of it."""
         chance = random.Random(f"{seed}:{self.part}:{self.turn}")
         way = WAYS[self.turn % len(WAYS)]
-        if way == "clock set back" and not faketime():
-            self.account.skip("clock set back", "libfaketime is not installed")
+        if way in CLOCKS and not faketime():
+            self.account.skip(way, "libfaketime is not installed")
             return
         if way in ("read-only", "no permission") and os.getuid() == 0 and not shutil.which("setpriv"):
             self.account.skip(way, "root may write everywhere, and there is no setpriv")
@@ -49,11 +60,11 @@ class Damaged(Turn):
         one, reference = fresh_journey(banks, chance, 6_500 if large else 200)
         other, other_reference = fresh_journey(banks, chance, 40)
         stop_at = "validate" if large else chance.choice(["load", "validate", "import", "counts", "done"])
+        if way == "directory, older":
+            self.begin(one)
         with Life(self.place.binary, self.directory) as life:
             if stop_at == "load":
-                one.register(life)
-                for table in ["district", "client", "account", "disp"]:
-                    one.upload(life, table)
+                self.upload(one, life, ["district", "client", "account", "disp"])
             else:
                 up_to(one, life, stop_at)
             up_to(other, life, chance.choice(["validate", "done"]))
@@ -65,8 +76,8 @@ class Damaged(Turn):
             how, undo = self.unwritable(0o500)
         elif way == "no permission":
             how, undo = self.unwritable(0o000)
-        elif way == "clock set back":
-            how = {"environment": {"LD_PRELOAD": faketime(), "FAKETIME": "-40d", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}}
+        elif way in CLOCKS:
+            how = {"environment": {**clock(), "FAKETIME": CLOCKS[way]}}
         else:
             if not self.spoil(way, one, chance):
                 self.account.note(f"there was nothing to damage: {way}")
@@ -88,6 +99,22 @@ class Damaged(Turn):
         if undo:
             undo()
             self.again(one, reference, f"{what}, and mended")
+        elif way in HARMLESS:
+            self.again(one, reference, f"{what}, and started once more")
+
+    def upload(self, journey, life, tables):
+        """Registers a migration, unless it is, and uploads some of its tables."""
+        if journey.id is None:
+            journey.register(life)
+        for table in tables:
+            journey.upload(life, table)
+
+    def begin(self, journey):
+        """Begins a migration and puts a copy of its directory aside, as a backup would."""
+        with Life(self.place.binary, self.directory) as life:
+            self.upload(journey, life, ["district", "client"])
+        home = self.directory / "migrations" / journey.id
+        shutil.copytree(home, self.directory / "older")
 
     def unwritable(self, mode):
         """Takes rights from the data directory, and starts as somebody who has no others; and what gives them back."""
@@ -99,6 +126,10 @@ class Damaged(Turn):
         """Damages a file; whether there was one."""
         home = self.directory / "migrations" / journey.id
         kind, _, what = way.partition(", ")
+        if what == "older":
+            shutil.rmtree(home)
+            (self.directory / "older").rename(home)
+            return True
         files = {
             "journal": lambda: sorted((home / "journal").glob("*.seg")),
             "index": lambda: sorted((home / "index").glob("*.run")),
@@ -135,6 +166,8 @@ class Damaged(Turn):
         )
         if told:
             self.account.note(f"{way}: {told}")
+        if told and way in HARMLESS:
+            self.found("wrong", f"{what}: nothing is wrong, and it does not go on [{told}]")
         if wrong and any(word in life.said().lower() for word in SAID):
             self.account.note(f"{way}: told in the log alone")
         elif wrong:
@@ -172,20 +205,12 @@ class Damaged(Turn):
             return [], f"the target's file cannot be read by others either: {error}"
 
 
-def faketime():
-    """The library that sets a process's clock, if it is here."""
-    found = [
-        *Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"),
-        *Path("/usr/lib").glob("faketime/libfaketimeMT.so.1"),
-    ]
-    return str(found[0]) if found else None
-
-
 def run(account, place, banks, seed, turns, out_of_time, only=None):
     """Some turns."""
     for turn in [only] if only is not None else range(turns):
         if out_of_time():
             break
-        Damaged("damage", turn, account, place).run(seed, banks)
+        way = WAYS[turn % len(WAYS)]
+        UNDERNEATH.get(way, Damaged)("damage", turn, account, place).run(seed, banks)
         account.add("turns of damage")
     place.remove("afflicted")
