@@ -1,6 +1,6 @@
 # What people do here. Each of these is all that it takes on a fresh machine.
 
-.PHONY: build demo test check bench torture fuzz setup
+.PHONY: build demo test check bench torture torture-defects fuzz setup
 
 # The commands, in target/debug. Of the whole workspace, as the tests are: building one package alone would
 # choose other features of shared dependencies, and compile wasmtime a second time.
@@ -21,10 +21,19 @@ bench: build
 	cargo test --workspace --bench price > "$${CARGO_TARGET_DIR:-target}/bench/price.md"
 	python3 scripts/bench/run.py --price "$${CARGO_TARGET_DIR:-target}/bench/price.md" $(BENCH_FLAGS)
 
-# Nothing lost, nothing twice: a server killed at random moments, with failing system calls, a full disk, broken
-# uploads, a crowd, damaged files. TORTURE_FLAGS, such as `--seed 2 --kills 100 --parts kills,syscalls`.
+# Nothing lost, nothing twice: a server killed at random moments, without power, with failing system calls, a full disk,
+# broken uploads, a crowd, damaged files. TORTURE_FLAGS, such as `--seed 2 --kills 100 --parts kills,syscalls`.
 torture: build
 	python3 scripts/torture/run.py --binary "$${CARGO_TARGET_DIR:-target}/debug/sluice" $(TORTURE_FLAGS)
+
+# And whether it would notice: servers with one deliberate defect each, of which every one has to be found.
+torture-defects: setup
+	@mkdir -p "$${CARGO_TARGET_DIR:-target}/torture"
+	cargo build --workspace --bins --features sluice/defects
+	cp "$${CARGO_TARGET_DIR:-target}/debug/sluice" "$${CARGO_TARGET_DIR:-target}/torture/sluice-defects"
+	$(MAKE) build
+	python3 scripts/torture/run.py --binary "$${CARGO_TARGET_DIR:-target}/debug/sluice" \
+		--defects "$${CARGO_TARGET_DIR:-target}/torture/sluice-defects" $(TORTURE_FLAGS)
 
 # What no bytes may do: each fuzz target for FUZZ_SECONDS (60). `scripts/fuzz.sh csv` runs one.
 fuzz:

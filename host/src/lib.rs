@@ -19,6 +19,7 @@ pub mod access;
 pub mod app;
 pub mod audit;
 pub mod config;
+mod defects;
 pub mod demo;
 pub mod framing;
 pub mod http;

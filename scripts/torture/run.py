@@ -23,6 +23,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "bench")]
 
 import crowd
 import damage
+import defects
 import kills
 import mambu
 import powercuts
@@ -63,6 +64,9 @@ def arguments():
         "--guests", type=Path, default=target / "debug/build", help="where the tests' hostile plugins are"
     )
     parser.add_argument("--self-check", action="store_true", help="tampers with what was read: each has to be noticed")
+    parser.add_argument(
+        "--defects", type=Path, help="a server that can be told to do something wrong: each defect has to be found"
+    )
     parser.add_argument("--work", type=Path, help="where data directories are made [default: a temporary folder]")
     return parser.parse_args()
 
@@ -85,6 +89,10 @@ def main():
         banks = kills.Banks(place, options.seed)
         if options.self_check:
             return 0 if selfcheck.run(account, place, banks, options.seed) else 1
+        if options.defects:
+            found = defects.run(account, place, banks, options.seed, options.defects)
+            print(account.table())
+            return 0 if found else 1
         until = time.monotonic() + options.minutes * 60
         out_of_time = lambda: time.monotonic() > until
         for part in options.parts:

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::embedded::{EmbeddedTarget, lock, set_position};
 use super::table::{HASH, ORIGIN, Table};
 use super::{Load, NewRow, Provenance, Stored, TargetError, row};
+use crate::defects::{self, Defect};
 use crate::plugin::EntityType;
 use crate::sql::SqlError;
 
@@ -182,6 +183,7 @@ impl Load for SqliteLoad<'_> {
     }
 
     fn commit(&mut self, progress: u64) -> Result<(), TargetError> {
+        let progress = progress + u64::from(defects::has(Defect::PositionAhead));
         self.within(|load, writer| {
             set_position(writer, load.migration, &load.entity_type.name, progress, load.added)?;
             Ok(writer.execute_batch("COMMIT")?)
