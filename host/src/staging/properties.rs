@@ -172,7 +172,10 @@ fn damage(chance: &mut Unstructured, dir: &Path) -> Result<()> {
             bytes.splice(at..at, piece);
         }
         5 if file == last => bytes.extend_from_slice(chance.bytes(chance.len().min(60))?),
-        6 if file == last => return Ok(std::fs::remove_file(file).expect("it is removed")),
+        6 if file == last => {
+            std::fs::remove_file(file).expect("it is removed");
+            return Ok(());
+        }
         _ => {}
     }
     std::fs::write(file, bytes).expect("it is written");
