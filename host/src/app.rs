@@ -22,6 +22,7 @@ use crate::model::{Actor, Grant, Level, Migration, Permission, Refusal, StagingS
 use crate::pipeline::Desk;
 use crate::platform::Platforms;
 use crate::plugin::{Engine, Library, Usage};
+use crate::sql;
 use crate::staging::{StagingArea, StagingError, StagingRoot};
 pub use registry::{PushError, Pushed, Registry, signed_text};
 pub use uploads::{Slot, Stage, Uploads, Wanted};
@@ -90,6 +91,11 @@ impl App {
         let cache = plugin_directory(data_dir, "plugin-cache")?;
         let engine = Engine::new(options.config.plugin.clone(), Some(cache))?;
         let library = Library::new(engine, plugin_directory(data_dir, "plugins")?);
+        for file in [CATALOGUE_FILE, TARGET_FILE] {
+            if let Some(damage) = sql::check_log(&data_dir.join(file))? {
+                anyhow::bail!("{file} cannot be used: {damage}");
+            }
+        }
         let store = Arc::new(Store::open(&data_dir.join(CATALOGUE_FILE))?);
         let config = Arc::new(options.config.clone());
         let registry = Registry::open(config.clone(), store.clone(), library, &options.mappers)?;

@@ -1,7 +1,11 @@
 //! What an SQLite error says of itself: its name and number. Its message can quote a value (a constraint's, a
 //! column's, the statement's), so it goes no further than this.
 
+mod wal;
+
 use rusqlite::ErrorCode;
+
+pub use wal::check_log;
 
 /// An error of SQLite, or of reading what it gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -9,8 +9,8 @@ from account import Account
 from life import Place
 from syscalls import CATALOGUE, JOURNAL, TARGET, Fault, available
 
-#: Turns after which a defect counts as not found; each is found within the first few.
-MOST_TURNS = 60
+#: Turns, or kills, after which a defect counts as not found; each is found within the first few.
+MOST_TURNS = 200
 
 #: By which a binary that can be told of a defect is known, and what tells it.
 DOOR = "SLUICE_DEFECT"

@@ -34,6 +34,10 @@ MOMENTS = [
 SIZES = [(40, 8), (200, 8), (700, 4), (6_500, 0.25)]
 
 
+#: Many small batches and transactions are many moments between two of them.
+SMALL = "[upload]\nbatch_records = 20\n[import]\ntransaction_records = 40\n"
+
+
 class Reaper:
     """Kills a server at a moment that chance has chosen."""
 
@@ -123,9 +127,9 @@ class Round:
             self.references.append(reference)
         self.broken = set()
         self.directory = None
-        # Many small transactions are many moments between two of them.
+        # Half of them, without a change in what else chance chooses.
         small = random.Random(f"{seed}:{part}:{turn}:transactions").random() < 0.5
-        self.config = "[import]\ntransaction_records = 50\n" if small else ""
+        self.config = SMALL if small else ""
 
     def found(self, kind, words):
         """Notes a finding and keeps the directory."""

@@ -85,7 +85,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "app",
         &[
             "access", "audit", "config", "http", "jobs", "keys", "metrics", "model", "pipeline", "platform", "plugin",
-            "staging", "store", "target",
+            "sql", "staging", "store", "target",
         ],
     ),
     (
