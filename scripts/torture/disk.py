@@ -1,8 +1,8 @@
 """A disk of its own for a data directory, that can lose its power: an ext4 file system in a file.
 
-The power is cut by the file system's own call for it, as xfstests' `godown` does: at one moment nothing more is written,
-what is only in memory is lost, and the next mount recovers from the file system's journal. Copying the file meanwhile
-would mix moments; and a killed server leaves the page cache, so that a forgotten fsync is never noticed.
+The power is cut by the file system's own call for it, as xfstests' `godown` does: at one moment nothing more is
+written, what is only in memory is lost, and the next mount recovers from the file system's journal. Copying the file
+meanwhile would mix moments; and a killed server leaves the page cache, so that a forgotten fsync is never noticed.
 """
 
 import fcntl

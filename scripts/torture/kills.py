@@ -264,9 +264,8 @@ class Round:
                 journey.go(life)
                 wrong = truth.whole(truth.Seen.read(life, journey), journey, self.references[number])
             except (Stuck, Short, Refused, Stopped, Failure, Cut, Failed) as failure:
-                wrong = [
-                    ("stuck" if isinstance(failure, Stuck) else "wrong", f"without any {self.ENDING}: {journey.step}: {failure}")
-                ]
+                kind = "stuck" if isinstance(failure, Stuck) else "wrong"
+                wrong = [(kind, f"without any {self.ENDING}: {journey.step}: {failure}")]
             for kind, words in wrong:
                 self.found(kind, words)
             self.account.add("migrations brought to verified counts")
@@ -278,7 +277,7 @@ class Round:
         strangers = ids - self.known() - {journey.id for journey in self.journeys}
         for _ in strangers:
             self.account.note(
-                "a registration was carried out twice: its answer was lost with the server, and the same key made another"
+                "a registration was carried out twice: its answer was lost, and the same key made another"
             )
         self.remember(strangers)
 
