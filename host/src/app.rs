@@ -74,6 +74,15 @@ pub const TARGET_FILE: &str = "platform.db";
 /// Name of the catalogue in the data directory.
 pub const CATALOGUE_FILE: &str = "catalogue.db";
 
+/// Name of the file that a server holds locked.
+pub const LOCK_FILE: &str = "lock";
+
+/// Name of the folder that a backup is restored into before all of it is put in its place.
+pub const RESTORING_DIR: &str = "restoring";
+
+/// Name of the file that says that the data directory was restored, until a server has noted it.
+pub const RESTORED_FILE: &str = "restored";
+
 /// Name of the file with the first client's id and secret, as `curl -u` takes them.
 pub const ADMIN_FILE: &str = "admin-client";
 
@@ -85,7 +94,13 @@ impl App {
         let cannot_open = || format!("cannot open {}", data_dir.display());
         // Everybody's records are in it: it is for the server's user alone, unless somebody made it otherwise.
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir).with_context(cannot_open)?;
-        let lock = lock(data_dir)?;
+        let lock = lock_directory(data_dir)?;
+        if data_dir.join(RESTORING_DIR).exists() {
+            anyhow::bail!(
+                "a restore into {} was broken off: remove all of it but its keys, and restore again",
+                data_dir.display()
+            );
+        }
         let keys = Arc::new(open_keys(data_dir, &options.config)?);
         let staging = StagingRoot::open(data_dir, keys.clone()).with_context(cannot_open)?;
         let cache = plugin_directory(data_dir, "plugin-cache")?;
@@ -122,15 +137,32 @@ impl App {
             _lock: lock,
         });
         let digests = app.registry.digests();
-        app.audit(Scope::Server, Entry::new(Actor::Server, Action::ServerStarted).plugins(digests))?;
+        app.audit(Scope::Server, Entry::new(Actor::Server, Action::ServerStarted).plugins(digests)).context(
+            "are these the keys that this data directory was written with? A backup holds none: put the master key and \
+             the key directory in their places",
+        )?;
+        app.note_restored(data_dir)?;
         app.store.release_unanswered()?;
         app.recover()?;
         app.finish_erasing()?;
+        for (migration, error) in app.staging.of_other_versions()? {
+            tracing::error!(code = "STAGING_VERSION", %migration, %error, "a migration cannot be read");
+        }
         // One directory that cannot be looked into is no reason to leave all others without a server.
         if let Err(error) = app.staging.clear_aside(Timestamp::now().as_second(), true) {
             tracing::error!(code = "STAGING_FAILED", %error, "what a stopped server left of trials could not be removed");
         }
         Ok(app)
+    }
+
+    /// Notes in the trail that the data directory was restored, if it was and nobody has.
+    fn note_restored(&self, data_dir: &Path) -> Result<()> {
+        let note = data_dir.join(RESTORED_FILE);
+        if note.exists() {
+            self.audit(Scope::Server, Entry::new(Actor::Operator, Action::BackupRestored))?;
+            std::fs::remove_file(&note)?;
+        }
+        Ok(())
     }
 
     /// Marks jobs that a killed server left running as interrupted: starting the same job goes on from there.
@@ -231,10 +263,15 @@ impl App {
 
 /// The keys of a data directory.
 pub fn open_keys(data_dir: &Path, config: &Config) -> Result<Keyring> {
+    let (directory, master_key) = key_places(data_dir, config);
+    Keyring::open(&directory, &master_key).context("the server's keys cannot be had")
+}
+
+/// Where a data directory's keys are: the key directory, and the file of the master key.
+pub fn key_places(data_dir: &Path, config: &Config) -> (PathBuf, PathBuf) {
     let places = &config.keys;
     let directory = places.directory.clone().unwrap_or_else(|| data_dir.join("keys"));
-    let master_key = places.master_key_file.clone().unwrap_or_else(|| data_dir.join("master.key"));
-    Keyring::open(&directory, &master_key).context("the server's keys cannot be had")
+    (directory, places.master_key_file.clone().unwrap_or_else(|| data_dir.join("master.key")))
 }
 
 fn write_secret(path: &Path, credentials: &Credentials) -> Result<()> {
@@ -247,13 +284,18 @@ fn write_secret(path: &Path, credentials: &Credentials) -> Result<()> {
     Ok(file.sync_all()?)
 }
 
-fn lock(data_dir: &Path) -> Result<std::fs::File> {
-    let file = std::fs::File::create(data_dir.join("lock"))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => {
-            anyhow::bail!("another server is using {}: stop it, or use another --data-dir", data_dir.display())
-        }
+/// Keeps servers from a data directory, for as long as what is returned lives.
+pub fn lock_directory(data_dir: &Path) -> Result<std::fs::File> {
+    lock(&data_dir.join(LOCK_FILE))?
+        .with_context(|| format!("another server is using {}: stop it, or use another --data-dir", data_dir.display()))
+}
+
+/// Takes a lock that is a file, made if need be; none where somebody else has it.
+pub fn lock(file: &Path) -> Result<Option<std::fs::File>> {
+    let held = std::fs::File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
+    match held.try_lock() {
+        Ok(()) => Ok(Some(held)),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
         Err(std::fs::TryLockError::Error(error)) => Err(error.into()),
     }
 }

@@ -18,6 +18,7 @@ macro_rules! seeds {
 pub mod access;
 pub mod app;
 pub mod audit;
+pub mod backup;
 pub mod config;
 mod defects;
 pub mod demo;

@@ -1,10 +1,14 @@
-//! What an SQLite error says of itself: its name and number. Its message can quote a value (a constraint's, a
-//! column's, the statement's), so it goes no further than this.
+//! What all databases have in common: versions, copies, and what an error says of itself, which is its name and number.
+//! Its message can quote a value (a constraint's, a column's, the statement's), so it goes no further than this.
 
+mod snapshot;
+mod versions;
 mod wal;
 
 use rusqlite::ErrorCode;
 
+pub use snapshot::{Ready, Snapshot, Still, in_memory, is_sound, open_read_only};
+pub use versions::{Newer, bring_forward, refuse_newer};
 pub use wal::check_log;
 
 /// An error of SQLite, or of reading what it gave.

@@ -21,6 +21,7 @@ sys.dont_write_bytecode = True
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "bench")]
 
+import backups
 import crowd
 import damage
 import defects
@@ -45,6 +46,7 @@ PARTS = {
     "crowd": crowd,
     "damage": damage,
     "mambu": mambu,
+    "backups": backups,
 }
 
 

@@ -52,6 +52,10 @@ pub enum Action {
     SecretReplaced,
     /// It is let in no longer.
     ClientRevoked,
+    /// A backup was begun.
+    BackupBegun,
+    /// The data directory was restored from a backup.
+    BackupRestored,
     /// Tokens are signed with another key from now on.
     TokenKeyReplaced,
     /// A plugin came.

@@ -12,6 +12,6 @@ mod verify;
 
 pub use chain::{Head, Link, Scope, header};
 pub use entry::{Action, Entry};
-pub use evidence::{SealedEvidence, open_evidence, seal_evidence};
+pub use evidence::{SealedDocument, open_evidence, open_manifest, seal_evidence, seal_manifest};
 pub use public::{fingerprint, key_from_hex};
 pub use verify::{Broken, Place, Verified, Why, extends, verify};

@@ -1,6 +1,6 @@
 //! `sluice client` and `sluice keys`: who the API lets in, beside the server and without it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
@@ -8,9 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use sluice::access::{Access, Credentials, NewClient, rotate};
-use sluice::app::{CATALOGUE_FILE, open_keys};
+use sluice::app::{CATALOGUE_FILE, key_places, open_keys};
 use sluice::audit::{Action, Entry, Scope};
 use sluice::config::Config;
+use sluice::keys::{Keyring, Signer};
 use sluice::model::{Actor, Client, Domain, Grant, Permission, Tenant};
 use sluice::store::{Store, Trail};
 
@@ -114,20 +115,39 @@ impl Place {
         Ok(self.config.as_deref().map(Config::read).transpose()?.unwrap_or_default())
     }
 
-    fn store(&self) -> Result<Store> {
+    pub fn store(&self) -> Result<Store> {
         let cannot = || format!("cannot use {} as a data directory", self.data_dir.display());
         std::fs::create_dir_all(&self.data_dir).with_context(cannot)?;
         Store::open(&self.data_dir.join(CATALOGUE_FILE)).with_context(cannot)
     }
 
-    /// Notes in the server's audit trail what was done to a client, or to the keys.
+    /// The server's data directory.
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// Where its keys are: the key directory, and the file of the master key.
+    pub fn key_places(&self) -> Result<(PathBuf, PathBuf)> {
+        Ok(key_places(&self.data_dir, &self.config()?))
+    }
+
+    /// Its keys, if they are there: none are made.
+    pub fn keys(&self) -> Result<Option<Keyring>> {
+        let (directory, master_key) = self.key_places()?;
+        Keyring::existing(&directory, &master_key).context("the server's keys cannot be had")
+    }
+
+    /// Notes in the server's audit trail what is about to be done, told by `with`; with the key that the trail is
+    /// signed with.
     ///
     /// Before it is done: what cannot be noted is not done, and a secret that nobody was shown is not in force.
-    fn audit(&self, action: Action, id: &str) -> Result<()> {
-        let signer = open_keys(&self.data_dir, &self.config()?)?.signer("audit")?;
-        let entry = Entry::new(Actor::Operator, action).client(id);
-        let noted = Trail::new(self.store()?.into(), signer).append(Scope::Server, &entry);
-        noted.context("nothing was changed: are these the server's keys? If it has a configuration, name it (--config)")
+    pub fn audit(&self, action: Action, with: impl FnOnce(Entry) -> Entry) -> Result<Signer> {
+        let signer = || Ok::<_, anyhow::Error>(open_keys(&self.data_dir, &self.config()?)?.signer("audit")?);
+        let noted = Trail::new(self.store()?.into(), signer()?);
+        noted.append(Scope::Server, &with(Entry::new(Actor::Operator, action))).context(
+            "nothing was changed: are these the server's keys? If it has a configuration, name it (--config)",
+        )?;
+        signer()
     }
 }
 
@@ -139,7 +159,7 @@ pub fn client(verb: ClientVerb) -> Result<u8> {
             let domains = if domains.is_empty() { Grant::every_domain() } else { domains };
             let expires_at = expires_in.map(|days| now + SignedDuration::from_hours(i64::from(days) * 24));
             let (client, credentials) = NewClient { tenant, permissions: permission, domains, expires_at }.make(now);
-            place.audit(Action::ClientMade, &client.id)?;
+            place.audit(Action::ClientMade, |entry| entry.client(&client.id))?;
             place.store()?.add_client(&client)?;
             made(&client, &credentials, json)?;
         }
@@ -148,7 +168,7 @@ pub fn client(verb: ClientVerb) -> Result<u8> {
             let store = place.store()?;
             let mut client = known(&store, &id)?;
             let credentials = rotate(&mut client, now + SignedDuration::from_hours(i64::from(keep_old)), now);
-            place.audit(Action::SecretReplaced, &id)?;
+            place.audit(Action::SecretReplaced, |entry| entry.client(&id))?;
             if !store.replace_secret(&client)? {
                 bail!("{id} was revoked: make another client");
             }
@@ -157,7 +177,7 @@ pub fn client(verb: ClientVerb) -> Result<u8> {
         ClientVerb::Revoke { id, place } => {
             let store = place.store()?;
             known(&store, &id)?;
-            place.audit(Action::ClientRevoked, &id)?;
+            place.audit(Action::ClientRevoked, |entry| entry.client(&id))?;
             store.revoke_client(&id, now)?;
             print(&format!("{id} is let in no longer.\n"))?;
         }
@@ -170,7 +190,7 @@ pub fn keys(verb: KeysVerb) -> Result<u8> {
     let KeysVerb::Rotate { place } = verb;
     let config = place.config()?;
     let ring = open_keys(&place.data_dir, &config)?.into();
-    place.audit(Action::TokenKeyReplaced, "tokens")?;
+    place.audit(Action::TokenKeyReplaced, |entry| entry.client("tokens"))?;
     let id = Access::new(place.store()?.into(), ring, &config.access).rotate_keys(Timestamp::now())?;
     print(&format!("Tokens are signed with key {id} from now on.\n"))?;
     Ok(0)

@@ -2,6 +2,7 @@
 
 mod access;
 mod audit;
+mod backup;
 mod client;
 mod demo;
 mod difference;
@@ -102,6 +103,20 @@ enum Verb {
     /// Look after the keys that tokens are signed with
     #[command(subcommand)]
     Keys(access::KeysVerb),
+    /// Copy everything of a server but its keys to a folder, whether it runs or not
+    #[command(
+        after_help = "Example: sluice backup /mnt/backups/2026-11-28 --data-dir ./sluice-data\n\nKeys are not in a \
+                      backup: back them up apart from it.\n\nExit codes: 0 all of it is whole, 1 something failed and \
+                      there is no backup, 2 it holds migrations that were damaged before."
+    )]
+    Backup(backup::Backup),
+    /// Make a data directory out of a backup
+    #[command(
+        after_help = "Example: sluice restore /mnt/backups/2026-11-28 --data-dir ./sluice-data\n\nThe data directory \
+                      has to be empty, but for its keys.\n\nExit codes: 0 all of it is restored and whole, 1 something \
+                      failed and nothing is restored, 2 it holds migrations that were damaged before they were backed up."
+    )]
+    Restore(backup::Restore),
     /// Make plugins, test them, and look into them
     #[command(after_help = "Example: sluice plugin new my-mapper --lang python")]
     Plugin(plugin::Plugin),
@@ -115,7 +130,7 @@ enum Verb {
 
 /// How a verb shows what it does.
 #[derive(Args)]
-struct Output {
+pub struct Output {
     /// One JSON document on standard output, and no progress
     #[arg(long)]
     json: bool,
@@ -171,6 +186,8 @@ fn act(cli: Cli) -> Result<u8> {
         }
         Verb::Client(verb) => access::client(verb),
         Verb::Keys(verb) => access::keys(verb),
+        Verb::Backup(args) => backup::backup(args),
+        Verb::Restore(args) => backup::restore(args),
         Verb::Plugin(args) => {
             telemetry::begin("warn", false);
             runtime()?.block_on(plugin::run(args))

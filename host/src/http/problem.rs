@@ -216,6 +216,12 @@ impl From<StagingError> for Problem {
                               again, or purge the migration and upload its tables to a new one.";
                 Self { detail: detail.into(), ..Self::internal("STAGED_RECORDS_MISSING", Blame::Host, &error) }
             }
+            StagingError::Version { .. } => {
+                let detail = "The records of this migration were staged by another version of Sluice and cannot be read \
+                              by this one. Import or purge the migration with that version, or purge it here, register it \
+                              anew and upload again.";
+                Self { detail: detail.into(), ..Self::internal("STAGING_VERSION", Blame::Host, &error) }
+            }
             error => Self::internal("STAGING_FAILED", Blame::Host, &error),
         }
     }

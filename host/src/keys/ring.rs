@@ -32,18 +32,23 @@ impl Keyring {
     /// Opens the directory of keys, and makes it, and a master key, if need be.
     pub fn open(dir: &Path, master_key_file: &Path) -> Result<Self, KeyError> {
         fs::create_dir_all(dir)?;
-        let master = match fs::read_to_string(master_key_file) {
-            Ok(text) => {
-                from_hex(&text.trim().to_lowercase()).ok_or_else(|| KeyError::NoMasterKey(master_key_file.into()))?
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let key = random::<32>();
-                write_new(master_key_file, format!("{}\n", to_hex(&key)).as_bytes())?;
-                key
-            }
-            Err(error) => return Err(error.into()),
+        if let Some(ring) = Self::existing(dir, master_key_file)? {
+            return Ok(ring);
+        }
+        let key = random::<32>();
+        write_new(master_key_file, format!("{}\n", to_hex(&key)).as_bytes())?;
+        Ok(Self { dir: dir.into(), master: Sealer::new(&key) })
+    }
+
+    /// Opens a ring that is there already; none where its master key is not.
+    pub fn existing(dir: &Path, master_key_file: &Path) -> Result<Option<Self>, KeyError> {
+        let text = match fs::read_to_string(master_key_file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            text => text?,
         };
-        Ok(Self { dir: dir.into(), master: Sealer::new(&master) })
+        let master = from_hex(&text.trim().to_lowercase());
+        let master = master.ok_or_else(|| KeyError::NoMasterKey(master_key_file.into()))?;
+        Ok(Some(Self { dir: dir.into(), master: Sealer::new(&master) }))
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -257,6 +257,11 @@ fn told_of(error: &PlatformError) -> Detail {
                 what.clone()
             )
         }
+        PlatformError::Newer(_) => {
+            "The migration's ledger was written by a later version of Sluice, which can go on with \
+                                    it. The server's log has the versions."
+                .into()
+        }
         PlatformError::Plan(_) | PlatformError::Ledger(_) | PlatformError::Client | PlatformError::Cancelled => {
             "The server could not go on. Its log says why.".into()
         }

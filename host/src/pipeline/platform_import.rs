@@ -24,7 +24,8 @@ pub fn platform_import(desk: &Desk, platform: &Platform, progress: &Progress) ->
     desk.store.clear_issues(migration, Phase::Import, desk.config.records.listed_issues)?;
     let ledger = Ledger::open(&desk.area.ledger()?)?;
     let kinds = &platform.plugin.description.kinds;
-    let session = Session::new(platform, &ledger, migration, progress);
+    let behind = desk.store.is_copied_since(desk.migration.registered_at)?;
+    let session = Session { behind, ..Session::new(platform, &ledger, migration, progress) };
     let mut planner = Planner::new(desk, platform, true, progress)?;
     let mut approvals = Approvals { desk, mappers: HashMap::new() };
     for kind in kinds {

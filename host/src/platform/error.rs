@@ -1,7 +1,7 @@
 //! Why work with a platform cannot go on. What only stops one record is not among these.
 
 use crate::model::{Code, Name};
-use crate::sql::SqlError;
+use crate::sql::{Newer, SqlError};
 
 /// A failure that stops a job.
 #[derive(Debug, thiserror::Error)]
@@ -9,6 +9,9 @@ pub enum PlatformError {
     /// The ledger cannot be read or written.
     #[error("the ledger cannot be read or written: {0}")]
     Ledger(SqlError),
+    /// A later version of Sluice has written it.
+    #[error("the ledger is {0}")]
+    Newer(Newer),
     /// The platform could not be reached, or did not answer, however often it was tried.
     #[error("the platform could not be reached ({0})")]
     Unreachable(Code),
@@ -39,7 +42,7 @@ impl PlatformError {
     /// Stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Ledger(_) => "LEDGER_FAILED",
+            Self::Ledger(_) | Self::Newer(_) => "LEDGER_FAILED",
             Self::Unreachable(_) => "PLATFORM_UNREACHABLE",
             Self::Denied(_) => "PLATFORM_DENIES_ACCESS",
             Self::Answer(_) => "PLATFORM_ANSWER_UNREADABLE",

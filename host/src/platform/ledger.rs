@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::PlatformError;
 use super::state::{CallState, EntityState, Line};
 use crate::model::{Code, Name};
+use crate::sql;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS entities (
@@ -26,6 +27,9 @@ CREATE TABLE IF NOT EXISTS answers (
     kind TEXT NOT NULL, id BLOB NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, id, name)
 ) WITHOUT ROWID;
 ";
+
+/// What each version of the ledger has changed of the one before: nothing yet.
+const STEPS: &[&str] = &[];
 
 /// A record's plan, by kind and reference id.
 #[derive(Clone, Copy, Debug)]
@@ -74,12 +78,18 @@ const LINE: &str = "SELECT kind, id, state, step, code, status, at,
 impl Ledger {
     /// Opens a ledger, and makes it if need be.
     pub fn open(path: &Path) -> Result<Self, PlatformError> {
-        let connection = Connection::open(path)?;
+        let mut connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // What is not in the ledger would be sent again.
         connection.pragma_update(None, "synchronous", "FULL")?;
+        sql::bring_forward(&mut connection, "entities", STEPS)?.map_err(PlatformError::Newer)?;
         connection.execute_batch(SCHEMA)?;
         Ok(Self { connection: Mutex::new(connection) })
+    }
+
+    /// Whether a kept ledger can be read by this version.
+    pub fn check_version(path: &Path) -> Result<(), PlatformError> {
+        Ok(sql::refuse_newer(&sql::open_read_only(path)?, STEPS)?.map(drop).map_err(PlatformError::Newer)?)
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {

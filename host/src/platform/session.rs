@@ -26,6 +26,9 @@ pub struct Session<'a> {
     pub migration: Uuid,
     /// Whether somebody has cancelled or paused it.
     pub progress: &'a Progress,
+    /// Whether calls may have been sent that the ledger does not know of: it comes from a backup, and the one that was
+    /// backed up may have gone on.
+    pub behind: bool,
     /// What was sent.
     pub tally: Tally,
 }
@@ -56,7 +59,7 @@ enum Trouble {
 impl<'a> Session<'a> {
     /// Begins to work on a migration.
     pub fn new(platform: &'a Platform, ledger: &'a Ledger, migration: Uuid, progress: &'a Progress) -> Self {
-        Self { platform, ledger, migration, progress, tally: Tally::default() }
+        Self { platform, ledger, migration, progress, behind: false, tally: Tally::default() }
     }
 }
 
@@ -64,18 +67,32 @@ impl Session<'_> {
     /// Carries out a record's plan as far as it can be; the ledger says how it then stands.
     pub fn carry_out(&self, key: Key, calls: &[PlannedCall]) -> Result<(), PlatformError> {
         self.ledger.set_entity(key, EntityState::Open, None)?;
+        let mut reached = None;
         for (ordinal, call) in calls.iter().enumerate() {
             let request = request_hash(call);
             let known = self.ledger.call(key, &call.id)?;
             let changed = known.as_ref().is_some_and(|known| known.request != request);
-            match known.map(|known| known.state) {
+            let mut state = known.map(|known| known.state);
+            let passed = self.behind && !state.is_some_and(CallState::is_settled) && {
+                let reached = match reached {
+                    Some(reached) => reached,
+                    None => *reached.insert(self.reached(calls)?),
+                };
+                ordinal < reached
+            };
+            if passed {
+                self.ledger.sending(key, (&call.id, ordinal, &call.step), request)?;
+                state = Some(CallState::Sent);
+            }
+            match state {
                 Some(CallState::Skipped) => continue,
                 Some(CallState::Done) if !changed => continue,
                 Some(CallState::Done) => {
                     return self.failed(key, call, &Code::new("CHANGED_AFTER_IT_WAS_SENT"), 0);
                 }
                 Some(CallState::Sent) => {
-                    if let Some(kept) = self.happened(call)? {
+                    let unasked = passed && call.check == Check::Repeat && call.keeps.is_empty();
+                    if let Some(kept) = if unasked { Some(vec![]) } else { self.happened(call)? } {
                         self.ledger.answered(key, &call.id, CallState::Done, 0, &kept)?;
                         if changed {
                             return self.failed(key, call, &Code::new("CHANGED_AFTER_IT_WAS_SENT"), 0);
@@ -166,6 +183,17 @@ impl Session<'_> {
                 return Ok(Outcome::Done(0, kept));
             }
         }
+    }
+
+    /// How many of a plan's calls have happened, as the platform shows: each is sent after those before it, so where one
+    /// has, they have too.
+    fn reached(&self, calls: &[PlannedCall]) -> Result<usize, PlatformError> {
+        for (ordinal, call) in calls.iter().enumerate().rev() {
+            if self.happened(call)?.is_some() {
+                return Ok(ordinal + 1);
+            }
+        }
+        Ok(0)
     }
 
     /// Whether a call happened; then what is kept of it.

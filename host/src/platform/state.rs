@@ -95,6 +95,11 @@ pub struct Line {
 }
 
 impl CallState {
+    /// Whether nothing more is sent for it.
+    pub fn is_settled(self) -> bool {
+        matches!(self, Self::Done | Self::Skipped)
+    }
+
     /// Whether there may be something at the platform that the call has made.
     pub fn may_have_happened(self) -> bool {
         matches!(self, Self::Sent | Self::Done)

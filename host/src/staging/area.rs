@@ -37,6 +37,12 @@ impl StreamName<'_> {
     }
 }
 
+/// The folder of a migration's directory that the journal's segments are in.
+pub(super) const JOURNAL: &str = "journal";
+
+/// The file in it with the calls to a platform.
+pub const LEDGER: &str = "ledger.db";
+
 /// Stream of the names of the other streams, in the order of their numbers.
 pub(super) const NAMES: u16 = u16::MAX;
 /// Stream of the ordinals that died.
@@ -79,8 +85,8 @@ impl StagingArea {
     ) -> Result<Self, StagingError> {
         let sealer = sealer.into();
         dir.create_dir_all("index")?;
-        if !dir.try_exists("journal")? {
-            dir.create_dir("journal")?;
+        if !dir.try_exists(JOURNAL)? {
+            dir.create_dir(JOURNAL)?;
             sync_dir(&dir)?;
         }
         let mut streams: Vec<Stream> = vec![];
@@ -88,7 +94,7 @@ impl StagingArea {
         let recover = |header: &Header, reference, read: &dyn Fn() -> Result<Block, StagingError>| {
             recover(&mut streams, &mut numbers, header, reference, read)
         };
-        let journal = Journal::open(dir.open_dir("journal")?, sealer.clone(), acknowledged, recover)?;
+        let journal = Journal::open(dir.open_dir(JOURNAL)?, sealer.clone(), acknowledged, recover)?;
         let index_dir = dir.open_dir("index")?;
         let cache = Cache::default();
         let indexes = vec![];
@@ -185,7 +191,7 @@ impl StagingArea {
     /// Where the ledger of calls to a platform stands: not sealed, as there is nothing of a record in it.
     pub fn ledger(&self) -> Result<PathBuf, StagingError> {
         drop(self.read_inner()?);
-        Ok(self.path.join("ledger.db"))
+        Ok(self.path.join(LEDGER))
     }
 
     /// The staged record with this reference id.
@@ -333,7 +339,7 @@ impl Inner {
 }
 
 /// Takes one committed block into account.
-fn recover(
+pub(super) fn recover(
     streams: &mut Vec<Stream>,
     numbers: &mut Numbers,
     header: &Header,

@@ -21,6 +21,9 @@ const META_BYTES: usize = 52;
 pub(super) const MAGIC: [u8; 4] = *b"SLB2";
 const COMMIT: u8 = 1;
 
+/// The version of the blocks that are written and read here: the digit that the magic ends with.
+pub(super) const VERSION: u8 = MAGIC[3];
+
 /// A block is closed at this size: small enough to read for the sake of one record, large enough that
 /// checksums and headers cost nothing.
 pub(super) const BLOCK_BYTES: usize = 32 * 1024;
@@ -221,6 +224,14 @@ impl Header {
             payload_crc: u32_at(32),
         })
     }
+}
+
+/// The digit of another version of Sluice whose header these bytes are: all have had the magic and the checksum in
+/// these places. What is merely damaged is none.
+pub(super) fn other_version(bytes: &[u8; HEADER_BYTES]) -> Option<char> {
+    let (covered, crc) = bytes.split_at(HEADER_BYTES - 4);
+    let sound = crc32fast::hash(covered).to_le_bytes() == crc;
+    (sound && bytes[..3] == MAGIC[..3] && bytes[3] != VERSION).then(|| bytes[3].into())
 }
 
 /// A block's payload, opened.

@@ -36,6 +36,16 @@ pub enum StagingError {
         /// Where it ends.
         offset: u64,
     },
+    /// Another version of Sluice has written it.
+    #[error(
+        "staging is of version {found}, and this Sluice reads version {}: start the Sluice that wrote it, and import \
+         or purge the migration there; or purge it here, register it anew, and upload again",
+        char::from(super::block::VERSION)
+    )]
+    Version {
+        /// The version's digit.
+        found: char,
+    },
     /// A write failed before: what is on disk is not known until the area is opened again.
     #[error("staging is closed after a failed write; it is recovered when the server starts again")]
     Poisoned,
@@ -51,6 +61,13 @@ pub enum StagingError {
     /// The records were erased while the server runs.
     #[error("the records of this migration were erased")]
     Erased,
+}
+
+impl StagingError {
+    /// Whether the files are at fault, and trying again will not help.
+    pub fn is_of_files(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Behind { .. } | Self::Version { .. })
+    }
 }
 
 impl From<io::Error> for StagingError {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cap_std::fs::{Dir, OpenOptions};
 
 use super::StagingError;
-use super::block::{Block, HEADER_BYTES, Header, MAGIC, place};
+use super::block::{self, Block, HEADER_BYTES, Header, MAGIC, place};
 use super::received::sync_dir;
 use crate::defects::{self, Defect};
 use crate::keys::Sealer;
@@ -65,6 +65,34 @@ fn segment_name(number: usize) -> String {
     format!("{number:08}.seg")
 }
 
+/// The names of a journal's segments, in order.
+pub(super) fn segment_names(dir: &Dir) -> io::Result<Vec<String>> {
+    let mut names: Vec<String> = dir
+        .entries()?
+        .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
+        .collect::<io::Result<_>>()?;
+    names.retain(|name| name.ends_with(".seg"));
+    names.sort();
+    Ok(names)
+}
+
+/// Whether this is the name of the segment with this number: if not, one before it is gone.
+pub(super) fn is_segment(name: &str, number: usize) -> Result<(), StagingError> {
+    if name == segment_name(number) {
+        return Ok(());
+    }
+    Err(StagingError::Damaged { what: "a segment is missing", segment: number as u32, offset: 0 })
+}
+
+/// Whether so many segments, the last of this length, reach as far as was acknowledged. Cut where a group ends, or gone
+/// altogether, what is left says nothing of that by itself.
+pub(super) fn reaches(segments: usize, length: u64, acknowledged: u64) -> Result<(), StagingError> {
+    if version(segments, length) >= acknowledged {
+        return Ok(());
+    }
+    Err(StagingError::Behind { segment: segments.saturating_sub(1) as u32, offset: length })
+}
+
 impl Journal {
     /// Opens the journal, drops what was not committed, and shows every committed block in order. It is damaged where
     /// it does not reach as far as it is known to have been `acknowledged`, a version.
@@ -74,30 +102,20 @@ impl Journal {
         acknowledged: u64,
         mut block: impl FnMut(&Header, BlockRef, &dyn Fn() -> Result<Block, StagingError>) -> Result<(), StagingError>,
     ) -> Result<Self, StagingError> {
-        let mut names: Vec<String> = dir
-            .entries()?
-            .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
-            .collect::<io::Result<_>>()?;
-        names.retain(|name| name.ends_with(".seg"));
-        names.sort();
+        let names = segment_names(&dir)?;
         let mut journal = Self { dir, sealer, segments: vec![], length: 0, durable: AtomicU64::new(0) };
         let last = names.len().saturating_sub(1);
         for (number, name) in names.iter().enumerate() {
-            if *name != segment_name(number) {
-                return Err(StagingError::Damaged { what: "a segment is missing", segment: number as u32, offset: 0 });
-            }
+            is_segment(name, number)?;
             let file = journal.dir.open_with(name, OpenOptions::new().read(true).write(true))?.into_std();
             journal.segments.push(Arc::new(file));
             let file = journal.segments[number].clone();
             let size = file.metadata()?.len();
-            let committed = journal.scan(number as u32, size, number == last, &mut block)?;
+            let known = (number == last).then_some(acknowledged);
+            let committed = committed(&file, number as u32, size, known, &mut |header, reference| {
+                block(header, reference, &|| read_block(&file, &journal.sealer, &reference))
+            })?;
             if committed < size {
-                // What was never known to be durable may be torn, and is dropped. What was known to be, and is
-                // not what was written, is damage, and dropping it would lose records in silence.
-                let durable = known_durable(&file, committed, size)?.max(acknowledged);
-                if number != last || durable > version(number + 1, committed) {
-                    return Err(StagingError::Damaged { what: "a block", segment: number as u32, offset: committed });
-                }
                 if defects::has(Defect::TornTail) {
                     journal.length = size;
                     break;
@@ -107,55 +125,13 @@ impl Journal {
             }
             journal.length = committed;
         }
-        // Cut where a group ends, or gone altogether: what is left says nothing of that by itself.
-        if journal.version() < acknowledged {
-            return Err(StagingError::Behind { segment: last as u32, offset: journal.length });
-        }
+        reaches(journal.segments.len(), journal.length, acknowledged)?;
         // What was read back just now may still be on its way to disk: it is synced before anybody builds on it.
         if let Some(tail) = journal.tail() {
             tail.sync_data()?;
         }
         journal.note_durable(journal.version());
         Ok(journal)
-    }
-
-    /// Shows the committed blocks of a segment; returns where they end.
-    fn scan(
-        &self,
-        segment: u32,
-        size: u64,
-        check_payload: bool,
-        block: &mut impl FnMut(&Header, BlockRef, &dyn Fn() -> Result<Block, StagingError>) -> Result<(), StagingError>,
-    ) -> Result<u64, StagingError> {
-        let file = &self.segments[segment as usize];
-        let (mut at, mut committed) = (0u64, 0u64);
-        let mut group = vec![];
-        while at + HEADER_BYTES as u64 <= size {
-            let mut bytes = [0; HEADER_BYTES];
-            file.read_exact_at(&mut bytes, at)?;
-            let Some(header) = Header::decode(&bytes) else { break };
-            let reference = reference(&header, segment, at);
-            at = reference.offset + u64::from(header.payload_bytes);
-            if at > size {
-                break;
-            }
-            if check_payload {
-                match read_sealed(file, &reference) {
-                    Ok(_) => {}
-                    Err(StagingError::Damaged { .. }) => break,
-                    // What cannot be read at this moment says nothing of what stands there: it is not cut off.
-                    Err(error) => return Err(error),
-                }
-            }
-            group.push((header, reference));
-            if header.commits {
-                for (header, reference) in group.drain(..) {
-                    block(&header, reference, &|| self.read(&reference))?;
-                }
-                committed = at;
-            }
-        }
-        Ok(committed)
     }
 
     /// Appends a group; returns where its blocks stand. It is durable after the next [`Journal::tail`]'s sync.
@@ -218,10 +194,79 @@ impl Journal {
     pub fn file(&self, reference: &BlockRef) -> Arc<File> {
         self.segments[reference.segment as usize].clone()
     }
+}
 
-    fn read(&self, reference: &BlockRef) -> Result<Block, StagingError> {
-        read_block(&self.segments[reference.segment as usize], &self.sealer, reference)
+/// Where what was committed of a segment's first `size` bytes ends, having shown its blocks in order. Of the last
+/// segment, which comes with the version that is known to have been acknowledged, what was never known to be durable may
+/// be torn. What was known to be, and is not what was written, is damage, and dropping it would lose records in silence.
+pub(super) fn committed(
+    file: &File,
+    segment: u32,
+    size: u64,
+    last: Option<u64>,
+    block: &mut dyn FnMut(&Header, BlockRef) -> Result<(), StagingError>,
+) -> Result<u64, StagingError> {
+    check_version(file, size)?;
+    let committed = scan(file, segment, size, last.is_some(), block)?;
+    if committed == size {
+        return Ok(committed);
     }
+    let known = last.map(|known| Ok::<_, io::Error>(known_durable(file, committed, size)?.max(known))).transpose()?;
+    match known {
+        Some(known) if known <= version(segment as usize + 1, committed) => Ok(committed),
+        _ => Err(StagingError::Damaged { what: "a block", segment, offset: committed }),
+    }
+}
+
+/// Refuses a segment that another version of Sluice wrote: none of its blocks could be read, and all would look torn.
+pub(super) fn check_version(file: &File, size: u64) -> Result<(), StagingError> {
+    let mut bytes = [0; HEADER_BYTES];
+    if size < HEADER_BYTES as u64 {
+        return Ok(());
+    }
+    file.read_exact_at(&mut bytes, 0)?;
+    match block::other_version(&bytes) {
+        Some(found) => Err(StagingError::Version { found }),
+        None => Ok(()),
+    }
+}
+
+/// Shows the committed blocks of a segment; returns where they end.
+fn scan(
+    file: &File,
+    segment: u32,
+    size: u64,
+    check_payload: bool,
+    block: &mut dyn FnMut(&Header, BlockRef) -> Result<(), StagingError>,
+) -> Result<u64, StagingError> {
+    let (mut at, mut committed) = (0u64, 0u64);
+    let mut group = vec![];
+    while at + HEADER_BYTES as u64 <= size {
+        let mut bytes = [0; HEADER_BYTES];
+        file.read_exact_at(&mut bytes, at)?;
+        let Some(header) = Header::decode(&bytes) else { break };
+        let reference = reference(&header, segment, at);
+        at = reference.offset + u64::from(header.payload_bytes);
+        if at > size {
+            break;
+        }
+        if check_payload {
+            match read_sealed(file, &reference) {
+                Ok(_) => {}
+                Err(StagingError::Damaged { .. }) => break,
+                // What cannot be read at this moment says nothing of what stands there: it is not cut off.
+                Err(error) => return Err(error),
+            }
+        }
+        group.push((header, reference));
+        if header.commits {
+            for (header, reference) in group.drain(..) {
+                block(&header, reference)?;
+            }
+            committed = at;
+        }
+    }
+    Ok(committed)
 }
 
 fn version(segments: usize, length: u64) -> u64 {
@@ -262,7 +307,7 @@ pub(super) fn read_block(file: &File, sealer: &Sealer, reference: &BlockRef) -> 
 }
 
 /// Reads a block's payload as it was sealed, and checks that it is whole.
-fn read_sealed(file: &File, reference: &BlockRef) -> Result<Vec<u8>, StagingError> {
+pub(super) fn read_sealed(file: &File, reference: &BlockRef) -> Result<Vec<u8>, StagingError> {
     let mut payload = vec![0; reference.payload_bytes as usize];
     file.read_exact_at(&mut payload, reference.offset)?;
     if crc32fast::hash(&payload) != reference.payload_crc {

@@ -12,8 +12,11 @@ use cap_std::fs::{Dir, OpenOptions};
 use super::{StagingArea, StagingError};
 use crate::keys::Sealer;
 
+/// What a list's file name ends with.
+pub(super) const LIST: &str = ".sealed";
+
 fn file_name(list: &str) -> String {
-    format!("{list}.sealed")
+    format!("{list}{LIST}")
 }
 
 /// What a line is sealed to.

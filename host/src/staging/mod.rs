@@ -10,6 +10,8 @@ mod aside;
 mod batches;
 mod block;
 mod change;
+mod check;
+mod copy;
 #[cfg(test)]
 mod crash;
 mod error;
@@ -31,15 +33,17 @@ mod spool;
 mod streams;
 
 pub use append::{DirectRecord, Effect, Product, SourceRecord};
-pub use area::{StagingArea, StreamName};
+pub use area::{LEDGER, StagingArea, StreamName};
 pub use aside::{Aside, TRIALS};
 pub use batches::{Member, Seen, SourceBatch};
 pub use block::{Entry, Origin, SourceStatus};
+pub use check::Checked;
+pub use copy::{Migrations, Noted, Part};
 pub use error::StagingError;
 pub use lines::Lines;
 pub use pieces::{PIECE_BYTES, PieceFile, PieceReader};
 pub use received::ReceivedUpload;
-pub use root::StagingRoot;
+pub use root::{StagingRoot, key_name};
 pub use scratch::Scratch;
 pub use spool::{Spool, SpoolReader};
 pub use streams::{EntryReader, StagedBatch, StagedEntry};

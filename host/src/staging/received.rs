@@ -9,24 +9,25 @@ use uuid::Uuid;
 
 use super::pieces::{PieceFile, PieceReader};
 use super::{StagingArea, StagingError, StagingRoot};
+use crate::keys::Sealer;
 
 /// The folder of a migration's directory that these folders are in.
-const UPLOADS: &str = "uploads";
+pub(super) const UPLOADS: &str = "uploads";
 
 /// What is known of an upload, which is written as a whole.
-const ABOUT: &str = "about.sealed";
+pub(super) const ABOUT: &str = "about.sealed";
 /// The same, while it is written.
 const NEW: &str = "about.new";
 /// Bytes that have come.
-const BYTES: &str = "bytes.sealed";
+pub(super) const BYTES: &str = "bytes.sealed";
 /// What became of its records.
-const RESULTS: &str = "results.sealed";
+pub(super) const RESULTS: &str = "results.sealed";
 
 /// An upload's folder.
 pub struct ReceivedUpload {
     dir: Dir,
     id: Uuid,
-    sealer: std::sync::Arc<crate::keys::Sealer>,
+    sealer: std::sync::Arc<Sealer>,
 }
 
 fn name(id: Uuid, file: &str) -> String {
@@ -37,13 +38,20 @@ fn about_place(id: Uuid) -> Vec<u8> {
     [b"U", id.as_bytes().as_slice()].concat()
 }
 
+/// Opens what is known of an upload.
+pub(super) fn open_about(sealer: &Sealer, id: Uuid, mut sealed: Vec<u8>) -> Result<Vec<u8>, StagingError> {
+    let damaged = |_| StagingError::Damaged { what: "what is known of an upload", segment: 0, offset: 0 };
+    sealer.open(&about_place(id), &mut sealed).map_err(damaged)?;
+    Ok(sealed)
+}
+
 /// Makes what was made or renamed in a directory durable. A `Dir` is opened with O_PATH, which cannot be synced: the
 /// directory is opened once more, for reading.
 pub(super) fn sync_dir(dir: &Dir) -> io::Result<()> {
     dir.open(".")?.into_std().sync_all()
 }
 
-fn absent<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+pub(super) fn absent<T>(found: io::Result<T>) -> io::Result<Option<T>> {
     match found {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         found => found.map(Some),
@@ -103,9 +111,7 @@ impl ReceivedUpload {
         let Some(file) = absent(self.dir.open(ABOUT))? else { return Ok(None) };
         let mut about = vec![];
         file.into_std().read_to_end(&mut about)?;
-        let damaged = |_| StagingError::Damaged { what: "what is known of an upload", segment: 0, offset: 0 };
-        self.sealer.open(&about_place(self.id), &mut about).map_err(damaged)?;
-        Ok(Some(about))
+        open_about(&self.sealer, self.id, about).map(Some)
     }
 
     /// The bytes that have come, as far as they are durable; none once they were worked on.
@@ -141,7 +147,7 @@ impl ReceivedUpload {
     }
 }
 
-fn ids(home: &Dir) -> io::Result<Vec<Uuid>> {
+pub(super) fn ids(home: &Dir) -> io::Result<Vec<Uuid>> {
     let Some(uploads) = absent(home.open_dir(UPLOADS))? else { return Ok(vec![]) };
     let names = uploads.entries()?.map(|entry| Ok(entry?.file_name().to_string_lossy().parse().ok()));
     Ok(names.collect::<io::Result<Vec<Option<Uuid>>>>()?.into_iter().flatten().collect())

@@ -8,7 +8,10 @@ use cap_std::fs::Dir;
 use hashbrown::HashMap;
 use uuid::Uuid;
 
-use super::received::sync_dir;
+use super::area::JOURNAL;
+use super::copy::Migrations;
+use super::journal::{check_version, segment_names};
+use super::received::{absent, sync_dir};
 use super::{StagingArea, StagingError, aside};
 use crate::keys::{Keyring, Sealer};
 
@@ -31,7 +34,7 @@ fn known(open: &Open, migration: Uuid) -> Result<Option<Arc<StagingArea>>, Stagi
 }
 
 /// Name of a migration's key.
-fn key_name(migration: Uuid) -> String {
+pub fn key_name(migration: Uuid) -> String {
     format!("migration-{migration}")
 }
 
@@ -60,6 +63,7 @@ impl StagingRoot {
         // A key is there before its directory, so a directory without a key has lost it: a new one would open
         // nothing, and hide that.
         let sealer = if self.migrations.try_exists(&name)? {
+            self.check_version(migration)?;
             Sealer::new(&self.keys.find(&key)?.ok_or(StagingError::KeyGone)?)
         } else {
             let sealer = self.keys.sealer(&key)?;
@@ -71,6 +75,22 @@ impl StagingRoot {
         let area = Arc::new(StagingArea::open(dir, path, sealer, acknowledged)?);
         open.insert(migration, Some(area.clone()));
         Ok(area)
+    }
+
+    /// Whether this version of Sluice can read a migration's journal, as its first block says.
+    fn check_version(&self, migration: Uuid) -> Result<(), StagingError> {
+        let Some(journal) = absent(self.migrations.open_dir(format!("{migration}/{JOURNAL}")))? else { return Ok(()) };
+        let Some(first) = segment_names(&journal)?.into_iter().next() else { return Ok(()) };
+        let file = journal.open(first)?.into_std();
+        let size = file.metadata()?.len();
+        check_version(&file, size)
+    }
+
+    /// Migrations whose journals another version of Sluice has written.
+    pub fn of_other_versions(&self) -> Result<Vec<(Uuid, StagingError)>, StagingError> {
+        let ids = Migrations::ids_in(&self.migrations)?;
+        let other = |id| self.check_version(id).err().filter(|error| matches!(error, StagingError::Version { .. }));
+        Ok(ids.into_iter().filter_map(|id| Some((id, other(id)?))).collect())
     }
 
     /// Destroys a migration's key, and then removes its directory; what is gone already is no mistake. The key

@@ -84,6 +84,17 @@ impl Store {
         Ok((lines, total))
     }
 
+    /// Whose chains there are.
+    pub fn audit_scopes(&self) -> Result<Vec<Scope>, StoreError> {
+        let connection = self.lock();
+        let mut query = connection.prepare("SELECT DISTINCT scope FROM audit ORDER BY scope")?;
+        let scopes = query.query_map([], |row| {
+            let text: String = row.get(0)?;
+            Scope::parse(&text).ok_or(rusqlite::Error::InvalidColumnType(0, text, rusqlite::types::Type::Text))
+        })?;
+        Ok(scopes.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// The signed head of a chain, and how many entries it has; none before the first entry.
     pub fn audit_head(&self, scope: Scope) -> Result<Option<(u64, String)>, StoreError> {
         Ok(self

@@ -2,6 +2,7 @@
 
 mod audit;
 mod clients;
+mod copies;
 mod idempotency;
 mod issues;
 mod jobs;
@@ -27,7 +28,7 @@ pub use outcomes::SourceOutcome;
 pub use uploads::{KeptUpload, UploadEnd};
 
 use crate::model::{ImportStatus, Migration, StagingStatus, Status};
-use crate::sql::SqlError;
+use crate::sql::{self, Newer, SqlError};
 
 /// A failure of the catalogue: the host's trouble. It says which, and quotes nothing.
 #[derive(Debug, thiserror::Error)]
@@ -36,16 +37,8 @@ pub enum StoreError {
     #[error("the catalogue cannot be read or written: {0}")]
     Sql(SqlError),
     /// A later version of Sluice has written it.
-    #[error(
-        "the catalogue is of version {found}, and this Sluice knows versions up to {known}: start the Sluice that wrote \
-         it, or restore a backup from before"
-    )]
-    Newer {
-        /// The catalogue's version.
-        found: i64,
-        /// The latest that is known here.
-        known: i64,
-    },
+    #[error("the catalogue is {0}")]
+    Newer(Newer),
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -118,6 +111,16 @@ impl Store {
         Self::prepared(Connection::open(path)?)
     }
 
+    /// A catalogue in memory that is what a kept one holds, brought forward: the file stays as it is.
+    pub fn of_copy(path: &Path) -> Result<Self, StoreError> {
+        Self::prepared(sql::in_memory(path)?)
+    }
+
+    /// The version of the catalogue that is written here.
+    pub fn version() -> i64 {
+        versions::STEPS.len() as i64
+    }
+
     /// A catalogue in memory that knows this one migration, as if it had just been loaded.
     pub fn in_memory(migration: &Migration) -> Result<Self, StoreError> {
         let store = Self::prepared(Connection::open_in_memory()?)?;
@@ -134,8 +137,8 @@ impl Store {
         connection.pragma_update(None, "synchronous", "FULL")?;
         // What a purge deletes is overwritten, and not left in free pages.
         connection.pragma_update(None, "secure_delete", "ON")?;
-        versions::bring_forward(&mut connection)?;
-        for schema in [SCHEMA, uploads::SCHEMA, outcomes::SCHEMA, audit::SCHEMA, plugins::SCHEMA] {
+        sql::bring_forward(&mut connection, "migrations", versions::STEPS)?.map_err(StoreError::Newer)?;
+        for schema in [SCHEMA, uploads::SCHEMA, outcomes::SCHEMA, audit::SCHEMA, plugins::SCHEMA, copies::SCHEMA] {
             connection.execute_batch(schema)?;
         }
         Ok(Self { connection: Mutex::new(connection), logged: tokio::sync::watch::Sender::new(()) })

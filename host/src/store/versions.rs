@@ -1,38 +1,17 @@
-//! Catalogues of earlier versions of Sluice are brought forward, one step after the other; those of later ones are refused.
-
-use rusqlite::Connection;
-
-use super::StoreError;
+//! What the versions of the catalogue have changed.
 
 /// What each version of the catalogue has changed of the one before, beside tables and indexes that are new: those
 /// are made where they are missing.
-const STEPS: &[&str] = &[
+pub(super) const STEPS: &[&str] = &[
     "ALTER TABLE migrations ADD COLUMN target TEXT",
     "ALTER TABLE migrations ADD COLUMN acknowledged INTEGER NOT NULL DEFAULT 0",
 ];
 
-/// Brings a catalogue forward to this version. A new one has nothing to be brought forward.
-pub(super) fn bring_forward(connection: &mut Connection) -> Result<(), StoreError> {
-    let transaction = connection.transaction()?;
-    let known = STEPS.len() as i64;
-    let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if version > known {
-        return Err(StoreError::Newer { found: version, known });
-    }
-    let begun: bool =
-        transaction
-            .query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'migrations')", [], |row| row.get(0))?;
-    if begun {
-        STEPS[version as usize..].iter().try_for_each(|step| transaction.execute_batch(step))?;
-    }
-    transaction.pragma_update(None, "user_version", known)?;
-    Ok(transaction.commit()?)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::Store;
-    use super::*;
+    use rusqlite::Connection;
+
+    use super::super::{Store, StoreError};
     use crate::model::{DOMAINS, Tenant};
 
     /// A catalogue as it was before targets: its migrations are still there, and new ones can have one.
@@ -59,6 +38,6 @@ mod tests {
         }
         let newer = Connection::open(&path).unwrap();
         newer.pragma_update(None, "user_version", 1_000).unwrap();
-        assert!(matches!(Store::open(&path), Err(StoreError::Newer { found: 1_000, .. })));
+        assert!(matches!(Store::open(&path), Err(StoreError::Newer(newer)) if newer.found == 1_000));
     }
 }

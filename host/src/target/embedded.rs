@@ -8,7 +8,7 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::TargetError;
@@ -16,6 +16,7 @@ use super::load::SqliteLoad;
 use super::table::Table;
 use crate::config::ImportLimits;
 use crate::plugin::EntityType;
+use crate::sql;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS sluice_origins (
@@ -31,6 +32,10 @@ CREATE TABLE IF NOT EXISTS sluice_progress (
 /// Pages of 4 KiB in the write-ahead log before they are moved into the database, 32 MiB: with SQLite's 1,000 every
 /// transaction of an import moved them, and synced a second file.
 const CHECKPOINT_PAGES: u32 = 8_192;
+
+/// What each version of the platform database has changed of the one before: nothing yet, beside columns that plugins
+/// bring, which are added where they are missing.
+const STEPS: &[&str] = &[];
 
 /// How often somebody who waits for a table looks whether to give up.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -71,29 +76,24 @@ fn column_names(connection: &Connection, table: &str) -> rusqlite::Result<Vec<St
 impl EmbeddedTarget {
     /// Opens the database, and makes it if need be.
     pub fn open(path: &FilePath, limits: &ImportLimits) -> Result<Self, TargetError> {
-        let writer = connect(path, limits.cache_bytes / 3 * 2)?;
+        let mut writer = connect(path, limits.cache_bytes / 3 * 2)?;
+        sql::bring_forward(&mut writer, "sluice_progress", STEPS)?.map_err(TargetError::Newer)?;
         writer.execute_batch(SCHEMA)?;
         let reader = Mutex::new(connect(path, limits.cache_bytes / 3)?);
         let writer = Mutex::new(writer);
         Ok(Self { writer, reader, busy: Mutex::default(), freed: Condvar::new(), indexed: Mutex::default() })
     }
 
-    /// Opens a database that somebody has kept, only to read it. A copy without a write-ahead log beside it is taken
-    /// as complete, so that nothing is written next to it, and its folder may be read-only.
+    /// Opens a database that somebody has kept, only to read it: see [`sql::open_read_only`].
     pub fn open_read_only(path: &FilePath) -> Result<Self, TargetError> {
-        let mut log = path.as_os_str().to_owned();
-        log.push("-wal");
         let open = || {
-            let name = percent_encoded(path);
-            let how = if FilePath::new(&log).exists() { "mode=ro" } else { "mode=ro&immutable=1" };
-            Connection::open_with_flags(
-                format!("file:{name}?{how}"),
-                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI,
-            )
+            let connection = sql::open_read_only(path)?;
+            sql::refuse_newer(&connection, STEPS)?.map_err(TargetError::Newer)?;
+            Ok::<_, TargetError>(Mutex::new(connection))
         };
         Ok(Self {
-            writer: Mutex::new(open()?),
-            reader: Mutex::new(open()?),
+            writer: open()?,
+            reader: open()?,
             busy: Mutex::default(),
             freed: Condvar::new(),
             indexed: Mutex::default(),
@@ -153,15 +153,6 @@ impl EmbeddedTarget {
         load.bulk = lock(&self.writer).query_row(&empty, [], |row| row.get(0))?;
         Ok(load)
     }
-}
-
-/// A path as part of a URI, whatever stands in it.
-fn percent_encoded(path: &FilePath) -> String {
-    let encoded = |byte: &u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => char::from(*byte).to_string(),
-        byte => format!("%{byte:02x}"),
-    };
-    path.as_os_str().as_encoded_bytes().iter().map(encoded).collect()
 }
 
 /// Notes how far a migration has come, and how many rows it has added on the way.

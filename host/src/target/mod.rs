@@ -17,7 +17,7 @@ pub(crate) use read::add;
 
 use crate::model::{Digest, Name};
 use crate::plugin::{CountGroup, EntityType, Found};
-use crate::sql::SqlError;
+use crate::sql::{Newer, SqlError};
 
 /// A failure of the target: the platform's trouble. It says which, and quotes nothing.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,9 @@ pub enum TargetError {
     /// The database refused.
     #[error("the target cannot be read or written: {0}")]
     Database(SqlError),
+    /// A later version of Sluice has written it.
+    #[error("the platform database is {0}")]
+    Newer(Newer),
     /// A record does not fit the table that its own plugin describes.
     #[error("record {reference_id} of {entity_type} does not fit its table: column {column}")]
     Misfit {

@@ -36,7 +36,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("wasmtime", &["plugin/"]),
     ("aws_lc_rs", &["keys/"]),
     ("cap_std", &["staging/", "app.rs", "plugin/engine.rs", "plugin/library.rs"]),
-    ("rusqlite", &["target/", "store/", "sql.rs", "platform/"]),
+    ("rusqlite", &["target/", "store/", "sql.rs", "sql/", "platform/"]),
     ("clap", &["cli/", "main.rs"]),
     ("reqwest", &["cli/", "access/external.rs", "platform/caller.rs"]),
     ("jsonwebtoken", &["access/"]),
@@ -95,8 +95,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "staging", "store", "target",
         ],
     ),
+    ("backup", &["app", "audit", "keys", "model", "platform", "sql", "staging", "store", "target"]),
     ("demo", &[]),
-    ("cli", &["access", "app", "audit", "config", "demo", "keys", "model", "pipeline", "plugin", "store"]),
+    ("cli", &["access", "app", "audit", "backup", "config", "demo", "keys", "model", "pipeline", "plugin", "store"]),
 ];
 
 #[test]

@@ -6,6 +6,7 @@ mod approvals;
 mod architecture;
 mod audit;
 mod authoring;
+mod backup;
 mod bad_records;
 mod bad_uploads;
 mod berka;

@@ -45,6 +45,10 @@ fn what_operators_and_auditors_are_told_to_type() {
         ("sluice_jobs_total{kind=\"import\",state=\"succeeded\"} 1", 1),
         ("Its secret, shown this once", 2),
         ("event: log", 5),
+        ("backups/monday is a whole backup of ./sluice-data", 1),
+        ("backups/monday is whole", 1),
+        ("restored is restored from backups/monday", 1),
+        ("Those that are there open everything", 3),
     ] {
         assert!(said.matches(expected).count() >= times, "{expected} {times} times in:\n{said}\n{log}");
     }

@@ -5,6 +5,7 @@ mod decisions;
 mod faults;
 mod kills;
 mod pace;
+mod restored;
 mod small;
 
 use mock_mambu::{BRANCH_KEY, FEE_KEY, Mambu, Options as MambuOptions, PRODUCT_KEY, Running};
