@@ -6,6 +6,8 @@
 // Who includes a test of the host's knows it by the host's name.
 extern crate self as sluice;
 
+#[path = "../../host/src/defects.rs"]
+mod defects;
 #[path = "../../host/src/framing/mod.rs"]
 pub mod framing;
 #[path = "../../host/src/keys/mod.rs"]

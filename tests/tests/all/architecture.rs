@@ -116,6 +116,19 @@ fn one_direction() {
     }
 }
 
+/// The fuzz targets are built of some parts, by their paths: those may import no other, or `make fuzz` does not build.
+#[test]
+fn what_is_fuzzed_stands_alone() {
+    let targets = std::fs::read_to_string(root().join("fuzz/src/lib.rs")).unwrap();
+    let included =
+        |part: &str| targets.contains(&format!("mod {part};")) || targets.contains(&format!("mod {part} {{"));
+    for (part, allowed) in MAY_IMPORT.iter().filter(|(part, _)| targets.contains(&format!("host/src/{part}"))) {
+        for imported in *allowed {
+            assert!(included(imported), "{part} imports {imported}, which fuzz/src/lib.rs does not include");
+        }
+    }
+}
+
 /// Folders of Rust in the workspace that people read.
 const FOLDERS: &[&str] = &["host", "plugins", "tests", "fuzz/src", "fuzz/targets"];
 
