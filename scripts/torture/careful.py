@@ -254,6 +254,8 @@ class Journey:
         lines = self.books.lines[table]
         with self._lock:
             first = self.acknowledged[table] if self.chance.random() < 0.6 else 0
+            # Of a table that is whole already nothing would be left to send.
+            first %= len(lines)
             sending = steady(b"\n".join(lines[first:]) + b"\n", self.chance)
         self.sent += len(lines) - first
         heard = 0

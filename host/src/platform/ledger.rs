@@ -89,7 +89,7 @@ impl Ledger {
 
     /// Whether a kept ledger can be read by this version.
     pub fn check_version(path: &Path) -> Result<(), PlatformError> {
-        Ok(sql::refuse_newer(&sql::open_read_only(path)?, STEPS)?.map(drop).map_err(PlatformError::Newer)?)
+        sql::refuse_newer(&sql::open_read_only(path)?, STEPS)?.map(drop).map_err(PlatformError::Newer)
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {

@@ -8,7 +8,7 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use uuid::Uuid;
 
 use super::TargetError;
@@ -84,7 +84,7 @@ impl EmbeddedTarget {
         Ok(Self { writer, reader, busy: Mutex::default(), freed: Condvar::new(), indexed: Mutex::default() })
     }
 
-    /// Opens a database that somebody has kept, only to read it: see [`sql::open_read_only`].
+    /// Opens a database that somebody has kept, only to read it: see `sql::open_read_only`.
     pub fn open_read_only(path: &FilePath) -> Result<Self, TargetError> {
         let open = || {
             let connection = sql::open_read_only(path)?;
@@ -103,7 +103,7 @@ impl EmbeddedTarget {
     pub(super) fn prepare_table(&self, entity_type: &EntityType) -> Result<(), TargetError> {
         let table = Table::new(entity_type);
         let writer = lock(&self.writer);
-        let transaction = writer.unchecked_transaction()?;
+        let transaction = Transaction::new_unchecked(&writer, TransactionBehavior::Immediate)?;
         transaction.execute(&table.create(), [])?;
         let there = column_names(&transaction, &table.name)?;
         for statement in table.add_columns(&there) {

@@ -80,7 +80,8 @@ impl<'a> SqliteLoad<'a> {
             Some(open) => open,
             None => {
                 let open = Open(lock(&self.target.writer));
-                open.0.execute_batch("BEGIN")?;
+                // Begun with reading, it could not wait for somebody who writes from outside: SQLite fails at once.
+                open.0.execute_batch("BEGIN IMMEDIATE")?;
                 if self.bulk {
                     // Nothing to do but in the first transaction.
                     open.0.execute(&format!("DROP INDEX IF EXISTS \"{}\"", self.table.index_name()), [])?;
