@@ -176,6 +176,9 @@ class Short(Exception):
 class Journey:
     """One migration on its way, and all that its client was ever answered."""
 
+    #: Seconds for which it waits for a job's end.
+    longest_job = 200
+
     def __init__(self, books, chance, hit=lambda moment: None, components=COMPONENTS, mapper="berka"):
         self.books, self.chance, self.hit = books, chance, hit
         self.components, self.mapper = list(components), mapper
@@ -187,8 +190,6 @@ class Journey:
         self.made = {table: [] for table in books.tables()}
         #: Jobs that were answered as begun, with the state that was last seen.
         self.jobs = {}
-        #: Seconds for which it waits for a job's end.
-        self.longest_job = 200
         self.sent = 0
         self.results = 0
         self.refusals = 0

@@ -276,9 +276,7 @@ class Round:
             self.found("duplicated", f"{twice} rows of the target have a reference id that another row has")
         strangers = ids - self.known() - {journey.id for journey in self.journeys}
         for _ in strangers:
-            self.account.note(
-                "a registration was carried out twice: its answer was lost, and the same key made another"
-            )
+            self.found("duplicated", "a registration was carried out twice: the same key made another migration")
         self.remember(strangers)
 
     def known(self):

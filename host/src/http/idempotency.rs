@@ -3,6 +3,7 @@
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::problem::Problem;
 use crate::app::App;
@@ -14,15 +15,16 @@ const MAX_KEY_BYTES: usize = 255;
 
 const SECONDS_AN_HOUR: i64 = 60 * 60;
 
-/// Does what a request asks for, once for each of the client's keys.
+/// Does what a request asks for, once for each of the client's keys. What is made gets the id that `make` is told; it may be
+/// there already, where a server was stopped before it could answer.
 pub fn once(
     app: &App,
     client: &str,
     headers: &HeaderMap,
     request: &[&[u8]],
-    make: impl FnOnce() -> Result<Kept, Problem>,
+    make: impl FnOnce(Uuid) -> Result<Kept, Problem>,
 ) -> Result<Response, Problem> {
-    let Some(key) = headers.get("idempotency-key") else { return answer(make()?, false) };
+    let Some(key) = headers.get("idempotency-key") else { return answer(make(Uuid::new_v4())?, false) };
     let key = key.as_bytes();
     if !(1..=MAX_KEY_BYTES).contains(&key.len()) || !key.iter().all(|byte| (0x21..=0x7e).contains(byte)) {
         let detail = told!("Idempotency-Key must be 1 to {} visible ASCII characters.", MAX_KEY_BYTES as u64);
@@ -38,7 +40,7 @@ pub fn once(
     let now = jiff::Timestamp::now().as_second();
     let oldest = now - app.config.http.idempotency_hours as i64 * SECONDS_AN_HOUR;
     match app.store.reserve_key(client, &key, &hash.finalize().into(), now, oldest)? {
-        Reserved::Fresh => match make() {
+        Reserved::ToDo(id) => match make(id) {
             Ok(kept) => {
                 app.store.keep_answer(client, &key, &kept)?;
                 answer(kept, false)

@@ -217,10 +217,12 @@ pub async fn register(
             &caller.grant().client,
             &headers,
             &[b"registerMigration", tenant.as_str().as_bytes(), &bytes],
-            || {
+            |id| {
                 let now = jiff::Timestamp::now();
-                let migration = app.store.register(tenant.clone(), components, mapper, target, now)?;
-                let id = migration.reference_id;
+                let migration = match app.store.migration(id)? {
+                    Some(migration) => migration,
+                    None => app.store.register_as(id, tenant.clone(), components, mapper, target, now)?,
+                };
                 app.store.log(id, &LogEntry::new(Level::Info, "MIGRATION_REGISTERED"))?;
                 let desk = app.desk(migration)?;
                 let registered = caller.entry(Action::MigrationRegistered).plugins(desk.plugin_digests());

@@ -1,6 +1,7 @@
 //! Answers to requests that may be sent again: the second time, what was answered the first time.
 
 use rusqlite::{OptionalExtension, params};
+use uuid::Uuid;
 
 use super::{Store, StoreError};
 
@@ -18,9 +19,10 @@ pub struct Kept {
 /// What is known of a client's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reserved {
-    /// Nothing: the request is to be carried out, and its answer kept.
-    Fresh,
-    /// The same request is being carried out, or its server was stopped while it was.
+    /// It is to be carried out, and its answer kept. What it makes gets this id, under which it may be there already: a
+    /// server was stopped before it could answer.
+    ToDo(Uuid),
+    /// The same request is being carried out.
     InWork,
     /// Another request was sent with this key.
     Other,
@@ -28,9 +30,12 @@ pub enum Reserved {
     Answered(Kept),
 }
 
+/// Stands where the status of an answer will: a server was stopped before it could answer.
+const STOPPED: u16 = 0;
+
 impl Store {
-    /// Reserves a client's key for a request, known by the hash of its path and body. Keys from before `oldest`
-    /// (seconds since 1970) are forgotten.
+    /// Reserves a client's key for a request, known by the hash of its path and body, and notes the id of what it will make.
+    /// Keys from before `oldest` (seconds since 1970) are forgotten.
     pub fn reserve_key(
         &self,
         client: &str,
@@ -42,6 +47,7 @@ impl Store {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
         transaction.execute("DELETE FROM idempotency WHERE at < ?", [oldest])?;
+        let id = Uuid::new_v4();
         let found = transaction
             .query_row(
                 "SELECT request, status, location, body FROM idempotency WHERE client = ? AND key = ?",
@@ -51,24 +57,31 @@ impl Store {
                     Ok(match status {
                         _ if known != *request => Reserved::Other,
                         None => Reserved::InWork,
+                        Some(STOPPED) => Reserved::ToDo(Uuid::from_bytes(row.get(3)?)),
                         Some(status) => Reserved::Answered(Kept { status, location: row.get(2)?, body: row.get(3)? }),
                     })
                 },
             )
             .optional()?;
-        if found.is_none() {
-            transaction.execute(
-                "INSERT INTO idempotency (client, key, request, at) VALUES (?, ?, ?, ?)",
-                params![client, key, request, now],
-            )?;
-        }
+        match &found {
+            None => transaction.execute(
+                "INSERT INTO idempotency (client, key, request, at, body) VALUES (?, ?, ?, ?, ?)",
+                params![client, key, request, now, id.as_bytes()],
+            )?,
+            Some(Reserved::ToDo(_)) => transaction
+                .execute("UPDATE idempotency SET status = NULL WHERE client = ? AND key = ?", [client, key])?,
+            Some(_) => 0,
+        };
         transaction.commit()?;
-        Ok(found.unwrap_or(Reserved::Fresh))
+        Ok(found.unwrap_or(Reserved::ToDo(id)))
     }
 
-    /// Gives back the keys of requests that a stopped server was carrying out.
+    /// Lets requests be carried out to their end, when they come again, that a stopped server was carrying out.
     pub fn release_unanswered(&self) -> Result<(), StoreError> {
-        self.lock().execute("DELETE FROM idempotency WHERE status IS NULL", [])?;
+        let connection = self.lock();
+        // Earlier versions did not note what they were making.
+        connection.execute("DELETE FROM idempotency WHERE status IS NULL AND body IS NULL", [])?;
+        connection.execute("UPDATE idempotency SET status = ? WHERE status IS NULL", [STOPPED])?;
         Ok(())
     }
 
@@ -85,5 +98,28 @@ impl Store {
     pub fn release_key(&self, client: &str, key: &str) -> Result<(), StoreError> {
         self.lock().execute("DELETE FROM idempotency WHERE client = ? AND key = ?", [client, key])?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a stopped server was making gets the same id when its request comes again; another request has no claim to it.
+    #[test]
+    fn goes_on_with_the_same_id() {
+        let held = tempfile::tempdir().unwrap();
+        let store = Store::open(&held.path().join("catalogue.db")).unwrap();
+        let reserve = |request: u8| store.reserve_key("client", "key", &[request; 32], 10, 0).unwrap();
+        let Reserved::ToDo(id) = reserve(1) else { panic!("it is new") };
+        assert_eq!(reserve(1), Reserved::InWork);
+        store.release_unanswered().unwrap();
+        assert_eq!(reserve(2), Reserved::Other);
+        assert_eq!(reserve(1), Reserved::ToDo(id));
+        assert_eq!(reserve(1), Reserved::InWork);
+        let kept = Kept { status: 201, location: None, body: b"{}".to_vec() };
+        store.keep_answer("client", "key", &kept).unwrap();
+        store.release_unanswered().unwrap();
+        assert_eq!(reserve(1), Reserved::Answered(kept));
     }
 }

@@ -130,7 +130,20 @@ impl Store {
         target: Option<Name>,
         now: Timestamp,
     ) -> Result<Migration, StoreError> {
-        let (reference_id, status) = (Uuid::new_v4(), Status::NEW);
+        self.register_as(Uuid::new_v4(), tenant, components, mapper, target, now)
+    }
+
+    /// The same under a reference id that was chosen before.
+    pub fn register_as(
+        &self,
+        reference_id: Uuid,
+        tenant: Tenant,
+        components: Vec<&'static Domain>,
+        mapper: Option<ChosenMapper>,
+        target: Option<Name>,
+        now: Timestamp,
+    ) -> Result<Migration, StoreError> {
+        let status = Status::NEW;
         let migration =
             Migration { reference_id, tenant, components, mapper, target, registered_at: now, status, purged_at: None };
         insert(&self.lock(), &migration)?;
