@@ -141,7 +141,8 @@ mod tests {
 
     /// A migration that was imported then, as far as the catalogue and its directory tell.
     fn imported(app: &App, at: Timestamp) -> Uuid {
-        let migration = app.store.register(Tenant::only(), vec![&DOMAINS[0]], None, None, at).unwrap();
+        let migration =
+            app.store.register(uuid::Uuid::new_v4(), Tenant::only(), vec![&DOMAINS[0]], None, None, at).unwrap();
         let id = migration.reference_id;
         app.desk(migration).unwrap();
         use Event::*;

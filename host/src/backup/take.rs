@@ -235,7 +235,11 @@ mod tests {
         let held = tempfile::tempdir().unwrap();
         let [live_file, copy_file] = ["live.db", CATALOGUE_FILE].map(|name| held.path().join(name));
         let (live, now) = (Store::open(&live_file).unwrap(), Timestamp::UNIX_EPOCH);
-        let register = || live.register(Tenant::only(), vec![&DOMAINS[0]], None, None, now).unwrap().reference_id;
+        let register = || {
+            live.register(uuid::Uuid::new_v4(), Tenant::only(), vec![&DOMAINS[0]], None, None, now)
+                .unwrap()
+                .reference_id
+        };
         let [before, running, other] = [(); 3].map(|()| register());
         live.purge(before, now).unwrap();
         for event in [Event::Changed, Event::ValidationStarts] {

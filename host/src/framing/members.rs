@@ -277,14 +277,13 @@ mod tests {
     /// An object of so many fields as a record has room for is judged about as fast as many small ones.
     #[test]
     fn a_field_among_very_many_is_found_twice() {
-        let fields: Vec<String> = (0..100_000).map(|number| format!("\"{number}\":0")).collect();
+        // So many that nobody would wait for it, were each field compared with all others.
+        let fields: Vec<String> = (0..1_000_000).map(|number| format!("\"{number}\":0")).collect();
         let once = format!("{{{}}}", fields.join(","));
         let twice = format!("{},\"7\":0}}", &once[..once.len() - 1]);
-        let began = std::time::Instant::now();
         assert_eq!(scan_object(once.as_bytes(), 4, |_, _| {}), Ok(()));
         assert_eq!(scan_object(twice.as_bytes(), 4, |_, _| {}), Err(Fault::DuplicateField));
         assert!(!repeats_a_field(&once) && repeats_a_field(&twice));
-        assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
     }
 
     #[test]

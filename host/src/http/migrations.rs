@@ -221,7 +221,7 @@ pub async fn register(
                 let now = jiff::Timestamp::now();
                 let migration = match app.store.migration(id)? {
                     Some(migration) => migration,
-                    None => app.store.register_as(id, tenant.clone(), components, mapper, target, now)?,
+                    None => app.store.register(id, tenant.clone(), components, mapper, target, now)?,
                 };
                 app.store.log(id, &LogEntry::new(Level::Info, "MIGRATION_REGISTERED"))?;
                 let desk = app.desk(migration)?;

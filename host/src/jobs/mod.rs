@@ -279,7 +279,10 @@ mod tests {
         let held = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::open(&held.path().join("catalogue.db")).unwrap());
         let register = || {
-            store.register(Tenant::only(), vec![&DOMAINS[0]], None, None, Timestamp::UNIX_EPOCH).unwrap().reference_id
+            store
+                .register(uuid::Uuid::new_v4(), Tenant::only(), vec![&DOMAINS[0]], None, None, Timestamp::UNIX_EPOCH)
+                .unwrap()
+                .reference_id
         };
         let (one, other) = (register(), register());
         let trail = Arc::new(Trail::new(store.clone(), Signer::new(&[7; 32])));

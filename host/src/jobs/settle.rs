@@ -79,7 +79,10 @@ mod tests {
         let trail = Arc::new(Trail::new(store.clone(), Signer::new(&[7; 32])));
         let jobs = Jobs::new(store.clone(), trail.clone(), Arc::default());
         let now = Timestamp::UNIX_EPOCH;
-        let migration = store.register(Tenant::only(), vec![&DOMAINS[0]], None, None, now).unwrap().reference_id;
+        let migration = store
+            .register(uuid::Uuid::new_v4(), Tenant::only(), vec![&DOMAINS[0]], None, None, now)
+            .unwrap()
+            .reference_id;
         for (state, told) in [(JobState::Succeeded, JobState::Running), (JobState::Failed, JobState::Failed)] {
             let (id, kind) = (Uuid::now_v7(), JobKind::Counts);
             let begun = Job {

@@ -200,7 +200,10 @@ mod tests {
         let store = Arc::new(Store::open(&held.path().join("catalogue.db")).unwrap());
         let trail = Trail::new(store.clone(), Signer::new(&[7; 32]));
         let now = Timestamp::UNIX_EPOCH;
-        let migration = store.register(Tenant::only(), vec![&DOMAINS[0]], None, None, now).unwrap().reference_id;
+        let migration = store
+            .register(uuid::Uuid::new_v4(), Tenant::only(), vec![&DOMAINS[0]], None, None, now)
+            .unwrap()
+            .reference_id;
         store.transition(migration, Event::Changed).unwrap();
         let status = || store.migration(migration).unwrap().unwrap().status;
         let before = status();

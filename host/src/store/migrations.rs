@@ -121,20 +121,8 @@ pub(super) fn validate(connection: &Connection, id: Uuid, version: u64, judges: 
 }
 
 impl Store {
-    /// Registers a migration of these components.
+    /// Registers a migration of these components under this reference id.
     pub fn register(
-        &self,
-        tenant: Tenant,
-        components: Vec<&'static Domain>,
-        mapper: Option<ChosenMapper>,
-        target: Option<Name>,
-        now: Timestamp,
-    ) -> Result<Migration, StoreError> {
-        self.register_as(Uuid::new_v4(), tenant, components, mapper, target, now)
-    }
-
-    /// The same under a reference id that was chosen before.
-    pub fn register_as(
         &self,
         reference_id: Uuid,
         tenant: Tenant,

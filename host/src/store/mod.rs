@@ -170,7 +170,10 @@ mod tests {
         let path = held.path().join("catalogue.db");
         let now = jiff::Timestamp::UNIX_EPOCH;
         let (server, beside) = (Store::open(&path).unwrap(), Store::open(&path).unwrap());
-        let id = server.register(Tenant::only(), vec![&DOMAINS[0]], None, None, now).unwrap().reference_id;
+        let id = server
+            .register(uuid::Uuid::new_v4(), Tenant::only(), vec![&DOMAINS[0]], None, None, now)
+            .unwrap()
+            .reference_id;
         std::thread::scope(|scope| {
             scope.spawn(|| (0..200).for_each(|_| beside.set_mapper(id, None).unwrap()));
             for event in [Event::Changed, Event::ValidationStarts, Event::ValidationStopped].iter().cycle().take(200) {

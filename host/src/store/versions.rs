@@ -22,7 +22,14 @@ mod tests {
         let id = {
             let store = Store::open(&path).unwrap();
             store
-                .register(Tenant::only(), vec![&DOMAINS[0]], None, None, jiff::Timestamp::UNIX_EPOCH)
+                .register(
+                    uuid::Uuid::new_v4(),
+                    Tenant::only(),
+                    vec![&DOMAINS[0]],
+                    None,
+                    None,
+                    jiff::Timestamp::UNIX_EPOCH,
+                )
                 .unwrap()
                 .reference_id
         };
