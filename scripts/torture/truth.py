@@ -204,7 +204,7 @@ def against_counts(seen):
 
 
 #: Columns that are about how a row came to be.
-OWN = re.compile("sluice_(origin|position|hash)")
+OWN = re.compile("sluice_(origin|position|hash|check)")
 
 
 def shown(row):

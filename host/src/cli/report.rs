@@ -171,6 +171,15 @@ impl Report {
         self.deleted.iter().map(|deleted| deleted.count).sum()
     }
 
+    /// Rows of the target that are not what was imported.
+    pub fn altered(&self) -> u64 {
+        let sum = |name: &str| -> u64 {
+            let rows = self.counts.iter().find(|count| count.r#type == name).map(|count| count.imported_rows.iter());
+            rows.into_iter().flatten().filter_map(|row| row.get(1)?.parse::<u64>().ok()).sum()
+        };
+        sum("TotalEntity").saturating_sub(sum("TotalUnaltered"))
+    }
+
     /// Entity types with their number of records, staged and imported, and amounts as text.
     pub fn totals(&self) -> Vec<Total> {
         let Some(total) = self.counts.iter().find(|count| count.r#type == "TotalEntity") else { return vec![] };
@@ -222,9 +231,12 @@ mod tests {
         };
         let counts = vec![
             count("TotalEntity", &[&["a", "2"], &["b", "1"]], &[&["a", "1"], &["b", "1"]]),
+            count("TotalUnaltered", &[&["a", "2"], &["b", "1"]], &[&["a", "1"], &["b", "0"]]),
             count("TotalAmounts", &[&["a", "CZK", "10.5"], &["a", "EUR", "1"]], &[&["a", "CZK", "10"]]),
         ];
-        let totals = Report { counts, ..Report::default() }.totals();
+        let report = Report { counts, ..Report::default() };
+        assert_eq!(report.altered(), 1);
+        let totals = report.totals();
         assert_eq!((totals.len(), totals[0].staged, totals[0].imported), (2, 2, 1));
         assert_eq!(totals[0].staged_sums, [("CZK".into(), "10.5".into()), ("EUR".into(), "1".into())]);
         assert!(totals[0].imported_sums.len() == 1 && totals[1].staged_sums.is_empty());

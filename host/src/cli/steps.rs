@@ -183,7 +183,16 @@ async fn steps(plan: &Plan, tables: &dyn Tables, report: &mut Report) -> Result<
         let address = text::address(report);
         bail!("records were left out of the import; the reasons stand at {address}/issues?phase=import");
     }
-    if agree { Ok(Ending::Agreed) } else { bail!("what is staged and what is imported differ") }
+    let address = text::address(report);
+    match report.altered() {
+        _ if agree => Ok(Ending::Agreed),
+        0 => bail!("what is staged and what is imported differ"),
+        altered => bail!(
+            "{} of the target no longer what was imported: a disk or somebody has changed them; which ones stands at \
+             {address}/issues?phase=counts, and importing again stores them anew",
+            if altered == 1 { "1 row is".into() } else { format!("{} rows are", grouped(altered)) },
+        ),
+    }
 }
 
 /// Registers the migration, or finds it; the sources of its mapper in upload order, with what there is of

@@ -59,8 +59,9 @@ fn phase(query: &Query) -> Result<Phase, Problem> {
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "describes the query to readers of the API's document; `Query` reads it")]
 pub struct Found {
-    /// `load`: the uploads; `validate`: the last validation; `import`: the last import.
-    #[param(inline, default = "validate", pattern = "^(load|validate|import)$")]
+    /// `load`: the uploads; `validate`: the last validation; `import`: the last import; `counts`: rows of the target that the
+    /// last verification found altered.
+    #[param(inline, default = "validate", pattern = "^(load|validate|import|counts)$")]
     phase: Option<String>,
 }
 

@@ -11,11 +11,11 @@ use uuid::Uuid;
 use super::order::{Stage, stages};
 use super::{Desk, Failure, Stop};
 use crate::framing::scalar_text;
-use crate::model::{Cell, Code, Currency, Figure, Migration, Name, Progress};
+use crate::model::{Cell, Code, Currency, Figure, Issue, Migration, Name, Progress};
 use crate::plugin::{CountGroup, DomainPlugin, EntityType, Plugins};
 use crate::staging::{SourceStatus, StagedBatch, StreamName};
-use crate::store::SourceOutcome;
-use crate::target::{Groups, Path, Sums, Target, TargetError, add, money, visit};
+use crate::store::{ListedIssue, Phase, SourceOutcome};
+use crate::target::{Figures, Groups, Path, Sums, Target, TargetError, add, money, visit};
 
 /// One verification count: cells are shown as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,14 +42,6 @@ impl From<Count> for Figure {
     }
 }
 
-/// Figures of one entity type on one side.
-#[derive(Default)]
-struct Figures {
-    count: u64,
-    groups: Vec<Groups>,
-    sums: Sums,
-}
-
 /// The entity types that a migration's counts are of, in their order, each with its plugin.
 pub(super) fn counted(plugins: &Plugins, migration: &Migration) -> Vec<(Arc<DomainPlugin>, EntityType)> {
     let imported = |stage| match stage {
@@ -69,6 +61,7 @@ pub(super) fn groups_of<'a>(plugin: &'a DomainPlugin, entity_type: &EntityType) 
 pub fn count(desk: &Desk, progress: &Progress) -> Result<(bool, Vec<Count>), Stop> {
     let migration = desk.migration.reference_id;
     let types = counted(&desk.plugins, &desk.migration);
+    desk.store.clear_issues(migration, Phase::Counts, desk.config.records.listed_issues)?;
     for (_, entity_type) in &types {
         progress.expect(desk.area.count(StreamName::Records(&entity_type.name))?);
     }
@@ -84,7 +77,7 @@ pub fn count(desk: &Desk, progress: &Progress) -> Result<(bool, Vec<Count>), Sto
             }
             Ok::<_, Stop>(side)
         });
-        let counted = count_target(desk, &types).and_then(|side| Ok((side, count_sources(desk)?)));
+        let counted = count_target(desk, &types, &stopped).and_then(|side| Ok((side, count_sources(desk)?)));
         given_up.store(counted.is_err(), Relaxed);
         let staged = other.join().unwrap_or_else(|panic| resume_unwind(panic));
         let counted = counted?;
@@ -100,11 +93,31 @@ pub fn count(desk: &Desk, progress: &Progress) -> Result<(bool, Vec<Count>), Sto
     Ok((agree, counts))
 }
 
-fn count_target(desk: &Desk, types: &[(Arc<DomainPlugin>, EntityType)]) -> Result<Side, Failure> {
+fn count_target(
+    desk: &Desk,
+    types: &[(Arc<DomainPlugin>, EntityType)],
+    stopped: &dyn Fn() -> bool,
+) -> Result<Side, Failure> {
+    let (migration, listed) = (desk.migration.reference_id, desk.config.records.listed_issues);
     let mut side = Side::default();
     for (plugin, entity_type) in types {
         desk.target.prepare(entity_type)?;
-        side.count(&*desk.target, desk.migration.reference_id, entity_type, &groups_of(plugin, entity_type))?;
+        let groups = groups_of(plugin, entity_type);
+        let figures = desk.target.figures(migration, entity_type, &groups, listed as usize, stopped)?;
+        side.add(entity_type, &groups, &figures);
+        if figures.altered.is_empty() {
+            continue;
+        }
+        let altered = |reference_id: &Option<Uuid>| ListedIssue {
+            stream: entity_type.name.clone(),
+            line: None,
+            reference_id: *reference_id,
+            issue: Issue::error("ROW_ALTERED"),
+        };
+        let altered: Vec<ListedIssue> = figures.altered.iter().map(altered).collect();
+        desk.store.add_issues(migration, Phase::Counts, &altered, listed)?;
+        // The next import looks at all of them once more, and stores these anew.
+        desk.target.set_progress(migration, &entity_type.name, 0)?;
     }
     Ok(side)
 }
@@ -113,6 +126,7 @@ fn count_target(desk: &Desk, types: &[(Arc<DomainPlugin>, EntityType)]) -> Resul
 #[derive(Default)]
 pub(super) struct Side {
     total: Vec<Vec<Cell>>,
+    unaltered: Vec<Vec<Cell>>,
     grouped: Vec<(Name, Name, Vec<Vec<Cell>>)>,
     amounts: Vec<Vec<Cell>>,
 }
@@ -126,14 +140,7 @@ impl Side {
         entity_type: &EntityType,
         groups: &[&CountGroup],
     ) -> Result<(), TargetError> {
-        let figures = Figures {
-            count: target.count(migration, &entity_type.name)?,
-            groups: groups
-                .iter()
-                .map(|group| target.groups(migration, entity_type, group))
-                .collect::<Result<_, _>>()?,
-            sums: target.sums(migration, entity_type)?,
-        };
+        let figures = target.figures(migration, entity_type, groups, 0, &|| false)?;
         self.add(entity_type, groups, &figures);
         Ok(())
     }
@@ -141,6 +148,7 @@ impl Side {
     fn add(&mut self, entity_type: &EntityType, groups: &[&CountGroup], figures: &Figures) {
         let name = &entity_type.name;
         self.total.push(vec![name.into(), figures.count.into()]);
+        self.unaltered.push(vec![name.into(), figures.unaltered.into()]);
         for (group, counts) in groups.iter().zip(&figures.groups) {
             let rows = by_value(counts, &group.values).into_iter();
             let rows = rows.map(|(value, count)| vec![(&value).into(), count.into()]).collect();
@@ -152,13 +160,17 @@ impl Side {
 
     /// Name, headers and rows of each count.
     pub fn counts(self) -> impl Iterator<Item = (Name, Vec<Name>, Vec<Vec<Cell>>)> {
-        let total = ("TotalEntity".into(), vec!["entityType".into(), "count".into()], self.total);
+        let of_type = |name: Name, rows| (name, vec!["entityType".into(), "count".into()], rows);
+        let total = [of_type("TotalEntity".into(), self.total), of_type(UNALTERED, self.unaltered)];
         let columns = vec!["entityType".into(), "currency".into(), "amount".into()];
         let amounts = ("TotalAmounts".into(), columns, self.amounts);
         let grouped = self.grouped.into_iter().map(|(name, field, rows)| (name, vec![field, "count".into()], rows));
-        iter::once(total).chain(grouped).chain(iter::once(amounts))
+        total.into_iter().chain(grouped).chain(iter::once(amounts))
     }
 }
+
+/// How many records are there as they were imported.
+pub(super) const UNALTERED: Name = Name::new("TotalUnaltered");
 
 /// Stands for every value that a plugin has not declared: a field that is counted could hold anything.
 pub(super) const OTHER: Name = Name::new("OTHER");
@@ -218,6 +230,8 @@ fn count_staged(
             }
         }
         figures.count += staged.len() as u64;
+        // What is staged is sealed: a record that was changed cannot be opened.
+        figures.unaltered = figures.count;
         progress.advance(staged.len() as u64);
     }
     Ok(figures)

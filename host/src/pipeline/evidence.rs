@@ -220,7 +220,7 @@ pub fn evidence(
         .map(|(plugin, entity_type)| Definition::new(entity_type, &groups_of(plugin, entity_type)))
         .collect();
     let mut issues = vec![];
-    for phase in [Phase::Load, Phase::Validate, Phase::Import] {
+    for phase in Phase::ALL {
         for IssueCount { stream, severity, code, rule, count } in store.issue_counts(id, phase)? {
             issues.push(IssueEvidence {
                 phase: phase.as_str().into(),

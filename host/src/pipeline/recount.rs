@@ -4,7 +4,7 @@ use std::path::Path as FilePath;
 
 use serde::{Deserialize, Serialize};
 
-use super::counts::Side;
+use super::counts::{Side, UNALTERED};
 use super::evidence::Bundle;
 use crate::model::{Cell, Name};
 use crate::plugin::{Column, ColumnKind, CountGroup, EntityType};
@@ -134,7 +134,11 @@ pub fn recount(bundle: &Bundle, file: &FilePath) -> Result<Vec<Compared>, Recoun
     let text = |rows: Vec<Vec<Cell>>| -> Vec<Vec<String>> {
         rows.iter().map(|row| row.iter().map(Cell::to_string).collect()).collect()
     };
-    let recounted = side.counts().map(|(name, _, rows)| (name.to_string(), text(rows))).collect::<Vec<_>>();
+    let mut recounted = side.counts().map(|(name, _, rows)| (name.to_string(), text(rows))).collect::<Vec<_>>();
+    // Evidence of versions that kept no checksums does not say it.
+    if !bundle.counts.rows.iter().any(|count| *count.r#type == *UNALTERED) {
+        recounted.retain(|(name, _)| *name != *UNALTERED);
+    }
     let evidence = bundle.counts.rows.iter().map(|count| (count.r#type.clone(), count.imported_rows.clone()));
     Ok(compare(&evidence.collect::<Vec<_>>(), &recounted))
 }

@@ -209,12 +209,13 @@ fn arriving(tried: &Desk) -> Result<Figure, Failure> {
     let migration = tried.migration.reference_id;
     let mut types = vec![];
     for (_, entity_type) in counted(&tried.plugins, &tried.migration) {
-        let sums = by_currency(&tried.target.sums(migration, &entity_type)?).into_iter().map(|(currency, sum)| {
+        let figures = tried.target.figures(migration, &entity_type, &[], 0, &|| false)?;
+        let sums = by_currency(&figures.sums).into_iter().map(|(currency, sum)| {
             Figure::table([("currency", Cell::from(currency.as_ref())), ("amount", Cell::from(sum))])
         });
         types.push(Figure::table([
             ("entityType", Figure::from(entity_type.name.clone())),
-            ("records", tried.target.count(migration, &entity_type.name)?.into()),
+            ("records", figures.count.into()),
             ("sums", Figure::list(sums)),
         ]));
     }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::model::Name;
 use crate::plugin::{CountGroup, EntityType, Found};
 use crate::staging::StagingArea;
-use crate::target::{Arrived, EmbeddedTarget, Groups, Load, NewRow, Provenance, Stored, Sums, Target, TargetError};
+use crate::target::{Arrived, EmbeddedTarget, Figures, Load, NewRow, Provenance, Stored, Target, TargetError};
 
 /// A target of a trial's own over the live one, of which it changes nothing.
 ///
@@ -96,12 +96,15 @@ impl Target for TrialTarget {
         self.own.count(migration, entity_type)
     }
 
-    fn groups(&self, migration: Uuid, entity_type: &EntityType, group: &CountGroup) -> Result<Groups, TargetError> {
-        self.own.groups(migration, entity_type, group)
-    }
-
-    fn sums(&self, migration: Uuid, entity_type: &EntityType) -> Result<Sums, TargetError> {
-        self.own.sums(migration, entity_type)
+    fn figures(
+        &self,
+        migration: Uuid,
+        entity_type: &EntityType,
+        groups: &[&CountGroup],
+        most_altered: usize,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<Figures, TargetError> {
+        self.own.figures(migration, entity_type, groups, most_altered, stopped)
     }
 }
 

@@ -16,21 +16,27 @@ pub enum Phase {
     Validate,
     /// The last import.
     Import,
+    /// The last verification.
+    Counts,
 }
 
 impl Phase {
+    /// All of them, in the order of their steps.
+    pub const ALL: [Phase; 4] = [Phase::Load, Phase::Validate, Phase::Import, Phase::Counts];
+
     /// As it is stored and asked for.
     pub fn as_str(self) -> &'static str {
         match self {
             Phase::Load => "load",
             Phase::Validate => "validate",
             Phase::Import => "import",
+            Phase::Counts => "counts",
         }
     }
 
     /// The phase with this name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Phase::Load, Phase::Validate, Phase::Import].into_iter().find(|phase| phase.as_str() == name)
+        Self::ALL.into_iter().find(|phase| phase.as_str() == name)
     }
 }
 

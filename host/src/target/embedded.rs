@@ -68,7 +68,7 @@ fn connect(path: &FilePath, cache_bytes: usize) -> rusqlite::Result<Connection> 
     Ok(connection)
 }
 
-fn column_names(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
+pub(super) fn column_names(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
     let mut query = connection.prepare_cached("SELECT name FROM pragma_table_info(?)")?;
     query.query_map([table], |row| row.get(0))?.collect()
 }

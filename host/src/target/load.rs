@@ -2,9 +2,10 @@
 
 use std::sync::MutexGuard;
 
-use rusqlite::{Connection, OptionalExtension, Statement, params};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 use uuid::Uuid;
 
+use super::check::{Checks, Whole};
 use super::embedded::{EmbeddedTarget, lock, set_position};
 use super::table::{HASH, ORIGIN, Table};
 use super::{Load, NewRow, Provenance, Stored, TargetError, row};
@@ -39,6 +40,47 @@ impl Drop for Open<'_> {
         {
             tracing::warn!(error = %SqlError::from(error), "an import could not be rolled back");
         }
+    }
+}
+
+/// What is in the place of a row that is to be stored.
+enum Found {
+    /// Another migration's.
+    Foreign,
+    /// The same, as it was stored.
+    Same,
+    /// One with other contents, or that was changed since it was stored.
+    Other,
+}
+
+/// How rows are looked at that are there already.
+struct There {
+    whole: Whole,
+    query: String,
+}
+
+impl There {
+    fn new(writer: &Connection, table: &Table) -> rusqlite::Result<Self> {
+        let whole = Whole::of(writer, &table.name)?;
+        let query = format!(
+            "SELECT {}, {HASH}, (SELECT migration FROM sluice_origins WHERE number = {ORIGIN}) FROM \"{}\"
+             WHERE \"{}\" = ?",
+            whole.list,
+            table.name,
+            table.key()
+        );
+        Ok(Self { whole, query })
+    }
+
+    fn found(&self, row: &Row, own: &str, new: &NewRow) -> rusqlite::Result<Found> {
+        let hash = self.whole.columns.len() + 1;
+        Ok(if row.get_ref(hash + 1)?.as_str()? != own {
+            Found::Foreign
+        } else if row.get_ref(hash)?.as_blob()? == new.hash && self.whole.holds(row)? {
+            Found::Same
+        } else {
+            Found::Other
+        })
     }
 }
 
@@ -107,23 +149,27 @@ impl<'a> SqliteLoad<'a> {
         let (mut stored, mut foreign) = (Stored::default(), vec![]);
         let mut insert = writer.prepare_cached(&self.table.insert(!self.bulk))?;
         let mut update = writer.prepare_cached(&self.table.update())?;
-        let mut existing = writer.prepare_cached(&format!(
-            "SELECT {HASH}, (SELECT migration FROM sluice_origins WHERE number = {ORIGIN}) FROM \"{}\"
-             WHERE \"{}\" = ?",
-            self.table.name,
-            self.table.key()
-        ))?;
+        let there = There::new(writer, &self.table)?;
+        let mut existing = writer.prepare_cached(&there.query)?;
         let columns = self.table.columns.len();
         let fields = row::Fields::new(self.table.columns);
+        let checks = Checks::new(self.table.names());
         let mut text_buffer = Uuid::encode_buffer();
         let own = self.migration.to_string();
         let put = |statement: &mut Statement, new: &NewRow| -> rusqlite::Result<Result<usize, usize>> {
-            if let Err(column) = fields.bind(new.body, statement)? {
-                return Ok(Err(column));
-            }
-            statement.raw_bind_parameter(columns + 1, origins[new.provenance])?;
-            statement.raw_bind_parameter(columns + 2, new.position)?;
+            let check = match fields.bind(new.body, &checks, statement)? {
+                Ok(sum) => sum,
+                Err(column) => return Ok(Err(column)),
+            };
+            let (origin, position) = (origins[new.provenance], new.position.cast_signed());
+            let check = check
+                .wrapping_add(checks.integer(columns, origin))
+                .wrapping_add(checks.integer(columns + 1, position))
+                .wrapping_add(checks.bytes(columns + 2, &new.hash));
+            statement.raw_bind_parameter(columns + 1, origin)?;
+            statement.raw_bind_parameter(columns + 2, position)?;
             statement.raw_bind_parameter(columns + 3, &new.hash[..])?;
+            statement.raw_bind_parameter(columns + 4, check)?;
             statement.raw_execute().map(Ok)
         };
         for new in rows {
@@ -134,28 +180,28 @@ impl<'a> SqliteLoad<'a> {
                 continue;
             }
             let id = Uuid::from_bytes(new.id).as_hyphenated().encode_lower(&mut text_buffer);
-            let there: Option<(Vec<u8>, String)> = if self.bulk {
+            let found = if self.bulk {
                 None
             } else {
-                existing.query_row([&*id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?
+                existing.query_row([&*id], |row| there.found(row, &own, new)).optional()?
             };
-            self.news = there.is_none();
-            let put = match there {
+            self.news = found.is_none();
+            let put = match found {
                 None => {
                     stored.inserted += 1;
                     tried.map_or_else(|| put(&mut insert, new), Ok)
                 }
-                Some((_, migration)) if migration != own => {
+                Some(Found::Foreign) => {
                     foreign.push(new.id);
                     continue;
                 }
-                Some((hash, _)) if hash == new.hash => {
+                Some(Found::Same) => {
                     stored.unchanged += 1;
                     continue;
                 }
-                Some(_) => {
+                Some(Found::Other) => {
                     stored.updated += 1;
-                    update.raw_bind_parameter(columns + 4, &*id)?;
+                    update.raw_bind_parameter(columns + 5, &*id)?;
                     put(&mut update, new)
                 }
             };

@@ -2,18 +2,20 @@
 //!
 //! It does not know how records were staged, only what they look like.
 
+mod check;
 mod embedded;
 mod load;
 mod paths;
 mod read;
 mod row;
+mod scan;
 mod table;
 
 use uuid::Uuid;
 
 pub use embedded::EmbeddedTarget;
 pub use paths::{Path, decimal, money, visit};
-pub(crate) use read::add;
+pub(crate) use scan::add;
 
 use crate::model::{Digest, Name};
 use crate::plugin::{CountGroup, EntityType, Found};
@@ -41,8 +43,8 @@ pub enum TargetError {
     /// What stands behind it could not be read.
     #[error("what the target sees through to cannot be read")]
     Unreadable,
-    /// Somebody cancelled while we waited for another import of the same table.
-    #[error("cancelled while waiting for another import into the same table")]
+    /// Somebody cancelled meanwhile.
+    #[error("cancelled")]
     Cancelled,
 }
 
@@ -115,6 +117,21 @@ pub type Groups = std::collections::BTreeMap<String, u64>;
 /// Sums by currency.
 pub type Sums = std::collections::BTreeMap<String, rust_decimal::Decimal>;
 
+/// What a migration has brought of an entity type, as it stands there.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    /// Rows.
+    pub count: u64,
+    /// Rows that are as they were stored, as far as that can be told.
+    pub unaltered: u64,
+    /// Some of those that are not, with their reference ids as far as those can be read.
+    pub altered: Vec<Option<Uuid>>,
+    /// Of each group that was asked for.
+    pub groups: Vec<Groups>,
+    /// Exact sums of amounts by currency.
+    pub sums: Sums,
+}
+
 /// Somewhere records can be imported.
 pub trait Target: Send + Sync {
     /// Makes the entity type's table ready. Called before anything else is asked of it.
@@ -163,11 +180,16 @@ pub trait Target: Send + Sync {
     /// How many records of this type the migration has brought.
     fn count(&self, migration: Uuid, entity_type: &str) -> Result<u64, TargetError>;
 
-    /// The same by the value of a field.
-    fn groups(&self, migration: Uuid, entity_type: &EntityType, group: &CountGroup) -> Result<Groups, TargetError>;
-
-    /// Exact sums of an entity type's amounts by currency.
-    fn sums(&self, migration: Uuid, entity_type: &EntityType) -> Result<Sums, TargetError>;
+    /// Looks at every record of this type that the migration has brought. Of those that were altered it names so many at
+    /// most; `stopped` is asked meanwhile.
+    fn figures(
+        &self,
+        migration: Uuid,
+        entity_type: &EntityType,
+        groups: &[&CountGroup],
+        most_altered: usize,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<Figures, TargetError>;
 }
 
 /// An import of one entity type's records, in progress.

@@ -1,18 +1,16 @@
-//! Reading the embedded target: what exists, what refers, counts and sums.
+//! Reading the embedded target: what exists, what refers, and how much there is.
 
-use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::embedded::{EmbeddedTarget, lock};
-use super::paths::{Path, each, money, visit};
 use super::table::{HASH, ORIGIN, POSITION, Table, table_name};
-use super::{Arrived, Groups, Load, Provenance, Sums, Target, TargetError, row};
+use super::{Arrived, Figures, Load, Provenance, Target, TargetError, row};
 use crate::model::Digest;
 use crate::plugin::{CountGroup, EntityType, Found};
 
 /// Rows that a migration has brought.
-fn of_migration() -> String {
+pub(super) fn of_migration() -> String {
     format!("{ORIGIN} IN (SELECT number FROM sluice_origins WHERE migration = ?1)")
 }
 
@@ -142,70 +140,14 @@ impl Target for EmbeddedTarget {
         Ok(lock(&self.reader).prepare_cached(&query)?.query_row([migration.to_string()], |row| row.get(0))?)
     }
 
-    fn groups(&self, migration: Uuid, entity_type: &EntityType, group: &CountGroup) -> Result<Groups, TargetError> {
-        let Some(column) = entity_type.columns.iter().find(|column| group.field == *column.path) else {
-            return Ok(Groups::new());
-        };
-        let (table, ours) = (table_name(&entity_type.name), of_migration());
-        let query = format!("SELECT \"{0}\", count(*) FROM \"{table}\" WHERE {ours} GROUP BY \"{0}\"", column.name);
-        let reader = lock(&self.reader);
-        let mut query = reader.prepare_cached(&query)?;
-        let groups = query.query_map([migration.to_string()], |row| {
-            Ok((row.get::<_, Option<String>>(0)?.unwrap_or_default(), row.get(1)?))
-        })?;
-        Ok(groups.collect::<rusqlite::Result<_>>()?)
-    }
-
-    fn sums(&self, migration: Uuid, entity_type: &EntityType) -> Result<Sums, TargetError> {
-        let (table, ours) = (table_name(&entity_type.name), of_migration());
-        let mut sums = Sums::new();
-        let reader = lock(&self.reader);
-        for amount in &entity_type.amounts {
-            let column = |path: &str| entity_type.columns.iter().find(|column| column.path == path);
-            let (first, list, rest) = Path::new(amount).split_first_owned();
-            if let (Some(amounts), Some(currencies)) =
-                (column(&format!("{amount}.amount")), column(&format!("{amount}.currency")))
-            {
-                let query =
-                    format!("SELECT \"{}\", \"{}\" FROM \"{table}\" WHERE {ours}", amounts.name, currencies.name);
-                let mut query = reader.prepare_cached(&query)?;
-                let mut rows = query.query([migration.to_string()])?;
-                while let Some(row) = rows.next()? {
-                    if let (ValueRef::Text(digits), ValueRef::Text(currency)) = (row.get_ref(0)?, row.get_ref(1)?)
-                        && let (Ok(digits), Ok(currency)) = (std::str::from_utf8(digits), std::str::from_utf8(currency))
-                        && let Some(amount) = super::paths::decimal(digits)
-                    {
-                        add(&mut sums, currency, amount);
-                    }
-                }
-            } else if let Some(nested) = column(&first) {
-                let query = format!("SELECT \"{}\" FROM \"{table}\" WHERE {ours}", nested.name);
-                let mut query = reader.prepare_cached(&query)?;
-                let mut rows = query.query([migration.to_string()])?;
-                while let Some(row) = rows.next()? {
-                    let ValueRef::Text(json) = row.get_ref(0)? else { continue };
-                    let Ok(json) = std::str::from_utf8(json) else { continue };
-                    let mut found = |value: &str| {
-                        if let Some((amount, currency)) = money(value) {
-                            add(&mut sums, &currency, amount);
-                        }
-                    };
-                    if list {
-                        each(json, |item| visit(item, &rest, &mut found))
-                    } else {
-                        visit(json, &rest, &mut found)
-                    }
-                }
-            }
-        }
-        Ok(sums)
-    }
-}
-
-/// Adds to the sum of a currency.
-pub(crate) fn add(sums: &mut Sums, currency: &str, amount: rust_decimal::Decimal) {
-    match sums.get_mut(currency) {
-        Some(sum) => *sum += amount,
-        None => drop(sums.insert(currency.to_owned(), amount)),
+    fn figures(
+        &self,
+        migration: Uuid,
+        entity_type: &EntityType,
+        groups: &[&CountGroup],
+        most_altered: usize,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<Figures, TargetError> {
+        self.scan(migration, entity_type, groups, most_altered, stopped)
     }
 }

@@ -5,6 +5,7 @@ use std::io::Write;
 use rusqlite::types::ValueRef;
 use rusqlite::{Row, Statement};
 
+use super::check::Checks;
 use crate::framing::{scalar_text, scan_object};
 use crate::plugin::{Column, ColumnKind};
 
@@ -66,29 +67,47 @@ impl<'a> Fields<'a> {
         scanned.is_ok().then_some(values)
     }
 
-    /// Binds a record's values to the first parameters of `statement`; on failure the column that does not fit.
-    pub fn bind(&self, body: &[u8], statement: &mut Statement) -> rusqlite::Result<Result<(), usize>> {
+    /// Binds a record's values to the first parameters of `statement`, and what they add to the row's checksum; on failure
+    /// the column that does not fit.
+    pub fn bind(
+        &self,
+        body: &[u8],
+        checks: &Checks,
+        statement: &mut Statement,
+    ) -> rusqlite::Result<Result<u32, usize>> {
         let Some(values) = self.values(body) else { return Ok(Err(0)) };
+        let mut sum = 0_u32;
         for (index, (column, raw)) in self.columns.iter().zip(&values).enumerate() {
             let at = index + 1;
             let Some(raw) = raw.filter(|raw| *raw != "null") else {
                 statement.raw_bind_parameter(at, rusqlite::types::Null)?;
                 continue;
             };
-            match column.kind {
-                ColumnKind::Json | ColumnKind::Decimal => statement.raw_bind_parameter(at, raw)?,
-                ColumnKind::Boolean => statement.raw_bind_parameter(at, raw == "true")?,
-                ColumnKind::Integer => match raw.parse::<i64>() {
-                    Ok(number) => statement.raw_bind_parameter(at, number)?,
+            let mut integer = |number: i64| {
+                statement.raw_bind_parameter(at, number)?;
+                Ok::<_, rusqlite::Error>(checks.integer(index, number))
+            };
+            let added = match column.kind {
+                ColumnKind::Boolean => integer(i64::from(raw == "true"))?,
+                ColumnKind::Integer => match raw.parse() {
+                    Ok(number) => integer(number)?,
                     Err(_) => return Ok(Err(index)),
                 },
+                ColumnKind::Json | ColumnKind::Decimal => {
+                    statement.raw_bind_parameter(at, raw)?;
+                    checks.bytes(index, raw.as_bytes())
+                }
                 ColumnKind::Text | ColumnKind::Date | ColumnKind::Id => match scalar_text(raw) {
-                    Some(text) => statement.raw_bind_parameter(at, &*text)?,
+                    Some(text) => {
+                        statement.raw_bind_parameter(at, &*text)?;
+                        checks.bytes(index, text.as_bytes())
+                    }
                     None => return Ok(Err(index)),
                 },
-            }
+            };
+            sum = sum.wrapping_add(added);
         }
-        Ok(Ok(()))
+        Ok(Ok(sum))
     }
 }
 

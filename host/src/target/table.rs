@@ -2,10 +2,12 @@
 
 use crate::plugin::{Column, ColumnKind, EntityType};
 
-/// Columns that every table has, after its own: where the row came from.
+/// Columns that every table has, after its own: where the row came from, and that it is as it came.
 pub(super) const ORIGIN: &str = "sluice_origin";
 pub(super) const POSITION: &str = "sluice_position";
 pub(super) const HASH: &str = "sluice_hash";
+/// The checksum of all of these, and of the table's own: see `check.rs`.
+pub(super) const CHECK: &str = "sluice_check";
 
 /// Statements for an entity type.
 pub(super) struct Table<'a> {
@@ -44,7 +46,7 @@ impl<'a> Table<'a> {
             .collect();
         format!(
             "CREATE TABLE IF NOT EXISTS \"{}\" ({}, {ORIGIN} INTEGER NOT NULL REFERENCES sluice_origins (number),
-             {POSITION} INTEGER NOT NULL, {HASH} BLOB NOT NULL)",
+             {POSITION} INTEGER NOT NULL, {HASH} BLOB NOT NULL, {CHECK} INTEGER)",
             self.name,
             columns.join(", ")
         )
@@ -52,10 +54,15 @@ impl<'a> Table<'a> {
 
     /// Adds columns that the table does not have: another plugin for the domain may describe more.
     pub fn add_columns(&self, there: &[String]) -> Vec<String> {
-        let missing = self.columns.iter().filter(|column| !there.iter().any(|name| *name == *column.name));
-        let add =
-            |column: &Column| format!("ALTER TABLE \"{}\" ADD COLUMN \"{}\" {}", self.name, column.name, kind(column));
-        missing.map(add).collect()
+        let columns = self.columns.iter().map(|column| (&*column.name, kind(column)));
+        // A table of a version that kept no checksums gets theirs as well.
+        let missing = columns.chain([(CHECK, "INTEGER")]).filter(|(name, _)| !there.iter().any(|there| there == name));
+        missing.map(|(name, kind)| format!("ALTER TABLE \"{}\" ADD COLUMN \"{name}\" {kind}", self.name)).collect()
+    }
+
+    /// The columns that rows are stored with.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|column| &*column.name).chain([ORIGIN, POSITION, HASH, CHECK])
     }
 
     pub fn key(&self) -> &str {
@@ -72,9 +79,8 @@ impl<'a> Table<'a> {
 
     /// With its unique index there, a row whose id is there can be passed over.
     pub fn insert(&self, only_new: bool) -> String {
-        let places = vec!["?"; self.columns.len() + 3].join(", ");
-        let names = self.columns.iter().map(|column| &*column.name).chain([ORIGIN, POSITION, HASH]);
-        let names: Vec<String> = names.map(|name| format!("\"{name}\"")).collect();
+        let names: Vec<String> = self.names().map(|name| format!("\"{name}\"")).collect();
+        let places = vec!["?"; names.len()].join(", ");
         // By name: a plugin that replaced another may have added columns after these.
         let unless = if only_new { format!(" ON CONFLICT (\"{}\") DO NOTHING", self.key()) } else { String::new() };
         format!("INSERT INTO \"{}\" ({}) VALUES ({places}){unless}", self.name, names.join(", "))
@@ -82,10 +88,9 @@ impl<'a> Table<'a> {
 
     /// Parameters in the order of [`Table::insert`], and then the reference id once more.
     pub fn update(&self) -> String {
-        let names = self.columns.iter().map(|column| &*column.name).chain([ORIGIN, POSITION, HASH]);
-        let sets: Vec<String> = names.enumerate().map(|(index, name)| format!("\"{name}\" = ?{}", index + 1)).collect();
-        let id = self.columns.len() + 4;
-        format!("UPDATE \"{}\" SET {} WHERE \"{}\" = ?{id}", self.name, sets.join(", "), self.key())
+        let set = |(index, name)| format!("\"{name}\" = ?{}", index + 1);
+        let sets: Vec<String> = self.names().enumerate().map(set).collect();
+        format!("UPDATE \"{}\" SET {} WHERE \"{}\" = ?{}", self.name, sets.join(", "), self.key(), sets.len() + 1)
     }
 
     pub fn select(&self, condition: &str) -> String {

@@ -91,23 +91,28 @@ const CHANGES: &[(&str, &[&str])] = &[
     ("DELETE FROM repayments WHERE sluice_origin NOT IN OURS", &[]),
     (
         "DELETE FROM repayments WHERE amount_amount = '100.1' AND sluice_origin IN OURS",
-        &["TotalEntity repayments", "TotalAmounts repayments EUR"],
+        &["TotalEntity repayments", "TotalUnaltered repayments", "TotalAmounts repayments EUR"],
     ),
     (
         "UPDATE repayments SET amount_amount = '100.2' WHERE amount_amount = '100.1' AND sluice_origin IN OURS",
-        &["TotalAmounts repayments EUR"],
+        &["TotalUnaltered repayments", "TotalAmounts repayments EUR"],
     ),
     (
         "UPDATE repayments SET amount_currency = 'CZK' WHERE sluice_origin IN OURS",
-        &["TotalAmounts repayments EUR", "TotalAmounts repayments CZK"],
+        &["TotalUnaltered repayments", "TotalAmounts repayments EUR", "TotalAmounts repayments CZK"],
     ),
     (
         "UPDATE agreements SET facilities = replace(facilities, '100000.1', '100000.2') WHERE sluice_origin IN OURS",
-        &["TotalAmounts agreements EUR"],
+        &["TotalUnaltered agreements", "TotalAmounts agreements EUR"],
     ),
+    ("UPDATE counterparties SET surname = 'x' WHERE sluice_origin IN OURS", &["TotalUnaltered counterparties"]),
+    ("UPDATE repayments SET sluice_position = 9 WHERE sluice_origin IN OURS", &["TotalUnaltered repayments"]),
+    ("UPDATE repayments SET sluice_check = NULL", &[]),
+    ("ALTER TABLE repayments DROP COLUMN sluice_check", &[]),
+    ("ALTER TABLE repayments ADD COLUMN more TEXT", &[]),
     (
         "UPDATE counterparties SET type = 'person' WHERE type = 'organisation' AND sluice_origin IN OURS",
-        &["TotalCounterparties organisation", "TotalCounterparties person"],
+        &["TotalUnaltered counterparties", "TotalCounterparties organisation", "TotalCounterparties person"],
     ),
     (
         "CREATE TEMP TABLE more AS SELECT * FROM disbursements WHERE sluice_origin IN OURS LIMIT 1;

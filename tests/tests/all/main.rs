@@ -1,6 +1,7 @@
 //! Sluice from outside, in one binary: real servers, real guests, over HTTP.
 
 mod access;
+mod altered;
 mod api;
 mod approvals;
 mod architecture;
