@@ -265,11 +265,14 @@ pub struct ImportLimits {
     /// The embedded target's page cache in bytes, two thirds of it for writing. 48 MiB: enough for the upper
     /// levels of its indexes, and memory stays far below 300 MB.
     pub cache_bytes: usize,
+    /// Bytes of the embedded target's write-ahead log before it is moved into the database. 32 MiB: with SQLite's 4 MiB
+    /// every transaction of an import moved it, and synced a second file; what there is of it is read at a start.
+    pub log_bytes: usize,
 }
 
 impl Default for ImportLimits {
     fn default() -> Self {
-        Self { transaction_records: 20_000, cache_bytes: 48 << 20 }
+        Self { transaction_records: 20_000, cache_bytes: 48 << 20, log_bytes: 32 << 20 }
     }
 }
 

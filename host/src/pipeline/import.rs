@@ -3,6 +3,7 @@
 //! How far it has come stands in the target, in the transaction that stored the rows: a killed import
 //! loses nothing, repeats nothing, and goes on from there.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
@@ -20,7 +21,7 @@ use crate::model::{Digest, Figure, Issue, Name, Progress};
 use crate::plugin::{Batch, DomainPlugin, EntityType, Made, Step};
 use crate::staging::{EntryReader, Origin, StagedBatch, StagedEntry, StreamName};
 use crate::store::{ListedIssue, Phase};
-use crate::target::{Load, NewRow, Provenance, Stored};
+use crate::target::{Fields, Load, NewRow, Provenance, Span, Stored};
 
 /// Imports everything that is staged and not yet imported; whether nothing was left out, and the figures.
 pub fn import(desk: &Desk, progress: &Progress) -> Result<(bool, Figure), Stop> {
@@ -81,6 +82,7 @@ struct Rows<'a> {
 #[derive(Default)]
 struct Waiting {
     bytes: Vec<u8>,
+    spans: Vec<Span>,
     rows: Vec<WaitingRow>,
     provenances: Vec<Provenance>,
     /// What tells provenances apart: the source's stream, whether it was generated, and the upload.
@@ -90,7 +92,9 @@ struct Waiting {
 struct WaitingRow {
     id: [u8; 16],
     hash: [u8; 16],
-    body: std::ops::Range<usize>,
+    body: Range<usize>,
+    spans: Range<usize>,
+    sum: Result<u32, usize>,
     provenance: usize,
     position: u64,
 }
@@ -101,8 +105,23 @@ const PLANNED_AHEAD: usize = 2;
 /// How long rows wait in an open transaction for the next batch.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// A batch and the plan for it; none at the end of what is staged.
-type Planned = Result<Option<(StagedBatch, Made<Step>)>, Failure>;
+/// A batch, the plan for it, and the records to be stored taken apart.
+struct Plan {
+    staged: StagedBatch,
+    made: Made<Step>,
+    /// Of each step as many as there are columns.
+    spans: Vec<Span>,
+    /// Of each step what its record adds to the checksum, or the column that does not fit.
+    sums: Vec<Result<u32, usize>>,
+}
+
+/// What record a step stores.
+fn body_of<'a>(staged: &'a StagedBatch, step: &'a Step) -> &'a [u8] {
+    step.body.as_deref().unwrap_or_else(|| staged.body(step.position as usize))
+}
+
+/// None at the end of what is staged.
+type Planned = Result<Option<Plan>, Failure>;
 
 impl Pass<'_> {
     /// Plans on one thread and stores on another, so that the plugin and the database have a core each.
@@ -121,7 +140,7 @@ impl Pass<'_> {
         thread::scope(|scope| {
             let planner = scope.spawn(move || {
                 let _within = span.enter();
-                plan(desk, plugin, &entity_type.name, reader, &send);
+                plan(desk, plugin, entity_type, reader, &send);
             });
             let stored = self.store_all(plugin, entity_type, load, end, &receive);
             // Nobody takes what it may still be planning.
@@ -143,7 +162,7 @@ impl Pass<'_> {
         planned: &Receiver<Planned>,
     ) -> Result<(), Stop> {
         let transaction = self.desk.config.import.transaction_records;
-        let left_out = self.left_out;
+        let (left_out, columns) = (self.left_out, entity_type.columns.len());
         let mut rows = Rows { load: &mut *load, waiting: Waiting::default(), uncommitted: 0, reached: 0 };
         let mut stored = Stored::default();
         loop {
@@ -158,17 +177,19 @@ impl Pass<'_> {
                 next => next.map_err(|_| RecvError),
             };
             // Without an end the planner has panicked, which is heard of when it is joined.
-            let Some((staged, mut plans)) = next.map_err(|_| Stop::Cancelled)?? else { break };
+            let Some(Plan { staged, made: mut plans, spans, sums }) = next.map_err(|_| Stop::Cancelled)?? else {
+                break;
+            };
             if let Err(refused) = self.still_approved(plugin) {
                 // What waits for its transaction is not stored; what was, stays.
                 load.finish(None)?;
                 return Err(refused.into());
             }
             self.leave_out(plugin, &entity_type.name, &staged.entries, &mut plans)?;
-            for step in plans.made {
+            for (index, step) in plans.made.iter().enumerate() {
                 let entry = &staged.entries[step.position as usize];
-                let body = step.body.as_deref().unwrap_or_else(|| staged.body(step.position as usize));
-                self.wait(&mut rows.waiting, plugin, entry, body)?;
+                let spans = &spans[index * columns..(index + 1) * columns];
+                self.wait(&mut rows.waiting, plugin, entry, body_of(&staged, step), spans, sums[index])?;
             }
             rows.reached = staged.entries.last().map_or(0, |last| last.ordinal + 1);
             self.progress.advance(staged.entries.len() as u64);
@@ -219,6 +240,8 @@ impl Pass<'_> {
         plugin: &DomainPlugin,
         entry: &StagedEntry,
         body: &[u8],
+        spans: &[Span],
+        sum: Result<u32, usize>,
     ) -> Result<(), Failure> {
         let (source, position) = match entry.origin {
             Origin::Line(line) => (None, line),
@@ -235,10 +258,11 @@ impl Pass<'_> {
                 waiting.known.len() - 1
             }
         };
-        let start = waiting.bytes.len();
+        let (start, spans_start) = (waiting.bytes.len(), waiting.spans.len());
         waiting.bytes.extend_from_slice(body);
-        let body = start..waiting.bytes.len();
-        waiting.rows.push(WaitingRow { id: entry.key, hash: entry.hash, body, provenance, position });
+        waiting.spans.extend_from_slice(spans);
+        let (body, spans) = (start..waiting.bytes.len(), spans_start..waiting.spans.len());
+        waiting.rows.push(WaitingRow { id: entry.key, hash: entry.hash, body, spans, sum, provenance, position });
         Ok(())
     }
 
@@ -270,6 +294,8 @@ impl Pass<'_> {
                 id: row.id,
                 hash: row.hash,
                 body: &waiting.bytes[row.body.clone()],
+                spans: &waiting.spans[row.spans.clone()],
+                sum: row.sum,
                 provenance: row.provenance,
                 position: row.position,
             })
@@ -279,6 +305,7 @@ impl Pass<'_> {
         drop(new);
         waiting.rows.clear();
         waiting.bytes.clear();
+        waiting.spans.clear();
         if commit {
             load.commit(*reached)?;
             *uncommitted = 0;
@@ -323,26 +350,28 @@ impl Pass<'_> {
     }
 }
 
-/// Plans all batches in their order, until nobody wants them any more.
+/// Plans all batches in their order, and takes their records apart, until nobody wants them any more.
 fn plan(
     desk: &Desk,
     plugin: &Arc<DomainPlugin>,
-    entity_type: &str,
+    entity_type: &EntityType,
     mut reader: EntryReader,
     planned: &SyncSender<Planned>,
 ) {
     let known = KnownRecords::new(desk.area.clone(), desk.target.clone(), desk.plugins.clone());
     let mut instance = plugin.instance(desk.context(), Some(Arc::new(known)), &desk.usage);
-    let limits = &desk.config.upload;
+    let (limits, fields) = (&desk.config.upload, Fields::new(entity_type));
     let mut next = || -> Planned {
         let mut staged = StagedBatch::default();
         if !reader.next_batch(&mut staged, limits.batch_records, limits.batch_bytes)? {
             return Ok(None);
         }
         let batch = Batch { bytes: std::mem::take(&mut staged.bytes), ends: std::mem::take(&mut staged.ends) };
-        let plans = instance.plan(entity_type, &batch)?;
+        let made = instance.plan(&entity_type.name, &batch)?;
         (staged.bytes, staged.ends) = (batch.bytes, batch.ends);
-        Ok(Some((staged, plans)))
+        let mut spans = Vec::with_capacity(made.made.len() * entity_type.columns.len());
+        let sums = made.made.iter().map(|step| fields.take_apart(body_of(&staged, step), &mut spans)).collect();
+        Ok(Some(Plan { staged, made, spans, sums }))
     };
     loop {
         let next = next();

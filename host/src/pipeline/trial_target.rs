@@ -137,6 +137,8 @@ impl Load for TrialLoad<'_> {
                 id: row.id,
                 hash: row.hash,
                 body: row.body,
+                spans: row.spans,
+                sum: row.sum,
                 provenance: row.provenance,
                 position: row.position,
             })

@@ -29,9 +29,9 @@ CREATE TABLE IF NOT EXISTS sluice_progress (
 ) WITHOUT ROWID;
 ";
 
-/// Pages of 4 KiB in the write-ahead log before they are moved into the database, 32 MiB: with SQLite's 1,000 every
-/// transaction of an import moved them, and synced a second file.
-const CHECKPOINT_PAGES: u32 = 8_192;
+/// Bytes of a page, where the database is made: a page is two calls into the log and one into the database, and with
+/// SQLite's 4 KiB those were a fifth of what an import's writer did.
+const PAGE_BYTES: usize = 16 << 10;
 
 /// What each version of the platform database has changed of the one before: nothing yet, beside columns that plugins
 /// bring, which are added where they are missing.
@@ -57,11 +57,14 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-fn connect(path: &FilePath, cache_bytes: usize) -> rusqlite::Result<Connection> {
+fn connect(path: &FilePath, cache_bytes: usize, log_bytes: usize) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
+    // Before anything else is said to a new one: afterwards it has its pages.
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    let page_bytes: usize = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    connection.pragma_update(None, "wal_autocheckpoint", (log_bytes / page_bytes).max(1))?;
     connection.pragma_update(None, "cache_size", -((cache_bytes / 1024) as i64))?;
     connection.busy_timeout(Duration::from_secs(30))?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -76,10 +79,10 @@ pub(super) fn column_names(connection: &Connection, table: &str) -> rusqlite::Re
 impl EmbeddedTarget {
     /// Opens the database, and makes it if need be.
     pub fn open(path: &FilePath, limits: &ImportLimits) -> Result<Self, TargetError> {
-        let mut writer = connect(path, limits.cache_bytes / 3 * 2)?;
+        let mut writer = connect(path, limits.cache_bytes / 3 * 2, limits.log_bytes)?;
         sql::bring_forward(&mut writer, "sluice_progress", STEPS)?.map_err(TargetError::Newer)?;
         writer.execute_batch(SCHEMA)?;
-        let reader = Mutex::new(connect(path, limits.cache_bytes / 3)?);
+        let reader = Mutex::new(connect(path, limits.cache_bytes / 3, limits.log_bytes)?);
         let writer = Mutex::new(writer);
         Ok(Self { writer, reader, busy: Mutex::default(), freed: Condvar::new(), indexed: Mutex::default() })
     }

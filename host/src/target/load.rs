@@ -152,17 +152,19 @@ impl<'a> SqliteLoad<'a> {
         let there = There::new(writer, &self.table)?;
         let mut existing = writer.prepare_cached(&there.query)?;
         let columns = self.table.columns.len();
-        let fields = row::Fields::new(self.table.columns);
         let checks = Checks::new(self.table.names());
         let mut text_buffer = Uuid::encode_buffer();
         let own = self.migration.to_string();
         let put = |statement: &mut Statement, new: &NewRow| -> rusqlite::Result<Result<usize, usize>> {
-            let check = match fields.bind(new.body, &checks, statement)? {
+            let sum = match new.sum {
                 Ok(sum) => sum,
                 Err(column) => return Ok(Err(column)),
             };
+            if let Err(column) = row::bind(self.table.columns, new.body, new.spans, statement)? {
+                return Ok(Err(column));
+            }
             let (origin, position) = (origins[new.provenance], new.position.cast_signed());
-            let check = check
+            let check = sum
                 .wrapping_add(checks.integer(columns, origin))
                 .wrapping_add(checks.integer(columns + 1, position))
                 .wrapping_add(checks.bytes(columns + 2, &new.hash));

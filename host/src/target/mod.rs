@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 pub use embedded::EmbeddedTarget;
 pub use paths::{Path, decimal, money, visit};
+pub use row::{Fields, Span};
 pub(crate) use scan::add;
 
 use crate::model::{Digest, Name};
@@ -86,6 +87,11 @@ pub struct NewRow<'a> {
     pub hash: [u8; 16],
     /// The record.
     pub body: &'a [u8],
+    /// Where in it the values of its columns are, and what they add to its row's checksum, or the column that does not fit:
+    /// of [`Fields`].
+    pub spans: &'a [Span],
+    /// See there.
+    pub sum: Result<u32, usize>,
     /// Index into the batch's provenances.
     pub provenance: usize,
     /// Ordinal of the source record, or line of the upload.

@@ -120,6 +120,8 @@ impl Target for EmbeddedTarget {
         self.index(&reader, &table, column)?;
         // Prepared once for all ids: asked for each anew, parsing alone was a sixth of what generating cost.
         let mut query = reader.prepare_cached(&table.select(&format!("\"{column}\" = ?")))?;
+        // One look at the database for all of them: each of its own locks the file and lets it go.
+        let _looking = reader.unchecked_transaction()?;
         let (shape, mut buffer, mut found) = (row::Shape::new(table.columns), Uuid::encode_buffer(), Found::default());
         for (index, id) in ids.iter().enumerate() {
             let mut rows = query.query([text(*id, &mut buffer)])?;
