@@ -1,6 +1,7 @@
 //! Packs and unpacks a batch.
 
 use crate::bindings::types::Batch;
+use crate::writer::Writer;
 
 /// Slices of the records in a batch, in order.
 pub(crate) fn unpack(batch: &Batch) -> impl Iterator<Item = &[u8]> + Clone {
@@ -31,21 +32,21 @@ pub(crate) fn unpack_text(batch: &Batch) -> impl Iterator<Item = (&[u8], Option<
 /// A batch in the making.
 #[derive(Default)]
 pub struct BatchBuilder {
-    bytes: Vec<u8>,
+    written: Writer,
     ends: Vec<u32>,
 }
 
 impl BatchBuilder {
     /// Adds one record that is already bytes.
     pub fn push(&mut self, record: &[u8]) {
-        self.bytes.extend_from_slice(record);
-        self.ends.push(self.bytes.len() as u32);
+        self.written.raw(record);
+        self.ends.push(self.written.len() as u32);
     }
 
     /// Adds one record by writing it as JSON; a value that cannot be JSON is a mistake in the plugin.
     pub fn push_json<T: serde::Serialize + ?Sized>(&mut self, record: &T) {
-        serde_json::to_writer(&mut self.bytes, record).expect("a record can be written as JSON");
-        self.ends.push(self.bytes.len() as u32);
+        record.serialize(&mut self.written).expect("a record can be written as JSON");
+        self.ends.push(self.written.len() as u32);
     }
 
     /// The number of records so far.
@@ -60,6 +61,6 @@ impl BatchBuilder {
 
     /// The batch as it crosses the boundary.
     pub fn finish(self) -> Batch {
-        Batch { bytes: self.bytes, ends: self.ends }
+        Batch { bytes: self.written.finish(), ends: self.ends }
     }
 }

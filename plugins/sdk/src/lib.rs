@@ -36,6 +36,8 @@ mod path;
 mod peek;
 mod records;
 mod scalars;
+mod serializer;
+mod writer;
 
 pub use batch::BatchBuilder;
 pub use dates::{date, months_after, yymmdd};

@@ -1,10 +1,14 @@
 //! Money: exact decimals with the currency's own number of fraction digits, never a float.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use rust_decimal::Decimal;
+use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
+
+use crate::serializer::RAW;
 
 /// A decimal that is read from the digits of a JSON number, or of a string that holds one, and
 /// written as a JSON number with the very same digits.
@@ -31,8 +35,38 @@ impl<'de> Deserialize<'de> for Amount {
 
 impl Serialize for Amount {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        RawValue::from_string(self.0.to_string()).map_err(serde::ser::Error::custom)?.serialize(serializer)
+        // As `RawValue` does it, which would look once more whether the digits are JSON.
+        let mut room = [0; MOST_DIGITS];
+        let mut raw = serializer.serialize_struct(RAW, 1)?;
+        raw.serialize_field(RAW, &*digits(self.0, &mut room))?;
+        raw.end()
     }
+}
+
+/// 29 digits, a sign and a point.
+const MOST_DIGITS: usize = 31;
+
+/// All the digits of a decimal, from the last to the first.
+fn digits(number: Decimal, room: &mut [u8; MOST_DIGITS]) -> Cow<'_, str> {
+    let Ok(mut rest) = u64::try_from(number.mantissa().unsigned_abs()) else { return number.to_string().into() };
+    let mut start = MOST_DIGITS;
+    let mut put = |byte| {
+        start -= 1;
+        room[start] = byte;
+    };
+    let mut places = 0;
+    while rest > 0 || places <= number.scale() {
+        if places > 0 && places == number.scale() {
+            put(b'.');
+        }
+        put(b'0' + (rest % 10) as u8);
+        rest /= 10;
+        places += 1;
+    }
+    if number.is_sign_negative() {
+        put(b'-');
+    }
+    String::from_utf8_lossy(&room[start..])
 }
 
 /// An amount in a currency.
@@ -42,7 +76,7 @@ pub struct Money<'a> {
     pub amount: Amount,
     /// ISO 4217 code, such as `CZK`.
     #[serde(borrow)]
-    pub currency: std::borrow::Cow<'a, str>,
+    pub currency: Cow<'a, str>,
 }
 
 impl Money<'static> {
