@@ -114,10 +114,16 @@ fn is_inherited(name: &str) -> bool {
     starts(&OURS) || !(starts(&THEIRS) || name == "OUT_DIR" || name == "TARGET" || name == "HOST")
 }
 
+/// Four times as much is inlined as usual (225). A guest asks with each call and each turn of a loop whether its time is
+/// up, so calls are dear: mappers took 6 to 9 % less time and domain plugins 18 %, for 18 to 38 % more code. With 3,000
+/// it was 2 % less again, for 15 % more code.
+const INLINING: &str = "-Cllvm-args=-inline-threshold=1000";
+
 /// What guests are compiled with: vectors of 16 bytes, by which a name is found in a record, and nothing of this machine.
 fn flags(toolchain: &Toolchain, root: &Path) -> Vec<String> {
     let mut flags = remap_paths(toolchain, root);
     flags.push("-Ctarget-feature=+simd128".into());
+    flags.push(INLINING.into());
     flags
 }
 
