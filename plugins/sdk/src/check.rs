@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use crate::path::{Path, showable};
 use crate::scalars::{self, Scalar};
 use crate::schema::{Entity, Field, Kind, MONEY};
+use crate::words::same;
 use crate::{Finding, Id, finding, missing, money};
 
 /// Issues of one record beyond which no more are listed: a record this wrong needs no longer list.
@@ -170,6 +171,10 @@ impl Checker {
     fn conclude(&mut self, fields: &'static [Field], seen: u32, words: &[Option<u8>; MAX_FIELDS]) {
         for (index, field) in fields.iter().enumerate() {
             let seen = seen & 1 << index != 0;
+            let may_be_wrong = if seen { field.only_if.is_some() } else { field.required };
+            if !may_be_wrong {
+                continue;
+            }
             match applies(field, fields, words) {
                 Some(true) if field.required && !seen => self.report(missing(self.field(field.name))),
                 Some(false) if seen => {
@@ -200,9 +205,9 @@ fn is_within(place: &str, outer: &str) -> bool {
 /// is the issue, and not what depends on it.
 fn applies(field: &Field, fields: &[Field], words: &[Option<u8>; MAX_FIELDS]) -> Option<bool> {
     let Some((decider, values)) = field.only_if else { return Some(true) };
-    let index = fields.iter().position(|field| field.name == decider)?;
+    let index = fields.iter().position(|field| same(field.name, decider))?;
     let Kind::OneOf(choices) = fields[index].kind else { return None };
-    words[index].map(|word| values.contains(&choices[usize::from(word)]))
+    words[index].map(|word| values.iter().any(|value| same(value, choices[usize::from(word)])))
 }
 
 /// What was found where a value may be.
@@ -375,8 +380,9 @@ impl Visitor<'_> for Name {
     }
     fn visit_str<E: Error>(self, name: &str) -> Result<Named, E> {
         let (before, after) = self.fields.split_at(self.next.min(self.fields.len()));
-        let place = after.iter().position(|field| field.name == name).map(|index| before.len() + index);
-        let place = place.or_else(|| before.iter().position(|field| field.name == name));
+        let is_it = |field: &Field| same(field.name, name);
+        let place = after.iter().position(is_it).map(|index| before.len() + index);
+        let place = place.or_else(|| before.iter().position(is_it));
         Ok(place.map_or_else(|| Named::Unknown(name.to_owned()), Named::Field))
     }
 }

@@ -37,6 +37,7 @@ mod peek;
 mod records;
 mod scalars;
 mod serializer;
+mod words;
 mod writer;
 
 pub use batch::BatchBuilder;

@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 use crate::countries::COUNTRIES;
 use crate::money::fraction_digits;
 use crate::schema::Kind;
+use crate::words::same;
 use crate::{Amount, Id};
 
 /// A scalar that is right, as far as anything else depends on it.
@@ -75,7 +76,11 @@ pub(crate) fn read(kind: Kind, raw: &str) -> Result<Scalar, &'static str> {
         },
         Kind::OneOf(words) => {
             let word = string(raw)?;
-            words.iter().position(|&known| known == word).map(|index| Scalar::Word(index as u8)).ok_or(INVALID_VALUE)
+            words
+                .iter()
+                .position(|known| same(known, &word))
+                .map(|index| Scalar::Word(index as u8))
+                .ok_or(INVALID_VALUE)
         }
         Kind::Object(_) | Kind::List(..) | Kind::Money | Kind::MoneyWith(_) => Err(INVALID_FORMAT),
     }
@@ -91,11 +96,12 @@ fn id(raw: &str) -> Result<Id, &'static str> {
 /// Text with something in it, and nothing that a database refuses.
 fn text(raw: &str, most: usize) -> Result<Cow<'_, str>, &'static str> {
     let text = string(raw)?;
-    if text.trim().is_empty() {
+    let has_letter_first = text.bytes().next().is_some_and(|first| first.is_ascii_graphic());
+    if !has_letter_first && text.trim().is_empty() {
         Err(INVALID_VALUE)
     } else if text.len() > most && text.chars().count() > most {
         Err(OUT_OF_RANGE)
-    } else if text.contains('\0') {
+    } else if matches!(&text, Cow::Owned(text) if text.contains('\0')) {
         Err(INVALID_FORMAT)
     } else {
         Ok(text)
@@ -104,7 +110,7 @@ fn text(raw: &str, most: usize) -> Result<Cow<'_, str>, &'static str> {
 
 fn string(raw: &str) -> Result<Cow<'_, str>, &'static str> {
     let inner = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or(INVALID_FORMAT)?;
-    if inner.contains('\\') {
+    if memchr::memchr(b'\\', inner.as_bytes()).is_some() {
         serde_json::from_str(raw).map(Cow::Owned).map_err(|_| INVALID_FORMAT)
     } else {
         Ok(Cow::Borrowed(inner))
