@@ -1,26 +1,41 @@
 //! One member of a JSON object, found without reading the others.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
 
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The value of the member with this name, as raw JSON text; none where the object has none, or is none. The object was
-/// judged before: it is JSON, and has no name twice.
-pub(crate) fn member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
-    at_a_glance(object, name).unwrap_or_else(|Unclear| {
-        let mut json = serde_json::Deserializer::from_str(object);
-        json.deserialize_map(Search { name }).ok().flatten()
-    })
+use crate::words::same;
+
+/// Names that were searched for in a batch: what a search is prepared with is kept from one record to the next.
+#[derive(Default)]
+pub(crate) struct Members(RefCell<Vec<(String, Finder<'static>)>>);
+
+impl Members {
+    /// The value of the member with this name, as raw JSON text; none where the object has none, or is none. The object
+    /// was judged before: it is JSON, and has no name twice.
+    pub fn find<'a>(&self, object: &'a str, name: &str) -> Option<&'a str> {
+        let mut finders = self.0.borrow_mut();
+        let index = finders.iter().position(|(known, _)| same(known, name)).unwrap_or_else(|| {
+            finders.push((name.to_owned(), Finder::new(name).into_owned()));
+            finders.len() - 1
+        });
+        at_a_glance(object, name, &finders[index].1).unwrap_or_else(|Unclear| {
+            let mut json = serde_json::Deserializer::from_str(object);
+            json.deserialize_map(Search { name }).ok().flatten()
+        })
+    }
 }
 
 /// What a search for the name in quotes cannot tell.
 struct Unclear;
 
 /// Where nothing is escaped and no object is inside another, a name in quotes with a colon behind it is a member's name.
-fn at_a_glance<'a>(object: &'a str, name: &str) -> Result<Option<&'a str>, Unclear> {
+fn at_a_glance<'a>(object: &'a str, name: &str, finder: &Finder) -> Result<Option<&'a str>, Unclear> {
     let bytes = object.as_bytes();
     // Such a name also stands between one text and the next.
     if name.bytes().all(|byte| matches!(byte, b':' | b',') || byte.is_ascii_whitespace()) {
@@ -29,7 +44,7 @@ fn at_a_glance<'a>(object: &'a str, name: &str) -> Result<Option<&'a str>, Uncle
     if memchr::memchr2(b'\\', b'{', bytes.get(1..).ok_or(Unclear)?).is_some() {
         return Err(Unclear);
     }
-    for at in memchr::memmem::find_iter(bytes, name.as_bytes()) {
+    for at in finder.find_iter(bytes) {
         let Some(rest) = object[at + name.len()..].strip_prefix('"').filter(|_| object[..at].ends_with('"')) else {
             continue;
         };
@@ -111,8 +126,9 @@ mod tests {
             (r#"{"a":"#, "a", None),
             (r#"{"a":"x"#, "a", None),
         ];
+        let members = Members::default();
         for (object, name, expected) in cases {
-            assert_eq!(member(object, name), expected, "{name} of {object}");
+            assert_eq!(members.find(object, name), expected, "{name} of {object}");
         }
     }
 }

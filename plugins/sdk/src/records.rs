@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::bindings::types::Context;
-use crate::peek::member;
+use crate::peek::Members;
 use crate::{BatchBuilder, Finding, Id, batch, finding, lookup, reference_id};
 
 /// One source record, with what its batch has looked up.
@@ -37,7 +37,7 @@ impl<'a> Record<'a> {
     /// [`Record::parse`] where a glance decides what a record is about. None where the record has no such field; whether
     /// the rest is as it should be is for `parse` to say.
     pub fn raw(&self, field: &str) -> Option<&'a str> {
-        member(self.text?, field)
+        self.joined.members.find(self.text?, field)
     }
 
     /// The reference id, in this migration, of the record of `entity_type` with this natural key.
@@ -161,6 +161,7 @@ impl Wanted {
 pub struct Joined {
     tables: Vec<JoinedTable>,
     consulted: Cell<bool>,
+    members: Members,
 }
 
 struct JoinedTable {
