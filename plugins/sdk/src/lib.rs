@@ -47,15 +47,15 @@ pub use ids::{Id, reference_id};
 pub use issues::{Finding, finding, invalid, missing, rule};
 pub use mapper::{Description, Mapper, Output};
 pub use money::{Amount, HALF_UP, Money, from_minor_units, minor_units};
-pub use numbers::number;
+pub use numbers::{digits, number};
 pub use platform::Platform;
 pub use records::{Record, Wanted};
 
 /// Everything a small plugin needs in one `use`.
 pub mod prelude {
     pub use crate::{
-        Amount, Description, Finding, Id, Mapper, Money, Output, Record, Wanted, date, finding, invalid, mapper,
-        missing, months_after, number, reads, reference_id, rule, writes, yymmdd,
+        Amount, Description, Finding, Id, Mapper, Money, Output, Record, Wanted, date, digits, finding, invalid,
+        mapper, missing, months_after, number, reads, reference_id, rule, writes, yymmdd,
     };
     pub use jiff::civil::Date;
     pub use rust_decimal::Decimal;

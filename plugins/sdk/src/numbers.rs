@@ -1,9 +1,11 @@
 //! Whole numbers as old systems give them: as numbers, and in tables (CSV), where every value is text, as digits.
+//! And as the platform takes what is numbered there and named here: as text.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{Deserializer, Error, Visitor};
+use serde::ser::Serializer;
 
 /// Reads a whole number from a JSON number, or from a string that holds its digits and nothing else.
 ///
@@ -22,6 +24,22 @@ use serde::de::{Deserializer, Error, Visitor};
 /// ```
 pub fn number<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D) -> Result<T, D::Error> {
     deserializer.deserialize_any(Digits(PhantomData))
+}
+
+/// Writes a whole number as text: its digits, without what `Display` costs in the sandbox.
+///
+/// ```
+/// # use sluice_sdk::prelude::*;
+/// writes! {
+///     struct Reference {
+///         #[serde(serialize_with = "digits")]
+///         value: u64,
+///     }
+/// }
+/// assert_eq!(serde_json::to_string(&Reference { value: 7 }).unwrap(), r#"{"value":"7"}"#);
+/// ```
+pub fn digits<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(itoa::Buffer::new().format(*number))
 }
 
 struct Digits<T>(PhantomData<T>);

@@ -1,10 +1,8 @@
 //! The platform's records, as far as the bank can fill them.
 
 use std::borrow::Cow;
-use std::fmt::Display;
 
 use sluice_sdk::prelude::*;
-use sluice_sdk::serde::{Serialize, Serializer};
 
 writes! {
     #[serde(rename_all = "camelCase")]
@@ -12,20 +10,23 @@ writes! {
         pub reference_id: Id,
         pub r#type: &'static str,
         pub initials: &'static str,
-        pub surname: Text<u64>,
+        #[serde(serialize_with = "digits")]
+        pub surname: u64,
         pub birth_date: Date,
         pub external_references: [ExternalReference; 1],
     }
 
     pub struct ExternalReference {
         pub system: &'static str,
-        pub value: Text<u64>,
+        #[serde(serialize_with = "digits")]
+        pub value: u64,
     }
 
     #[serde(rename_all = "camelCase")]
     pub struct Agreement {
         pub reference_id: Id,
-        pub agreement_number: Text<u64>,
+        #[serde(serialize_with = "digits")]
+        pub agreement_number: u64,
         pub status: &'static str,
         pub start_date: Date,
         pub borrowers: [Borrower; 1],
@@ -56,7 +57,8 @@ writes! {
         pub counterparty_reference_id: Id,
         pub scheme: &'static str,
         pub r#type: &'static str,
-        pub debtor_account: Text<u64>,
+        #[serde(serialize_with = "digits")]
+        pub debtor_account: u64,
         pub amount: Money<'static>,
     }
 
@@ -125,14 +127,5 @@ writes! {
         pub rank: u32,
         pub amount: Money<'static>,
         pub collateral_object_reference_id: Id,
-    }
-}
-
-/// Something that the bank numbers and the platform names: a number, written as text.
-pub struct Text<T>(pub T);
-
-impl<T: Display> Serialize for Text<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use sluice_sdk::prelude::*;
 
-use crate::domain::{Agreement, Borrower, Facility, Text};
+use crate::domain::{Agreement, Borrower, Facility};
 use crate::source::{Disp, Loan, czk, day, whole_number};
 
 /// A loan is on an account, and the account's owner has borrowed it.
@@ -31,7 +31,7 @@ pub fn loan(record: &Record, out: &mut Output) -> Result<(), Finding> {
         "agreements",
         &Agreement {
             reference_id: agreement_id(record, loan.loan_id),
-            agreement_number: Text(loan.loan_id),
+            agreement_number: loan.loan_id,
             status: status(&loan.status).ok_or_else(|| invalid("status"))?,
             start_date,
             borrowers: [borrower],

@@ -5,7 +5,7 @@ use std::fmt;
 use sluice_sdk::prelude::*;
 use sluice_sdk::serde::Deserialize;
 
-use crate::domain::{AdditionalRepayment, DebitMandate, Disbursement, Repayment, Text};
+use crate::domain::{AdditionalRepayment, DebitMandate, Disbursement, Repayment};
 use crate::lending::{agreement_id, facility_id, owner};
 use crate::source::{Order, Trans, czk, day, whole_number};
 
@@ -47,7 +47,7 @@ pub fn order(record: &Record, out: &mut Output) -> Result<(), Finding> {
             counterparty_reference_id: owner(record, order.account_id)?,
             scheme: "DOMESTIC",
             r#type: "b2c",
-            debtor_account: Text(order.account_id),
+            debtor_account: order.account_id,
             amount: czk(order.amount, "amount")?,
         },
     );

@@ -2,7 +2,7 @@
 
 use sluice_sdk::prelude::*;
 
-use crate::domain::{Counterparty, ExternalReference, Text};
+use crate::domain::{Counterparty, ExternalReference};
 use crate::source::Client;
 
 /// The data is anonymised: a client has a number and no name, so the number stands for it.
@@ -15,9 +15,9 @@ pub fn client(record: &Record, out: &mut Output) -> Result<(), Finding> {
             reference_id: record.reference_id("counterparties", client.client_id),
             r#type: "person",
             initials: "C.",
-            surname: Text(client.client_id),
+            surname: client.client_id,
             birth_date,
-            external_references: [ExternalReference { system: "berka", value: Text(client.client_id) }],
+            external_references: [ExternalReference { system: "berka", value: client.client_id }],
         },
     );
     Ok(())
