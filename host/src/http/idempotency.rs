@@ -40,20 +40,19 @@ pub fn once(
     let now = jiff::Timestamp::now().as_second();
     let oldest = now - app.config.http.idempotency_hours as i64 * SECONDS_AN_HOUR;
     match app.store.reserve_key(client, &key, &hash.finalize().into(), now, oldest)? {
-        Reserved::ToDo(id) => match make(id) {
-            Ok(kept) => {
-                app.store.keep_answer(client, &key, &kept)?;
-                answer(kept, false)
-            }
-            Err(problem) => {
+        Reserved::ToDo(id) => {
+            let made = make(id).and_then(|kept| Ok(app.store.keep_answer(client, &key, &kept).map(|()| kept)?));
+            if let Err(problem) = &made {
                 // What was refused may be sent again once it is put right. After trouble of our own nobody knows how far
-                // it came, and sent again it could be done twice.
+                // it came: sent again, it goes on with the same id.
                 if problem.is_refusal() {
                     app.store.release_key(client, &key)?;
+                } else {
+                    app.store.release_unanswered_key(client, &key)?;
                 }
-                Err(problem)
             }
-        },
+            answer(made?, false)
+        }
         Reserved::Answered(kept) => answer(kept, true),
         Reserved::InWork => Err(Problem::conflict(
             "REQUEST_IN_WORK",

@@ -6,7 +6,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
-use uuid::Uuid;
 
 use super::caller::{Caller, Migrate};
 use super::extract::Path;
@@ -89,18 +88,27 @@ pub async fn create(
     let mut response = tokio::task::spawn_blocking(move || {
         let path = format!("/migration-assistance/migrations/{}/sources/{source}/uploads", migration.reference_id);
         let request = [path.as_bytes(), asked.metadata.as_bytes(), &asked.length.to_le_bytes()];
-        // Made twice, as its server was stopped before it could answer, an upload without a byte goes by itself.
-        once(&app, &caller.grant().client, &headers, &request, |_| {
+        once(&app, &caller.grant().client, &headers, &request, |id| {
             let area = app.desk(migration.clone())?.area;
             let _making = app.uploads.making();
-            room_for(&app, &area, asked.length)?;
-            let (client, request) = (caller.grant().client.clone(), caller.author().request());
-            let (id, created_at) = (Uuid::now_v7(), Timestamp::now());
-            let (length, metadata) = (asked.length, asked.metadata.clone());
-            let about = About { source: source.clone(), length, metadata, client, request, created_at, ended: None };
-            let kept = serde_json::to_vec(&about).expect("what is known of an upload is JSON");
-            let (folder, _) = area.begin_received(id, &kept)?;
-            let entry = caller.entry(Action::UploadCreated).stream(&described.name).figure("bytes", length);
+            let begun = area.received(id)?.map(|folder| Ok::<_, Problem>((read(&folder)?, folder))).transpose()?;
+            let (about, folder) = match begun {
+                Some((Some(about), folder)) => (about, folder),
+                begun => {
+                    // A server was stopped before it had noted what it is.
+                    if begun.is_some() {
+                        area.remove_received(id)?;
+                    }
+                    room_for(&app, &area, asked.length)?;
+                    let (client, request) = (caller.grant().client.clone(), caller.author().request());
+                    let (length, metadata, created_at) = (asked.length, asked.metadata.clone(), Timestamp::now());
+                    let source = source.clone();
+                    let about = About { source, length, metadata, client, request, created_at, ended: None };
+                    let kept = serde_json::to_vec(&about).expect("what is known of an upload is JSON");
+                    (about, area.begin_received(id, &kept)?.0)
+                }
+            };
+            let entry = caller.entry(Action::UploadCreated).stream(&described.name).figure("bytes", about.length);
             app.audit(Scope::Migration(migration.reference_id), entry)?;
             let slot = app.uploads.slot(migration.reference_id, id);
             let found = Found { app: app.clone(), migration, area, id, folder, about, slot };

@@ -20,7 +20,7 @@ pub struct Kept {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reserved {
     /// It is to be carried out, and its answer kept. What it makes gets this id, under which it may be there already: a
-    /// server was stopped before it could answer.
+    /// server was stopped before it could answer, or came to trouble.
     ToDo(Uuid),
     /// The same request is being carried out.
     InWork,
@@ -30,7 +30,7 @@ pub enum Reserved {
     Answered(Kept),
 }
 
-/// Stands where the status of an answer will: a server was stopped before it could answer.
+/// Stands where the status of an answer will: a server was stopped before it could answer, or came to trouble.
 const STOPPED: u16 = 0;
 
 impl Store {
@@ -85,6 +85,13 @@ impl Store {
         Ok(())
     }
 
+    /// Lets a request be carried out to its end, when it comes again, that came to trouble.
+    pub fn release_unanswered_key(&self, client: &str, key: &str) -> Result<(), StoreError> {
+        self.lock()
+            .execute("UPDATE idempotency SET status = ? WHERE client = ? AND key = ?", params![STOPPED, client, key])?;
+        Ok(())
+    }
+
     /// Keeps the answer to a reserved request.
     pub fn keep_answer(&self, client: &str, key: &str, kept: &Kept) -> Result<(), StoreError> {
         self.lock().execute(
@@ -117,6 +124,9 @@ mod tests {
         assert_eq!(reserve(2), Reserved::Other);
         assert_eq!(reserve(1), Reserved::ToDo(id));
         assert_eq!(reserve(1), Reserved::InWork);
+        store.release_unanswered_key("client", "key").unwrap();
+        assert_eq!(reserve(2), Reserved::Other);
+        assert_eq!(reserve(1), Reserved::ToDo(id));
         let kept = Kept { status: 201, location: None, body: b"{}".to_vec() };
         store.keep_answer("client", "key", &kept).unwrap();
         store.release_unanswered().unwrap();

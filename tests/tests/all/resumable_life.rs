@@ -171,3 +171,49 @@ async fn a_server_that_stops_and_starts() {
     assert_eq!(records(&migration).await, body);
     life.end().await;
 }
+
+/// A beginning that is sent again with its key, as its server was killed before it answered, begins nothing else; however
+/// far the server had come.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_beginning_that_was_not_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = dir.path().join("data");
+    let mut config = Config::default();
+    config.upload.resumable_uploads = 1;
+    let options = || Options { data_dir: data_dir.clone(), config: config.clone(), mappers: vec![] };
+    let mut life = begin_with(options());
+    let mut migration = migration(life.server).await;
+    let (path, metadata) = (migration.path("/sources/client/uploads"), lines());
+    let said = [("upload-length", "5"), ("upload-metadata", &*metadata), ("idempotency-key", "once")];
+    let location = async |migration: &Migration| {
+        let response = tus(migration, "POST", &path, &said, "").await;
+        assert_eq!((response.status().as_u16(), response.headers().get("idempotent-replayed")), (201, None));
+        response.headers()["location"].to_str().unwrap().to_owned()
+    };
+    let first = location(&migration).await;
+    let id: uuid::Uuid = first.rsplit('/').next().unwrap().parse().unwrap();
+    let folder = migration.directory().join("uploads").join(id.to_string());
+    for left in ["all of it", "its files, and nothing known of it", "its folder", "nothing"] {
+        life.end().await;
+        let catalogue = rusqlite::Connection::open(data_dir.join("catalogue.db")).unwrap();
+        let unanswered = "UPDATE idempotency SET status = NULL, location = NULL, body = ?";
+        assert_eq!(catalogue.execute(unanswered, [id.as_bytes()]).unwrap(), 1);
+        drop(catalogue);
+        match left {
+            "all of it" => {}
+            "its files, and nothing known of it" => std::fs::remove_file(folder.join("about.sealed")).unwrap(),
+            other => {
+                std::fs::remove_dir_all(&folder).unwrap();
+                if other == "its folder" {
+                    std::fs::create_dir(&folder).unwrap();
+                }
+            }
+        }
+        life = begin_with(options());
+        migration = at(life.server, &migration);
+        assert_eq!(location(&migration).await, first, "{left}");
+        assert_eq!(offset(&migration, &first).await, 0, "{left}");
+        assert_eq!(std::fs::read_dir(migration.directory().join("uploads")).unwrap().count(), 1, "{left}");
+    }
+    life.end().await;
+}
