@@ -3,28 +3,27 @@
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use super::problem::Problem;
 use crate::app::App;
 use crate::model::told;
-use crate::store::{Kept, Reserved};
+use crate::store::{Kept, Making, Reserved};
 
 /// Longest key.
 const MAX_KEY_BYTES: usize = 255;
 
 const SECONDS_AN_HOUR: i64 = 60 * 60;
 
-/// Does what a request asks for, once for each of the client's keys. What is made gets the id that `make` is told; it may be
-/// there already, where a server was stopped before it could answer.
+/// Does what a request asks for, once for each of the client's keys. `make` is told the id of what it makes, and whether that
+/// may be there already.
 pub fn once(
     app: &App,
     client: &str,
     headers: &HeaderMap,
     request: &[&[u8]],
-    make: impl FnOnce(Uuid) -> Result<Kept, Problem>,
+    make: impl FnOnce(Making) -> Result<Kept, Problem>,
 ) -> Result<Response, Problem> {
-    let Some(key) = headers.get("idempotency-key") else { return answer(make(Uuid::new_v4())?, false) };
+    let Some(key) = headers.get("idempotency-key") else { return answer(make(Making::anew())?, false) };
     let key = key.as_bytes();
     if !(1..=MAX_KEY_BYTES).contains(&key.len()) || !key.iter().all(|byte| (0x21..=0x7e).contains(byte)) {
         let detail = told!("Idempotency-Key must be 1 to {} visible ASCII characters.", MAX_KEY_BYTES as u64);
@@ -40,8 +39,8 @@ pub fn once(
     let now = jiff::Timestamp::now().as_second();
     let oldest = now - app.config.http.idempotency_hours as i64 * SECONDS_AN_HOUR;
     match app.store.reserve_key(client, &key, &hash.finalize().into(), now, oldest)? {
-        Reserved::ToDo(id) => {
-            let made = make(id).and_then(|kept| Ok(app.store.keep_answer(client, &key, &kept).map(|()| kept)?));
+        Reserved::ToDo(making) => {
+            let made = make(making).and_then(|kept| Ok(app.store.keep_answer(client, &key, &kept).map(|()| kept)?));
             if let Err(problem) = &made {
                 // What was refused may be sent again once it is put right. After trouble of our own nobody knows how far
                 // it came: sent again, it goes on with the same id.

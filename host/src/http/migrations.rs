@@ -24,7 +24,7 @@ use crate::model::{
     told,
 };
 use crate::staging::StreamName;
-use crate::store::{Kept, LogEntry};
+use crate::store::{Kept, LogEntry, Making};
 
 /// A migration, as far as the client was granted its domains.
 #[derive(Serialize, ToSchema)]
@@ -217,9 +217,10 @@ pub async fn register(
             &caller.grant().client,
             &headers,
             &[b"registerMigration", tenant.as_str().as_bytes(), &bytes],
-            |id| {
+            |Making { id, begun }| {
                 let now = jiff::Timestamp::now();
-                let migration = match app.store.migration(id)? {
+                let known = if begun { app.store.migration(id)? } else { None };
+                let migration = match known {
                     Some(migration) => migration,
                     None => app.store.register(id, tenant.clone(), components, mapper, target, now)?,
                 };

@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::audit::{Action, Scope};
 use crate::model::told;
 use crate::staging::StagingArea;
-use crate::store::Kept;
+use crate::store::{Kept, Making};
 
 /// Ask what is spoken of tus
 #[utoipa::path(
@@ -88,10 +88,11 @@ pub async fn create(
     let mut response = tokio::task::spawn_blocking(move || {
         let path = format!("/migration-assistance/migrations/{}/sources/{source}/uploads", migration.reference_id);
         let request = [path.as_bytes(), asked.metadata.as_bytes(), &asked.length.to_le_bytes()];
-        once(&app, &caller.grant().client, &headers, &request, |id| {
+        once(&app, &caller.grant().client, &headers, &request, |Making { id, begun }| {
             let area = app.desk(migration.clone())?.area;
             let _making = app.uploads.making();
-            let begun = area.received(id)?.map(|folder| Ok::<_, Problem>((read(&folder)?, folder))).transpose()?;
+            let known = if begun { area.received(id)? } else { None };
+            let begun = known.map(|folder| Ok::<_, Problem>((read(&folder)?, folder))).transpose()?;
             let (about, folder) = match begun {
                 Some((Some(about), folder)) => (about, folder),
                 begun => {

@@ -16,12 +16,27 @@ pub struct Kept {
     pub body: Vec<u8>,
 }
 
+/// What a request makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Making {
+    /// The id that it gets.
+    pub id: Uuid,
+    /// Whether it may be there already: a server was stopped before it could answer, or came to trouble.
+    pub begun: bool,
+}
+
+impl Making {
+    /// Something new.
+    pub fn anew() -> Self {
+        Self { id: Uuid::new_v4(), begun: false }
+    }
+}
+
 /// What is known of a client's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reserved {
-    /// It is to be carried out, and its answer kept. What it makes gets this id, under which it may be there already: a
-    /// server was stopped before it could answer, or came to trouble.
-    ToDo(Uuid),
+    /// It is to be carried out, and its answer kept.
+    ToDo(Making),
     /// The same request is being carried out.
     InWork,
     /// Another request was sent with this key.
@@ -47,7 +62,7 @@ impl Store {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
         transaction.execute("DELETE FROM idempotency WHERE at < ?", [oldest])?;
-        let id = Uuid::new_v4();
+        let new = Making::anew();
         let found = transaction
             .query_row(
                 "SELECT request, status, location, body FROM idempotency WHERE client = ? AND key = ?",
@@ -57,7 +72,7 @@ impl Store {
                     Ok(match status {
                         _ if known != *request => Reserved::Other,
                         None => Reserved::InWork,
-                        Some(STOPPED) => Reserved::ToDo(Uuid::from_bytes(row.get(3)?)),
+                        Some(STOPPED) => Reserved::ToDo(Making { id: Uuid::from_bytes(row.get(3)?), begun: true }),
                         Some(status) => Reserved::Answered(Kept { status, location: row.get(2)?, body: row.get(3)? }),
                     })
                 },
@@ -66,14 +81,14 @@ impl Store {
         match &found {
             None => transaction.execute(
                 "INSERT INTO idempotency (client, key, request, at, body) VALUES (?, ?, ?, ?, ?)",
-                params![client, key, request, now, id.as_bytes()],
+                params![client, key, request, now, new.id.as_bytes()],
             )?,
             Some(Reserved::ToDo(_)) => transaction
                 .execute("UPDATE idempotency SET status = NULL WHERE client = ? AND key = ?", [client, key])?,
             Some(_) => 0,
         };
         transaction.commit()?;
-        Ok(found.unwrap_or(Reserved::ToDo(id)))
+        Ok(found.unwrap_or(Reserved::ToDo(new)))
     }
 
     /// Lets requests be carried out to their end, when they come again, that a stopped server was carrying out.
@@ -118,15 +133,16 @@ mod tests {
         let held = tempfile::tempdir().unwrap();
         let store = Store::open(&held.path().join("catalogue.db")).unwrap();
         let reserve = |request: u8| store.reserve_key("client", "key", &[request; 32], 10, 0).unwrap();
-        let Reserved::ToDo(id) = reserve(1) else { panic!("it is new") };
+        let Reserved::ToDo(Making { id, begun: false }) = reserve(1) else { panic!("it is new") };
+        let begun = Reserved::ToDo(Making { id, begun: true });
         assert_eq!(reserve(1), Reserved::InWork);
         store.release_unanswered().unwrap();
         assert_eq!(reserve(2), Reserved::Other);
-        assert_eq!(reserve(1), Reserved::ToDo(id));
+        assert_eq!(reserve(1), begun);
         assert_eq!(reserve(1), Reserved::InWork);
         store.release_unanswered_key("client", "key").unwrap();
         assert_eq!(reserve(2), Reserved::Other);
-        assert_eq!(reserve(1), Reserved::ToDo(id));
+        assert_eq!(reserve(1), begun);
         let kept = Kept { status: 201, location: None, body: b"{}".to_vec() };
         store.keep_answer("client", "key", &kept).unwrap();
         store.release_unanswered().unwrap();

@@ -19,7 +19,7 @@ use std::sync::{Mutex, MutexGuard};
 use rusqlite::{Connection, TransactionBehavior};
 
 pub use audit::{Trail, TrailError};
-pub use idempotency::{Kept, Reserved};
+pub use idempotency::{Kept, Making, Reserved};
 pub use issues::{IssueCount, IssueFilter, ListedIssue, Phase, RecordIssue};
 pub use jobs::{JobEnd, JobError};
 pub use logs::{LogEntry, LogFilter, LoggedEntry};
