@@ -197,6 +197,9 @@ pub struct UploadLimits {
     pub sync_records: usize,
     /// Longest that results wait for a sync, in milliseconds, while records trickle in. 250: feels immediate.
     pub sync_millis: u64,
+    /// Syncs that an upload may be ahead of its disk. 2: one is being made and one waits, so that neither staging nor the disk
+    /// stands still. The results of each wait in memory, a few megabytes.
+    pub sync_ahead: usize,
     /// Longest silence of a sending client, in seconds. 60: longer than any hiccup, short enough that a
     /// vanished client holds nothing for long.
     pub idle_seconds: u64,
@@ -226,6 +229,7 @@ impl Default for UploadLimits {
             batch_bytes: 1 << 20,
             sync_records: 16_384,
             sync_millis: 250,
+            sync_ahead: 2,
             idle_seconds: 60,
             least_bytes: 256,
             max_bytes: 64 << 30,
@@ -319,6 +323,7 @@ impl Config {
             ("upload.batch_bytes", upload.batch_bytes as u64, 1, 1 << 30),
             ("upload.sync_records", upload.sync_records as u64, 1, 1 << 30),
             ("upload.sync_millis", upload.sync_millis, 1, LONGEST),
+            ("upload.sync_ahead", upload.sync_ahead as u64, 1, 1_000),
             ("upload.idle_seconds", upload.idle_seconds, 1, LONGEST),
             ("upload.max_bytes", upload.max_bytes, 1, u64::MAX),
             ("upload.max_expansion", upload.max_expansion, 1, 1 << 30),

@@ -118,9 +118,6 @@ impl Sink {
     }
 }
 
-/// Results that are on their way, at most: one group being synced, one behind it.
-const ON_THEIR_WAY: usize = 2;
-
 /// A group of results, and the area that has to be on disk before they are let go.
 struct Group {
     area: Arc<StagingArea>,
@@ -132,13 +129,15 @@ struct Settler {
     groups: SyncSender<Group>,
     settled: Receiver<Result<(), StagingError>>,
     on_their_way: usize,
+    /// Groups that may be on their way.
+    ahead: usize,
     thread: JoinHandle<Sink>,
 }
 
 impl Settler {
-    fn new(mut sink: Sink) -> Self {
-        let (groups, handed) = sync_channel::<Group>(ON_THEIR_WAY);
-        let (tell, settled) = sync_channel(ON_THEIR_WAY);
+    fn new(mut sink: Sink, ahead: usize) -> Self {
+        let (groups, handed) = sync_channel::<Group>(ahead);
+        let (tell, settled) = sync_channel(ahead);
         let thread = std::thread::spawn(move || {
             let mut whole = true;
             for Group { area, bytes } in handed {
@@ -151,12 +150,12 @@ impl Settler {
             }
             sink
         });
-        Self { groups, settled, on_their_way: 0, thread }
+        Self { groups, settled, on_their_way: 0, ahead, thread }
     }
 
     /// Hands a group over, once there is room.
     fn hand(&mut self, group: Group) -> Result<(), StagingError> {
-        self.wait(ON_THEIR_WAY - 1)?;
+        self.wait(self.ahead - 1)?;
         // A thread that is gone has panicked, which is heard of when it is joined.
         self.groups.send(group).map_err(|_| StagingError::Poisoned)?;
         self.on_their_way += 1;
@@ -211,7 +210,7 @@ impl Results {
     fn into(sink: Sink, limits: &UploadLimits) -> Self {
         Self {
             unheard: matches!(sink, Sink::Nobody),
-            settler: Settler::new(sink),
+            settler: Settler::new(sink, limits.sync_ahead),
             format: Format::JsonLines,
             of_source: true,
             waiting: vec![],
