@@ -170,10 +170,10 @@ fn write(
     let (begun, unsure) = (file.mark(), checksum.is_some());
     let written = take(file, &mut receive, checksum, room);
     match written {
-        Ok(Came::Other | Came::TooLong) => file.back_to(begun)?,
-        Ok(Came::BrokenOff) if unsure => file.back_to(begun)?,
+        Ok(Came::Other | Came::TooLong) => file.back_to(begun),
+        Ok(Came::BrokenOff) if unsure => file.back_to(begun),
         // What is half written is no part of it.
-        Err(_) => file.back_to(if unsure { begun } else { file.mark() })?,
+        Err(_) => file.back_to(if unsure { begun } else { file.mark() }),
         Ok(Came::Whole | Came::BrokenOff) => {}
     }
     file.sync()?;

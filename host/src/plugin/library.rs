@@ -63,14 +63,18 @@ impl Library {
     pub fn keep(&self, bytes: &[u8]) -> std::io::Result<Digest> {
         let digest = Digest::of(bytes);
         let file = file_name(digest);
-        if self.files.try_exists(&file)? {
-            return Ok(digest);
+        if !self.files.try_exists(&file)? {
+            let unfinished = format!("{file}.{}.new", uuid::Uuid::new_v4());
+            let written = self.files.create(&unfinished).and_then(|mut out| {
+                out.write_all(bytes)?;
+                out.sync_all()?;
+                self.files.rename(&unfinished, &self.files, &file)
+            });
+            if let Err(error) = written {
+                let _ = self.files.remove_file(&unfinished);
+                return Err(error);
+            }
         }
-        let unfinished = format!("{file}.{}.new", uuid::Uuid::new_v4());
-        let mut out = self.files.create(&unfinished)?;
-        out.write_all(bytes)?;
-        out.sync_all()?;
-        self.files.rename(&unfinished, &self.files, &file)?;
         // The name is not on disk before its directory is.
         self.files.open(".")?.sync_all()?;
         Ok(digest)

@@ -51,6 +51,8 @@ pub struct PieceFile {
     end: Mark,
     /// What is on disk for certain.
     durable: Mark,
+    /// Whether something stands behind its end that was taken back.
+    uncut: bool,
 }
 
 fn place(name: &str, kind: u8, before: u64) -> Vec<u8> {
@@ -85,7 +87,7 @@ impl PieceFile {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(true);
         let file = dir.open_with(file, &options)?.into_std();
-        Ok(Self { file, sealer, name, end: Mark::default(), durable: Mark::default() })
+        Ok(Self { file, sealer, name, end: Mark::default(), durable: Mark::default(), uncut: false })
     }
 
     /// Opens a file, and cuts off what is not whole at its end. What is left is durable.
@@ -110,7 +112,7 @@ impl PieceFile {
         drop(reader);
         file.set_len(sure.at)?;
         file.sync_all()?;
-        Ok(Self { file, sealer, name, end: sure, durable: sure })
+        Ok(Self { file, sealer, name, end: sure, durable: sure, uncut: false })
     }
 
     /// Bytes that are sealed in it.
@@ -129,6 +131,7 @@ impl PieceFile {
     }
 
     fn write(&mut self, kind: Kind, bytes: &[u8]) -> Result<(), StagingError> {
+        self.cut()?;
         let mut piece = vec![0; HEADER_BYTES];
         self.sealer.seal(&place(&self.name, kind as u8, self.end.length), &[bytes], &mut piece);
         let length = (piece.len() - HEADER_BYTES) as u32;
@@ -155,21 +158,32 @@ impl PieceFile {
         self.write(Kind::Confirmed, b"")
     }
 
-    /// Makes what was added durable. Where that fails nobody knows what is on disk: it is cut off, and has to come again.
+    /// Cuts off what was taken back. Where that fails it is done before anything is added: pieces behind a new one could be
+    /// taken for what follows it.
+    fn cut(&mut self) -> io::Result<()> {
+        if self.uncut {
+            self.file.set_len(self.end.at)?;
+            self.uncut = false;
+        }
+        Ok(())
+    }
+
+    /// Makes what was added and taken back durable. Where that fails nobody knows what is on disk: what was added is taken
+    /// back, and has to come again.
     pub fn sync(&mut self) -> Result<(), StagingError> {
-        if let Err(error) = self.file.sync_data() {
-            self.back_to(self.durable)?;
+        if let Err(error) = self.cut().and_then(|()| self.file.sync_data()) {
+            self.back_to(self.durable);
             return Err(error.into());
         }
         self.durable = self.end;
         Ok(())
     }
 
-    /// Forgets what was added after this.
-    pub fn back_to(&mut self, mark: Mark) -> Result<(), StagingError> {
+    /// Forgets what was added after this; durably with the next sync.
+    pub fn back_to(&mut self, mark: Mark) {
         self.end = mark;
         self.durable = if self.durable.at > mark.at { mark } else { self.durable };
-        Ok(self.file.set_len(mark.at)?)
+        self.uncut = true;
     }
 
     /// Reads it from its start, as far as it has come by now.
@@ -282,11 +296,35 @@ mod tests {
         let mark = file.mark();
         file.append(b"y").unwrap();
         file.sync().unwrap();
-        file.back_to(mark).unwrap();
+        file.back_to(mark);
         assert_eq!(all(&file).len(), 3 * PIECE_BYTES + 1);
         file.append_unsure(b"z").unwrap();
         file.sync().unwrap();
         let file = PieceFile::open(&dir, "a", "a".into(), sealer).unwrap();
         assert_eq!((all(&file).len(), file.mark()), (3 * PIECE_BYTES + 1, mark));
+    }
+    /// What cannot be cut off is not added to, nothing is told of it, and it is cut off as soon as that can be done.
+    #[test]
+    fn what_cannot_be_cut_off() {
+        let held = tempfile::tempdir().unwrap();
+        let dir = Dir::open_ambient_dir(held.path(), ambient_authority()).unwrap();
+        let sealer = Arc::new(Sealer::new(&[7; 32]));
+        let mut file = PieceFile::create(&dir, "a", "a".into(), sealer.clone()).unwrap();
+        file.append(b"one").unwrap();
+        file.sync().unwrap();
+        file.append(b"two").unwrap();
+        let mark = file.mark();
+        file.append(b"six").unwrap();
+        file.append(b"ten").unwrap();
+        file.back_to(mark);
+        let writable = std::mem::replace(&mut file.file, File::open(held.path().join("a")).unwrap());
+        assert!(file.sync().is_err());
+        assert!(file.append(b"new").is_err());
+        assert_eq!(all(&file), b"one");
+        file.file = writable;
+        file.append(b"new").unwrap();
+        file.sync().unwrap();
+        assert_eq!(all(&file), b"onenew");
+        assert_eq!(all(&PieceFile::open(&dir, "a", "a".into(), sealer).unwrap()), b"onenew");
     }
 }
