@@ -21,7 +21,7 @@ if [ -w /dev/shm ]; then export TMPDIR=/dev/shm; fi
 logs=$target/fuzz
 mkdir -p "$logs"
 found=0
-for name in "${@:-framing csv segments batches answers records}"; do
+for name in "${@:-framing csv tus segments pieces batches answers records}"; do
   for each in $name; do
     mkdir -p "fuzz/corpus/$each"
     log=$logs/$each.log

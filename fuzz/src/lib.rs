@@ -10,6 +10,7 @@ extern crate self as sluice;
 mod defects;
 #[path = "../../host/src/framing/mod.rs"]
 pub mod framing;
+pub mod http;
 #[path = "../../host/src/keys/mod.rs"]
 mod keys;
 #[path = "../../host/src/model/mod.rs"]

@@ -30,6 +30,8 @@ mod platform;
 mod plugin_keys;
 mod plugins;
 mod problem;
+#[cfg(test)]
+mod properties;
 mod quarantine;
 mod records;
 mod refusals;
@@ -45,6 +47,7 @@ mod streamed;
 mod tables;
 mod tokens;
 mod tus;
+mod tus_fields;
 mod upload;
 mod work;
 

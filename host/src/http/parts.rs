@@ -18,7 +18,8 @@ use super::problem::Problem;
 use super::resumable::{Found, find};
 use super::resumed;
 use super::streamed::streamed;
-use super::tus::{Checksum, UPLOAD_EXPIRES, UPLOAD_OFFSET, http_date, mismatch, offset};
+use super::tus::{UPLOAD_EXPIRES, UPLOAD_OFFSET, checksum, http_date, mismatch, offset};
+use super::tus_fields::Checksum;
 use crate::app::{App, Slot};
 use crate::framing::Format;
 use crate::jobs::StartError;
@@ -89,7 +90,7 @@ pub async fn send(
     body: Body,
 ) -> Result<Response, Problem> {
     let begins = offset(&headers)?;
-    let checksum = Checksum::of(&headers)?;
+    let checksum = checksum(&headers)?;
     let found = find(app.clone(), caller, id, source, upload).await?;
     let (held, mut wanted) = found.hold().await?;
     let have = held.as_ref().map_or(found.about.length, PieceFile::len);

@@ -1,17 +1,14 @@
-//! What tus 1.0 says in header fields: versions, lengths and offsets, metadata and checksums.
+//! What tus 1.0 says in header fields: versions, lengths and offsets, metadata and checksums; and what is refused of it.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use sha1::Sha1;
-use sha2::{Digest as _, Sha256};
 
 use super::media::shape_of;
 use super::pieces::Coding;
 use super::problem::Problem;
+use super::tus_fields::{Checksum, bytes, pairs};
 use crate::framing::Shape;
 use crate::model::told;
 
@@ -60,9 +57,9 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 }
 
 fn number(headers: &HeaderMap, name: &'static str) -> Result<u64, Problem> {
-    let given = headers.get(name).and_then(|value| value.to_str().ok());
-    let digits = given.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    digits.and_then(|digits| digits.parse().ok()).ok_or_else(|| {
+    let mut given = headers.get_all(name).iter();
+    let once = given.next().filter(|_| given.next().is_none());
+    once.and_then(|value| value.to_str().ok()).and_then(bytes).ok_or_else(|| {
         let detail = told!("{} must be there, once, and be a whole number of bytes.", name);
         Problem::bad_request("INVALID_HEADER_FIELD", detail)
     })
@@ -115,53 +112,13 @@ pub fn form(metadata: &str) -> Result<Form, Problem> {
     Ok(Form { shape, coding: Coding::named(get(&["content-encoding", "contentEncoding"]).unwrap_or_default())? })
 }
 
-fn pairs(metadata: &str) -> Option<Vec<(String, String)>> {
-    let pair = |pair: &str| {
-        let (name, value) = pair.trim().split_once(' ').unwrap_or((pair.trim(), ""));
-        let value = BASE64_STANDARD.decode(value.trim()).ok()?;
-        // A file's name may be in any encoding, and says nothing to us.
-        Some((name.to_owned(), String::from_utf8_lossy(&value).into_owned()))
-    };
-    metadata.split(',').filter(|part| !part.trim().is_empty()).map(pair).collect()
-}
-
-/// What a part has to come to.
-pub enum Checksum {
-    Sha1(Sha1, Vec<u8>),
-    Sha256(Sha256, Vec<u8>),
-}
-
-impl Checksum {
-    /// As a request names it, if it does.
-    pub fn of(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
-        let Some(given) = headers.get("upload-checksum") else { return Ok(None) };
-        let invalid = || {
-            let detail = "Upload-Checksum must be sha1 or sha256, a blank, and the checksum in base64.";
-            Problem::bad_request("INVALID_CHECKSUM", detail)
-        };
-        let (name, sum) = given.to_str().ok().and_then(|given| given.trim().split_once(' ')).ok_or_else(invalid)?;
-        let sum = BASE64_STANDARD.decode(sum.trim()).map_err(|_| invalid())?;
-        match name.to_ascii_lowercase().as_str() {
-            "sha1" if sum.len() == 20 => Ok(Some(Self::Sha1(Sha1::new(), sum))),
-            "sha256" if sum.len() == 32 => Ok(Some(Self::Sha256(Sha256::new(), sum))),
-            _ => Err(invalid()),
-        }
-    }
-
-    pub fn add(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Sha1(hasher, _) => hasher.update(bytes),
-            Self::Sha256(hasher, _) => hasher.update(bytes),
-        }
-    }
-
-    /// Whether that is what came.
-    pub fn fits(self) -> bool {
-        match self {
-            Self::Sha1(hasher, sum) => hasher.finalize()[..] == sum[..],
-            Self::Sha256(hasher, sum) => hasher.finalize()[..] == sum[..],
-        }
-    }
+/// What a part has to come to, as a request names it, if it does.
+pub fn checksum(headers: &HeaderMap) -> Result<Option<Checksum>, Problem> {
+    let Some(given) = headers.get("upload-checksum") else { return Ok(None) };
+    given.to_str().ok().and_then(Checksum::named).map(Some).ok_or_else(|| {
+        let detail = "Upload-Checksum must be sha1 or sha256, a blank, and the checksum in base64.";
+        Problem::bad_request("INVALID_CHECKSUM", detail)
+    })
 }
 
 /// The status for a part that is not what its checksum says.

@@ -20,6 +20,8 @@ mod journal;
 mod lines;
 mod marks;
 mod numbers;
+#[cfg(any(test, fuzzing))]
+pub mod piece_properties;
 mod pieces;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
