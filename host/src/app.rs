@@ -25,7 +25,7 @@ use crate::plugin::{Engine, Library, Usage};
 use crate::sql;
 use crate::staging::{StagingArea, StagingError, StagingRoot};
 pub use registry::{PushError, Pushed, Registry, signed_text};
-pub use uploads::{Slot, Stage, Uploads, Wanted};
+pub use uploads::{Held, Slot, Stage, Uploads, Wanted};
 
 use crate::store::{LogEntry, Store, Trail, TrailError};
 use crate::target::{EmbeddedTarget, Target};

@@ -61,11 +61,10 @@ impl App {
         for (migration, upload) in self.staging.untouched_uploads(now, age)? {
             let slot = self.uploads.slot(migration, upload);
             // Somebody is at it after all, or all of it has come and waits for its turn.
-            let Ok(mut held) = slot.bytes.try_lock() else { continue };
+            let Some(_held) = slot.try_hold() else { continue };
             if matches!(*slot.stage.borrow(), Stage::Waiting | Stage::Running) {
                 continue;
             }
-            *held = None;
             self.staging.remove_upload(migration, upload)?;
             self.uploads.forget(migration, upload);
             tracing::info!(code = "UPLOAD_EXPIRED", %migration, %upload);

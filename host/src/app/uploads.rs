@@ -4,10 +4,10 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashMap;
-use tokio::sync::watch;
+use tokio::sync::{OwnedMutexGuard, watch};
 use uuid::Uuid;
 
-use crate::staging::PieceFile;
+use crate::staging::{Left, PieceFile, ReceivedUpload, StagingError};
 
 /// How far an upload has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +24,9 @@ pub enum Stage {
 
 /// An upload that somebody has to do with.
 pub struct Slot {
-    /// Its bytes, once somebody has opened them; whoever writes holds it.
-    pub bytes: Arc<tokio::sync::Mutex<Option<PieceFile>>>,
+    /// How its bytes were left; whoever writes holds it. Their file is open only then: uploads are more than files that may
+    /// be open.
+    bytes: Arc<tokio::sync::Mutex<Left>>,
     /// Grows with everybody who wants to hold it: whoever holds it lets go.
     wanted: watch::Sender<u64>,
     /// Bytes that were on disk when somebody last let go.
@@ -53,6 +54,21 @@ impl Slot {
         Wanted { ours, wanted: self.wanted.subscribe() }
     }
 
+    /// Waits until nobody else holds it.
+    pub async fn hold(&self) -> Held {
+        Held { left: self.bytes.clone().lock_owned().await, file: None }
+    }
+
+    /// The same on a thread that may wait.
+    pub fn hold_blocking(&self) -> Held {
+        Held { left: self.bytes.clone().blocking_lock_owned(), file: None }
+    }
+
+    /// The same where nobody else holds it.
+    pub fn try_hold(&self) -> Option<Held> {
+        Some(Held { left: self.bytes.clone().try_lock_owned().ok()?, file: None })
+    }
+
     /// Goes from one stage to the next, if it is at that.
     pub fn step(&self, from: Stage, to: Stage) -> bool {
         self.stage.send_if_modified(|stage| {
@@ -62,6 +78,29 @@ impl Slot {
             }
             is
         })
+    }
+}
+
+/// An upload that is held.
+pub struct Held {
+    left: OwnedMutexGuard<Left>,
+    /// Its bytes, once they are opened.
+    pub file: Option<PieceFile>,
+}
+
+impl Held {
+    /// Opens its bytes, if there are any.
+    pub fn open(&mut self, folder: &ReceivedUpload) -> Result<(), StagingError> {
+        self.file = folder.bytes(*self.left)?;
+        Ok(())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(file) = self.file.take() {
+            *self.left = file.leave();
+        }
     }
 }
 

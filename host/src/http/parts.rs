@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
-use tokio::sync::{OwnedMutexGuard, mpsc};
+use tokio::sync::mpsc;
 
 use super::caller::{Caller, Migrate, Read};
 use super::extract::Path;
@@ -20,7 +20,7 @@ use super::resumed;
 use super::streamed::streamed;
 use super::tus::{UPLOAD_EXPIRES, UPLOAD_OFFSET, checksum, http_date, mismatch, offset};
 use super::tus_fields::Checksum;
-use crate::app::{App, Slot};
+use crate::app::{App, Held, Slot};
 use crate::framing::Format;
 use crate::jobs::StartError;
 use crate::pipeline::BrokenOff;
@@ -93,7 +93,7 @@ pub async fn send(
     let checksum = checksum(&headers)?;
     let found = find(app.clone(), caller, id, source, upload).await?;
     let (held, mut wanted) = found.hold().await?;
-    let have = held.as_ref().map_or(found.about.length, PieceFile::len);
+    let have = held.file.as_ref().map_or(found.about.length, PieceFile::len);
     if begins != have {
         let detail =
             "The part does not begin where the upload ends. Ask with HEAD how far it has come, and go on from there.";
@@ -104,7 +104,7 @@ pub async fn send(
     if declared.is_some_and(|declared| declared > room) {
         return Err(too_long());
     }
-    if held.is_none() {
+    if held.file.is_none() {
         return Ok(at(&found, have)?.into_response());
     }
     let (send, receive) = mpsc::channel(WAITING_PIECES);
@@ -161,13 +161,13 @@ fn too_long() -> Problem {
 
 /// Writes a part: how it came, and how many bytes the upload has on disk now.
 fn write(
-    mut held: OwnedMutexGuard<Option<PieceFile>>,
+    mut held: Held,
     slot: &Slot,
     mut receive: mpsc::Receiver<Message>,
     checksum: Option<Checksum>,
     room: u64,
 ) -> Result<(Came, u64), StagingError> {
-    let Some(file) = held.as_mut() else { return Err(StagingError::Erased) };
+    let Some(file) = held.file.as_mut() else { return Err(StagingError::Erased) };
     let (begun, unsure) = (file.mark(), checksum.is_some());
     let written = take(file, &mut receive, checksum, room);
     match written {

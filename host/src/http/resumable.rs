@@ -9,7 +9,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use tokio::sync::OwnedMutexGuard;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -17,7 +16,7 @@ use super::caller::{Caller, Migrate, Read};
 use super::extract::Path;
 use super::problem::Problem;
 use super::tus::{UPLOAD_EXPIRES, UPLOAD_LENGTH, UPLOAD_METADATA, UPLOAD_OFFSET, http_date};
-use crate::app::{App, Slot, Stage, Wanted};
+use crate::app::{App, Held, Slot, Stage, Wanted};
 use crate::audit::{Action, Scope};
 use crate::model::Migration;
 use crate::staging::{PieceFile, ReceivedUpload, StagingArea};
@@ -137,21 +136,19 @@ impl Found {
     }
 
     /// Its bytes, for whoever writes next: whoever writes now is made to let go. Nothing where it has ended.
-    pub async fn hold(&self) -> Result<(OwnedMutexGuard<Option<PieceFile>>, Wanted), Problem> {
+    pub async fn hold(&self) -> Result<(Held, Wanted), Problem> {
         let wanted = self.slot.want();
-        let held = tokio::time::timeout(LET_GO, self.slot.bytes.clone().lock_owned()).await.map_err(|_| {
+        let mut held = tokio::time::timeout(LET_GO, self.slot.hold()).await.map_err(|_| {
             let detail = "Another request is writing to this upload. Try again in a moment.";
             Problem::new(StatusCode::LOCKED, "UPLOAD_LOCKED", detail)
         })?;
-        if held.is_some() {
-            return Ok((held, wanted));
-        }
         let (area, id) = (self.area.clone(), self.id);
         tokio::task::spawn_blocking(move || {
-            let mut held = held;
             // It may have ended while we waited.
             let folder = area.received(id)?.ok_or_else(no_upload)?;
-            *held = if read(&folder)?.is_some_and(|about| about.ended.is_some()) { None } else { folder.bytes()? };
+            if read(&folder)?.is_none_or(|about| about.ended.is_none()) {
+                held.open(&folder)?;
+            }
             Ok((held, wanted))
         })
         .await?
@@ -159,7 +156,7 @@ impl Found {
 
     /// Bytes that are on disk.
     pub async fn offset(&self) -> Result<u64, Problem> {
-        Ok(self.hold().await?.0.as_ref().map_or(self.about.length, PieceFile::len))
+        Ok(self.hold().await?.0.file.as_ref().map_or(self.about.length, PieceFile::len))
     }
 
     pub fn show(&self, offset: u64) -> Result<Shown, Problem> {
@@ -278,10 +275,10 @@ pub async fn give_up(
     }
     tokio::task::spawn_blocking(move || {
         let (app, migration) = (&found.app, found.migration.reference_id);
-        let entry = entry.figure("bytes", held.as_ref().map_or(found.about.length, PieceFile::len));
+        let entry = entry.figure("bytes", held.file.as_ref().map_or(found.about.length, PieceFile::len));
         // What is not noted is not done.
         app.audit(Scope::Migration(migration), entry)?;
-        *held = None;
+        drop(held.file.take());
         found.area.remove_received(found.id)?;
         app.uploads.forget(migration, found.id);
         Ok(StatusCode::NO_CONTENT)
@@ -319,7 +316,7 @@ pub async fn show(
     let again = move || Found::of(&app, migration, id)?.ok_or_else(no_upload);
     found = tokio::task::spawn_blocking(again).await??;
     // Whoever only looks makes nobody stop: what is being written shows when it is on disk.
-    let free = found.slot.bytes.try_lock().is_ok();
+    let free = found.slot.try_hold().is_some();
     let offset = if free { found.offset().await? } else { found.slot.durable.load(Ordering::Relaxed) };
     Ok(axum::Json(found.show(offset)?))
 }

@@ -106,11 +106,9 @@ fn look(app: &Arc<App>, migration: Uuid, id: Uuid) -> Result<Option<std::time::S
         found.folder.drop_bytes()?;
         return Ok(None);
     }
-    let mut held = found.slot.bytes.blocking_lock();
-    if held.is_none() {
-        *held = found.folder.bytes()?;
-    }
-    Ok(held.as_ref().filter(|bytes| bytes.len() == found.about.length).map(|_| touched))
+    let mut held = found.slot.hold_blocking();
+    held.open(&found.folder)?;
+    Ok(held.file.as_ref().filter(|bytes| bytes.len() == found.about.length).map(|_| touched))
 }
 
 async fn run(app: &Arc<App>, migration: Uuid, id: Uuid) -> Result<(), Problem> {
@@ -162,14 +160,13 @@ fn ready(app: &Arc<App>, migration: Uuid, id: Uuid) -> Result<Ready, Problem> {
         Err(error) => return Err(error.into()),
     };
     let desk = app.desk(migration)?;
-    let slot = found.slot.clone();
-    let mut held = slot.bytes.blocking_lock();
-    if held.is_none() {
-        *held = found.folder.bytes()?;
-    }
+    let mut held = found.slot.hold_blocking();
+    held.open(&found.folder)?;
     // Under the lock: who gives it up sees that it is too late, or we that it is gone.
-    let Some(bytes) = held.as_ref().filter(|bytes| bytes.len() == found.about.length) else { return Ok(Ready::Never) };
-    slot.step(Stage::Waiting, Stage::Running);
+    let Some(bytes) = held.file.as_ref().filter(|bytes| bytes.len() == found.about.length) else {
+        return Ok(Ready::Never);
+    };
+    found.slot.step(Stage::Waiting, Stage::Running);
     let reader = bytes.read()?;
     Ok(Ready::Now(Box::new(Work { found, guard, desk, mapper, described, form, reader })))
 }
@@ -258,8 +255,9 @@ fn end(found: &Found, figures: Option<Figures>, problem: Option<&Problem>) -> Re
     about.ended = Some(ended);
     note(&found.folder, &about)?;
     drop(found.slot.want());
-    *found.slot.bytes.blocking_lock() = None;
+    let held = found.slot.hold_blocking();
     found.folder.drop_bytes()?;
+    drop(held);
     found.slot.stage.send_replace(Stage::Ended);
     Ok(())
 }

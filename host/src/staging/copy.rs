@@ -148,7 +148,7 @@ mod tests {
     use super::*;
     use crate::keys::Keyring;
     use crate::staging::{
-        Checked, DirectRecord, Origin, StagedBatch, StagingArea, StagingRoot, StreamName, hash, key_name,
+        Checked, DirectRecord, Left, Origin, StagedBatch, StagingArea, StagingRoot, StreamName, hash, key_name,
     };
 
     fn stage(area: &StagingArea, numbers: std::ops::Range<u32>) {
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(restored.lines("said", 0, 9).unwrap().0, [b"a line"]);
         let received = restored.received(upload).unwrap().unwrap();
         assert_eq!(
-            (received.about().unwrap().unwrap(), received.bytes().unwrap().unwrap().len()),
+            (received.about().unwrap().unwrap(), received.bytes(Left::default()).unwrap().unwrap().len()),
             (b"about".to_vec(), 10)
         );
         drop(restored);

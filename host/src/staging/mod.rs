@@ -43,7 +43,7 @@ pub use check::Checked;
 pub use copy::{Migrations, Noted, Part};
 pub use error::StagingError;
 pub use lines::Lines;
-pub use pieces::{PIECE_BYTES, PieceFile, PieceReader};
+pub use pieces::{Left, PIECE_BYTES, PieceFile, PieceReader};
 pub use received::ReceivedUpload;
 pub use root::{StagingRoot, key_name};
 pub use scratch::Scratch;

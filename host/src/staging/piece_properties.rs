@@ -7,7 +7,7 @@ use arbitrary::{Result, Unstructured};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
-use super::pieces::{Mark, PIECE_BYTES, PieceFile};
+use super::pieces::{Left, Mark, PIECE_BYTES, PieceFile};
 use crate::keys::Sealer;
 
 const FILE: &str = "bytes";
@@ -30,8 +30,9 @@ impl Place {
         PieceFile::create(&self.dir, FILE, FILE.into(), self.sealer.clone()).expect("it is made")
     }
 
-    fn open(&self) -> PieceFile {
-        PieceFile::open(&self.dir, FILE, FILE.into(), self.sealer.clone()).expect("it opens, whatever stands in it")
+    fn open(&self, left: Left) -> PieceFile {
+        let opened = PieceFile::open(&self.dir, FILE, FILE.into(), self.sealer.clone(), left);
+        opened.expect("it opens, whatever stands in it")
     }
 
     fn path(&self) -> std::path::PathBuf {
@@ -120,11 +121,14 @@ fn step(chance: &mut Unstructured, place: &Place, file: &mut PieceFile, model: &
             model.cut(length);
         }
         _ => {
-            // Killed in the middle of a part that waits for its checksum, or not.
-            if chance.arbitrary()? {
+            // Killed in the middle of a part that waits for its checksum, or let go.
+            let left = if chance.arbitrary()? {
                 file.append_unsure(&bytes(chance)?).expect("it is added");
-            }
-            *file = place.open();
+                Left::default()
+            } else {
+                std::mem::replace(file, place.open(Left::default())).leave()
+            };
+            *file = place.open(left);
         }
     }
     if chance.arbitrary()? {
@@ -172,9 +176,9 @@ pub fn check_pieces(data: &[u8]) {
         }
     }
     drop(file);
-    assert_eq!(all(&place.open()), model.left());
+    assert_eq!(all(&place.open(Left::default())), model.left());
     let Ok(untouched) = damage(&mut chance, &place.path()) else { return };
-    let mut file = place.open();
+    let mut file = place.open(Left::default());
     let (found, left) = (all(&file), model.left());
     assert!(left.starts_with(&found), "{found:?} is no beginning of {left:?}");
     let before = model.ends.iter().filter(|(_, end)| *end <= untouched as u64).map(|(length, _)| *length).max();
@@ -183,8 +187,9 @@ pub fn check_pieces(data: &[u8]) {
     file.append(b"more").expect("it is added");
     file.sync().expect("it is synced");
     drop(file);
-    assert_eq!(all(&place.open()), [&found, &b"more"[..]].concat());
-    let other = PieceFile::open(&place.dir, FILE, "another's".into(), place.sealer.clone()).expect("it opens");
+    assert_eq!(all(&place.open(Left::default())), [&found, &b"more"[..]].concat());
+    let other = PieceFile::open(&place.dir, FILE, "another's".into(), place.sealer.clone(), Left::default());
+    let other = other.expect("it opens");
     assert!(other.is_empty() && size(&place.path()) == 0);
 }
 

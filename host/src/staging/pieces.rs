@@ -43,6 +43,15 @@ pub struct Mark {
     length: u64,
 }
 
+/// How a file was left by whoever wrote to it last, in this life of the server.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Left {
+    /// What is on disk for certain.
+    durable: Mark,
+    /// Where it ends, if what stands behind that was taken back.
+    uncut: Option<Mark>,
+}
+
 /// A file that is being written.
 pub struct PieceFile {
     file: File,
@@ -90,11 +99,23 @@ impl PieceFile {
         Ok(Self { file, sealer, name, end: Mark::default(), durable: Mark::default(), uncut: false })
     }
 
-    /// Opens a file, and cuts off what is not whole at its end. What is left is durable.
-    pub(super) fn open(dir: &Dir, file: &str, name: String, sealer: Arc<Sealer>) -> Result<Self, StagingError> {
+    /// Opens a file, and cuts off what is not whole at its end. What is left is durable. What was known to be is not read
+    /// again.
+    pub(super) fn open(
+        dir: &Dir,
+        file: &str,
+        name: String,
+        sealer: Arc<Sealer>,
+        left: Left,
+    ) -> Result<Self, StagingError> {
         let file = dir.open_with(file, OpenOptions::new().read(true).write(true))?.into_std();
-        let mut reader = BufReader::with_capacity(2 * PIECE_BYTES, &file);
-        let (mut seen, mut sure, mut unsure) = (Mark::default(), Mark::default(), false);
+        let size = file.metadata()?.len();
+        let known = if size < left.durable.at { Mark::default() } else { left.durable };
+        if let Some(end) = left.uncut.filter(|end| end.at < size) {
+            file.set_len(end.at)?;
+        }
+        let mut reader = BufReader::with_capacity(2 * PIECE_BYTES, At(&file, known.at));
+        let (mut seen, mut sure, mut unsure) = (known, known, false);
         while let Some((kind, piece)) = next(&mut reader, &sealer, &name, seen.length)? {
             seen.at += (HEADER_BYTES + piece.len() + Sealer::OVERHEAD) as u64;
             seen.length += piece.len() as u64;
@@ -110,9 +131,17 @@ impl PieceFile {
             }
         }
         drop(reader);
-        file.set_len(sure.at)?;
-        file.sync_all()?;
+        // What was read back just now may still be on its way to disk.
+        if known == Mark::default() || sure != known || size != sure.at {
+            file.set_len(sure.at)?;
+            file.sync_all()?;
+        }
         Ok(Self { file, sealer, name, end: sure, durable: sure, uncut: false })
+    }
+
+    /// Closes it; it can be opened again as it was left.
+    pub fn leave(self) -> Left {
+        Left { durable: self.durable, uncut: self.uncut.then_some(self.end) }
     }
 
     /// Bytes that are sealed in it.
@@ -253,7 +282,7 @@ mod tests {
         let held = tempfile::tempdir().unwrap();
         let dir = Dir::open_ambient_dir(held.path(), ambient_authority()).unwrap();
         let sealer = Arc::new(Sealer::new(&[7; 32]));
-        let open = || PieceFile::open(&dir, "a", "a".into(), sealer.clone());
+        let open = || PieceFile::open(&dir, "a", "a".into(), sealer.clone(), Left::default());
         let mut file = PieceFile::create(&dir, "a", "a".into(), sealer.clone()).unwrap();
         file.append(b"one canary").unwrap();
         file.append_unsure(b"two").unwrap();
@@ -280,7 +309,7 @@ mod tests {
         }
         // Nobody else's pieces, and not in another order.
         std::fs::write(&path, &whole).unwrap();
-        assert!(PieceFile::open(&dir, "a", "b".into(), sealer.clone()).unwrap().is_empty());
+        assert!(PieceFile::open(&dir, "a", "b".into(), sealer.clone(), Left::default()).unwrap().is_empty());
         std::fs::write(&path, &whole[HEADER_BYTES + 10 + Sealer::OVERHEAD..]).unwrap();
         assert!(open().unwrap().is_empty());
     }
@@ -300,7 +329,7 @@ mod tests {
         assert_eq!(all(&file).len(), 3 * PIECE_BYTES + 1);
         file.append_unsure(b"z").unwrap();
         file.sync().unwrap();
-        let file = PieceFile::open(&dir, "a", "a".into(), sealer).unwrap();
+        let file = PieceFile::open(&dir, "a", "a".into(), sealer, Left::default()).unwrap();
         assert_eq!((all(&file).len(), file.mark()), (3 * PIECE_BYTES + 1, mark));
     }
     /// What cannot be cut off is not added to, nothing is told of it, and it is cut off as soon as that can be done.
@@ -317,14 +346,17 @@ mod tests {
         file.append(b"six").unwrap();
         file.append(b"ten").unwrap();
         file.back_to(mark);
-        let writable = std::mem::replace(&mut file.file, File::open(held.path().join("a")).unwrap());
+        file.file = File::open(held.path().join("a")).unwrap();
         assert!(file.sync().is_err());
         assert!(file.append(b"new").is_err());
         assert_eq!(all(&file), b"one");
-        file.file = writable;
+        // Nor by whoever opens it next.
+        let left = file.leave();
+        let mut file = PieceFile::open(&dir, "a", "a".into(), sealer.clone(), left).unwrap();
+        assert_eq!(all(&file), b"one");
         file.append(b"new").unwrap();
         file.sync().unwrap();
         assert_eq!(all(&file), b"onenew");
-        assert_eq!(all(&PieceFile::open(&dir, "a", "a".into(), sealer).unwrap()), b"onenew");
+        assert_eq!(all(&PieceFile::open(&dir, "a", "a".into(), sealer, Left::default()).unwrap()), b"onenew");
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use cap_std::fs::{Dir, OpenOptions};
 use uuid::Uuid;
 
-use super::pieces::{PieceFile, PieceReader};
+use super::pieces::{Left, PieceFile, PieceReader};
 use super::{StagingArea, StagingError, StagingRoot};
 use crate::keys::Sealer;
 
@@ -115,11 +115,11 @@ impl ReceivedUpload {
     }
 
     /// The bytes that have come, as far as they are durable; none once they were worked on.
-    pub fn bytes(&self) -> Result<Option<PieceFile>, StagingError> {
+    pub fn bytes(&self, left: Left) -> Result<Option<PieceFile>, StagingError> {
         if !self.dir.try_exists(BYTES)? {
             return Ok(None);
         }
-        PieceFile::open(&self.dir, BYTES, name(self.id, BYTES), self.sealer.clone()).map(Some)
+        PieceFile::open(&self.dir, BYTES, name(self.id, BYTES), self.sealer.clone(), left).map(Some)
     }
 
     /// When anything of it last changed.
@@ -137,7 +137,8 @@ impl ReceivedUpload {
         if !self.dir.try_exists(RESULTS)? {
             return Ok(None);
         }
-        PieceFile::open(&self.dir, RESULTS, name(self.id, RESULTS), self.sealer.clone())?.read().map(Some)
+        let file = PieceFile::open(&self.dir, RESULTS, name(self.id, RESULTS), self.sealer.clone(), Left::default())?;
+        file.read().map(Some)
     }
 
     /// Removes the bytes: they were worked on.

@@ -217,3 +217,43 @@ async fn a_beginning_that_was_not_answered() {
     }
     life.end().await;
 }
+
+/// Files that this process has open below a folder.
+fn open_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let links = std::fs::read_dir("/proc/self/fd").unwrap().map(|link| std::fs::read_link(link.unwrap().path()));
+    links.flatten().filter(|file| file.starts_with(folder)).collect()
+}
+
+/// Uploads to which nobody sends anything hold no file open, however many they are: neither what has come of them by now, nor
+/// after a start.
+#[tokio::test(flavor = "multi_thread")]
+async fn unfinished_uploads_hold_no_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = || Options { data_dir: dir.path().join("data"), config: Config::default(), mappers: vec![] };
+    let body = clients(1..=3);
+    let mut life = begin_with(options());
+    assert!(!open_below(dir.path()).is_empty(), "the catalogue is open");
+    let mut migration = migration(life.server).await;
+    let mut uploads = vec![];
+    for _ in 0..20 {
+        uploads.push(begin(&migration, body.len(), &lines()).await);
+    }
+    for sent in 0..3 {
+        for upload in &uploads {
+            let answer = part(&migration, upload, sent, body[sent as usize..][..1].to_owned(), &[]).await;
+            assert_eq!(answer.status().as_u16(), 204);
+            assert_eq!(life.server.get(upload).await.json()["offset"], sent + 1);
+        }
+        let open = open_below(&migration.directory().join("uploads"));
+        assert!(open.is_empty(), "{open:?}");
+        life.end().await;
+        life = begin_with(options());
+        migration = at(life.server, &migration);
+    }
+    for upload in &uploads {
+        assert_eq!(part(&migration, upload, 3, body[3..].to_owned(), &[]).await.status().as_u16(), 204);
+        assert_eq!(ended(&migration, upload).await["figures"]["accepted"], 3);
+    }
+    assert_eq!(records(&migration).await, body);
+    life.end().await;
+}
