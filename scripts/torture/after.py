@@ -122,7 +122,7 @@ def status_of(life, journey):
     return ask_json(life, "GET", journey.path)
 
 
-def fresh_journey(banks, chance, customers):
+def fresh_journey(banks, chance, customers, kind=Journey):
     """A migration of a bank, and what an undisturbed one comes to."""
     books, reference = banks.get(customers, chance.randrange(2))
-    return Journey(books, chance), reference
+    return kind(books, chance), reference

@@ -44,8 +44,8 @@ class Stuck(Exception):
 BROKEN = (OSError, http.client.HTTPException)
 
 
-def ask(life, method, path, body=None, headers=None, timeout=120):
-    """An answer: its body as bytes; on a connection of its own."""
+def answer(life, method, path, body=None, headers=None, timeout=120):
+    """An answer: its header fields, and its body as bytes; on a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", life.port, timeout=timeout)
     try:
         headers = {"Authorization": life.authorization(), **(headers or {})}
@@ -66,7 +66,12 @@ def ask(life, method, path, body=None, headers=None, timeout=120):
         except ValueError:
             problem = data[:200]
         raise Refused(f"{method} {path}", response.status, problem)
-    return data
+    return response.headers, data
+
+
+def ask(life, method, path, body=None, headers=None, timeout=120):
+    """An answer's body as bytes."""
+    return answer(life, method, path, body, headers, timeout)[1]
 
 
 def ask_json(life, method, path, body=None, headers=None):
@@ -263,18 +268,8 @@ class Journey:
 
         def hear(result):
             nonlocal heard
-            if "problem" in result:
-                raise Stopped(result["problem"])
-            if result.get("line") != heard + 1 or not result["isSuccessful"]:
-                raise Stuck(f"result {heard + 1} of {table} is {json.dumps(result)[:300]}")
+            self.believe(table, first, heard + 1, result)
             heard += 1
-            with self._lock:
-                self.results += 1
-                if first + heard > self.acknowledged[table]:
-                    self.acknowledged[table] = first + heard
-                    self.made[table] += [
-                        (made["entityType"], made["referenceId"]) for made in result.get("records") or []
-                    ]
             if heard == 1:
                 self.hit("result")
 
@@ -284,6 +279,18 @@ class Journey:
         self.patiently(life, attempt)
         if heard != len(lines) - first:
             raise Short(f"{heard} results for {len(lines) - first} records of {table}, and the answer ended well")
+
+    def believe(self, table, first, line, result):
+        """Takes over the result that is the next, of the record on this line of what was sent from `first` on."""
+        if "problem" in result:
+            raise Stopped(result["problem"])
+        if result.get("line") != line or not result["isSuccessful"]:
+            raise Stuck(f"result {line} of {table} is {json.dumps(result)[:300]}")
+        with self._lock:
+            self.results += 1
+            if first + line > self.acknowledged[table]:
+                self.acknowledged[table] = first + line
+                self.made[table] += [(made["entityType"], made["referenceId"]) for made in result.get("records") or []]
 
     def patiently(self, life, attempt):
         """Tries again where it is told that something is running."""

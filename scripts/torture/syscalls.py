@@ -1,5 +1,6 @@
 """System calls that fail: the server says so, claims nothing, and goes on once the fault is gone."""
 
+import hashlib
 import random
 import re
 import shutil
@@ -8,6 +9,8 @@ import subprocess
 import time
 
 from after import Turn, fresh_journey, up_to
+from careful import Cut, Journey, Refused, ask, ask_json
+from inparts import InParts
 from life import Life
 
 #: By class: calls, error, and the files (relative to the data directory) that they are about; none means all.
@@ -34,15 +37,24 @@ CLASSES = {
     "mkdir ENOSPC": ("mkdir,mkdirat", "ENOSPC", None),
 }
 
-#: Steps that are disturbed, and how often; `open` is the first look at a migration after a restart.
+#: Steps that are disturbed, and how often; `open` is the first look at a migration after a restart, `parts` a load with
+#: uploads in parts, `push` a plugin that is pushed.
 STEPS = [("register", 1), ("load", 4), ("validate", 2), ("import", 4), ("counts", 1), ("open", 3)]
+
+#: What is next where a step is none of a migration's own.
+STEP_OF = {"parts": "load", "push": "load", "many": "load"}
 
 #: Where a class has its calls in one step above all.
 OFTEN = {
     "read EIO, journal": [("open", 5), ("validate", 1), ("import", 1)],
-    "rename EIO": [("load", 1)],
+    "rename EIO": [("register", 1), ("parts", 3), ("push", 2), ("many", 1)],
+    "ftruncate EIO": [("open", 2), ("parts", 3)],
     "mkdir ENOSPC": [("load", 1)],
 }
+
+
+#: Whose calls are few: it is one of the first that fails.
+SELDOM = {"rename EIO", "ftruncate EIO", "mkdir ENOSPC"}
 
 
 def available():
@@ -59,6 +71,19 @@ def available():
         sleeper.kill()
         sleeper.wait()
     return None
+
+
+def tear(segment, chance):
+    """Leaves at a journal's end what a crash leaves of a group: the head of a block, and not all that it is of."""
+    torn = segment.read_bytes()[: chance.randint(1, 60)]
+    with segment.open("ab") as file:
+        file.write(torn)
+
+
+def another(directory, life, chance):
+    """The sample mapper as a component that nobody has seen: with a section more, which says nothing."""
+    digest = ask_json(life, "GET", "/migration-assistance/mappers")["items"][0]["digest"]
+    return (directory / f"plugins/{digest}.wasm").read_bytes() + b"\0\x0a\x01x" + chance.randbytes(8)
 
 
 class Fault:
@@ -109,11 +134,16 @@ class Disturbed(Turn):
         when = (
             "1+"
             if always
+            else str(chance.randint(1, 3) if step in ("parts", "push") else 1)
+            if name in SELDOM
             else chance.choice([str(chance.randint(1, 4)), str(chance.randint(1, 30)), f"{chance.randint(1, 6)}+"])
         )
         what = f"{name}, when={when}, during {step}"
         self.directory = self.place.fresh("syscalls")
-        journey, reference = fresh_journey(banks, chance, chance.choice([40, 200]))
+        # Of so many records an index has runs.
+        customers = 6_500 if step == "many" else chance.choice([40, 200])
+        journey, reference = fresh_journey(banks, chance, customers, InParts if step == "parts" else Journey)
+        restarted = step == "open" or (step == "parts" and chance.random() < 0.5)
         with Life(self.place.binary, self.directory) as life:
             if step == "open":
                 # Few groups in the journal, so that each of them is met.
@@ -121,9 +151,16 @@ class Disturbed(Turn):
                 for table in chance.sample(["district", "client", "account", "disp"], chance.randint(1, 4)):
                     journey.upload(life, table)
                 life.kill()
+                if "ftruncate" in name:
+                    tear(self.directory / JOURNAL[0].format(id=journey.id), chance)
+            elif restarted:
+                up_to(journey, life, "load")
+                for table in ["district", "client"]:
+                    journey.upload(life, table, chance.randint(1, 3))
+                life.kill()
             else:
-                up_to(journey, life, step)
-        if step == "open":
+                up_to(journey, life, STEP_OF.get(step, step))
+        if restarted:
             life = self.start()
             if life is None:
                 return
@@ -142,6 +179,9 @@ class Disturbed(Turn):
             try:
                 if step == "open":
                     self.readable(life, journey, what)
+                if step == "push":
+                    component = another(self.directory, life, chance)
+                    self.push(life, component, what)
                 self.step(journey, life, told.append)
             finally:
                 failed = fault.end()
@@ -160,11 +200,26 @@ class Disturbed(Turn):
                         "went on without a restart" if "end" in words else "needed a restart"
                     ),
                 )
+            if step == "push" and life.process.poll() is None and not self.push(life, component, what):
+                self.found("wrong", f"{what}: a plugin cannot be pushed once the fault is gone")
             if chance.random() < 0.7:
                 life.kill()
         if failed:
             self.account.add("turns with failing calls")
         self.again(journey, reference, f"{what} [{told}]" if told else what)
+
+    def push(self, life, component, what):
+        """Pushes a plugin; whether it was taken. What was taken is there."""
+        try:
+            ask(life, "POST", "/plugins", component, {"Content-Type": "application/wasm"})
+        except (Refused, Cut):
+            return False
+        digest = hashlib.sha256(component).hexdigest()
+        file = self.directory / f"plugins/{digest}.wasm"
+        if not file.exists() or file.read_bytes() != component:
+            self.found("false success", f"{what}: a plugin was taken, and is not there")
+        ask_json(life, "GET", f"/plugins/{digest}")
+        return True
 
     def looks(self, journey, calls, error, paths, chance, what):
         """Opens copies of what a killed server left, while one read of each fails; afterwards all is still there."""
@@ -195,7 +250,7 @@ class Disturbed(Turn):
             return
         if "journal" in name or "all files" in name:
             more = sum(journey.acknowledged.values()) - sum(before.values())
-            if step == "load" and more:
+            if step in ("load", "parts", "many") and more:
                 self.found("false success", f"{what}: {more} results were acknowledged, and nothing could be written")
         if "target" in name and step == "import" and journey.step in ("counts", "done"):
             self.found("false success", f"{what}: the import is said to have succeeded")
