@@ -3,6 +3,7 @@
 mod keys;
 mod refusals;
 mod running;
+mod versions;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
