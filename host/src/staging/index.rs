@@ -109,9 +109,10 @@ impl Index {
         }
         let from = self.covered;
         let name = format!("{}.{from:012}-{end:012}.run", self.name);
-        let pairs = std::mem::take(&mut self.memory).sorted();
+        let pairs = self.memory.sorted();
         let (count, pairs) = (pairs.len() as u64, pairs.into_iter().map(Ok));
         self.runs.push(run::write(dir, &self.sealer, &name, from..end, count, pairs)?);
+        self.memory.clear();
         self.covered = end;
         while let Some(start) = self.to_merge() {
             self.merge(dir, start)?;
@@ -191,10 +192,16 @@ impl Memory {
         })
     }
 
-    fn sorted(self) -> Vec<Pair> {
-        let mut pairs: Vec<Pair> = self.pairs.into_iter().map(|held| held.pair).collect();
+    fn sorted(&self) -> Vec<Pair> {
+        let mut pairs: Vec<Pair> = self.pairs.iter().map(|held| held.pair).collect();
         pairs.sort_unstable();
         pairs
+    }
+
+    /// Empties it and keeps its room: making that anew was 4 % of staging.
+    fn clear(&mut self) {
+        self.pairs.clear();
+        self.by_key.clear();
     }
 }
 

@@ -28,9 +28,16 @@ const VERSION: u32 = 2;
 const PAGE_ENTRIES: u64 = 170;
 const PAGE_BYTES: usize = PAGE_ENTRIES as usize * ENTRY_BYTES;
 
-/// Bits of the filter for each key: about one false positive in a hundred.
-const FILTER_BITS: u64 = 10;
-const FILTER_PROBES: u64 = 6;
+/// Bits of the filter for each key, and how many of them a key sets, all within one block: about one false positive in a
+/// thousand, for one cache line. With 10 bits anywhere (six lines, one in a hundred) a load of a million records read
+/// 36,000 pages for keys that were not there.
+const FILTER_BITS: u64 = 16;
+const FILTER_PROBES: u64 = 7;
+
+/// A cache line of the filter.
+#[derive(Clone, Copy, Default)]
+#[repr(align(64))]
+struct FilterBlock([u64; 8]);
 
 /// A pair in a run: a key as a big-endian number, and an ordinal.
 pub(super) type Pair = (u128, u64);
@@ -43,7 +50,7 @@ pub(super) struct Run {
     /// Ordinals that the run covers, end exclusive.
     pub covers: std::ops::Range<u64>,
     fences: Vec<u128>,
-    filter: Vec<u64>,
+    filter: Vec<FilterBlock>,
 }
 
 fn encode(pair: Pair) -> [u8; ENTRY_BYTES] {
@@ -200,25 +207,52 @@ fn partition(bytes: &[u8], below: impl Fn(Pair) -> bool) -> usize {
     low
 }
 
-fn new_filter(keys: u64) -> Vec<u64> {
-    vec![0; (keys * FILTER_BITS).max(64).div_ceil(64) as usize]
+fn new_filter(keys: u64) -> Vec<FilterBlock> {
+    vec![FilterBlock::default(); (keys * FILTER_BITS).div_ceil(512).max(1) as usize]
 }
 
-fn add_to(filter: &mut [u64], key: u128) {
-    probes(mix(key), filter.len()).for_each(|bit| filter[(bit / 64) as usize] |= 1 << (bit % 64));
+fn add_to(filter: &mut [FilterBlock], key: u128) {
+    let (block, bits) = probes(key, filter.len());
+    bits.for_each(|bit| filter[block].0[bit / 64] |= 1 << (bit % 64));
 }
 
-fn may_hold(filter: &[u64], key: u128) -> bool {
-    probes(mix(key), filter.len()).all(|bit| filter[(bit / 64) as usize] >> (bit % 64) & 1 == 1)
+fn may_hold(filter: &[FilterBlock], key: u128) -> bool {
+    let (block, mut bits) = probes(key, filter.len());
+    bits.all(|bit| filter[block].0[bit / 64] >> (bit % 64) & 1 == 1)
 }
 
-fn probes(mixed: u64, words: usize) -> impl Iterator<Item = u64> {
-    let (bits, step) = (words as u64 * 64, mixed.rotate_left(32) | 1);
-    (0..FILTER_PROBES).map(move |probe| mixed.wrapping_add(probe.wrapping_mul(step)) % bits)
+/// The block of a key, and its bits there.
+fn probes(key: u128, blocks: usize) -> (usize, impl Iterator<Item = usize>) {
+    let (high, low) = (mix((key >> 64) as u64), mix(key as u64));
+    let block = (u128::from(high) * blocks as u128) >> 64;
+    (block as usize, (0..FILTER_PROBES).map(move |probe| (low >> (9 * probe) & 511) as usize))
 }
 
-fn mix(key: u128) -> u64 {
-    let folded = (key >> 64) as u64 ^ (key as u64).rotate_left(29);
-    let mixed = (folded ^ folded >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) ^ mixed >> 32
+/// Keys are hashes, but only as even as those who made them: a reference id has bits that are always the same.
+fn mix(half: u64) -> u64 {
+    let mixed = (half ^ half >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed ^ mixed >> 32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::staging::hash;
+
+    /// What was added may be there, and of what was not hardly anything; also where keys are reference ids.
+    #[test]
+    fn the_filter_tells_most_absent_keys() {
+        let hashed = |number: u64| u128::from_be_bytes(hash(&[&number.to_le_bytes()]));
+        let id = |number: u64| uuid::Builder::from_sha1_bytes(hashed(number).to_be_bytes()).into_uuid().as_u128();
+        for key in [&hashed as &dyn Fn(u64) -> u128, &id] {
+            for count in [1, 100, 20_000] {
+                let mut filter = new_filter(count);
+                (0..count).for_each(|number| add_to(&mut filter, key(number)));
+                assert!((0..count).all(|number| may_hold(&filter, key(number))));
+                let wrong = (count..count + 100_000).filter(|number| may_hold(&filter, key(*number))).count();
+                assert!(wrong < 300, "{wrong} of 100,000 beside {count}");
+            }
+        }
+    }
 }
