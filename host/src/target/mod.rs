@@ -87,10 +87,9 @@ pub struct NewRow<'a> {
     pub hash: [u8; 16],
     /// The record.
     pub body: &'a [u8],
-    /// Where in it the values of its columns are, and what they add to its row's checksum, or the column that does not fit:
-    /// of [`Fields`].
+    /// Where in it the values of its columns are, as [`Fields`] finds them.
     pub spans: &'a [Span],
-    /// See there.
+    /// What these add to its row's checksum, or the column whose value does not fit.
     pub sum: Result<u32, usize>,
     /// Index into the batch's provenances.
     pub provenance: usize,

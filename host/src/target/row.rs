@@ -222,3 +222,54 @@ fn write_value(value: ValueRef, kind: ColumnKind, index: usize, out: &mut Vec<u8
 fn write_text(text: &str, out: &mut Vec<u8>) {
     serde_json::to_writer(out, text).expect("memory takes all that is written");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Records taken apart: what each column gets, or the column that does not fit; and the same records with their fields
+    /// in another order add the same to the checksum.
+    #[test]
+    fn records_are_taken_apart() {
+        use ColumnKind::*;
+        let columns = [("id", "id", Id), ("n", "n", Integer), ("amount", "money.amount", Decimal), ("b", "b", Boolean)];
+        let column = |(name, path, kind): (&'static str, &str, ColumnKind)| Column {
+            name: crate::model::Name::new(name),
+            path: path.into(),
+            kind,
+        };
+        let entity_type = EntityType {
+            name: crate::model::Name::new("things"),
+            columns: columns.map(column).into(),
+            references: vec![],
+            amounts: vec![],
+        };
+        let fields = Fields::new(&entity_type);
+        let cases = [
+            (r#"{"id":"a","n":5,"money":{"amount":1.50,"x":0},"b":true}"#, Ok([r#""a""#, "5", "1.50", "true"])),
+            (r#"{"b":false,"money":{"amount":7},"id":"a\"b"}"#, Ok([r#""a\"b""#, "", "7", "false"])),
+            (r#"{"id":"a","n":null,"money":null,"more":[1]}"#, Ok([r#""a""#, "", "", ""])),
+            (r#"{"id":"a","n":5.5}"#, Err(1)),
+            (r#"{"id":{},"n":5}"#, Err(0)),
+            ("[]", Err(0)),
+            (r#"{"id":"a""#, Err(0)),
+        ];
+        for (record, expected) in cases {
+            let mut spans = vec![None];
+            let sum = fields.take_apart(record.as_bytes(), &mut spans);
+            let texts: Vec<&str> = spans[1..]
+                .iter()
+                .map(|span| span.map_or("", |(from, to)| &record[from as usize..to as usize]))
+                .collect();
+            assert_eq!(texts.len(), 4, "{record}");
+            match expected {
+                Ok(expected) => assert!(sum.is_ok() && texts == expected, "{record}: {texts:?}"),
+                Err(column) => assert_eq!(sum, Err(column), "{record}"),
+            }
+        }
+        let sum = |record: &str| fields.take_apart(record.as_bytes(), &mut vec![]).unwrap();
+        assert_eq!(sum(r#"{"id":"a","n":5}"#), sum(r#"{ "n" : 5, "id":"\u0061" }"#));
+        let others = [r#"{"id":"5","n":5}"#, r#"{"id":"a","n":6}"#, r#"{"id":"a"}"#, r#"{"id":"a","n":5,"b":false}"#];
+        assert!(others.iter().all(|other| sum(other) != sum(r#"{"id":"a","n":5}"#)));
+    }
+}
