@@ -188,9 +188,9 @@ async fn steps(plan: &Plan, tables: &dyn Tables, report: &mut Report) -> Result<
         _ if agree => Ok(Ending::Agreed),
         0 => bail!("what is staged and what is imported differ"),
         altered => bail!(
-            "{} of the target no longer what was imported: a disk or somebody has changed them; which ones stands at \
-             {address}/issues?phase=counts, and importing again stores them anew",
-            if altered == 1 { "1 row is".into() } else { format!("{} rows are", grouped(altered)) },
+            "{} of the target changed after the import, by a disk or by somebody, named at \
+             {address}/issues?phase=counts: importing again stores what was imported",
+            counted(altered, "row"),
         ),
     }
 }
