@@ -1,9 +1,12 @@
 //! Rows of the target that were changed since they were imported: counts say so, name them, and the next import stores
 //! them anew.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use crate::server::{Migration, shared};
+use crate::witness::command;
 
 const CLIENTS: u64 = 20;
 
@@ -57,5 +60,15 @@ async fn rows_that_were_changed_are_found_and_stored_anew() {
         );
         assert_eq!(migration.job("counts").await["state"], "succeeded", "{change}");
         assert_eq!(migration.get("/issues?phase=counts").await["total"], 0);
+    }
+    // The command says it in a sentence, and going on with it puts it right.
+    let other = format!("(SELECT min(reference_id) FROM counterparties WHERE {ours} AND NOT {it})");
+    target.execute_batch(&format!("UPDATE counterparties SET surname = 'x' WHERE reference_id = {other}")).unwrap();
+    for (code, said) in [(1, "1 row of the target changed after the import"), (0, "All counts agree")] {
+        let mut migrate = Command::new(command());
+        migrate.args(["migrate", "--server", &shared().url, "--migration", &migration.id, "--client-file"]);
+        let done = migrate.arg(shared().data_dir.join(sluice::app::ADMIN_FILE)).output().unwrap();
+        let told = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
+        assert!(done.status.code() == Some(code) && told.contains(said), "{:?} {told}", done.status);
     }
 }
