@@ -15,7 +15,7 @@ use crate::model::{Cell, Code, Currency, Figure, Issue, Migration, Name, Progres
 use crate::plugin::{CountGroup, DomainPlugin, EntityType, Plugins};
 use crate::staging::{SourceStatus, StagedBatch, StreamName};
 use crate::store::{ListedIssue, Phase, SourceOutcome};
-use crate::target::{Figures, Groups, Path, Sums, Target, TargetError, add, money, visit};
+use crate::target::{Figures, Groups, Path, Sums, add, money, visit};
 
 /// One verification count: cells are shown as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,20 +132,8 @@ pub(super) struct Side {
 }
 
 impl Side {
-    /// Asks the target about an entity type, and adds what it says.
-    pub fn count(
-        &mut self,
-        target: &dyn Target,
-        migration: Uuid,
-        entity_type: &EntityType,
-        groups: &[&CountGroup],
-    ) -> Result<(), TargetError> {
-        let figures = target.figures(migration, entity_type, groups, 0, &|| false)?;
-        self.add(entity_type, groups, &figures);
-        Ok(())
-    }
-
-    fn add(&mut self, entity_type: &EntityType, groups: &[&CountGroup], figures: &Figures) {
+    /// Adds an entity type's figures.
+    pub fn add(&mut self, entity_type: &EntityType, groups: &[&CountGroup], figures: &Figures) {
         let name = &entity_type.name;
         self.total.push(vec![name.into(), figures.count.into()]);
         self.unaltered.push(vec![name.into(), figures.unaltered.into()]);

@@ -8,7 +8,7 @@ use super::counts::{Side, UNALTERED};
 use super::evidence::Bundle;
 use crate::model::{Cell, Name};
 use crate::plugin::{Column, ColumnKind, CountGroup, EntityType};
-use crate::target::{EmbeddedTarget, TargetError};
+use crate::target::{EmbeddedTarget, Target, TargetError};
 
 /// What the counts of an entity type are made of: its groups, its amounts, and the columns that hold them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -129,7 +129,8 @@ pub fn recount(bundle: &Bundle, file: &FilePath) -> Result<Vec<Compared>, Recoun
     let mut side = Side::default();
     for definition in &bundle.definitions {
         let (entity_type, groups) = definition.described()?;
-        side.count(&target, bundle.migration, &entity_type, &groups.iter().collect::<Vec<_>>())?;
+        let groups: Vec<&CountGroup> = groups.iter().collect();
+        side.add(&entity_type, &groups, &target.figures(bundle.migration, &entity_type, &groups, 0, &|| false)?);
     }
     let text = |rows: Vec<Vec<Cell>>| -> Vec<Vec<String>> {
         rows.iter().map(|row| row.iter().map(Cell::to_string).collect()).collect()

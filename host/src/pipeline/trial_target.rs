@@ -92,10 +92,6 @@ impl Target for TrialTarget {
         self.own.referring(entity_type, column, ids, max_bytes)
     }
 
-    fn count(&self, migration: Uuid, entity_type: &str) -> Result<u64, TargetError> {
-        self.own.count(migration, entity_type)
-    }
-
     fn figures(
         &self,
         migration: Uuid,
@@ -130,19 +126,7 @@ impl Load for TrialLoad<'_> {
         let foreign = self.live.foreign(self.migration, self.entity_type, &ids)?;
         let taken: HashSet<[u8; 16]> =
             ids.into_iter().zip(foreign).filter(|(_, foreign)| *foreign).map(|(id, _)| id).collect();
-        let mut free: Vec<NewRow> = rows
-            .iter()
-            .filter(|row| !taken.contains(&row.id))
-            .map(|row| NewRow {
-                id: row.id,
-                hash: row.hash,
-                body: row.body,
-                spans: row.spans,
-                sum: row.sum,
-                provenance: row.provenance,
-                position: row.position,
-            })
-            .collect();
+        let mut free: Vec<NewRow> = rows.iter().filter(|row| !taken.contains(&row.id)).copied().collect();
         let (stored, mut left_out) = self.load.store(provenances, &mut free)?;
         left_out.extend(taken);
         Ok((stored, left_out))

@@ -2,7 +2,7 @@
 
 use std::sync::MutexGuard;
 
-use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Statement, params};
 use uuid::Uuid;
 
 use super::check::{Checks, Whole};
@@ -54,33 +54,38 @@ enum Found {
 }
 
 /// How rows are looked at that are there already.
-struct There {
+struct There<'a> {
     whole: Whole,
-    query: String,
+    existing: CachedStatement<'a>,
 }
 
-impl There {
-    fn new(writer: &Connection, table: &Table) -> rusqlite::Result<Self> {
+impl<'a> There<'a> {
+    fn new(writer: &'a Connection, table: &Table) -> rusqlite::Result<Self> {
         let whole = Whole::of(writer, &table.name)?;
-        let query = format!(
+        let existing = writer.prepare_cached(&format!(
             "SELECT {}, {HASH}, (SELECT migration FROM sluice_origins WHERE number = {ORIGIN}) FROM \"{}\"
              WHERE \"{}\" = ?",
             whole.list,
             table.name,
             table.key()
-        );
-        Ok(Self { whole, query })
+        ))?;
+        Ok(Self { whole, existing })
     }
 
-    fn found(&self, row: &Row, own: &str, new: &NewRow) -> rusqlite::Result<Found> {
-        let hash = self.whole.columns.len() + 1;
-        Ok(if row.get_ref(hash + 1)?.as_str()? != own {
-            Found::Foreign
-        } else if row.get_ref(hash)?.as_blob()? == new.hash && self.whole.holds(row)? {
-            Found::Same
-        } else {
-            Found::Other
-        })
+    /// What has this id, for a migration that wants to store a row of this hash.
+    fn find(&mut self, id: &str, own: &str, hash: [u8; 16]) -> rusqlite::Result<Option<Found>> {
+        let Self { whole, existing } = self;
+        let at = whole.columns.len() + 1;
+        let found = |row: &Row| {
+            Ok(if row.get_ref(at + 1)?.as_str()? != own {
+                Found::Foreign
+            } else if row.get_ref(at)?.as_blob()? == hash && whole.holds(row)? {
+                Found::Same
+            } else {
+                Found::Other
+            })
+        };
+        existing.query_row([id], found).optional()
     }
 }
 
@@ -149,8 +154,8 @@ impl<'a> SqliteLoad<'a> {
         let (mut stored, mut foreign) = (Stored::default(), vec![]);
         let mut insert = writer.prepare_cached(&self.table.insert(!self.bulk))?;
         let mut update = writer.prepare_cached(&self.table.update())?;
-        let there = There::new(writer, &self.table)?;
-        let mut existing = writer.prepare_cached(&there.query)?;
+        // A table that was empty has nothing to be looked at.
+        let mut there = if self.bulk { None } else { Some(There::new(writer, &self.table)?) };
         let columns = self.table.columns.len();
         let checks = Checks::new(self.table.names());
         let mut text_buffer = Uuid::encode_buffer();
@@ -182,10 +187,9 @@ impl<'a> SqliteLoad<'a> {
                 continue;
             }
             let id = Uuid::from_bytes(new.id).as_hyphenated().encode_lower(&mut text_buffer);
-            let found = if self.bulk {
-                None
-            } else {
-                existing.query_row([&*id], |row| there.found(row, &own, new)).optional()?
+            let found = match &mut there {
+                Some(there) => there.find(id, &own, new.hash)?,
+                None => None,
             };
             self.news = found.is_none();
             let put = match found {

@@ -80,6 +80,7 @@ pub struct Arrived {
 }
 
 /// A row to be stored.
+#[derive(Clone, Copy)]
 pub struct NewRow<'a> {
     /// Reference id.
     pub id: [u8; 16],
@@ -181,9 +182,6 @@ pub trait Target: Send + Sync {
         ids: &[[u8; 16]],
         max_bytes: usize,
     ) -> Result<Option<Found>, TargetError>;
-
-    /// How many records of this type the migration has brought.
-    fn count(&self, migration: Uuid, entity_type: &str) -> Result<u64, TargetError>;
 
     /// Looks at every record of this type that the migration has brought. Of those that were altered it names so many at
     /// most; `stopped` is asked meanwhile.

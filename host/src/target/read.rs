@@ -136,12 +136,6 @@ impl Target for EmbeddedTarget {
         Ok(Some(found))
     }
 
-    fn count(&self, migration: Uuid, entity_type: &str) -> Result<u64, TargetError> {
-        let (table, ours) = (table_name(entity_type), of_migration());
-        let query = format!("SELECT count(*) FROM \"{table}\" WHERE {ours}");
-        Ok(lock(&self.reader).prepare_cached(&query)?.query_row([migration.to_string()], |row| row.get(0))?)
-    }
-
     fn figures(
         &self,
         migration: Uuid,

@@ -61,10 +61,7 @@ impl Amount {
 }
 
 fn text<'a>(row: &'a Row, column: usize) -> rusqlite::Result<Option<&'a str>> {
-    Ok(match row.get_ref(column)? {
-        ValueRef::Text(text) => std::str::from_utf8(text).ok(),
-        _ => None,
-    })
+    Ok(row.get_ref(column)?.as_str().ok())
 }
 
 /// How many rows have which value in a column.
