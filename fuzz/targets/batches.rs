@@ -3,6 +3,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sluice_fuzz::plugin::properties::check_batches;
+use sluice_contract::properties::check_batches;
 
 fuzz_target!(|data: &[u8]| check_batches(data));

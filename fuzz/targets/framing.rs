@@ -3,6 +3,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sluice_fuzz::framing::properties::check_json;
+use sluice_framing::properties::check_json;
 
 fuzz_target!(|data: &[u8]| check_json(data));

@@ -3,6 +3,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sluice_fuzz::staging::piece_properties::check_pieces;
+use sluice_staging::piece_properties::check_pieces;
 
 fuzz_target!(|data: &[u8]| check_pieces(data));

@@ -3,6 +3,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sluice_fuzz::records::check_records;
+use sluice_test_properties::check_records;
 
 fuzz_target!(|data: &[u8]| check_records(data));

@@ -3,6 +3,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sluice_fuzz::staging::properties::check_segments;
+use sluice_staging::properties::check_segments;
 
 fuzz_target!(|data: &[u8]| check_segments(data));

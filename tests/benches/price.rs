@@ -5,22 +5,20 @@
 
 // One file of them is an honest guest that looks at nothing.
 #[allow(dead_code)]
-#[path = "../tests/all/contained/wat.rs"]
-mod hostile;
+use sluice_tests::wat as hostile;
 
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sluice::config::PluginLimits;
-use sluice::demo::Bank;
-use sluice::model::{Digest, World};
-use sluice::plugin::{
-    Batch, Context, Engine, Found, LookupRefusal, MapperInstance, MapperPlugin, SourceLookup, Usage, embedded,
-};
+use sluice_config::PluginLimits;
+use sluice_contract::{Batch, Context, Found, LookupRefusal, SourceLookup};
+use sluice_demo::Bank;
 use sluice_mapper_berka::Berka;
 use sluice_mapper_smallest::Smallest;
+use sluice_model::{Digest, World};
+use sluice_plugin_host::{Engine, MapperInstance, MapperPlugin, Usage};
 use sluice_sdk::bindings::types as native;
 use sluice_sdk::{__export, Mapper};
 
@@ -139,7 +137,8 @@ fn batches(lines: &str, size: usize) -> Vec<Batch> {
 fn main() {
     let engine = Engine::new(PluginLimits::default(), None).expect("an engine");
     let other = |name: &str, bytes: &[u8]| MapperPlugin::new(&engine, name, Digest::of(bytes), bytes).expect("it fits");
-    let (_, name, bytes) = embedded().find(|(world, ..)| *world == World::Mapper).expect("a mapper is embedded");
+    let (_, name, bytes) =
+        sluice_embedded::plugins().find(|(world, ..)| *world == World::Mapper).expect("a mapper is embedded");
     let berka = other(name, bytes);
     let (_, smallest) = sluice_tests::MAPPERS[0];
     let smallest = other("smallest", smallest);

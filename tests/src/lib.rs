@@ -1,5 +1,7 @@
 //! The hostile guests, built from `guests/` when this crate is.
 
+pub mod wat;
+
 include!(concat!(env!("OUT_DIR"), "/guests.rs"));
 
 /// The component that was built from `guests/<name>`.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use sluice::model::Permission;
+use sluice_model::Permission;
 use uuid::Uuid;
 
 use crate::clients::{Made, token};

@@ -38,7 +38,7 @@ async fn rows_that_were_changed_are_found_and_stored_anew() {
         format!("reference_id = {}", one["referenceId"].to_string().replace('"', "'")),
         format!("sluice_origin IN (SELECT number FROM sluice_origins WHERE migration = '{}')", migration.id),
     );
-    let target = rusqlite::Connection::open(shared().data_dir.join(sluice::app::TARGET_FILE)).unwrap();
+    let target = rusqlite::Connection::open(shared().data_dir.join(sluice_data_dir::TARGET_FILE)).unwrap();
     target.busy_timeout(std::time::Duration::from_secs(60)).unwrap();
     for (change, altered) in CHANGES {
         target.execute_batch(&change.replace("IT", &it).replace("OURS", &ours)).unwrap();
@@ -67,7 +67,7 @@ async fn rows_that_were_changed_are_found_and_stored_anew() {
     for (code, said) in [(1, "1 row of the target changed after the import"), (0, "All counts agree")] {
         let mut migrate = Command::new(command());
         migrate.args(["migrate", "--server", &shared().url, "--migration", &migration.id, "--client-file"]);
-        let done = migrate.arg(shared().data_dir.join(sluice::app::ADMIN_FILE)).output().unwrap();
+        let done = migrate.arg(shared().data_dir.join(sluice_data_dir::ADMIN_FILE)).output().unwrap();
         let told = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
         assert!(done.status.code() == Some(code) && told.contains(said), "{:?} {told}", done.status);
     }

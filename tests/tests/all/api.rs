@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use sluice::app::Options;
-use sluice::config::Config;
+use sluice_config::Config;
+use sluice_server::app::Options;
 use uuid::Uuid;
 
 use crate::raw::{Length, Raw};

@@ -2,10 +2,10 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use sluice::app::{Options, signed_text};
-use sluice::config::Config;
-use sluice::keys::Signer;
-use sluice::model::{Digest, Permission, to_hex};
+use sluice_config::Config;
+use sluice_keys::Signer;
+use sluice_model::{Digest, Permission, to_hex};
+use sluice_server::app::{Options, signed_text};
 
 use crate::clients::{Made, token};
 use crate::server::{Answer, Migration, Server, shared, start};

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use sluice::app::Options;
-use sluice::audit::{Action, Entry, Head, Link, Place, Scope, Why, extends, header, key_from_hex, verify};
-use sluice::config::Config;
-use sluice::keys::{PublicKey, Signer};
-use sluice::model::{Actor, Digest};
-use sluice::store::{Page, Store};
+use sluice_audit::{Action, Entry, Head, Link, Place, Scope, Why, extends, header, key_from_hex, verify};
+use sluice_catalog::{Page, Store};
+use sluice_config::Config;
+use sluice_keys::{PublicKey, Signer};
+use sluice_model::{Actor, Digest};
+use sluice_server::app::Options;
 use tokio::sync::oneshot;
 
 use crate::lender::{Lender, put, remove, set_mapper};

@@ -106,7 +106,7 @@ async fn five_steps() {
 
 /// Sluice's own answers apart: what plain SQL finds in the database.
 fn check_database(migration: &Migration, dir: &std::path::Path) {
-    let database = rusqlite::Connection::open(shared().data_dir.join(sluice::app::TARGET_FILE)).unwrap();
+    let database = rusqlite::Connection::open(shared().data_dir.join(sluice_data_dir::TARGET_FILE)).unwrap();
     let count = |query: &str| -> i64 {
         let of = "(SELECT number FROM sluice_origins WHERE migration = ?1)";
         database.query_row(&query.replace("OURS", of), [&migration.id], |row| row.get(0)).unwrap()

@@ -1,9 +1,9 @@
 //! API clients for tests, made as `sluice client create` makes them: beside the running server.
 
-use sluice::access::NewClient;
-use sluice::app::CATALOGUE_FILE;
-use sluice::model::{Domain, Grant, Permission};
-use sluice::store::Store;
+use sluice_catalog::Store;
+use sluice_data_dir::CATALOGUE_FILE;
+use sluice_model::{Domain, Grant, Permission};
+use sluice_server::access::NewClient;
 
 use crate::server::Server;
 

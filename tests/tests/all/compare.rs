@@ -3,9 +3,10 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
-use sluice::app::{ADMIN_FILE, Options};
-use sluice::config::Config;
-use sluice::model::Digest;
+use sluice_config::Config;
+use sluice_data_dir::ADMIN_FILE;
+use sluice_model::Digest;
+use sluice_server::app::Options;
 
 use crate::berka::berka_tables;
 use crate::restart::{Life, begin_with};

@@ -3,8 +3,8 @@
 use async_compression::Level;
 use async_compression::tokio::write::{GzipEncoder, ZstdEncoder};
 use serde_json::{Value, json};
-use sluice::app::Options;
-use sluice::config::Config;
+use sluice_config::Config;
+use sluice_server::app::Options;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::raw::{Length, Raw};

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use sluice::app::{Options, TARGET_FILE};
-use sluice::config::Config;
-use sluice::keys::Keyring;
-use sluice::pipeline::QUARANTINE;
-use sluice::staging::{StagingArea, StagingError, StagingRoot, StreamName};
+use sluice_config::Config;
+use sluice_data_dir::TARGET_FILE;
+use sluice_keys::Keyring;
+use sluice_pipeline::QUARANTINE;
+use sluice_server::app::Options;
+use sluice_staging::{StagingArea, StagingError, StagingRoot, StreamName};
 use uuid::Uuid;
 
 use crate::lender::{Lender, TYPES, put};

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use sluice::audit::{open_evidence, verify};
-use sluice::keys::{PublicKey, Signer};
-use sluice::model::Digest;
-use sluice::pipeline::{Bundle, recount};
+use sluice_audit::{open_evidence, verify};
+use sluice_keys::{PublicKey, Signer};
+use sluice_model::Digest;
+use sluice_pipeline::{Bundle, recount};
 
 use crate::audit::{export, key};
 use crate::lender::{Lender, put};
@@ -127,7 +127,7 @@ async fn the_target_is_counted_again() {
     let bundle = bundle(&evidence);
     let dir = tempfile::tempdir().unwrap();
     let original = dir.path().join("copy ?#%.db");
-    let target = rusqlite::Connection::open(shared().data_dir.join(sluice::app::TARGET_FILE)).unwrap();
+    let target = rusqlite::Connection::open(shared().data_dir.join(sluice_data_dir::TARGET_FILE)).unwrap();
     target.execute("VACUUM INTO ?", [original.to_str().unwrap()]).unwrap();
     for (change, expected) in CHANGES {
         let copy = dir.path().join("changed.db");
@@ -140,7 +140,7 @@ async fn the_target_is_counted_again() {
     let files = std::fs::read_dir(dir.path()).unwrap().count();
     assert_eq!(files, 2, "nothing is written beside what is only read");
     // One that a server is writing to.
-    assert_eq!(differing(&bundle, &shared().data_dir.join(sluice::app::TARGET_FILE)), [""; 0]);
+    assert_eq!(differing(&bundle, &shared().data_dir.join(sluice_data_dir::TARGET_FILE)), [""; 0]);
     assert!(recount(&bundle, &dir.path().join("nothing.db")).is_err());
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), files, "nor is anything made");
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use sluice::framing::scan_object;
+use sluice_framing::scan_object;
 use sluice_sdk::harness::Harness;
 use sluice_sdk::prelude::*;
 use uuid::Uuid;

@@ -207,7 +207,7 @@ async fn a_purged_migration() {
 
 /// Rows that a migration has added to the platform's counterparties.
 fn imported(migration: &Migration) -> u64 {
-    let database = rusqlite::Connection::open(shared().data_dir.join(sluice::app::TARGET_FILE)).unwrap();
+    let database = rusqlite::Connection::open(shared().data_dir.join(sluice_data_dir::TARGET_FILE)).unwrap();
     let query = "SELECT count(*) FROM counterparties JOIN sluice_origins o ON o.number = sluice_origin
                  WHERE o.migration = ?";
     database.query_row(query, [&migration.id], |row| row.get(0)).unwrap()

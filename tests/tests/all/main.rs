@@ -42,7 +42,6 @@ mod side_by_side;
 mod staging;
 mod streaming;
 mod tables;
-mod through_plugins;
 mod tokens;
 mod tolerance;
 mod transport;

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
-use sluice::demo::{Bank, Spoil, tables};
+use sluice_demo::{Bank, Spoil, tables};
 
 use crate::canary::Canaries;
 use crate::lender::{Lender, TYPES};

@@ -1,8 +1,8 @@
 //! Files that are no plugin for this host: each is refused in one sentence, before anything is served.
 
-use sluice::app::{App, Options};
-use sluice::config::{Config, PluginLimits};
-use sluice::plugin::{Engine, inspect};
+use sluice_config::{Config, PluginLimits};
+use sluice_plugin_host::{Engine, inspect};
+use sluice_server::app::{App, Options};
 
 /// A core module with nothing in it.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";

@@ -16,7 +16,7 @@ fn holds_records(file: &Path) -> bool {
     let mut parts = file.components().map(|part| part.as_os_str().to_string_lossy().into_owned());
     let first = parts.next().unwrap_or_default();
     let of_a_migration = first == "migrations" && parts.next().is_some_and(|id| uuid::Uuid::try_parse(&id).is_ok());
-    of_a_migration || first.starts_with(sluice::app::TARGET_FILE)
+    of_a_migration || first.starts_with(sluice_data_dir::TARGET_FILE)
 }
 
 /// Everything of a migration that can be asked for without reading records.
@@ -323,7 +323,7 @@ async fn nothing_out_of_a_record_is_told() {
     let mut places = witness.end();
     // The search would find what is there: where records are meant to be, canaries are.
     let inside = files(&data_dir, |file| !holds_records(file) && file != Path::new("migrations"));
-    assert!(search(&canaries, &inside).iter().any(|found| found.starts_with(sluice::app::TARGET_FILE)));
+    assert!(search(&canaries, &inside).iter().any(|found| found.starts_with(sluice_data_dir::TARGET_FILE)));
     places.extend(files(&data_dir, holds_records));
     let bytes: usize = places.iter().map(|place| place.bytes.len()).sum();
     println!(
@@ -339,7 +339,7 @@ async fn nothing_out_of_a_record_is_told() {
     for secret in [secret.as_bytes(), token.as_bytes()] {
         let holds = |place: &&Place| place.bytes.windows(secret.len()).any(|window| window == secret);
         let told: Vec<&str> = places.iter().filter(holds).map(|place| place.name.as_str()).collect();
-        assert!(told.iter().all(|name| *name == sluice::app::ADMIN_FILE), "a secret is in {told:?}");
+        assert!(told.iter().all(|name| *name == sluice_data_dir::ADMIN_FILE), "a secret is in {told:?}");
     }
 
     // And the same search fails for one leak, wherever it is.

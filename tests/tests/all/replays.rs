@@ -3,7 +3,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use sluice::model::Digest;
+use sluice_model::Digest;
 
 use crate::contained::{Shape, component};
 use crate::server::{Migration, shared};

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::thread::JoinHandle;
 
 use serde_json::{Value, json};
-use sluice::app::Options;
-use sluice::config::Config;
+use sluice_config::Config;
+use sluice_server::app::Options;
 use tokio::sync::oneshot;
 
 use crate::raw::{Length, Raw};
@@ -194,7 +194,7 @@ async fn a_second_server_on_the_same_directory_is_refused() {
     let life = begin(dir.path());
     life.server.get("/health/live").await;
     let options = Options { data_dir: dir.path().to_owned(), config: Config::default(), mappers: vec![] };
-    let error = sluice::app::App::open(&options).map(|_| ()).unwrap_err();
+    let error = sluice_server::app::App::open(&options).map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("another server is using"), "{error:#}");
     life.end().await;
 }

@@ -114,7 +114,7 @@ async fn parts_become_one_upload() {
     }
     let (one, rest) = body.split_at(100_000);
     let (two, three) = rest.split_at(7);
-    let sum = format!("sha256 {}", BASE64_STANDARD.encode(sluice::model::Digest::of(one.as_bytes()).bytes()));
+    let sum = format!("sha256 {}", BASE64_STANDARD.encode(sluice_model::Digest::of(one.as_bytes()).bytes()));
     let first = part(&other, &upload, 0, one.to_owned(), &[("upload-checksum", &sum)]).await;
     assert_eq!((first.status().as_u16(), &*field(&first, "upload-offset")), (204, "100000"));
     for wrong in [0, 99_999, 100_001] {
@@ -139,7 +139,7 @@ async fn parts_become_one_upload() {
     let said = [("content-type", PART), ("upload-offset", "100007"), ("x-http-method-override", "PATCH")];
     assert_eq!(tus(&other, "POST", &upload, &said, three.to_owned()).await.status().as_u16(), 204);
     let shown = ended(&other, &upload).await;
-    let digest = sluice::model::Digest::of(body.as_bytes()).to_string();
+    let digest = sluice_model::Digest::of(body.as_bytes()).to_string();
     let figures = json!({"number": 1, "records": 3_011, "accepted": 3_010, "skipped": 0, "rejected": 1, "quarantined": 0, "body": digest});
     assert_eq!((&shown["figures"], &shown["problem"]), (&figures, &Value::Null), "{shown}");
     assert_eq!(records(&other).await, records(&plain).await);

@@ -1,8 +1,8 @@
 //! Uploads that resume, over time: connections that break or hang, what waits for what, limits, and servers that stop.
 
 use serde_json::{Value, json};
-use sluice::app::Options;
-use sluice::config::Config;
+use sluice_config::Config;
+use sluice_server::app::Options;
 
 use crate::raw::{Length, Raw};
 use crate::restart::{at, begin_with};

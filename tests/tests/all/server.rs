@@ -6,8 +6,10 @@ use std::thread::JoinHandle;
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use sluice::app::{ADMIN_FILE, Options, serve};
-use sluice::config::Config;
+use sluice_config::Config;
+use sluice_data_dir::ADMIN_FILE;
+use sluice_server::app::Options;
+use sluice_server::serve;
 
 pub const ALL: &[&str] =
     &["Counterparties", "Collaterals", "FinancingSolutions", "FinancingExecutions", "Administrate"];

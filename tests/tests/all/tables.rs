@@ -183,7 +183,7 @@ async fn files_of_each_kind() {
     let rows = "client_id;birth_number;city\n1;706213;Plze\u{148}\n2;706213;\u{17d}\u{10f}\u{e1}r\n";
     let lines = "{\"client_id\":1,\"birth_number\":\"706213\"}\n{\"client_id\":2,\"birth_number\":\"706213\"}\n";
     let dir = tempfile::tempdir().unwrap();
-    let credentials = shared().data_dir.join(sluice::app::ADMIN_FILE);
+    let credentials = shared().data_dir.join(sluice_data_dir::ADMIN_FILE);
     let migrate = |more: &[&str]| {
         let mut migrate = Command::new(command());
         migrate.args(["migrate", "--server", &shared().url, "--mapper", "berka", "--components", "Counterparties"]);

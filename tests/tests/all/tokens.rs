@@ -3,9 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::json;
-use sluice::access::Access;
-use sluice::config::Config;
-use sluice::model::Permission;
+use sluice_config::Config;
+use sluice_model::Permission;
+use sluice_server::access::Access;
 
 use crate::clients::{Made, client, store};
 use crate::server::{Answer, Server, shared};
@@ -112,12 +112,12 @@ async fn what_ends_them() {
         let mut stored = catalogue.client(&id).unwrap().unwrap();
         let mut replaced = None;
         match what {
-            "another secret" => replaced = Some(sluice::access::rotate(&mut stored, now, now)),
+            "another secret" => replaced = Some(sluice_server::access::rotate(&mut stored, now, now)),
             "another secret beside the old one" => {
-                replaced = Some(sluice::access::rotate(&mut stored, now + hour, now));
+                replaced = Some(sluice_server::access::rotate(&mut stored, now + hour, now));
             }
             "a key that is replaced" => {
-                let keys = sluice::app::open_keys(&server.data_dir, &Config::default()).unwrap();
+                let keys = sluice_data_dir::open_keys(&server.data_dir, &Config::default()).unwrap();
                 let beside = store(server);
                 Access::new(beside.into(), keys.into(), &Config::default().access).rotate_keys(now).unwrap();
             }

@@ -4,8 +4,9 @@ use aws_lc_rs::signature::KeyPair as _;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
-use sluice::app::{Options, serve};
-use sluice::config::{Config, Issuer};
+use sluice_config::{Config, Issuer};
+use sluice_server::app::Options;
+use sluice_server::serve;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::server::{Server, start};

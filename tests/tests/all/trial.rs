@@ -5,10 +5,11 @@ use std::path::Path;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use sluice::app::{CATALOGUE_FILE, Options, TARGET_FILE};
-use sluice::config::Config;
-use sluice::demo::{Bank, Spoil, tables};
-use sluice::model::Digest;
+use sluice_config::Config;
+use sluice_data_dir::{CATALOGUE_FILE, TARGET_FILE};
+use sluice_demo::{Bank, Spoil, tables};
+use sluice_model::Digest;
+use sluice_server::app::Options;
 use uuid::Uuid;
 
 use crate::restart::{Life, at, begin_with};

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use sluice::app::ADMIN_FILE;
+use sluice_data_dir::ADMIN_FILE;
 
 use crate::canary::Place;
 use crate::server::Answer;

@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use sluice::app::{ADMIN_FILE, Options};
-use sluice::config::Config;
+use sluice_config::Config;
+use sluice_data_dir::ADMIN_FILE;
+use sluice_server::app::Options;
 
 use crate::restart::{Life, begin_with, copy_all};
 use crate::resumable::clients;

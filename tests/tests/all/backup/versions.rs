@@ -1,10 +1,10 @@
 //! Backups that another version of Sluice has taken: brought forward, or refused with a sentence.
 
 use serde_json::{Value, json};
-use sluice::audit::seal_manifest;
-use sluice::keys::Keyring;
-use sluice::model::Digest;
-use sluice::store::Store;
+use sluice_audit::seal_manifest;
+use sluice_catalog::Store;
+use sluice_keys::Keyring;
+use sluice_model::Digest;
 
 use super::{PATH, Place, TYPE, small};
 use crate::restart::{at, copy_all};

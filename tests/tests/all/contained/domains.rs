@@ -1,10 +1,11 @@
 //! Domain plugins that do harm in each of their exports: every record is blamed on them, and nothing is lost.
 
-use sluice::config::PluginLimits;
-use sluice::model::Digest;
-use sluice::plugin::{Batch, Context, DomainPlugin, Engine, PluginError, Poisoned, Usage};
+use sluice_config::PluginLimits;
+use sluice_contract::{Batch, Context, PluginError};
+use sluice_model::Digest;
+use sluice_plugin_host::{DomainPlugin, Engine, Poisoned, Usage};
 
-use super::wat::domain;
+use sluice_tests::wat::domain;
 
 /// What an export does, in WAT, and what each record is quarantined with; nothing where it is not.
 const DEEDS: &[(&str, &str, Option<&str>)] = &[

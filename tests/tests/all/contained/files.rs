@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use sluice::config::PluginLimits;
-use sluice::plugin::{Engine, inspect};
+use sluice_config::PluginLimits;
+use sluice_plugin_host::{Engine, inspect};
 
 use super::rows::{Fate, REFUSED};
-use super::wat::{Shape, component, does};
+use sluice_tests::wat::{Shape, component, does};
 
 /// What is no component of the contract at all: a name, what it is, the file, and what is said of it.
 fn raw() -> Vec<(&'static str, &'static str, Vec<u8>, &'static str)> {

@@ -4,7 +4,6 @@
 mod domains;
 mod files;
 mod rows;
-mod wat;
 mod work;
 
-pub use wat::{Shape, component};
+pub use sluice_tests::wat::{Shape, component};

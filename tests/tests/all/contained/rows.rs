@@ -1,6 +1,6 @@
 //! What is to become of each hostile file.
 
-use super::wat::Shape;
+use sluice_tests::wat::Shape;
 
 /// What becomes of a component.
 #[derive(Clone, Copy)]

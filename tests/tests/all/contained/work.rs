@@ -6,12 +6,12 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use sluice::app::Options;
-use sluice::config::Config;
+use sluice_config::Config;
+use sluice_server::app::Options;
 
 use super::rows::{ALL_DAY, Fate, Row, WORK};
-use super::wat::{component, does};
 use crate::server::{Migration, Server, start};
+use sluice_tests::wat::{component, does};
 
 const RECORDS: u64 = 250;
 /// The one record that is poisoned where not every so-many-eth is.

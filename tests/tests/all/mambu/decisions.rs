@@ -3,7 +3,7 @@
 use mock_mambu::{Fault, Kind};
 use reqwest::Method;
 use serde_json::{Value, json};
-use sluice::config::Flow;
+use sluice_config::Flow;
 
 use super::small::{check, id, stage};
 use super::{agree, import, mambu, platform, register, server};

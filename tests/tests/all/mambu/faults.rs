@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mock_mambu::{Fault, Kind, Mambu, Options};
-use sluice::config::Flow;
+use sluice_config::Flow;
 
 use super::small::{EVERY_STEP, check, stage};
 use super::{FLOWS, agree, calls, import, mambu, platform, register, server};

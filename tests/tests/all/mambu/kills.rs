@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mock_mambu::{PRODUCT_KEY, Running};
 use serde_json::{Value, json};
-use sluice::app::ADMIN_FILE;
+use sluice_data_dir::ADMIN_FILE;
 use uuid::Uuid;
 
 use super::mambu;

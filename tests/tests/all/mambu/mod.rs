@@ -11,8 +11,8 @@ mod small;
 use mock_mambu::{BRANCH_KEY, FEE_KEY, Mambu, Options as MambuOptions, PRODUCT_KEY, Running};
 use reqwest::Method;
 use serde_json::{Value, json};
-use sluice::app::Options;
-use sluice::config::{Config, Flow, PlatformConfig};
+use sluice_config::{Config, Flow, PlatformConfig};
+use sluice_server::app::Options;
 
 use crate::server::{ALL, Migration, Server, start};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mock_mambu::{Mambu, Options, Running};
 use serde_json::{Value, json};
-use sluice::config::Config;
+use sluice_config::Config;
 
 use super::small::{check, stage};
 use super::{FLOWS, agree, import, platform, register};

@@ -1,0 +1,264 @@
+//! The ledger of a migration: every call is noted before it is sent and after it is answered, durably. It has ids,
+//! steps, codes and the platform's keys, and nothing out of a record.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::PlatformError;
+use super::state::{CallState, EntityState, Line};
+use sluice_model::{Code, Name};
+use sluice_sqlite as sql;
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS entities (
+    number INTEGER PRIMARY KEY, kind TEXT NOT NULL, id BLOB NOT NULL, state TEXT NOT NULL, step TEXT, code TEXT,
+    status INTEGER, at TEXT NOT NULL, UNIQUE (kind, id)
+);
+CREATE INDEX IF NOT EXISTS entities_by_state ON entities (state, kind);
+CREATE TABLE IF NOT EXISTS calls (
+    entity INTEGER NOT NULL, call TEXT NOT NULL, ordinal INTEGER NOT NULL, step TEXT NOT NULL, state TEXT NOT NULL,
+    request BLOB NOT NULL, attempts INTEGER NOT NULL, sent_at TEXT NOT NULL, answered_at TEXT, status INTEGER,
+    PRIMARY KEY (entity, call)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS answers (
+    kind TEXT NOT NULL, id BLOB NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, id, name)
+) WITHOUT ROWID;
+";
+
+/// What each version of the ledger has changed of the one before: nothing yet.
+const STEPS: &[&str] = &[];
+
+/// A record's plan, by kind and reference id.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'a> {
+    /// The kind.
+    pub kind: &'a str,
+    /// The record.
+    pub id: [u8; 16],
+}
+
+/// What the ledger has of one call.
+#[derive(Clone, Debug)]
+pub struct KnownCall {
+    /// How it stands.
+    pub state: CallState,
+    /// Hash of the request as it was sent.
+    pub request: [u8; 16],
+}
+
+/// One migration's ledger.
+pub struct Ledger {
+    connection: Mutex<Connection>,
+}
+
+fn now() -> String {
+    Timestamp::now().to_string()
+}
+
+fn line(row: &Row) -> rusqlite::Result<Line> {
+    let text = |index: usize| row.get::<_, Option<String>>(index);
+    Ok(Line {
+        kind: Name::kept(&text(0)?.unwrap_or_default()),
+        id: row.get(1)?,
+        state: EntityState::parse(&text(2)?.unwrap_or_default()),
+        step: text(3)?.map(|step| Name::kept(&step)),
+        code: text(4)?.map(|code| Code::kept(&code)),
+        status: row.get(5)?,
+        at: text(6)?.unwrap_or_default(),
+        calls: row.get(7)?,
+    })
+}
+
+const LINE: &str = "SELECT kind, id, state, step, code, status, at,
+    (SELECT count(*) FROM calls WHERE entity = number AND calls.state = 'done') FROM entities";
+
+impl Ledger {
+    /// Opens a ledger, and makes it if need be.
+    pub fn open(path: &Path) -> Result<Self, PlatformError> {
+        let mut connection = Connection::open(path)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // What is not in the ledger would be sent again.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        sql::bring_forward(&mut connection, "entities", STEPS)?.map_err(PlatformError::Newer)?;
+        connection.execute_batch(SCHEMA)?;
+        Ok(Self { connection: Mutex::new(connection) })
+    }
+
+    /// Whether a kept ledger can be read by this version.
+    pub fn check_version(path: &Path) -> Result<(), PlatformError> {
+        sql::refuse_newer(&sql::open_read_only(path)?, STEPS)?.map(drop).map_err(PlatformError::Newer)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How a record's plan stands, if it was ever begun.
+    pub fn entity(&self, Key { kind, id }: Key) -> Result<Option<EntityState>, PlatformError> {
+        let connection = self.lock();
+        let mut query = connection.prepare_cached("SELECT state FROM entities WHERE kind = ? AND id = ?")?;
+        let state = query.query_row(params![kind, id], |row| row.get::<_, String>(0)).optional()?;
+        Ok(state.map(|state| EntityState::parse(&state)))
+    }
+
+    /// Notes how a record's plan stands; where it failed, at which step and why.
+    pub fn set_entity(
+        &self,
+        Key { kind, id }: Key,
+        state: EntityState,
+        failed: Option<(&Name, &Code, u16)>,
+    ) -> Result<(), PlatformError> {
+        let (step, code, status) = match failed {
+            Some((step, code, status)) => (Some(&**step), Some(&**code), Some(status)),
+            None => (None, None, None),
+        };
+        self.lock()
+            .prepare_cached(
+                "INSERT INTO entities (kind, id, state, step, code, status, at) VALUES (?, ?, ?, ?, ?, ?, ?)
+                 ON CONFLICT DO UPDATE SET state = excluded.state, step = excluded.step, code = excluded.code,
+                     status = excluded.status, at = excluded.at",
+            )?
+            .execute(params![kind, id, state.as_str(), step, code, status, now()])?;
+        Ok(())
+    }
+
+    /// What is known of a call of a record's plan.
+    pub fn call(&self, Key { kind, id }: Key, call: &str) -> Result<Option<KnownCall>, PlatformError> {
+        let connection = self.lock();
+        let mut query = connection.prepare_cached(
+            "SELECT calls.state, request FROM calls JOIN entities ON number = entity
+             WHERE kind = ? AND id = ? AND call = ?",
+        )?;
+        let known = query.query_row(params![kind, id, call], |row| {
+            Ok(KnownCall { state: CallState::parse(&row.get::<_, String>(0)?), request: row.get(1)? })
+        });
+        Ok(known.optional()?)
+    }
+
+    /// Notes that a call is about to be sent.
+    pub fn sending(
+        &self,
+        Key { kind, id }: Key,
+        (call, ordinal, step): (&str, usize, &str),
+        request: [u8; 16],
+    ) -> Result<(), PlatformError> {
+        self.lock()
+            .prepare_cached(
+                "INSERT INTO calls (entity, call, ordinal, step, state, request, attempts, sent_at)
+                 SELECT number, ?3, ?4, ?5, 'sent', ?6, 1, ?7 FROM entities WHERE kind = ?1 AND id = ?2
+                 ON CONFLICT DO UPDATE SET state = 'sent', request = excluded.request, attempts = attempts + 1,
+                     sent_at = excluded.sent_at",
+            )?
+            .execute(params![kind, id, call, ordinal, step, request, now()])?;
+        Ok(())
+    }
+
+    /// Notes how a call ended, and what of its answer is kept.
+    pub fn answered(
+        &self,
+        Key { kind, id }: Key,
+        call: &str,
+        state: CallState,
+        status: u16,
+        kept: &[(String, String)],
+    ) -> Result<(), PlatformError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        transaction
+            .prepare_cached(
+                "UPDATE calls SET state = ?4, status = ?5, answered_at = ?6
+                 WHERE call = ?3 AND entity = (SELECT number FROM entities WHERE kind = ?1 AND id = ?2)",
+            )?
+            .execute(params![kind, id, call, state.as_str(), status, now()])?;
+        for (name, value) in kept {
+            transaction
+                .prepare_cached("INSERT OR REPLACE INTO answers (kind, id, name, value) VALUES (?, ?, ?, ?)")?
+                .execute(params![kind, id, name, value])?;
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// What an answer has kept.
+    pub fn answer(&self, Key { kind, id }: Key, name: &str) -> Result<Option<String>, PlatformError> {
+        let connection = self.lock();
+        let mut query =
+            connection.prepare_cached("SELECT value FROM answers WHERE kind = ? AND id = ? AND name = ?")?;
+        Ok(query.query_row(params![kind, id, name], |row| row.get(0)).optional()?)
+    }
+
+    /// A page of records' plans, of one state or of all, and how many there are.
+    pub fn lines(
+        &self,
+        state: Option<EntityState>,
+        offset: u64,
+        limit: u64,
+    ) -> Result<(Vec<Line>, u64), PlatformError> {
+        let connection = self.lock();
+        let state = state.map(EntityState::as_str);
+        let filter = "WHERE ?1 IS NULL OR state = ?1";
+        let mut query = connection.prepare(&format!("{LINE} {filter} ORDER BY number LIMIT ?2 OFFSET ?3"))?;
+        let lines = query.query_map(params![state, limit, offset], line)?.collect::<rusqlite::Result<_>>()?;
+        let count = connection.query_row(&format!("SELECT count(*) FROM entities {filter}"), [state], |row| row.get(0));
+        Ok((lines, count?))
+    }
+
+    /// How a record's plan stands, in full.
+    pub fn line(&self, Key { kind, id }: Key) -> Result<Option<Line>, PlatformError> {
+        let connection = self.lock();
+        Ok(connection.query_row(&format!("{LINE} WHERE kind = ? AND id = ?"), params![kind, id], line).optional()?)
+    }
+
+    /// How many records' plans stand how, by kind.
+    pub fn counts(&self) -> Result<Vec<(Name, EntityState, u64)>, PlatformError> {
+        let connection = self.lock();
+        let mut query = connection
+            .prepare("SELECT kind, state, count(*) FROM entities GROUP BY kind, state ORDER BY kind, state")?;
+        let counts = query.query_map([], |row| {
+            let (kind, state): (String, String) = (row.get(0)?, row.get(1)?);
+            Ok((Name::kept(&kind), EntityState::parse(&state), row.get(2)?))
+        })?;
+        Ok(counts.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Skips the call that a record's plan has failed at; `false` where it has not failed at one.
+    pub fn skip_failed(&self, Key { kind, id }: Key) -> Result<bool, PlatformError> {
+        let changed = self.lock().execute(
+            "UPDATE calls SET state = 'skipped' WHERE state = 'failed'
+             AND entity = (SELECT number FROM entities WHERE kind = ? AND id = ?)",
+            params![kind, id],
+        )?;
+        Ok(changed > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_what_was_sent_and_what_came_of_it() {
+        let held = tempfile::tempdir().unwrap();
+        let path = held.path().join("ledger.db");
+        let (key, step) = (Key { kind: "loans", id: [7; 16] }, Name::new("approval"));
+        let ledger = Ledger::open(&path).unwrap();
+        assert_eq!(ledger.entity(key).unwrap(), None);
+        ledger.set_entity(key, EntityState::Open, None).unwrap();
+        ledger.sending(key, ("approval:7", 2, "approval"), [1; 16]).unwrap();
+        drop(ledger);
+        // What was sent is uncertain for whoever comes after.
+        let ledger = Ledger::open(&path).unwrap();
+        let known = ledger.call(key, "approval:7").unwrap().unwrap();
+        assert_eq!((known.state, known.request), (CallState::Sent, [1; 16]));
+        ledger.answered(key, "approval:7", CallState::Done, 200, &[("loan".into(), "8a8b".into())]).unwrap();
+        assert_eq!(ledger.answer(key, "loan").unwrap().as_deref(), Some("8a8b"));
+        assert_eq!(ledger.call(key, "approval:7").unwrap().unwrap().state, CallState::Done);
+        ledger.set_entity(key, EntityState::Failed, Some((&step, &Code::new("INVALID_DATE"), 400))).unwrap();
+        let (lines, total) = ledger.lines(Some(EntityState::Failed), 0, 10).unwrap();
+        assert_eq!((total, lines[0].id, lines[0].status, lines[0].calls), (1, [7; 16], Some(400), 1));
+        assert_eq!(ledger.counts().unwrap(), [(Name::new("loans"), EntityState::Failed, 1)]);
+        assert!(!ledger.skip_failed(key).unwrap());
+    }
+}

@@ -1,0 +1,82 @@
+//! Builds the platform's domain plugins and the sample mapper, and embeds them into the binary, with what a new
+//! plugin's project is made of.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use anyhow::{Context, Result};
+use sluice_guest_builder::{build, list};
+
+const DOMAINS: [&str; 5] = [
+    "sluice-domain-counterparties",
+    "sluice-domain-collaterals",
+    "sluice-domain-financing-solution",
+    "sluice-domain-financing-execution",
+    "sluice-domain-administrate",
+];
+
+const MAPPERS: [&str; 1] = ["sluice-mapper-berka"];
+
+const PLATFORMS: [&str; 1] = ["sluice-platform-mambu"];
+
+fn main() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("the workspace is two folders up")?;
+    let out_dir = PathBuf::from(env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);
+
+    let packages: Vec<&str> = DOMAINS.into_iter().chain(MAPPERS).chain(PLATFORMS).collect();
+    let components = build(root, &packages, &out_dir)?;
+    let (domains, others) = components.split_at(DOMAINS.len());
+    let (mappers, platforms) = others.split_at(MAPPERS.len());
+
+    let code = list("EMBEDDED_DOMAINS", "sluice-domain-", domains)
+        + &list("EMBEDDED_MAPPERS", "sluice-mapper-", mappers)
+        + &list("EMBEDDED_PLATFORMS", "sluice-platform-", platforms);
+    fs::write(out_dir.join("embedded.rs"), code)?;
+    fs::write(out_dir.join("templates.rs"), templates(root)?)?;
+    Ok(())
+}
+
+/// Folders and files of the workspace that a project in a language is made of, and where in it they go.
+const PROJECTS: [(&str, &[(&str, &str)]); 3] = [
+    (
+        "rust",
+        &[
+            ("plugins/templates/rust", ""),
+            ("plugins/templates/shared", ""),
+            ("wit", "wit"),
+            ("plugins/sdk/src", "vendor/sluice-sdk/src"),
+            ("Cargo.lock", "Cargo.lock"),
+        ],
+    ),
+    ("javascript", &[("plugins/templates/javascript", ""), ("plugins/templates/shared", ""), ("wit", "wit")]),
+    ("python", &[("plugins/templates/python", ""), ("plugins/templates/shared", ""), ("wit", "wit")]),
+];
+
+/// A Rust static of the files of each language's project, for `include!`: path in the project and text.
+fn templates(root: &Path) -> Result<String> {
+    let mut code =
+        "/// Files of a new project by language.\npub static PROJECTS: &[(&str, &[(&str, &str)])] = &[\n".to_owned();
+    for (language, parts) in PROJECTS {
+        writeln!(code, "    ({language:?}, &[")?;
+        for (from, to) in parts {
+            add(&root.join(from), Path::new(to), &mut code)?;
+        }
+        code += "    ]),\n";
+    }
+    Ok(code + "];\n")
+}
+
+/// Adds a file, or all files below a folder but those that tools left there.
+fn add(from: &Path, to: &Path, code: &mut String) -> Result<()> {
+    if from.is_file() {
+        writeln!(code, "        ({to:?}, include_str!({from:?})),")?;
+        return Ok(());
+    }
+    let mut entries = fs::read_dir(from)?.collect::<Result<Vec<_>, _>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries.iter().filter(|entry| entry.file_name() != "__pycache__") {
+        add(&entry.path(), &to.join(entry.file_name()), code)?;
+    }
+    Ok(())
+}

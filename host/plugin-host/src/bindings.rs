@@ -1,0 +1,39 @@
+//! The contract in `wit/`, as wasmtime sees it.
+
+/// World `mapper`.
+pub mod mapper {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "mapper",
+        imports: { default: trappable },
+    });
+}
+
+/// World `domain`.
+pub mod domain {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "domain",
+        imports: { default: trappable },
+        with: {
+            "sluice:plugin/types": super::mapper::sluice::plugin::types,
+            "sluice:plugin/log": super::mapper::sluice::plugin::log,
+        },
+    });
+}
+
+/// World `platform`.
+pub mod platform {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "platform",
+        imports: { default: trappable },
+        with: {
+            "sluice:plugin/types": super::mapper::sluice::plugin::types,
+            "sluice:plugin/log": super::mapper::sluice::plugin::log,
+        },
+    });
+}
+
+pub use domain::sluice::plugin::record_lookup;
+pub use mapper::sluice::plugin::{log, source_lookup, types};

@@ -1,0 +1,81 @@
+//! Serves a router on a listener until told to stop, with bounds on what a connection may hold.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum_server::accept::Accept;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use axum_server::{Handle, Server};
+use tokio::net::TcpStream;
+use tokio_io_timeout::TimeoutStream;
+
+use sluice_config::HttpLimits;
+
+/// Serves on `listener` until `shutdown`; requests that are running are answered to their end, as long as is
+/// configured.
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    router: Router,
+    limits: &HttpLimits,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let handle = Handle::new();
+    let stop = handle.clone();
+    let patience = Duration::from_secs(limits.shutdown_seconds);
+    let stopping = tokio::spawn(async move {
+        shutdown.await;
+        stop.graceful_shutdown(Some(patience));
+    });
+    let bounded = Bounded {
+        handle: handle.clone(),
+        connections: limits.connections,
+        write: Duration::from_secs(limits.write_seconds),
+    };
+    let head = Duration::from_secs(limits.head_seconds);
+    let mut server: Server<SocketAddr> = axum_server::from_tcp(listener.into_std()?)?.handle(handle);
+    server.http_builder().http1().header_read_timeout(head);
+    // HTTP/1 only: its connections end when nothing is asked, those of HTTP/2 would be kept by a silent client.
+    let server = server.first_request_timeout(head).http1_only();
+    let service = router.into_make_service();
+    let served = match (&limits.certificate_file, &limits.certificate_key_file) {
+        (Some(certificate), Some(key)) => {
+            let mut tls = (*RustlsConfig::from_pem_file(certificate, key).await?.get_inner()).clone();
+            tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+            let config = RustlsConfig::from_config(Arc::new(tls));
+            let acceptor = RustlsAcceptor::new(config).handshake_timeout(head).acceptor(bounded);
+            server.acceptor(acceptor).serve(service).await
+        }
+        (None, None) => server.acceptor(bounded).serve(service).await,
+        _ => Err(io::Error::other("http.certificate_file and http.certificate_key_file go together: one is missing")),
+    };
+    stopping.abort();
+    served
+}
+
+/// Takes so many connections, and ends those whose client no longer reads.
+#[derive(Clone)]
+struct Bounded {
+    handle: Handle<SocketAddr>,
+    connections: usize,
+    write: Duration,
+}
+
+impl<S> Accept<TcpStream, S> for Bounded {
+    type Stream = std::pin::Pin<Box<TimeoutStream<TcpStream>>>;
+    type Service = S;
+    type Future = std::future::Ready<io::Result<(Self::Stream, S)>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        if self.handle.connection_count() > self.connections {
+            return std::future::ready(Err(io::Error::other("too many connections")));
+        }
+        // Results are small and wanted at once.
+        let _ = stream.set_nodelay(true);
+        let mut bounded = TimeoutStream::new(stream);
+        bounded.set_write_timeout(Some(self.write));
+        std::future::ready(Ok((Box::pin(bounded), service)))
+    }
+}

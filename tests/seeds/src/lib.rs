@@ -1,0 +1,16 @@
+//! Seed inputs of the fuzz targets: every property test runs them too.
+
+use std::path::Path;
+
+/// Returns the contents of every seed file of a fuzz target.
+///
+/// # Panics
+///
+/// Panics if the target has no seeds: a property test without them would test less than it says.
+pub fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target);
+    let files = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let seeds: Vec<Vec<u8>> = files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
+    assert!(!seeds.is_empty(), "{} has no seed", folder.display());
+    seeds
+}
