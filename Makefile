@@ -2,13 +2,14 @@
 
 .PHONY: build demo test check bench torture torture-defects fuzz setup
 
-# The commands, in target/debug. Of the whole workspace, as the tests are: building one package alone would
-# choose other features of shared dependencies, and compile wasmtime a second time.
+# All commands, in target/debug: `sluice` and the stand-in for Mambu.
 build: setup
 	cargo build --workspace --bins
 
-# Moves a sample bank from upload to verified counts, on this machine.
-demo: build
+# Moves a sample bank from upload to verified counts, on this machine. Builds the command alone: it has the same
+# features as in the workspace, so a test run afterwards builds no dependency a second time.
+demo: setup
+	cargo build -p sluice
 	"$${CARGO_TARGET_DIR:-target}/debug/sluice" demo
 
 test: setup
