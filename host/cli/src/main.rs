@@ -1,13 +1,22 @@
 //! The `sluice` command: parses, runs, and says how it ended.
 
-mod cli;
+mod access;
+mod audit;
+mod backup;
+mod commands;
+mod demo;
+mod evidence;
+mod migration;
+mod plugin;
+mod server;
+mod view;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let cli = match cli::Cli::try_parse() {
+    let cli = match commands::Cli::try_parse() {
         Ok(cli) => cli,
         Err(said) => {
             // Help and version are no failure; 2 has a meaning of its own.
@@ -16,7 +25,7 @@ fn main() -> ExitCode {
             return code;
         }
     };
-    match cli::run(cli) {
+    match commands::run(cli) {
         Ok(code) => code.into(),
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -49,7 +49,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("for_quarantine", &["contract/", "plugin-host/", "pipeline/src/quarantine.rs"]),
     ("Defect", &["defects/", "staging/src/journal.rs", "target/src/load.rs"]),
     // Releases a plugin's own words to its author, on the author's machine.
-    ("rehearse(", &["plugin-host/", "cli/src/cli/plugin_test.rs"]),
+    ("rehearse(", &["plugin-host/", "cli/src/plugin/test.rs"]),
 ];
 
 #[test]

@@ -10,10 +10,10 @@ use sluice_client::Method;
 use sluice_model::JobState;
 use uuid::Uuid;
 
-use super::steps::MIGRATIONS;
-use super::text::table;
-use super::tryout::{INTERRUPTED, Place, job};
-use super::view::{View, counted, grouped, print};
+use crate::migration::report_text::table;
+use crate::migration::steps::MIGRATIONS;
+use crate::migration::trial::{INTERRUPTED, Place, job};
+use crate::view::{View, counted, grouped, print};
 
 /// What `sluice plan` is told.
 #[derive(Args)]
@@ -27,7 +27,7 @@ pub struct Plan {
     #[arg(long, value_name = "FILE")]
     page: Option<PathBuf>,
     #[command(flatten)]
-    output: super::Output,
+    output: crate::commands::Output,
 }
 
 /// What is done with a ledger.

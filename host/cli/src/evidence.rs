@@ -9,9 +9,9 @@ use sluice_keys::PublicKey;
 use sluice_model::JobState;
 use sluice_pipeline::{Bundle, Compared, recount};
 
-use super::audit::{key_line, pinned, verify_file};
-use super::text::table;
-use super::view::{counted, grouped, print};
+use crate::audit::{key_line, pinned, verify_file};
+use crate::migration::report_text::table;
+use crate::view::{counted, grouped, print};
 
 /// What `sluice evidence` is told.
 #[derive(Args)]

@@ -16,8 +16,8 @@ use sluice_keys::{Keyring, Signer};
 use sluice_model::{Actor, Client, Domain, Grant, Permission, Tenant};
 use sluice_server::access::{Access, NewClient, rotate};
 
-use super::text::table;
-use super::view::print;
+use crate::migration::report_text::table;
+use crate::view::print;
 
 /// The data directory of the server that is meant; it may be running.
 #[derive(Args)]

@@ -13,12 +13,14 @@ use sluice_demo::{Bank, Expected, Spoil};
 use sluice_model::DOMAINS;
 use sluice_server::app::Options;
 
-use super::local::Local;
-use super::played::Played;
-use super::report::{Ending, Report};
-use super::steps::{self, Length, Plan, Table, Tables};
-use super::view::{View, counted, print};
-use super::{outcome, text};
+use crate::demo::expectation as outcome;
+use crate::demo::mock_platform::Played;
+use crate::migration::report::{Ending, Report};
+use crate::migration::report_text as text;
+use crate::migration::steps;
+use crate::migration::steps::{Length, Plan, Table, Tables};
+use crate::server::local_server::Local;
+use crate::view::{View, counted, print};
 use sluice_client::Form;
 
 /// Something to try on the result.
@@ -46,7 +48,7 @@ pub struct Demo {
     #[arg(long)]
     keep: bool,
     #[command(flatten)]
-    output: super::Output,
+    output: crate::commands::Output,
 }
 
 /// A platform that can be played.

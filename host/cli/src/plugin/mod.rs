@@ -1,5 +1,14 @@
 //! `sluice plugin`: what a plugin's file is and what it would be allowed to do, and what it does to records.
 
+pub mod compare;
+pub mod difference;
+pub mod new;
+pub mod project;
+pub mod run;
+pub mod store;
+pub mod test;
+pub mod watch;
+
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -8,9 +17,13 @@ use sluice_config::{Config, PluginLimits};
 use sluice_model::World;
 use sluice_plugin_host::{Engine, Inspection, inspect};
 
-use super::text::table;
-use super::view::{grouped, print};
-use super::{plugin_compare, plugin_new, plugin_run, plugin_store, plugin_test};
+use crate::migration::report_text::table;
+use crate::plugin::compare as plugin_compare;
+use crate::plugin::new as plugin_new;
+use crate::plugin::run as plugin_run;
+use crate::plugin::store as plugin_store;
+use crate::plugin::test as plugin_test;
+use crate::view::{grouped, print};
 
 /// What `sluice plugin` is told.
 #[derive(Args)]

@@ -7,12 +7,13 @@ use clap::Args;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::files::{self, Csv, form_of};
-use super::local::{Source, digest_of, registered, throw_away};
-use super::plugin_run::source;
-use super::steps::MIGRATIONS;
-use super::tryout::compared;
-use super::view::View;
+use crate::migration::source_files as files;
+use crate::migration::source_files::{Csv, form_of};
+use crate::migration::steps::MIGRATIONS;
+use crate::migration::trial::compared;
+use crate::plugin::run::source;
+use crate::server::local_server::{Source, digest_of, registered, throw_away};
+use crate::view::View;
 use sluice_client::Client;
 use sluice_client::upload;
 
@@ -36,7 +37,7 @@ pub struct Compare {
     #[arg(long)]
     figures: bool,
     #[command(flatten)]
-    output: super::Output,
+    output: crate::commands::Output,
 }
 
 /// Compares; the exit code.

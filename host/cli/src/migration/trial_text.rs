@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use serde_json::Value;
 
-use super::text::table;
-use super::view::grouped;
+use crate::migration::report_text::table;
+use crate::view::grouped;
 
 /// Reference ids that are shown of each kind; the JSON document has more.
 const FIRST: usize = 3;

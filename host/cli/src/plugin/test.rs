@@ -13,9 +13,9 @@ use sluice_contract::{Context, Found, LookupRefusal, MapperDescription, SourceLo
 use sluice_model::{Digest, Severity};
 use sluice_plugin_host::{Engine, MapperPlugin, Rehearsed, rehearse};
 
-use super::difference;
-use super::project::Project;
-use super::view::{View, counted};
+use crate::plugin::difference;
+use crate::plugin::project::Project;
+use crate::view::{View, counted};
 
 /// What `sluice plugin test` is told.
 #[derive(Args)]

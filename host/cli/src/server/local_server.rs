@@ -15,8 +15,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::steps::MIGRATIONS;
-use super::view::View;
+use crate::migration::steps::MIGRATIONS;
+use crate::view::View;
 use sluice_client::{Client, read_credentials};
 
 /// Longest wait for a server that answers no more to come to its end.

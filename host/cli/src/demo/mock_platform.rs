@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sluice_config::PlatformConfig;
 use sluice_demo::Bank;
 
-use super::view::{View, grouped};
+use crate::view::{View, grouped};
 
 /// The program that plays Mambu, and the keys that it knows.
 const PROGRAM: &str = "mock-mambu";

@@ -10,10 +10,10 @@ use sluice_client::Method;
 use sluice_model::JobState;
 use uuid::Uuid;
 
-use super::invalid;
-use super::report::{Count, Ending, Report, SourceReport, Validation};
-use super::text;
-use super::view::{View, counted, grouped};
+use crate::migration::invalid_records as invalid;
+use crate::migration::report::{Count, Ending, Report, SourceReport, Validation};
+use crate::migration::report_text as text;
+use crate::view::{View, counted, grouped};
 use sluice_client::Form;
 use sluice_client::{self as upload, Chunks, Tally};
 use sluice_client::{Client, Problem};
@@ -173,7 +173,7 @@ async fn steps(plan: &Plan, tables: &dyn Tables, report: &mut Report) -> Result<
     }
     if plan.target.is_some() {
         let (_, planned) = job(plan, report, "plan").await?;
-        plan.view.line(&format!("  {}", super::platform::sentence(&planned)));
+        plan.view.line(&format!("  {}", crate::migration::connector::sentence(&planned)));
     }
     let (whole, imported) = job(plan, report, "import").await?;
     report.import = Some(imported);

@@ -12,10 +12,10 @@ use sluice_audit::Action;
 use sluice_backup::{Found, State, Summary, Watch};
 use sluice_data_dir::{CATALOGUE_FILE, RESTORING_DIR};
 
-use super::Output;
-use super::access::Place;
-use super::text::table;
-use super::view::{View, counted, grouped, print};
+use crate::access::Place;
+use crate::commands::Output;
+use crate::migration::report_text::table;
+use crate::view::{View, counted, grouped, print};
 
 /// What `sluice backup` is told.
 #[derive(Args)]

@@ -13,9 +13,9 @@ use sluice_keys::{Signer, random};
 use sluice_model::{Digest, from_hex, to_hex};
 use sluice_server::app::signed_text;
 
-use super::login::Login;
-use super::text::table;
-use super::view::{grouped, print};
+use crate::migration::report_text::table;
+use crate::server::login::Login;
+use crate::view::{grouped, print};
 use sluice_client::Client;
 
 /// The server that is meant.

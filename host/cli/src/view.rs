@@ -75,7 +75,7 @@ pub fn counted(count: u64, one: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::grouped;
+    use crate::commands::grouped;
 
     #[test]
     fn thousands() {

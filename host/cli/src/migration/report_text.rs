@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
-use super::report::{Report, Total};
-use super::steps::MIGRATIONS;
-use super::view::{counted, grouped};
+use crate::migration::report::{Report, Total};
+use crate::migration::steps::MIGRATIONS;
+use crate::view::{counted, grouped};
 
 /// Reference ids shown in all, if they are few, or of each kind of error, if they are many.
 const FEW: u64 = 40;
@@ -78,7 +78,7 @@ pub fn sums(sums: &[(String, String)]) -> String {
 
 /// Time of each step, and its pace.
 pub fn times(report: &Report) -> String {
-    let row = |step: &super::report::Step| timed(step.step, step.records, step.seconds);
+    let row = |step: &crate::migration::report::Step| timed(step.step, step.records, step.seconds);
     let uploaded: u64 = report.sources.iter().map(|source| source.tally.records).sum();
     let seconds: f64 = report.steps.iter().map(|step| step.seconds).sum();
     let all = timed("all", uploaded, seconds);

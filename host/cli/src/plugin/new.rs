@@ -8,8 +8,8 @@ use clap::Args;
 use sluice_embedded::PROJECTS;
 use sluice_model::Digest;
 
-use super::project::{Language, Project};
-use super::view::{grouped, print};
+use crate::plugin::project::{Language, Project};
+use crate::view::{grouped, print};
 
 /// What `sluice plugin new` is told.
 #[derive(Args)]

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use sluice_model::Severity;
 use uuid::Uuid;
 
-use super::report::{Deleted, IssueGroup, Report, Validation};
-use super::steps::{MIGRATIONS, Plan};
-use super::view::counted;
+use crate::migration::report::{Deleted, IssueGroup, Report, Validation};
+use crate::migration::steps::{MIGRATIONS, Plan};
+use crate::view::counted;
 use sluice_client::Form;
 use sluice_client::upload;
 

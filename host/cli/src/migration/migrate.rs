@@ -7,12 +7,14 @@ use clap::Args;
 use sluice_model::DOMAINS;
 use uuid::Uuid;
 
-use super::files::{Csv, form_of};
-use super::login::Login;
-use super::report::{Ending, Report};
-use super::steps::{self, Length, Plan, Table, Tables};
-use super::view::{View, counted, print};
-use super::{files, text};
+use crate::migration::report::{Ending, Report};
+use crate::migration::report_text as text;
+use crate::migration::source_files as files;
+use crate::migration::source_files::{Csv, form_of};
+use crate::migration::steps;
+use crate::migration::steps::{Length, Plan, Table, Tables};
+use crate::server::login::Login;
+use crate::view::{View, counted, print};
 
 /// What `sluice migrate` is told.
 #[derive(Args)]
@@ -47,7 +49,7 @@ pub struct Migrate {
     #[command(flatten)]
     login: Login,
     #[command(flatten)]
-    output: super::Output,
+    output: crate::commands::Output,
 }
 
 /// Files in a directory, if one was named.

@@ -8,10 +8,10 @@ use sluice_client::Method;
 use sluice_model::JobState;
 use uuid::Uuid;
 
-use super::login::Login;
-use super::steps::{MIGRATIONS, wait};
-use super::tryout_text as text;
-use super::view::{View, print};
+use crate::migration::steps::{MIGRATIONS, wait};
+use crate::migration::trial_text as text;
+use crate::server::login::Login;
+use crate::view::{View, print};
 use sluice_client::{Client, Problem};
 
 /// A migration on a server.
@@ -57,7 +57,7 @@ pub struct Trial {
     #[arg(long, value_name = "HOURS")]
     keep: Option<u64>,
     #[command(flatten)]
-    output: super::Output,
+    output: crate::commands::Output,
 }
 
 /// What `sluice compare` is told.
@@ -77,7 +77,7 @@ pub struct Compare {
     #[arg(long)]
     figures: bool,
     #[command(flatten)]
-    output: super::Output,
+    output: crate::commands::Output,
 }
 
 /// What `sluice remap` is told.
@@ -92,7 +92,7 @@ pub struct Remap {
     #[arg(long, value_name = "NAME")]
     source: Vec<String>,
     #[command(flatten)]
-    output: super::Output,
+    output: crate::commands::Output,
 }
 
 /// What `sluice records` is told.

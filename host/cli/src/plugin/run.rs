@@ -7,13 +7,14 @@ use anyhow::Result;
 use clap::Args;
 use serde::Deserialize;
 
-use super::files::{self, Csv, form_of};
-use super::invalid::path_of;
-use super::local::{Mapper, Source, registered, throw_away};
-use super::steps::MIGRATIONS;
-use super::text::table;
-use super::view::{View, counted, grouped, print};
-use super::watch::Watch;
+use crate::migration::invalid_records::path_of;
+use crate::migration::report_text::table;
+use crate::migration::source_files as files;
+use crate::migration::source_files::{Csv, form_of};
+use crate::migration::steps::MIGRATIONS;
+use crate::plugin::watch::Watch;
+use crate::server::local_server::{Mapper, Source, registered, throw_away};
+use crate::view::{View, counted, grouped, print};
 use sluice_client::Client;
 use sluice_client::{Tally, upload};
 

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use sluice_demo::Expected;
 use sluice_demo::spoil::{Outcome, WAYS};
 
-use super::report::Report;
-use super::text::{sums, table};
-use super::view::grouped;
+use crate::migration::report::Report;
+use crate::migration::report_text::{sums, table};
+use crate::view::grouped;
 
 /// What is generated at the import, one for each agreement, as the bank's agreements have one facility each.
 const GENERATED: &str = "payment-administrations";

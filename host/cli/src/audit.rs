@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use sluice_audit::{Broken, Place, Verified, extends, fingerprint, key_from_hex, verify};
 use sluice_keys::PublicKey;
 
-use super::view::{counted, print};
+use crate::view::{counted, print};
 
 /// What `sluice audit` is told.
 #[derive(Args)]
