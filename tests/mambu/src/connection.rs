@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::power::Life;
+use crate::availability::Life;
+use crate::http::{Answer, NoRequest, Reader};
 use crate::service::{Outcome, Service};
-use crate::wire::{Answer, NoRequest, Reader};
 
 /// Serves a connection. It is reset when the server goes down.
 pub async fn serve(service: Arc<Service>, mut stream: TcpStream, mut life: Life) {

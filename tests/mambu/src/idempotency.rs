@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::wire::Answer;
+use crate::http::Answer;
 
 /// What was asked under a key.
 #[derive(Clone, PartialEq, Eq)]

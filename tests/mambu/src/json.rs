@@ -9,7 +9,7 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::dates;
-use crate::reason::{
+use crate::error_codes::{
     INVALID_DATE_FORMAT, INVALID_DATE_TIME_FORMAT, INVALID_JSON_SYNTAX, INVALID_PARAMETERS, MISSING_REQUIRED_PARAMETER,
     PARAMETER_NOT_ALLOWED, Refusal,
 };

@@ -16,25 +16,25 @@
 //! No clock runs in it: no interest accrues, nothing becomes late. Its time is UTC.
 
 mod api;
+mod availability;
 mod bank;
 mod connection;
-mod control;
+mod control_api;
 mod dates;
+mod error_codes;
 mod faults;
+mod http;
 mod idempotency;
 mod json;
 mod options;
-mod power;
-mod reason;
 mod route;
-mod running;
+mod server;
 mod service;
 mod stats;
-mod wire;
 
 pub use faults::{Fault, Kind, Ordered};
 pub use options::{Credentials, Options};
-pub use running::{Mambu, Running};
+pub use server::{Mambu, Running};
 pub use stats::{Count, Stats};
 
 /// The encoded key of the loan product that there is.

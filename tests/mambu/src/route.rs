@@ -1,6 +1,6 @@
 //! Paths below `/api`, and the templates that they are counted by.
 
-use crate::wire::decoded;
+use crate::http::decoded;
 
 /// In this order: what is literal comes before what is an id.
 const TEMPLATES: &[&str] = &[

@@ -7,19 +7,19 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use uuid::Uuid;
 
+use crate::availability::{Life, Power};
 use crate::bank::Bank;
-use crate::faults::{Kind, Orders};
-use crate::idempotency::{Asked, Begun, Keys};
-use crate::options::{Credentials, Options};
-use crate::power::{Life, Power};
-use crate::reason::{
+use crate::error_codes::{
     EXCESSIVE_INVALID_REQUESTS, IDEMPOTENCY_KEY_USED_WITH_ANOTHER_REQUEST, INTERNAL_ERROR, INVALID_API_OPERATION,
     INVALID_CREDENTIALS, INVALID_IDEMPOTENCY_KEY, NOT_ACCEPTABLE, Refusal, UNSUPPORTED_MEDIA_TYPE,
 };
+use crate::faults::{Kind, Orders};
+use crate::http::{Answer, Request};
+use crate::idempotency::{Asked, Begun, Keys};
+use crate::options::{Credentials, Options};
 use crate::route::Route;
 use crate::stats::Counts;
-use crate::wire::{Answer, Request};
-use crate::{api, control};
+use crate::{api, control_api};
 
 /// What Mambu's API v2 answers in, and has to be asked for.
 const MEDIA_TYPE: &str = "application/vnd.mambu.v2+json";
@@ -81,7 +81,7 @@ impl Service {
     /// Handles a request, unless the server goes down first.
     pub async fn handle(&self, request: &Request, mut life: Life) -> Outcome {
         if let Some(path) = request.path.strip_prefix("/_mock") {
-            return Outcome::Answer(control::answer(self, path, request));
+            return Outcome::Answer(control_api::answer(self, path, request));
         }
         let Some(path) = request.path.strip_prefix("/api") else {
             return refused(&INVALID_API_OPERATION.status(404));

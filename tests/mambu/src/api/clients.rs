@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use super::paging::{of_branch, page};
 use super::{Call, search, shown};
 use crate::bank::{Client, encoded_key};
-use crate::json::Input;
-use crate::reason::{
+use crate::error_codes::{
     CLIENT_HAS_ACCOUNTS, CLIENT_ID_ALREADY_IN_USE, INVALID_BIRTH_DATE, INVALID_BRANCH_KEY, INVALID_CLIENT_ID, Refusal,
 };
-use crate::wire::Answer;
+use crate::http::Answer;
+use crate::json::Input;
 
 /// What a client is created from.
 const FIELDS: &[&str] = &[

@@ -3,9 +3,9 @@
 use super::paging::page;
 use super::{Call, shown};
 use crate::bank::Deposit;
+use crate::error_codes::{ACCOUNT_ID_ALREADY_IN_USE, INVALID_CLIENT_KEY, INVALID_DEPOSIT_ACCOUNT_ID, Refusal};
+use crate::http::Answer;
 use crate::json::Input;
-use crate::reason::{ACCOUNT_ID_ALREADY_IN_USE, INVALID_CLIENT_KEY, INVALID_DEPOSIT_ACCOUNT_ID, Refusal};
-use crate::wire::Answer;
 
 pub fn create(call: &mut Call) -> Result<Answer, Refusal> {
     let input = Input::read(&call.request.body)?;

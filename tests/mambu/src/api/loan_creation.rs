@@ -9,13 +9,13 @@ use crate::bank::encoded_key;
 use crate::bank::loan::{Loan, State};
 use crate::bank::schedule::Terms;
 use crate::dates::PeriodUnit;
-use crate::json::Input;
-use crate::reason::{
+use crate::error_codes::{
     ACCOUNT_ID_ALREADY_IN_USE, FIRST_REPAYMENT_DATE_BEFORE_EXPECTED_DISBURSEMENT_DATE, INVALID_AMOUNT,
     INVALID_BRANCH_KEY, INVALID_CLIENT_KEY, INVALID_FIRST_REPAYMENT_DUE_DATE, INVALID_GRACE_PERIOD,
     INVALID_INSTALLMENTS, INVALID_INTEREST_RATE, INVALID_PARAMETERS, INVALID_PRODUCT_KEY, Refusal,
 };
-use crate::wire::Answer;
+use crate::http::Answer;
+use crate::json::Input;
 
 /// What a loan account is created from.
 const FIELDS: &[&str] = &[

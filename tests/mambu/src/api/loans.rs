@@ -7,13 +7,13 @@ use super::{Call, search, shown};
 use crate::bank::Bank;
 use crate::bank::loan::Loan;
 use crate::bank::schedule::Installment;
-use crate::json::Input;
-use crate::reason::{
+use crate::error_codes::{
     FIELD_IS_NOT_EDITABLE, INCONSISTENT_SCHEDULE_PRINCIPAL_DUE_WITH_LOAN_AMOUNT, INVALID_AMOUNT, INVALID_DUE_DATE,
     INVALID_INSTALLMENTS, INVALID_LOAN_ACCOUNT_ID, NEGATIVE_PRINCIPAL_FOR_INSTALLMENT, OPERATION_NOT_ALLOWED_ON_FIELD,
     Refusal,
 };
-use crate::wire::Answer;
+use crate::http::Answer;
+use crate::json::Input;
 
 /// What an installment may be set from.
 const INSTALLMENT: &[&str] = &[

@@ -11,10 +11,10 @@ mod transactions;
 use serde::Serialize;
 
 use crate::bank::Bank;
+use crate::error_codes::{INVALID_API_OPERATION, METHOD_NOT_IMPLEMENTED, Refusal};
+use crate::http::{Answer, Request};
 use crate::options::Options;
-use crate::reason::{INVALID_API_OPERATION, METHOD_NOT_IMPLEMENTED, Refusal};
 use crate::route::{Route, UNKNOWN};
-use crate::wire::{Answer, Request};
 use crate::{BRANCH_KEY, FEE_KEY, PRODUCT_KEY};
 
 /// A call, and what it works on.

@@ -1,12 +1,12 @@
 //! Lists page by page, and the branch they are narrowed down to.
 
 use super::shown;
-use crate::json::Fields;
-use crate::reason::{
+use crate::error_codes::{
     INVALID_PAGINATION_LIMIT_VALUE, INVALID_PAGINATION_OFFSET_VALUE, OUT_OF_BOUNDS_PAGINATION_LIMIT_VALUE,
     OUT_OF_BOUNDS_PAGINATION_OFFSET_VALUE, Refusal,
 };
-use crate::wire::{Answer, Request};
+use crate::http::{Answer, Request};
+use crate::json::Fields;
 use crate::{BRANCH_ID, BRANCH_KEY};
 
 /// Items of a page unless it is said otherwise, and at most.
@@ -16,7 +16,7 @@ const MOST_ITEMS: i64 = 1000;
 /// The page of these rows that the request asks for: `offset`, `limit`, and with `paginationDetails=ON` the headers
 /// `Items-Total`, `Items-Offset`, `Items-Limit`.
 pub fn page<T>(request: &Request, rows: Vec<T>, show: impl Fn(&T) -> Fields) -> Result<Answer, Refusal> {
-    let number = |name: &str, otherwise: i64, wrong: crate::reason::Reason| match request.parameter(name) {
+    let number = |name: &str, otherwise: i64, wrong: crate::error_codes::Reason| match request.parameter(name) {
         None => Ok(otherwise),
         Some(text) => text.parse().map_err(|_| wrong.at(name)),
     };

@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 
 use crate::dates::read_date;
-use crate::json::{Fields, Input};
-use crate::reason::{
+use crate::error_codes::{
     FIELD_NOT_ALLOWED, INVALID_FILTER_ELEMENT, INVALID_FILTER_SELECTION, INVALID_FILTER_VALUES, Refusal,
 };
-use crate::wire::Request;
+use crate::http::Request;
+use crate::json::{Fields, Input};
 
 /// What may be asked for, of all kinds of entities.
 const SEARCHED: &[&str] = &[

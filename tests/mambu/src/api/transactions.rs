@@ -5,9 +5,9 @@ use super::paging::page;
 use super::{Call, loans, search, shown};
 use crate::bank::loan::Loan;
 use crate::bank::transaction::{Posting, Transaction};
+use crate::error_codes::{INVALID_FEE_KEY, INVALID_TRANSACTION_ID, Refusal};
+use crate::http::Answer;
 use crate::json::{Fields, Input};
-use crate::reason::{INVALID_FEE_KEY, INVALID_TRANSACTION_ID, Refusal};
-use crate::wire::Answer;
 
 /// What all postings may have.
 const POSTING: &[&str] =

@@ -9,11 +9,11 @@ use super::schedule::{Component, Installment, Terms};
 use super::table::Row;
 use super::transaction::{Kind, Transaction};
 use crate::dates::instant;
-use crate::json::{Amount, Fields};
-use crate::reason::{
+use crate::error_codes::{
     ACCOUNT_HAS_REMAINING_BALANCE, ACCOUNT_HAS_TRANSACTIONS, INVALID_ACCOUNT_STATE, INVALID_PARAMETERS,
     INVALID_STATE_TRANSITION, Refusal,
 };
+use crate::json::{Amount, Fields};
 
 /// The state of a loan account. Arrears are no state of their own: no clock runs here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

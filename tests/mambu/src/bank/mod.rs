@@ -13,9 +13,9 @@ use jiff::civil::Date;
 use serde_json::{Value, json};
 
 use crate::dates::{instant, today};
+use crate::error_codes::INVALID_SETTLEMENT_ACCOUNT_KEY;
+use crate::error_codes::{ACCOUNT_ALREADY_LINKED, EXTERNAL_ID_ALREADY_EXISTS, INVALID_DEPOSIT_ACCOUNT_HOLDER, Refusal};
 use crate::json::{Fields, digits_as_text};
-use crate::reason::INVALID_SETTLEMENT_ACCOUNT_KEY;
-use crate::reason::{ACCOUNT_ALREADY_LINKED, EXTERNAL_ID_ALREADY_EXISTS, INVALID_DEPOSIT_ACCOUNT_HOLDER, Refusal};
 use loan::{Loan, State};
 use table::{Row, Table};
 use transaction::Transaction;

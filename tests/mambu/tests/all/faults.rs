@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use mock_mambu::{Fault, Kind};
 use serde_json::json;
 
-use crate::caller::{Caller, End, PATIENCE};
+use crate::client::{Caller, End, PATIENCE};
 
 const CLIENT: &str = r#"{"id":"C1","firstName":"Jana","lastName":"Nováková"}"#;
 

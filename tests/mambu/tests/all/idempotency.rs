@@ -5,7 +5,7 @@ use std::time::Duration;
 use mock_mambu::{Fault, Kind, Options};
 use serde_json::json;
 
-use crate::caller::{Caller, End, PATIENCE, Reply};
+use crate::client::{Caller, End, PATIENCE, Reply};
 
 const KEY: &str = "01234567-9abc-def0-1234-56789abcdef0";
 

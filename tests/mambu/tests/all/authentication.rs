@@ -2,7 +2,7 @@
 
 use tokio::io::AsyncWriteExt;
 
-use crate::caller::{Caller, PATIENCE, read, request};
+use crate::client::{Caller, PATIENCE, read, request};
 
 #[tokio::test]
 async fn who_is_let_in() {

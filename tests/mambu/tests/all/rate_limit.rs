@@ -6,7 +6,7 @@ use mock_mambu::Options;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
-use crate::caller::{Caller, PATIENCE, read, request};
+use crate::client::{Caller, PATIENCE, read, request};
 
 #[tokio::test]
 async fn calls_are_counted_by_what_they_are() {

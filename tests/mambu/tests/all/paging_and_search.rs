@@ -3,7 +3,7 @@
 use mock_mambu::{BRANCH_ID, BRANCH_KEY};
 use serde_json::{Value, json};
 
-use crate::caller::{Caller, day};
+use crate::client::{Caller, day};
 
 fn ids(list: &Value, name: &str) -> Vec<String> {
     list.as_array().unwrap().iter().map(|one| one[name].as_str().unwrap_or_default().to_owned()).collect()

@@ -4,12 +4,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::bank::{Bank, Deposit};
+use crate::error_codes::{INVALID_API_OPERATION, INVALID_JSON_SYNTAX};
 use crate::faults::Fault;
+use crate::http::{Answer, Request};
 use crate::json::Fields;
-use crate::reason::{INVALID_API_OPERATION, INVALID_JSON_SYNTAX};
 use crate::service::Service;
 use crate::stats::Counts;
-use crate::wire::{Answer, Request};
 
 /// Answers what is asked below `/_mock`.
 pub fn answer(service: &Service, path: &str, request: &Request) -> Answer {

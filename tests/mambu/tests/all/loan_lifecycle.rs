@@ -3,7 +3,7 @@
 use mock_mambu::FEE_KEY;
 use serde_json::{Value, json};
 
-use crate::caller::{Caller, PATIENCE, day, installment};
+use crate::client::{Caller, PATIENCE, day, installment};
 
 /// Principal, interest and fee of each installment as they are expected, and what of each is paid.
 fn parts(loan: &Value) -> Vec<[String; 6]> {

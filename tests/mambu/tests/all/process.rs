@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::caller::{PATIENCE, Reply, read};
+use crate::client::{PATIENCE, Reply, read};
 
 /// The program, and where it listens.
 struct Program {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::caller::{Caller, day, installment, loan};
+use crate::client::{Caller, day, installment, loan};
 
 /// A client C1; loans of it: `P` awaits approval, `A` is approved, `R` runs, `Z` is repaid; deposit accounts D1 of
 /// nobody's and D2 of another client's.

@@ -3,7 +3,7 @@
 use mock_mambu::FEE_KEY;
 use serde_json::{Value, json};
 
-use crate::caller::{Caller, day};
+use crate::client::{Caller, day};
 
 #[tokio::test]
 async fn in_reverse_order() {

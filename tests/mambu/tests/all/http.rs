@@ -4,7 +4,7 @@ use mock_mambu::API_KEY;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
-use crate::caller::{Caller, PATIENCE, read, request};
+use crate::client::{Caller, PATIENCE, read, request};
 
 const CLIENT: &str = r#"{"firstName":"Jana","lastName":"Nová"}"#;
 

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::connection;
-use crate::control::make_deposits;
+use crate::control_api::make_deposits;
 use crate::faults::{Fault, Ordered};
 use crate::options::Options;
 use crate::service::Service;
