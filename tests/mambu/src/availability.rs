@@ -1,62 +1,62 @@
-//! Whether the server is up: a restart resets what is connected, and for a while what would connect.
+//! Availability of the server. A restart resets open connections, and new ones until the server is up again.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// Whether the server is up, and how often it went down.
-pub struct Power {
+/// Availability state and number of restarts.
+pub struct Availability {
     down_until: Mutex<Option<Instant>>,
-    times: watch::Sender<u64>,
+    restarts: watch::Sender<u64>,
 }
 
-impl Default for Power {
+impl Default for Availability {
     fn default() -> Self {
-        Self { down_until: Mutex::new(None), times: watch::Sender::new(0) }
+        Self { down_until: Mutex::new(None), restarts: watch::Sender::new(0) }
     }
 }
 
-/// From a moment on until the server next goes down.
-pub struct Life {
-    times: watch::Receiver<u64>,
-    /// How often it had gone down at that moment.
-    born: u64,
+/// Period from a point in time until the next restart.
+pub struct Uptime {
+    restarts: watch::Receiver<u64>,
+    /// Number of restarts at the start of the period.
+    initial_restarts: u64,
 }
 
-impl Power {
-    /// Goes down, now and for so long.
+impl Availability {
+    /// Takes the server down for this time.
     pub fn restart(&self, down: Duration) {
         *self.down_until.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now().checked_add(down);
-        self.times.send_modify(|times| *times += 1);
+        self.restarts.send_modify(|restarts| *restarts += 1);
     }
 
-    /// Whether connections are let in.
+    /// Returns true if the server accepts connections.
     #[must_use]
     pub fn is_up(&self) -> bool {
         let until = *self.down_until.lock().unwrap_or_else(PoisonError::into_inner);
         until.is_none_or(|until| Instant::now() >= until)
     }
 
-    /// From now until it goes down.
+    /// Returns the period from now until the next restart.
     #[must_use]
-    pub fn life(&self) -> Life {
-        let times = self.times.subscribe();
-        let born = *times.borrow();
-        Life { times, born }
+    pub fn uptime(&self) -> Uptime {
+        let restarts = self.restarts.subscribe();
+        let initial_restarts = *restarts.borrow();
+        Uptime { restarts, initial_restarts }
     }
 }
 
-impl Life {
-    /// Waits until the server goes down.
+impl Uptime {
+    /// Waits for the next restart.
     pub async fn ended(&mut self) {
-        // Without a sender there is no server any more either.
-        let _ = self.times.wait_for(|times| *times != self.born).await;
+        // An error means that the sender, and so the server, is gone.
+        let _ = self.restarts.wait_for(|restarts| *restarts != self.initial_restarts).await;
     }
 
-    /// Whether the server went down since.
+    /// Returns true if the server was restarted since the start of the period.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        *self.times.borrow() != self.born
+        *self.restarts.borrow() != self.initial_restarts
     }
 }

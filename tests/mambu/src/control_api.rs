@@ -1,36 +1,36 @@
-//! `/_mock`: what tests ask of a stand-in that runs in another process. Needs no credentials and is not counted.
+//! `/_mock`: control of a mock server in another process. Needs no credentials. Its calls are not counted.
 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::bank::{Bank, Deposit};
+use crate::bank::{DepositAccount, MockBank};
 use crate::error_codes::{INVALID_API_OPERATION, INVALID_JSON_SYNTAX};
-use crate::faults::Fault;
-use crate::http::{Answer, Request};
-use crate::json::Fields;
-use crate::service::Service;
-use crate::stats::Counts;
+use crate::faults::FaultRule;
+use crate::http::{MockRequest, MockResponse};
+use crate::json::JsonObject;
+use crate::service::MockService;
+use crate::stats::CallCounter;
 
-/// Answers what is asked below `/_mock`.
-pub fn answer(service: &Service, path: &str, request: &Request) -> Answer {
+/// Handles a request below `/_mock`.
+pub fn handle(service: &MockService, path: &str, request: &MockRequest) -> MockResponse {
     match (request.method.as_str(), path) {
-        ("GET", "/faults") => json(&service.orders().list()),
-        ("POST", "/faults") => match serde_json::from_slice::<Vec<Fault>>(&request.body) {
+        ("GET", "/faults") => json(&service.fault_rules().list()),
+        ("POST", "/faults") => match serde_json::from_slice::<Vec<FaultRule>>(&request.body) {
             Ok(faults) => {
-                let mut orders = service.orders();
-                faults.into_iter().for_each(|fault| orders.order(fault));
-                Answer::empty(204)
+                let mut fault_rules = service.fault_rules();
+                faults.into_iter().for_each(|fault| fault_rules.add(fault));
+                MockResponse::empty(204)
             }
-            Err(error) => unreadable(&error),
+            Err(error) => parse_error(&error),
         },
         ("DELETE", "/faults") => {
-            service.orders().clear();
-            Answer::empty(204)
+            service.fault_rules().clear();
+            MockResponse::empty(204)
         }
-        ("GET", "/stats") => json(&service.counts().stats()),
+        ("GET", "/stats") => json(&service.call_counter().stats()),
         ("DELETE", "/stats") => {
-            *service.counts() = Counts::default();
-            Answer::empty(204)
+            *service.call_counter() = CallCounter::default();
+            MockResponse::empty(204)
         }
         ("GET", "/state") => json::<Value>(&service.bank().dump()),
         ("POST", "/deposits") => match serde_json::from_slice::<Vec<String>>(&request.body) {
@@ -38,26 +38,26 @@ pub fn answer(service: &Service, path: &str, request: &Request) -> Answer {
                 let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
                 let keys = make_deposits(&mut service.bank(), &ids);
                 let made = ids.iter().zip(keys).map(|(id, key)| {
-                    let mut fields = Fields::default();
+                    let mut fields = JsonObject::default();
                     fields.set("id", id);
                     fields.set("encodedKey", &key);
                     fields
                 });
                 json(&made.collect::<Vec<_>>())
             }
-            Err(error) => unreadable(&error),
+            Err(error) => parse_error(&error),
         },
-        _ => Answer::json(404, INVALID_API_OPERATION.status(404).body()),
+        _ => MockResponse::json(404, INVALID_API_OPERATION.status(404).body()),
     }
 }
 
-/// Deposit accounts of nobody's under these ids, and their encoded keys.
-pub fn make_deposits(bank: &mut Bank, ids: &[&str]) -> Vec<String> {
+/// Creates deposit accounts without a holder and returns their encoded keys. Existing accounts do not change.
+pub fn make_deposits(bank: &mut MockBank, ids: &[&str]) -> Vec<String> {
     let mut make = |id: &&str| {
         if let Some(deposit) = bank.deposits.get(id) {
             return deposit.key.clone();
         }
-        let deposit = Deposit::new(id);
+        let deposit = DepositAccount::new(id);
         let key = deposit.key.clone();
         bank.deposits.add(deposit);
         key
@@ -65,11 +65,12 @@ pub fn make_deposits(bank: &mut Bank, ids: &[&str]) -> Vec<String> {
     ids.iter().map(&mut make).collect()
 }
 
-fn json<T: Serialize + ?Sized>(value: &T) -> Answer {
-    Answer::json(200, serde_json::to_vec(value).unwrap_or_default())
+/// Returns a response with status 200 and this body.
+fn json<T: Serialize + ?Sized>(value: &T) -> MockResponse {
+    MockResponse::json(200, serde_json::to_vec(value).unwrap_or_default())
 }
 
-/// Whoever orders a fault wants to know what was wrong with the order.
-fn unreadable(error: &serde_json::Error) -> Answer {
-    Answer::json(400, INVALID_JSON_SYNTAX.at(error.to_string()).body())
+/// Returns a response with status 400 that contains the error message of the JSON parser.
+fn parse_error(error: &serde_json::Error) -> MockResponse {
+    MockResponse::json(400, INVALID_JSON_SYNTAX.at(error.to_string()).body())
 }

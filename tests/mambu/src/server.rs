@@ -1,4 +1,4 @@
-//! A stand-in that runs, and what a test may ask of it.
+//! The running mock server and its controls for tests.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,117 +11,119 @@ use tokio::task::JoinHandle;
 
 use crate::connection;
 use crate::control_api::make_deposits;
-use crate::faults::{Fault, Ordered};
-use crate::options::Options;
-use crate::service::Service;
-use crate::stats::{Counts, Stats};
+use crate::faults::{FaultRule, FaultStatus};
+use crate::options::MockOptions;
+use crate::service::MockService;
+use crate::stats::{CallCounter, CallStats};
 
-/// The stand-in.
-pub struct Mambu;
+/// Entry point that starts a mock server.
+pub struct MockMambu;
 
-/// A stand-in that runs until it is stopped or dropped.
-pub struct Running {
-    service: Arc<Service>,
+/// A mock server that runs until it is stopped or dropped.
+pub struct MockServer {
+    service: Arc<MockService>,
     address: SocketAddr,
-    accepting: JoinHandle<()>,
+    accept_task: JoinHandle<()>,
 }
 
-impl Mambu {
-    /// Starts a stand-in on 127.0.0.1, in this runtime.
+impl MockMambu {
+    /// Starts a mock server on 127.0.0.1, in the current runtime.
     ///
     /// # Errors
-    /// The port cannot be had.
-    pub async fn start(options: Options) -> io::Result<Running> {
+    /// Fails if the port cannot be bound.
+    pub async fn start(options: MockOptions) -> io::Result<MockServer> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
         let address = listener.local_addr()?;
-        let service = Arc::new(Service::new(options));
-        let accepting = tokio::spawn(accept(Arc::clone(&service), listener));
-        Ok(Running { service, address, accepting })
+        let service = Arc::new(MockService::new(options));
+        let accept_task = tokio::spawn(accept(Arc::clone(&service), listener));
+        Ok(MockServer { service, address, accept_task })
     }
 }
 
-async fn accept(service: Arc<Service>, listener: TcpListener) {
+/// Accepts connections, and resets them while the server is down.
+async fn accept(service: Arc<MockService>, listener: TcpListener) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            // Out of descriptors, most likely: some will be given back.
+            // The most likely cause is a lack of file descriptors. Other connections will release some.
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
-        if service.power.is_up() {
-            let life = service.power.life();
-            tokio::spawn(connection::serve(Arc::clone(&service), stream, life));
+        if service.availability.is_up() {
+            let uptime = service.availability.uptime();
+            tokio::spawn(connection::serve(Arc::clone(&service), stream, uptime));
         } else {
             let _ = stream.set_zero_linger();
         }
     }
 }
 
-impl Running {
-    /// `http://127.0.0.1:PORT`, without `/api`.
+impl MockServer {
+    /// Returns `http://127.0.0.1:PORT`, without `/api`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Orders a fault.
-    pub fn order(&self, fault: Fault) {
-        self.service.orders().order(fault);
+    /// Adds a fault rule.
+    pub fn order(&self, fault: FaultRule) {
+        self.service.fault_rules().add(fault);
     }
 
-    /// The ordered faults and how often each has struck.
+    /// Returns the fault rules with the number of times that each was applied.
     #[must_use]
-    pub fn faults(&self) -> Vec<Ordered> {
-        self.service.orders().list()
+    pub fn faults(&self) -> Vec<FaultStatus> {
+        self.service.fault_rules().list()
     }
 
-    /// Takes all orders back.
+    /// Removes all fault rules.
     pub fn clear_faults(&self) {
-        self.service.orders().clear();
+        self.service.fault_rules().clear();
     }
 
-    /// What was counted so far.
+    /// Returns the call statistics since the start or the last reset.
     #[must_use]
-    pub fn stats(&self) -> Stats {
-        self.service.counts().stats()
+    pub fn stats(&self) -> CallStats {
+        self.service.call_counter().stats()
     }
 
-    /// Counts from now.
+    /// Resets the call statistics.
     pub fn clear_stats(&self) {
-        *self.service.counts() = Counts::default();
+        *self.service.call_counter() = CallCounter::default();
     }
 
-    /// Everything, as `GET /_mock/state` shows it.
+    /// Returns the complete state, as `GET /_mock/state` does.
     #[must_use]
     pub fn state(&self) -> Value {
         self.service.bank().dump()
     }
 
-    /// Makes deposit accounts of nobody's, and gives their encoded keys in the order of the ids. Those that
-    /// exist stay as they are.
+    /// Creates deposit accounts without a holder and returns their encoded keys in the order of the ids. Existing
+    /// accounts do not change.
     #[must_use]
     pub fn make_deposits(&self, ids: &[&str]) -> Vec<String> {
         make_deposits(&mut self.service.bank(), ids)
     }
 
-    /// Goes down now, and for so long: see [`crate::Kind::Restart`].
+    /// Takes the server down for this time. See [`crate::FaultKind::Restart`].
     pub fn restart(&self, down: Duration) {
-        self.service.power.restart(down);
+        self.service.availability.restart(down);
     }
 
-    /// Resets all connections and gives the port back.
+    /// Resets all connections and releases the port.
     pub async fn stop(mut self) {
-        self.end();
-        let _ = (&mut self.accepting).await;
+        self.shut_down();
+        let _ = (&mut self.accept_task).await;
     }
 
-    fn end(&self) {
-        self.accepting.abort();
-        self.service.power.restart(Duration::ZERO);
+    /// Stops accepting connections and resets the open ones.
+    fn shut_down(&self) {
+        self.accept_task.abort();
+        self.service.availability.restart(Duration::ZERO);
     }
 }
 
-impl Drop for Running {
+impl Drop for MockServer {
     fn drop(&mut self) {
-        self.end();
+        self.shut_down();
     }
 }

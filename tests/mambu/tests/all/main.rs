@@ -1,4 +1,4 @@
-//! The stand-in over real HTTP.
+//! Tests of the mock server over HTTP.
 
 mod adjustments;
 mod authentication;
