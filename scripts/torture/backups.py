@@ -7,10 +7,10 @@ import subprocess
 import threading
 import time
 
-import truth
-from after import Turn, fresh_journey
-from careful import Cut, Failure, Refused, Short, Stopped, Stuck
-from life import Life
+import oracle
+from client import Cut, Failure, Refused, Short, Stopped, Stuck
+from server_process import Life
+from turn import Turn, fresh_journey
 
 
 class Backed(Turn):
@@ -97,13 +97,13 @@ class Backed(Turn):
         with Life(self.place.binary, restored) as life:
             self.durable(life, journey, when)
             self.to_the_end(life, journey, reference, when)
-            twice = truth.repeated_rows(life.target)
+            twice = oracle.repeated_rows(life.target)
             if twice:
                 self.found("duplicated", f"{when}: {twice} rows have a reference id that another row has")
 
     def compare(self, when, life, journey, reference):
         """Everything, against an undisturbed migration."""
-        for kind, words in truth.whole(truth.Seen.read(life, journey), journey, reference):
+        for kind, words in oracle.whole(oracle.Seen.read(life, journey), journey, reference):
             self.found(kind, f"{when}: {words}")
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from server import MIGRATIONS
 
-import truth
-from after import Turn
-from careful import Cut, Failure, Journey, Refused, Sending, Short, Stopped, Stuck, ask, ask_json, lines_of, upload
-from life import Life
+import oracle
+from client import Cut, Failure, Journey, Refused, Sending, Short, Stopped, Stuck, ask, ask_json, lines_of, upload
+from server_process import Life
+from turn import Turn
 
 #: How many at once, and how many of them have a hostile mapper.
 MANY, HOSTILE = 100, 25
@@ -78,12 +78,12 @@ class Crowd(Turn):
             for journey, reference in good:
                 if not journey.done():
                     continue
-                for kind, words in truth.whole(truth.Seen.read(life, journey), journey, reference):
+                for kind, words in oracle.whole(oracle.Seen.read(life, journey), journey, reference):
                     self.found(kind, f"in a crowd: {words}")
                 self.account.add("migrations brought to verified counts")
                 self.account.add("records sent", journey.sent)
                 self.account.add("results acknowledged", journey.results)
-            twice = truth.repeated_rows(life.target)
+            twice = oracle.repeated_rows(life.target)
             if twice:
                 self.found("duplicated", f"{twice} rows of the target have a reference id that another row has")
             self.account.add("migrations with hostile plugins", MANY - len(good))

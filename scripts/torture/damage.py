@@ -7,13 +7,13 @@ import sqlite3
 
 from server import Failed
 
-import truth
-import underneath
-from after import Turn, fresh_journey, up_to
-from careful import Cut, Failure, Refused, Short, Stopped, Stuck
+import host_faults
+import oracle
+from client import Cut, Failure, Refused, Short, Stopped, Stuck
+from host_faults import clock, faketime
 from kills import listed
-from life import Life
-from underneath import clock, faketime
+from server_process import Life
+from turn import Turn, fresh_journey, up_to
 
 #: What is damaged, each in turn.
 WAYS = [
@@ -28,7 +28,7 @@ WAYS = [
 HARMLESS = {"journal, zeros at the end", "clock set back", "clock set forward"}
 
 #: What happens under a running server.
-UNDERNEATH = {"clock that jumps": underneath.Jumping, "disk that turns read-only": underneath.ReadOnly}
+UNDERNEATH = {"clock that jumps": host_faults.Jumping, "disk that turns read-only": host_faults.ReadOnly}
 
 #: How far a clock is off from the start on.
 CLOCKS = {"clock set back": "-40d", "clock set forward": "+40d"}
@@ -188,15 +188,15 @@ class Damaged(Turn):
             known = {migration["referenceId"] for migration in listed(life)}
             if journey.id not in known:
                 return [("lost", "a migration is not there any more")], None
-            sources, records = truth.staged_sources(life, journey), truth.staged_records(life, journey)
-            wrong = truth.durable(sources, journey) + truth.made_there(records, journey)
+            sources, records = oracle.staged_sources(life, journey), oracle.staged_records(life, journey)
+            wrong = oracle.durable(sources, journey) + oracle.made_there(records, journey)
             if wrong:
                 return wrong, None
             if journey.done():
                 # What was done is asked again: whether it still is.
                 journey.step = "counts"
             journey.go(life)
-            return truth.whole(truth.Seen.read(life, journey), journey, reference), None
+            return oracle.whole(oracle.Seen.read(life, journey), journey, reference), None
         except Short as short:
             return [("false success", str(short))], None
         except Stuck as stuck:

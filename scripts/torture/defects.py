@@ -5,8 +5,8 @@ import contextlib
 import damage
 import kills
 import powercuts
-from account import Account
-from life import Place
+from report import Account
+from server_process import Place
 from syscalls import CATALOGUE, JOURNAL, TARGET, Fault, available
 
 #: Turns, or kills, after which a defect counts as not found; each is found within the first few.

@@ -6,10 +6,10 @@ import time
 
 from server import MIGRATIONS, Failed
 
-import truth
-from books import Books
-from careful import Cut, Failure, Journey, Refused, Short, Stopped, Stuck, ask_json
-from life import Life
+import oracle
+from client import Cut, Failure, Journey, Refused, Short, Stopped, Stuck, ask_json
+from dataset import Books
+from server_process import Life
 
 #: Rounds for which a data directory is kept, so that starts stay quick.
 ROUNDS_A_DIRECTORY = 10
@@ -94,9 +94,9 @@ class Banks:
                 with Life(self.place.binary, self.place.fresh("undisturbed")) as life:
                     journey = Journey(books, random.Random(0))
                     journey.go(life)
-                    seen = truth.Seen.read(life, journey)
-                reference = truth.Reference(seen, journey)
-                wrong = truth.whole(seen, journey, reference)
+                    seen = oracle.Seen.read(life, journey)
+                reference = oracle.Reference(seen, journey)
+                wrong = oracle.whole(seen, journey, reference)
                 if wrong or not reference.many:
                     raise Failed(f"an undisturbed migration does not come out right: {wrong}")
                 self._known[customers, variant] = books, reference
@@ -244,7 +244,7 @@ class Round:
             if journey.id is None or number in self.broken:
                 continue
             try:
-                wrong = truth.kept(life, journey) + jobs_at_rest(life, journey)
+                wrong = oracle.kept(life, journey) + jobs_at_rest(life, journey)
             except (Refused, Cut) as refused:
                 wrong = [("wrong", f"after a restart staging cannot be read [{refused}]")]
             for kind, words in wrong:
@@ -262,7 +262,7 @@ class Round:
             journey.hit = lambda moment: None
             try:
                 journey.go(life)
-                wrong = truth.whole(truth.Seen.read(life, journey), journey, self.references[number])
+                wrong = oracle.whole(oracle.Seen.read(life, journey), journey, self.references[number])
             except (Stuck, Short, Refused, Stopped, Failure, Cut, Failed) as failure:
                 kind = "stuck" if isinstance(failure, Stuck) else "wrong"
                 wrong = [(kind, f"without any {self.ENDING}: {journey.step}: {failure}")]
@@ -271,7 +271,7 @@ class Round:
             self.account.add("migrations brought to verified counts")
             self.account.add("records sent", journey.sent)
             self.account.add("results acknowledged", journey.results)
-        twice = truth.repeated_rows(life.target)
+        twice = oracle.repeated_rows(life.target)
         if twice:
             self.found("duplicated", f"{twice} rows of the target have a reference id that another row has")
         strangers = ids - self.known() - {journey.id for journey in self.journeys}

@@ -9,9 +9,9 @@ from uuid import UUID, uuid5
 
 from server import MIGRATIONS
 
-from after import Turn
-from careful import Cut, Failure, Journey, Refused, Sending, Stuck, ask_json, upload
-from life import Life
+from client import Cut, Failure, Journey, Refused, Sending, Stuck, ask_json, upload
+from server_process import Life
+from turn import Turn
 
 PRODUCT_KEY = "8a8e867182b1bd0a0182b1c4c3b90001"
 USER, PASSWORD = "migration", "mock-mambu-password"

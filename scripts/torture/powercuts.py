@@ -4,7 +4,7 @@ import contextlib
 
 from disk import Disk, command
 from kills import ROUNDS_A_DIRECTORY, Reaper, Round
-from life import Life
+from server_process import Life
 
 
 class Powered(Life):

@@ -32,10 +32,10 @@ import selfcheck
 import smalldisk
 import syscalls
 import uploads
-from account import Account
-from books import Books
-from careful import Journey
-from life import Place
+from client import Journey
+from dataset import Books
+from report import Account
+from server_process import Place
 
 PARTS = {
     "kills": kills,

@@ -4,10 +4,10 @@ import copy
 import json
 import random
 
-import truth
-from careful import Journey
+import oracle
+from client import Journey
 from kills import jobs_at_rest
-from life import Life
+from server_process import Life
 
 
 def drop_source(seen, journey):
@@ -77,13 +77,13 @@ def run(account, place, banks, seed):
     with Life(place.binary, place.fresh("selfcheck")) as life:
         journey = Journey(books, random.Random(seed))
         journey.go(life)
-        right = truth.Seen.read(life, journey)
-        if truth.whole(right, journey, reference):
+        right = oracle.Seen.read(life, journey)
+        if oracle.whole(right, journey, reference):
             blind.append("what is right is said to be wrong")
         for tamper, kinds in TAMPERINGS:
             seen = copy.deepcopy(right)
             tamper(seen, journey)
-            found = truth.whole(seen, journey, reference)
+            found = oracle.whole(seen, journey, reference)
             noticed = kinds & {kind for kind, _ in found}
             account.say(f"{tamper.__doc__} {'noticed as ' + ', '.join(sorted(noticed)) if noticed else 'NOT NOTICED'}")
             if not noticed:
@@ -108,8 +108,8 @@ def of_answers(life, journey, right, account):
     claimed = copy.copy(journey)
     claimed.jobs = {**journey.jobs, "00000000-0000-7000-8000-000000000000": ("import", "succeeded")}
     for words, noticed in [
-        ("An acknowledged record that is not staged.", truth.durable(sources, journey)),
-        ("A record that a result line named and that is not staged.", truth.made_there(made, journey)),
+        ("An acknowledged record that is not staged.", oracle.durable(sources, journey)),
+        ("A record that a result line named and that is not staged.", oracle.made_there(made, journey)),
         ("A job that is claimed to have succeeded and is not there.", jobs_at_rest(life, claimed)),
     ]:
         account.say(f"{words} {'noticed as ' + noticed[0][0] if noticed else 'NOT NOTICED'}")

@@ -5,8 +5,8 @@ import random
 import shutil
 import subprocess
 
-from after import Turn, fresh_journey, up_to
-from life import Life
+from server_process import Life
+from turn import Turn, fresh_journey, up_to
 
 #: Of the disk: and what it is enlarged to.
 SIZE, ENLARGED = "8m", "256m"

@@ -8,10 +8,10 @@ import signal
 import subprocess
 import time
 
-from after import Turn, fresh_journey, up_to
-from careful import Cut, Journey, Refused, ask, ask_json
-from inparts import InParts
-from life import Life
+from client import Cut, Journey, Refused, ask, ask_json
+from resumable_upload import InParts
+from server_process import Life
+from turn import Turn, fresh_journey, up_to
 
 #: By class: calls, error, and the files (relative to the data directory) that they are about; none means all.
 JOURNAL = ["migrations/{id}/journal/00000000.seg"]

@@ -6,9 +6,9 @@ import socket
 import threading
 import time
 
-from after import Turn, fresh_journey
-from careful import Cut, Refused, Sending, Stopped, ask_json, lines_of, upload
-from life import Life
+from client import Cut, Refused, Sending, Stopped, ask_json, lines_of, upload
+from server_process import Life
+from turn import Turn, fresh_journey
 
 #: What is done to an upload, each in turn.
 WAYS = ["cut", "vanish", "half closed", "flip", "flip", "slow", "unread", "many at once"]

@@ -2,10 +2,10 @@
 
 from server import Failed
 
-import truth
-from careful import Cut, Failure, Journey, Refused, Short, Stopped, Stuck, ask_json
+import oracle
+from client import Cut, Failure, Journey, Refused, Short, Stopped, Stuck, ask_json
 from kills import jobs_at_rest
-from life import Life
+from server_process import Life
 
 #: What a client is told when something did not work; none of these is a false success.
 HONEST = (Cut, Refused, Stopped, Failure)
@@ -65,7 +65,7 @@ class Turn:
     def durable(self, life, journey, when):
         """Whatever was acknowledged is there."""
         try:
-            wrong = truth.kept(life, journey) + jobs_at_rest(life, journey)
+            wrong = oracle.kept(life, journey) + jobs_at_rest(life, journey)
         except (Refused, Cut) as refused:
             wrong = [("wrong", f"staging cannot be read [{refused}]")]
         for kind, words in wrong:
@@ -75,17 +75,17 @@ class Turn:
     def readable(self, life, journey, what):
         """Reads what is staged while something is wrong: all of it, or an error."""
         try:
-            sources = truth.staged_sources(life, journey)
+            sources = oracle.staged_sources(life, journey)
         except (Refused, Cut):
             return
-        for kind, words in truth.durable(sources, journey):
+        for kind, words in oracle.durable(sources, journey):
             self.found("false success" if kind == "lost" else kind, f"{what}: answered without an error: {words}")
 
     def to_the_end(self, life, journey, reference, when):
         """Goes on without trouble, and compares everything."""
         try:
             journey.go(life)
-            wrong = truth.whole(truth.Seen.read(life, journey), journey, reference)
+            wrong = oracle.whole(oracle.Seen.read(life, journey), journey, reference)
         except (Stuck, Short, Refused, Stopped, Failure, Cut, Failed) as failure:
             kind = {Stuck: "stuck", Short: "false success"}.get(type(failure), "wrong")
             wrong = [(kind, f"{journey.step}: {failure}")]

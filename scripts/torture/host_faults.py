@@ -4,10 +4,10 @@ import random
 import threading
 from pathlib import Path
 
-from after import Turn, fresh_journey, up_to
-from careful import Refused
+from client import Refused
 from disk import CAREFUL, Disk
-from life import Life
+from server_process import Life
+from turn import Turn, fresh_journey, up_to
 
 #: What a clock shows of a sudden.
 JUMPS = ["-40d", "-1h", "-10s", "+0", "+10s", "+1h", "+40d"]

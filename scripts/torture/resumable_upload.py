@@ -6,7 +6,7 @@ import json
 import time
 import uuid
 
-from careful import Journey, Refused, Short, Stopped, Stuck, answer, ask_json, lines_of
+from client import Journey, Refused, Short, Stopped, Stuck, answer, ask_json, lines_of
 
 TUS = {"Tus-Resumable": "1.0.0"}
 

@@ -9,7 +9,7 @@ import uuid
 
 from server import COMPONENTS, MIGRATIONS
 
-from books import WAVES
+from dataset import WAVES
 
 #: Seconds for which it tries again where it is told to wait.
 PATIENCE = 20

@@ -6,8 +6,8 @@ import re
 import sqlite3
 from collections import Counter
 
-from books import named
-from careful import Refused, ask_json, lines_of
+from client import Refused, ask_json, lines_of
+from dataset import named
 
 #: Entity types of each domain, by its path.
 DOMAINS = {
