@@ -3,10 +3,10 @@
 import shutil
 import time
 
-import check
+import equivalence
 import figures
+from migration import whole_way
 from server import Failed, Memory, status
-from way import whole_way
 
 #: Rounds of a size of which the median counts; beyond this many records one is enough.
 SMALL = 200_000
@@ -27,7 +27,7 @@ def once(ground, records):
         peak = status(server.pid).get("VmHWM", 0)
     if seen["records"] != made:
         raise Failed(f"{seen['records']} results for {made} records")
-    answers = check.answers(server.target)
+    answers = equivalence.answers(server.target)
     staged = sum(file.stat().st_size for file in (server.data_dir / "migrations").rglob("*") if file.is_file())
     target = server.target.stat().st_size
     shutil.rmtree(server.data_dir)

@@ -110,7 +110,7 @@ def fetch(packages, folder):
 
 #: The first is the one that others are held against.
 RIVALS = [
-    Rival("script", "Python script, orjson into SQLite", "script.py", ["orjson==3.13.0"]),
+    Rival("script", "Python script, orjson into SQLite", "orjson_load.py", ["orjson==3.13.0"]),
     Rival(
         "jq", "jq and sqlite3", "jq_load.py", [], derived=False,
         tools=[("jq", ["jq", "libjq1", "libonig5"]), ("sqlite3", ["sqlite3", "libsqlite3-0"])],

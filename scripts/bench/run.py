@@ -21,13 +21,13 @@ sys.path.insert(0, str(HERE))
 
 import bank
 import chart
-import crowd
+import cold_start
 import growth
 import machine
-import mapping_alone
+import mapping_throughput
+import migration
 import rivals
-import starts
-import way
+import small_migrations
 from server import Failed
 
 PARTS = ["way", "mapping", "growth", "starts", "crowd"]
@@ -111,7 +111,7 @@ class Run:
         ).stdout.strip()
         self.say("setting up")
         shutil.rmtree(folder / "ground" / "compiled", ignore_errors=True)
-        ground = way.Ground(options.sluice, folder / "ground")
+        ground = migration.Ground(options.sluice, folder / "ground")
         self.part("way", lambda: self._way(ground))
         self.part("mapping", lambda: self._mapping(ground))
         self.part("growth", lambda: self._growth(ground))
@@ -132,14 +132,14 @@ class Run:
         base = self.options.work / "rivals"
         ready, skipped = rivals.set_up(base, self.options.rivals, self.say)
         self.found["skipped"].update(skipped)
-        rounds = way.Rounds(ground, self.options.records, ready, self.say)
+        rounds = migration.Rounds(ground, self.options.records, ready, self.say)
         rounds.run(self.options.rounds, lambda: self.left() <= 0)
         result = rounds.result()
-        return result, way.tables(result)
+        return result, migration.tables(result)
 
     def _mapping(self, ground):
-        result = mapping_alone.run(ground, self.options.work, self.options.rounds, self.say)
-        return result, mapping_alone.tables(result)
+        result = mapping_throughput.run(ground, self.options.work, self.options.rounds, self.say)
+        return result, mapping_throughput.tables(result)
 
     def _growth(self, ground):
         result = growth.run(ground, self.options.sizes, self.say, lambda seconds: self.left() > seconds)
@@ -147,13 +147,13 @@ class Run:
 
     def _starts(self, ground):
         folder = self.options.work / "plugins"
-        result = starts.run(ground, folder, self.options.languages, self.options.rounds, self.say)
-        return result, starts.tables(result)
+        result = cold_start.run(ground, folder, self.options.languages, self.options.rounds, self.say)
+        return result, cold_start.tables(result)
 
     def _crowd(self, ground):
         options = self.options
-        runs = [crowd.once(ground, options.migrations, many, self.say) for many in options.at_once]
-        return runs, crowd.tables(runs)
+        runs = [small_migrations.once(ground, options.migrations, many, self.say) for many in options.at_once]
+        return runs, small_migrations.tables(runs)
 
 
 def write(out, run, account):

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import bank
-import check
+import equivalence
 import figures
 from server import COMPONENTS, Client, Failed, Server, processor_seconds, status
 
@@ -174,9 +174,9 @@ class Rounds:
             raise Failed(f"{seen['records']} results for {self.records} records")
         self.whole[OURS].append(seen["took"]["whole"])
         self.spent[OURS].append(seen["cores"]["whole"] + seen["client"])
-        found = check.answers(server.target)
+        found = equivalence.answers(server.target)
         if self.reference is None:
-            self.reference = found, seen["id"], check.digests(server.target)
+            self.reference = found, seen["id"], equivalence.digests(server.target)
         self._compare("Sluice", found)
         self._told(number, "sluice", seen["took"]["whole"])
         shutil.rmtree(server.data_dir)
@@ -186,7 +186,7 @@ class Rounds:
             before, children = processor_seconds(server.pid), children_seconds()
             took = by_command(self.ground, server, self.folder)
             self.spent[COMMAND].append(processor_seconds(server.pid) - before + children_seconds() - children)
-        self._compare("sluice migrate", check.answers(server.target))
+        self._compare("sluice migrate", equivalence.answers(server.target))
         self.whole[COMMAND].append(took)
         self._told(number, "sluice migrate", took)
         shutil.rmtree(server.data_dir)
@@ -200,8 +200,8 @@ class Rounds:
         children = children_seconds()
         took = rival.run(self.folder, database, self.reference[1])
         self.spent[rival.title].append(children_seconds() - children)
-        self._compare(rival.title, check.answers(database))
-        if rival.derived and number == 1 and check.digests(database) != self.reference[2]:
+        self._compare(rival.title, equivalence.answers(database))
+        if rival.derived and number == 1 and equivalence.digests(database) != self.reference[2]:
             raise Failed(f"{rival.title}: counts and sums are the same, but rows are not")
         self.whole[rival.title].append(took["inserted"])
         self.indexed[rival.title].append(took["whole"])
@@ -209,7 +209,7 @@ class Rounds:
         shutil.rmtree(place)
 
     def _compare(self, name, found):
-        wrong = check.differences(self.reference[0], found)
+        wrong = equivalence.differences(self.reference[0], found)
         if wrong:
             raise Failed(f"{name} comes to something else: {'; '.join(wrong[:3])}")
 

@@ -8,8 +8,8 @@ import time
 
 import bank
 import figures
+from migration import agree
 from server import Failed, Memory, status
-from way import agree
 
 RECORDS = 20
 STEPS = ["register", "upload", "validate", "import", "counts"]
