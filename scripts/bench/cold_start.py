@@ -1,4 +1,4 @@
-"""Cold start: of the server, and of plugins by language."""
+"""Cold start of the server, and of plugins by language."""
 
 import shutil
 import subprocess
@@ -7,123 +7,124 @@ from pathlib import Path
 
 import bank
 import figures
-from server import Server, status
+from server import Server, process_memory
 
-#: Seconds that building one plugin may take.
+#: Maximum seconds to build a plugin.
 BUILD_SECONDS = 900
 
 
-def languages(ground, folder, wanted, say):
-    """A component for each language, built from its template; the others with the reason."""
-    made, skipped = {}, {}
+def build_components(workspace, folder, requested, log):
+    """Builds a component of each language from its template. Returns components, and reasons of skipped ones."""
+    components, skipped = {}, {}
     for language, title in (("rust", "Rust"), ("javascript", "JavaScript"), ("python", "Python")):
-        if language not in wanted:
-            skipped[title] = "not asked for"
+        if language not in requested:
+            skipped[title] = "not selected"
             continue
         project = Path(folder) / f"plugin-{language}"
         component = project / f"dist/first-{language}.wasm"
         if not component.exists():
-            say(f"building the {title} template")
+            log(f"building the {title} template")
             shutil.rmtree(project, ignore_errors=True)
-            error = build(ground.binary, language, project)
+            error = build_template(workspace.binary, language, project)
             if error:
                 skipped[title] = error
-                say(f"skipped {title}: {error}")
+                log(f"skipped {title}: {error}")
                 continue
-        made[title] = component
-    return made, skipped
+        components[title] = component
+    return components, skipped
 
 
-def build(binary, language, project):
-    """Makes a project and its component; what went wrong, if anything."""
+def build_template(binary, language, project):
+    """Creates a project and builds its component. Returns the error or none."""
     new = [binary, "plugin", "new", f"first-{language}", "--lang", language, "--dir", project]
     for step in (new, [binary, "plugin", "build", project]):
         try:
-            done = subprocess.run(step, capture_output=True, text=True, timeout=BUILD_SECONDS)
+            result = subprocess.run(step, capture_output=True, text=True, timeout=BUILD_SECONDS)
         except subprocess.TimeoutExpired:
-            return f"it took more than {BUILD_SECONDS} s to build"
-        if done.returncode:
-            lines = (done.stderr.strip() or "no word").splitlines()
+            return f"the build took more than {BUILD_SECONDS} s"
+        if result.returncode:
+            lines = (result.stderr.strip() or "no message").splitlines()
             return lines[0][:200]
     return None
 
 
 def first_records(server, mapper, table):
-    """Seconds until one record has gone through a mapper, the first time and the second."""
-    client, took = server.client(), []
+    """Returns the seconds of the first and the second upload of one record through a mapper."""
+    client, seconds = server.client(), []
     for _ in range(2):
         migration = client.register(mapper=mapper)
-        began = time.perf_counter()
+        started = time.perf_counter()
         client.upload(migration, "client", table)
-        took.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - started)
     client.close()
-    return took
+    return seconds
 
 
-def servers(ground, rounds, say):
-    """Seconds from the command to readiness: with an empty data directory, and the second time."""
-    took = {"empty": [], "again": [], "restart": []}
+def measure_servers(workspace, rounds, log):
+    """Measures the seconds until a server is ready, with an empty and with a used data directory."""
+    seconds = {"empty": [], "again": [], "restart": []}
     memory = []
     for _ in range(rounds):
-        place = ground.folder / "start"
-        shutil.rmtree(place, ignore_errors=True)
+        data_dir = workspace.folder / "start"
+        shutil.rmtree(data_dir, ignore_errors=True)
         for name in ("empty", "again"):
-            with Server(ground.binary, place) as server:
-                took[name].append(server.start_seconds)
-                memory.append(status(server.pid).get("VmRSS", 0))
-        shutil.rmtree(place)
-        with ground.server("start") as server:
-            took["restart"].append(server.start_seconds)
-        shutil.rmtree(place)
-    say(f"server: {figures.median(took['empty']):.2f} s with nothing, {figures.median(took['again']):.2f} s again")
-    result = {name: figures.summary(values) for name, values in took.items()}
+            with Server(workspace.binary, data_dir) as server:
+                seconds[name].append(server.start_seconds)
+                memory.append(process_memory(server.pid).get("VmRSS", 0))
+        shutil.rmtree(data_dir)
+        with workspace.server("start") as server:
+            seconds["restart"].append(server.start_seconds)
+        shutil.rmtree(data_dir)
+    empty, again = figures.median(seconds["empty"]), figures.median(seconds["again"])
+    log(f"server: {empty:.2f} s with an empty data directory, {again:.2f} s again")
+    result = {name: figures.summary(values) for name, values in seconds.items()}
     return {**result, "idleKib": figures.summary(memory)}
 
 
-def plugin(ground, title, component, rounds, say):
-    """A mapper's first record, compiled, from the cache of compiled plugins, and warm; its first start."""
-    table = ground.folder / "one.jsonl"
+def measure_plugin(workspace, title, component, rounds, log):
+    """Measures the first record of a mapper: compiled, from the cache, and warm. Measures the first start too."""
+    table = workspace.folder / "one.jsonl"
     table.write_text(bank.client(1, 1))
-    took = {"start": [], "compiled": [], "cached": [], "warm": []}
+    seconds = {"start": [], "compiled": [], "cached": [], "warm": []}
     for _ in range(rounds):
-        place = ground.folder / "plugin"
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir()
-        # What the server itself needs is compiled, so that only the mapper's share is seen.
-        shutil.copytree(ground.compiled, place / "plugin-cache")
-        given = [component] if component else []
+        data_dir = workspace.folder / "plugin"
+        shutil.rmtree(data_dir, ignore_errors=True)
+        data_dir.mkdir()
+        # The other plugins are compiled already, so that only the mapper is measured.
+        shutil.copytree(workspace.compiled, data_dir / "plugin-cache")
+        mappers = [component] if component else []
         name = component.stem if component else "berka"
         if not component:
-            shutil.rmtree(place / "plugin-cache")
-        with Server(ground.binary, place, given) as server:
-            took["start"].append(server.start_seconds)
-            took["compiled"].append(first_records(server, name, table)[0])
-        with Server(ground.binary, place, given) as server:
+            shutil.rmtree(data_dir / "plugin-cache")
+        with Server(workspace.binary, data_dir, mappers) as server:
+            seconds["start"].append(server.start_seconds)
+            seconds["compiled"].append(first_records(server, name, table)[0])
+        with Server(workspace.binary, data_dir, mappers) as server:
             cached, warm = first_records(server, name, table)
-            took["cached"].append(cached)
-            took["warm"].append(warm)
-        shutil.rmtree(place)
-    say(f"{title}: first record in {figures.median(took['compiled']):.3f} s")
+            seconds["cached"].append(cached)
+            seconds["warm"].append(warm)
+        shutil.rmtree(data_dir)
+    log(f"{title}: first record in {figures.median(seconds['compiled']):.3f} s")
     size = component.stat().st_size if component else None
-    return {"bytes": size, **{name: figures.summary(values) for name, values in took.items()}}
+    return {"bytes": size, **{name: figures.summary(values) for name, values in seconds.items()}}
 
 
-def run(ground, folder, wanted, rounds, say):
-    """Everything of this part."""
-    made, skipped = languages(ground, folder, wanted, say)
-    plugins = {"Rust, berka, embedded": plugin(ground, "Rust, embedded", None, rounds, say)}
-    for title, component in made.items():
-        plugins[title] = plugin(ground, title, component, rounds, say)
-    return {"server": servers(ground, rounds, say), "plugins": plugins, "skipped": skipped}
+def run(workspace, folder, requested, rounds, log):
+    """Measures servers and plugins."""
+    components, skipped = build_components(workspace, folder, requested, log)
+    plugins = {"Rust, berka, embedded": measure_plugin(workspace, "Rust, embedded", None, rounds, log)}
+    for title, component in components.items():
+        plugins[title] = measure_plugin(workspace, title, component, rounds, log)
+    return {"server": measure_servers(workspace, rounds, log), "plugins": plugins, "skipped": skipped}
 
 
 def tables(result):
-    """The tables of this part."""
+    """Returns the tables of this part."""
     server = result["server"]
     rows = [
-        ["with an empty data directory, plugins to be compiled", figures.seconds(server["empty"])],
-        ["the same data directory again", figures.seconds(server["again"])],
-        ["with an empty data directory, plugins compiled before", figures.seconds(server["restart"])],
+        ["empty data directory, plugins not compiled", figures.seconds(server["empty"])],
+        ["same data directory again", figures.seconds(server["again"])],
+        ["empty data directory, plugins compiled", figures.seconds(server["restart"])],
     ]
     out = "\n### Cold start\n\n" + figures.table(["server", "ready after"], rows)
     out += f"\nMemory when ready: {server['idleKib']['median'] / 1024:.0f} MiB.\n\n"
@@ -135,7 +136,7 @@ def tables(result):
         for title, of in result["plugins"].items()
     ]  # fmt: skip
     head = [
-        "mapper", "component", "server ready, mapper new", "first record then", "first record after a restart",
+        "mapper", "component", "server ready, new mapper", "first record", "first record after a restart",
         "first record of the next upload",
     ]  # fmt: skip
     out += figures.table(head, rows)

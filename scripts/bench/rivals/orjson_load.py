@@ -1,4 +1,4 @@
-"""The script that a migration is usually done with: orjson, maps and inserts, 20,000 rows a transaction."""
+"""Rival script, as often used for a migration: orjson, dictionaries and inserts, 20,000 rows a transaction."""
 
 import json
 import sqlite3
@@ -8,35 +8,36 @@ import time
 import mapping
 import target
 
-ROWS = 20_000
+#: Number of rows of a transaction.
+TRANSACTION_ROWS = 20_000
 
 
 def main(folder, database, namespace):
-    """Fills the database; prints seconds until the last row was committed, and until ids were unique."""
-    began = time.perf_counter()
+    """Fills the database. Prints the seconds until the last row is committed, and until ids are unique."""
+    started = time.perf_counter()
     connection = sqlite3.connect(database, isolation_level=None)
     target.create(connection)
     inserts = {
         table: f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})"
         for table, columns in target.TABLES.items()
     }
-    waiting = {table: [] for table in target.TABLES}
+    pending = {table: [] for table in target.TABLES}
 
-    def store():
+    def insert_pending():
         connection.execute("BEGIN")
-        for table, rows in waiting.items():
+        for table, rows in pending.items():
             connection.executemany(inserts[table], rows)
             rows.clear()
         connection.execute("COMMIT")
 
     for count, (table, row) in enumerate(mapping.rows(folder, namespace), 1):
-        waiting[table].append(row)
-        if count % ROWS == 0:
-            store()
-    store()
-    inserted = time.perf_counter() - began
+        pending[table].append(row)
+        if count % TRANSACTION_ROWS == 0:
+            insert_pending()
+    insert_pending()
+    inserted = time.perf_counter() - started
     target.index(connection)
-    print(json.dumps({"inserted": inserted, "whole": time.perf_counter() - began}))
+    print(json.dumps({"inserted": inserted, "whole": time.perf_counter() - started}))
 
 
 main(*sys.argv[1:])
