@@ -29,10 +29,6 @@ class UnexpectedResult(Exception):
     """An unexpected result of a server, command or comparison."""
 
 
-#: Former name, used by the torture.
-Failed = UnexpectedResult
-
-
 class MemorySampler:
     """A thread that samples the resident memory of a process."""
 

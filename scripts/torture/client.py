@@ -1,4 +1,6 @@
-"""A careful client: it believes what it was answered and nothing else, and goes on from there after every break."""
+"""The workload client. It records every acknowledgement of the server, relies on nothing else, and resumes from there
+after every failure.
+"""
 
 import http.client
 import json
@@ -9,55 +11,56 @@ import uuid
 
 from server import COMPONENTS, MIGRATIONS
 
-from dataset import WAVES
+from dataset import UPLOAD_PHASES
 
-#: Seconds for which it tries again where it is told to wait.
-PATIENCE = 20
+#: Seconds for which the client retries a request that a running job or upload blocks.
+RETRY_SECONDS = 20
 
-#: Seconds after which it looks whether anything is running at all.
-IMPATIENCE = 2
+#: Seconds of retries after which the client checks that a job or upload is running at all.
+JOB_CHECK_SECONDS = 2
 
-#: What a refusal says that is over when something else has ended.
-RUNNING = {"VALIDATION_RUNNING", "IMPORT_RUNNING", "UPLOAD_RUNNING", "JOB_RUNNING"}
+#: Error codes of rejections that end when another job or upload ends.
+RUNNING_CODES = {"VALIDATION_RUNNING", "IMPORT_RUNNING", "UPLOAD_RUNNING", "JOB_RUNNING"}
 
-#: The job after each.
-AFTER = {"validate": "import", "import": "counts", "counts": "done"}
-
-
-class Cut(Exception):
-    """The connection broke: what was asked may or may not have been done."""
+#: Step after each job.
+NEXT_STEP = {"validate": "import", "import": "counts", "counts": "done"}
 
 
-class Refused(Exception):
-    """The server said no."""
+class ConnectionLost(Exception):
+    """A lost connection. The server may or may not have executed the request."""
 
-    def __init__(self, what, status, problem):
+
+class RequestRejected(Exception):
+    """A response with an error status."""
+
+    def __init__(self, request, status, problem):
         self.status, self.problem = status, problem
         self.code = problem.get("code") if isinstance(problem, dict) else None
-        super().__init__(f"{what}: {status} {self.code or problem}")
+        super().__init__(f"{request}: {status} {self.code or problem}")
 
 
-class Stuck(Exception):
-    """It was told to wait for something that does not happen."""
+class Stalled(Exception):
+    """A wait for an event that does not happen."""
 
 
-BROKEN = (OSError, http.client.HTTPException)
+#: Exceptions of a lost connection.
+CONNECTION_ERRORS = (OSError, http.client.HTTPException)
 
 
-def answer(life, method, path, body=None, headers=None, timeout=120):
-    """An answer: its header fields, and its body as bytes; on a connection of its own."""
-    connection = http.client.HTTPConnection("127.0.0.1", life.port, timeout=timeout)
+def request(server, method, path, body=None, headers=None, timeout=120):
+    """Sends a request on a new connection. Returns the header fields and the body of the response."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=timeout)
     try:
-        headers = {"Authorization": life.authorization(), **(headers or {})}
+        headers = {"Authorization": server.authorization(), **(headers or {})}
         if isinstance(body, dict):
             body, headers["Content-Type"] = json.dumps(body), "application/json"
         connection.request(method, path, body, headers)
         response = connection.getresponse()
         data = response.read()
-    except BROKEN as broken:
-        raise Cut(f"{method} {path}: {broken!r}") from None
+    except CONNECTION_ERRORS as error:
+        raise ConnectionLost(f"{method} {path}: {error!r}") from None
     except (KeyError, ValueError):
-        raise Cut(f"{method} {path}: no token") from None
+        raise ConnectionLost(f"{method} {path}: no token") from None
     finally:
         connection.close()
     if response.status >= 300:
@@ -65,35 +68,35 @@ def answer(life, method, path, body=None, headers=None, timeout=120):
             problem = json.loads(data)
         except ValueError:
             problem = data[:200]
-        raise Refused(f"{method} {path}", response.status, problem)
+        raise RequestRejected(f"{method} {path}", response.status, problem)
     return response.headers, data
 
 
-def ask(life, method, path, body=None, headers=None, timeout=120):
-    """An answer's body as bytes."""
-    return answer(life, method, path, body, headers, timeout)[1]
+def request_bytes(server, method, path, body=None, headers=None, timeout=120):
+    """Sends a request and returns the body of the response."""
+    return request(server, method, path, body, headers, timeout)[1]
 
 
-def ask_json(life, method, path, body=None, headers=None):
-    """An answer, read as JSON."""
-    data = ask(life, method, path, body, headers)
+def request_json(server, method, path, body=None, headers=None):
+    """Sends a request and returns the body of the response as JSON."""
+    data = request_bytes(server, method, path, body, headers)
     return json.loads(data) if data else None
 
 
-def lines_of(life, path):
-    """A stream's lines."""
-    return ask(life, "GET", path, headers={"Accept": "application/jsonl"}).splitlines()
+def request_lines(server, path):
+    """Returns the lines of a record stream."""
+    return request_bytes(server, "GET", path, headers={"Accept": "application/jsonl"}).splitlines()
 
 
-class Sending:
-    """How an upload's bytes are sent: the pieces, and the pauses between them."""
+class UploadBody:
+    """The body of an upload: pieces of bytes, and pauses in seconds between them."""
 
     def __init__(self, pieces, length=None, chunked=False):
         self.pieces, self.length, self.chunked = pieces, length, chunked
-        self.gone = None
+        self.error = None
 
     def send(self, line):
-        """Sends all of it; what breaks it is kept."""
+        """Sends all pieces. Stores the error that ends the connection."""
         try:
             for piece in self.pieces:
                 if isinstance(piece, float):
@@ -104,38 +107,38 @@ class Sending:
                 line.sendall(piece)
             if self.chunked:
                 line.sendall(b"0\r\n\r\n")
-        except OSError as gone:
-            self.gone = gone
+        except OSError as error:
+            self.error = error
 
 
-def steady(body, chance):
-    """A body in pieces of some random size, now and then with a pause: as from a network."""
-    size = chance.choice([1 << 12, 1 << 14, 1 << 16, 1 << 20])
-    pause = chance.choice([0.0, 0.0, 0.001, 0.004])
+def paced_body(body, rng):
+    """Returns a body in pieces of a random size, with pauses between some of them, as on a network."""
+    size = rng.choice([1 << 12, 1 << 14, 1 << 16, 1 << 20])
+    pause = rng.choice([0.0, 0.0, 0.001, 0.004])
     pieces = []
     for at in range(0, len(body), size):
         pieces.append(body[at : at + size])
-        if pause and chance.random() < 0.5:
+        if pause and rng.random() < 0.5:
             pieces.append(pause)
-    return Sending(pieces, len(body), chunked=chance.random() < 0.3)
+    return UploadBody(pieces, len(body), chunked=rng.random() < 0.3)
 
 
-def upload(life, path, sending, heard):
-    """Sends a body and hands on each result line as it comes; returns when the answer has ended as it should."""
+def upload(server, path, upload_body, on_result):
+    """Uploads a body. Passes each result line to `on_result`. Returns after a complete response, raises otherwise."""
     try:
-        line = socket.create_connection(("127.0.0.1", life.port), timeout=120)
-    except OSError as broken:
-        raise Cut(f"PUT {path}: {broken!r}") from None
+        line = socket.create_connection(("127.0.0.1", server.port), timeout=120)
+    except OSError as error:
+        raise ConnectionLost(f"PUT {path}: {error!r}") from None
     with line:
         sender = None
         try:
-            how = "Transfer-Encoding: chunked" if sending.chunked else f"Content-Length: {sending.length}"
+            framing = "Transfer-Encoding: chunked" if upload_body.chunked else f"Content-Length: {upload_body.length}"
             line.sendall(
-                f"PUT {path} HTTP/1.1\r\nHost: 127.0.0.1:{life.port}\r\nAuthorization: {life.authorization()}\r\n"
-                f"Content-Type: application/jsonl\r\nAccept: application/jsonl\r\n{how}\r\n"
+                f"PUT {path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nAuthorization: {server.authorization()}\r\n"
+                f"Content-Type: application/jsonl\r\nAccept: application/jsonl\r\n{framing}\r\n"
                 f"Connection: close\r\n\r\n".encode()
             )
-            sender = threading.Thread(target=sending.send, args=(line,), daemon=True)
+            sender = threading.Thread(target=upload_body.send, args=(line,), daemon=True)
             sender.start()
             response = http.client.HTTPResponse(line, method="PUT")
             response.begin()
@@ -145,18 +148,18 @@ def upload(life, path, sending, heard):
                     problem = json.loads(data)
                 except ValueError:
                     problem = data[:200]
-                raise Refused(f"PUT {path}", response.status, problem)
+                raise RequestRejected(f"PUT {path}", response.status, problem)
             rest = b""
             while piece := response.read1(1 << 16):
-                *whole, rest = (rest + piece).split(b"\n")
-                for result in whole:
-                    heard(json.loads(result))
+                *lines, rest = (rest + piece).split(b"\n")
+                for result in lines:
+                    on_result(json.loads(result))
             if rest:
-                raise Cut(f"PUT {path}: the answer ended within a line")
-        except BROKEN as broken:
-            raise Cut(f"PUT {path}: {broken!r}") from None
-        except (KeyError, ValueError) as broken:
-            raise Cut(f"PUT {path}: {broken!r}") from None
+                raise ConnectionLost(f"PUT {path}: the response ended within a line")
+        except CONNECTION_ERRORS as error:
+            raise ConnectionLost(f"PUT {path}: {error!r}") from None
+        except (KeyError, ValueError) as error:
+            raise ConnectionLost(f"PUT {path}: {error!r}") from None
         finally:
             try:
                 line.shutdown(socket.SHUT_RDWR)
@@ -166,201 +169,208 @@ def upload(life, path, sending, heard):
                 sender.join()
 
 
-class Stopped(Exception):
-    """An upload was stopped by the server, which said why as its last line."""
+class UploadStopped(Exception):
+    """An upload that the server stopped. The last line of the response is the problem."""
 
     def __init__(self, problem):
         self.code = problem.get("code")
-        super().__init__(f"an upload was stopped: {self.code}")
+        super().__init__(f"the server stopped an upload: {self.code}")
 
 
-class Short(Exception):
-    """An answer ended as if all were well, with fewer results than records."""
+class MissingResults(Exception):
+    """A complete response with fewer results than records."""
 
 
-class Journey:
-    """One migration on its way, and all that its client was ever answered."""
+class Workload:
+    """A migration and everything that the server has acknowledged of it.
 
-    #: Seconds for which it waits for a job's end.
-    longest_job = 200
+    `on_step` is called at the start of each step, and at the first result of an upload with `result`.
+    """
 
-    def __init__(self, books, chance, hit=lambda moment: None, components=COMPONENTS, mapper="berka"):
-        self.books, self.chance, self.hit = books, chance, hit
+    #: Maximum seconds to wait for the end of a job.
+    job_timeout = 200
+
+    def __init__(self, dataset, rng, on_step=lambda moment: None, components=COMPONENTS, mapper="berka"):
+        self.dataset, self.rng, self.on_step = dataset, rng, on_step
         self.components, self.mapper = list(components), mapper
-        self.key = str(uuid.UUID(int=chance.getrandbits(128), version=4))
+        self.key = str(uuid.UUID(int=rng.getrandbits(128), version=4))
         self.id = None
         self.step = "register"
-        #: By table: how many records from the first on have an acknowledged result, and what they became.
-        self.acknowledged = {table: 0 for table in books.tables()}
-        self.made = {table: [] for table in books.tables()}
-        #: Jobs that were answered as begun, with the state that was last seen.
+        #: Number of leading records with an acknowledged result, by table, and the records derived from them.
+        self.acknowledged = {table: 0 for table in dataset.tables()}
+        self.derived = {table: [] for table in dataset.tables()}
+        #: Kind and last observed state of each started job.
         self.jobs = {}
         self.sent = 0
         self.results = 0
-        self.refusals = 0
+        self.rejections = 0
         self._lock = threading.Lock()
 
     @property
     def path(self):
-        """Its path."""
+        """Path of the migration."""
         return f"{MIGRATIONS}/{self.id}"
 
-    def done(self):
-        """Whether it has come to its end."""
+    def is_done(self):
+        """Returns true if the migration has reached its end."""
         return self.step == "done"
 
-    def go(self, life):
-        """Goes on until its end; a break is raised."""
-        while not self.done():
+    def run(self, server):
+        """Runs the remaining steps. Raises the first failure."""
+        while not self.is_done():
             if self.step == "register":
-                self.register(life)
+                self.register(server)
             elif self.step == "load":
-                self.load(life)
+                self.load(server)
             else:
-                self.job(life, self.step)
+                self.run_job(server, self.step)
 
-    def register(self, life):
-        """Registers it; asked again, the same comes back."""
-        self.hit("register")
+    def register(self, server):
+        """Registers the migration. Idempotent."""
+        self.on_step("register")
         body = {"components": self.components, "mapper": self.mapper}
-        self.id = ask_json(life, "POST", MIGRATIONS, body, {"Idempotency-Key": self.key})["referenceId"]
+        self.id = request_json(server, "POST", MIGRATIONS, body, {"Idempotency-Key": self.key})["referenceId"]
         self.step = "load"
 
-    def load(self, life):
-        """Uploads what has no acknowledged result, several tables at once."""
-        for wave in WAVES:
-            waiting = [table for table in wave if table in self.acknowledged and self.missing(table)]
+    def load(self, server):
+        """Uploads the tables with records that have no acknowledged result, several tables concurrently."""
+        for phase in UPLOAD_PHASES:
+            waiting = [table for table in phase if table in self.acknowledged and self.missing(table)]
             if not waiting:
                 continue
-            self.hit("load")
+            self.on_step("load")
             failures = []
 
-            def one(table):
+            def upload_table(table):
                 try:
-                    self.upload(life, table)
+                    self.upload(server, table)
                 except Exception as failure:
                     failures.append(failure)
 
-            threads = [threading.Thread(target=one, args=(table,), daemon=True) for table in waiting]
+            threads = [threading.Thread(target=upload_table, args=(table,), daemon=True) for table in waiting]
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
             if failures:
-                # What says more than that the connection broke is told first.
-                raise sorted(failures, key=lambda failure: isinstance(failure, Cut))[0]
+                # Other failures say more than a lost connection.
+                raise sorted(failures, key=lambda failure: isinstance(failure, ConnectionLost))[0]
         self.step = "validate"
 
     def missing(self, table):
-        """How many records have no acknowledged result."""
-        return len(self.books.lines[table]) - self.acknowledged[table]
+        """Returns the number of records without an acknowledged result."""
+        return len(self.dataset.lines[table]) - self.acknowledged[table]
 
-    def upload(self, life, table):
-        """Uploads a table, from the first record on that has no result, or from its beginning."""
-        lines = self.books.lines[table]
+    def upload(self, server, table):
+        """Uploads a table, from its first record or from the first one without an acknowledged result."""
+        lines = self.dataset.lines[table]
         with self._lock:
-            first = self.acknowledged[table] if self.chance.random() < 0.6 else 0
-            # Of a table that is whole already nothing would be left to send.
+            first = self.acknowledged[table] if self.rng.random() < 0.6 else 0
+            # A table without missing results is uploaded from its first record.
             first %= len(lines)
-            sending = steady(b"\n".join(lines[first:]) + b"\n", self.chance)
+            upload_body = paced_body(b"\n".join(lines[first:]) + b"\n", self.rng)
         self.sent += len(lines) - first
-        heard = 0
+        received = 0
 
-        def hear(result):
-            nonlocal heard
-            self.believe(table, first, heard + 1, result)
-            heard += 1
-            if heard == 1:
-                self.hit("result")
+        def on_result(result):
+            nonlocal received
+            self.acknowledge(table, first, received + 1, result)
+            received += 1
+            if received == 1:
+                self.on_step("result")
 
         def attempt():
-            upload(life, f"{self.path}/sources/{table}", sending, hear)
+            upload(server, f"{self.path}/sources/{table}", upload_body, on_result)
 
-        self.patiently(life, attempt)
-        if heard != len(lines) - first:
-            raise Short(f"{heard} results for {len(lines) - first} records of {table}, and the answer ended well")
+        self.retry_while_running(server, attempt)
+        if received != len(lines) - first:
+            raise MissingResults(
+                f"{received} results for {len(lines) - first} records of {table} in a complete response"
+            )
 
-    def believe(self, table, first, line, result):
-        """Takes over the result that is the next, of the record on this line of what was sent from `first` on."""
+    def acknowledge(self, table, first, line, result):
+        """Records the next result. `line` counts the records sent from record `first` on."""
         if "problem" in result:
-            raise Stopped(result["problem"])
+            raise UploadStopped(result["problem"])
         if result.get("line") != line or not result["isSuccessful"]:
-            raise Stuck(f"result {line} of {table} is {json.dumps(result)[:300]}")
+            raise Stalled(f"result {line} of {table} is {json.dumps(result)[:300]}")
         with self._lock:
             self.results += 1
             if first + line > self.acknowledged[table]:
                 self.acknowledged[table] = first + line
-                self.made[table] += [(made["entityType"], made["referenceId"]) for made in result.get("records") or []]
+                self.derived[table] += [
+                    (record["entityType"], record["referenceId"]) for record in result.get("records") or []
+                ]
 
-    def patiently(self, life, attempt):
-        """Tries again where it is told that something is running."""
-        began = time.monotonic()
+    def retry_while_running(self, server, attempt):
+        """Retries a request while a running job or upload blocks it."""
+        started = time.monotonic()
         while True:
             try:
                 return attempt()
-            except Refused as refused:
-                if refused.code not in RUNNING:
+            except RequestRejected as rejection:
+                if rejection.code not in RUNNING_CODES:
                     raise
-                late = time.monotonic() - began
-                if late > IMPATIENCE:
-                    jobs = ask_json(life, "GET", f"{self.path}/jobs?limit=100")
+                elapsed = time.monotonic() - started
+                if elapsed > JOB_CHECK_SECONDS:
+                    jobs = request_json(server, "GET", f"{self.path}/jobs?limit=100")
                     states = sorted({f"{job['kind']} {job['state']}" for job in jobs["items"]})
-                    runs = refused.code == "UPLOAD_RUNNING" or any(state.endswith("running") for state in states)
-                    if not runs or late > PATIENCE:
-                        raise Stuck(f"{refused.code} for {late:.0f} s, and no job runs [{states}]") from None
+                    runs = rejection.code == "UPLOAD_RUNNING" or any(state.endswith("running") for state in states)
+                    if not runs or elapsed > RETRY_SECONDS:
+                        raise Stalled(f"{rejection.code} for {elapsed:.0f} s, and no job runs [{states}]") from None
                 time.sleep(0.05)
 
-    def job(self, life, kind):
-        """Runs a job, unless it came to its end before the break."""
-        for known, (of, state) in list(self.jobs.items()):
-            if of == kind and state == "running":
-                if self.wait(life, known)["state"] == "succeeded":
-                    self.step = AFTER[kind]
+    def run_job(self, server, kind):
+        """Runs a job, unless an earlier run has succeeded."""
+        for job_id, (job_kind, state) in list(self.jobs.items()):
+            if job_kind == kind and state == "running":
+                if self.wait_for_job(server, job_id)["state"] == "succeeded":
+                    self.step = NEXT_STEP[kind]
                     return
-        self.hit(kind)
+        self.on_step(kind)
         try:
-            known = self.patiently(life, lambda: ask_json(life, "PUT", f"{self.path}/jobs/{kind}"))
-        except Refused as refused:
-            if kind == "import" and refused.code == "NOT_VALIDATED":
-                self.refusals += 1
-                if self.refusals > 50:
-                    raise Stuck("an import is refused again and again after validation") from None
+            job_id = self.retry_while_running(server, lambda: request_json(server, "PUT", f"{self.path}/jobs/{kind}"))
+        except RequestRejected as rejection:
+            if kind == "import" and rejection.code == "NOT_VALIDATED":
+                self.rejections += 1
+                if self.rejections > 50:
+                    raise Stalled("the server rejects an import repeatedly after validation") from None
                 self.step = "validate"
                 return
-            if refused.code == "NOTHING_STAGED":
-                raise Stuck(f"{kind}: NOTHING_STAGED, and {self.results} results were acknowledged") from None
+            if rejection.code == "NOTHING_STAGED":
+                raise Stalled(f"{kind}: NOTHING_STAGED after {self.results} acknowledged results") from None
             raise
-        self.jobs[known] = kind, "running"
-        seen = self.wait(life, known)
-        if seen["state"] == "succeeded":
-            self.step = AFTER[kind]
-        elif seen["state"] == "failed":
-            raise Failure(kind, seen)
+        self.jobs[job_id] = kind, "running"
+        job = self.wait_for_job(server, job_id)
+        if job["state"] == "succeeded":
+            self.step = NEXT_STEP[kind]
+        elif job["state"] == "failed":
+            raise JobFailed(kind, job)
 
-    def wait(self, life, known):
-        """Waits for a job's end."""
-        began, at_once = time.monotonic(), 0
+    def wait_for_job(self, server, job_id):
+        """Waits for the end of a job and returns its document."""
+        started, immediate_answers = time.monotonic(), 0
         while True:
-            asked = time.monotonic()
-            wait = {"Prefer": f"wait={min(30, self.longest_job)}"}
-            seen = ask_json(life, "GET", f"{self.path}/jobs/{known}", headers=wait)
-            self.jobs[known] = seen["kind"], seen["state"]
-            if seen["state"] != "running":
-                return seen
-            # Asked to wait half a minute for the end of a job that nobody works on, a server answers at once.
-            at_once += time.monotonic() - asked < 1
-            if at_once > 50:
-                raise Stuck(f"a {seen['kind']} job is said to be running, and nobody works on it")
-            if time.monotonic() - began > self.longest_job:
-                raise Stuck(f"a {seen['kind']} job runs and runs")
+            requested = time.monotonic()
+            wait = {"Prefer": f"wait={min(30, self.job_timeout)}"}
+            job = request_json(server, "GET", f"{self.path}/jobs/{job_id}", headers=wait)
+            self.jobs[job_id] = job["kind"], job["state"]
+            if job["state"] != "running":
+                return job
+            # The server answers a waiting request immediately if no worker runs the job.
+            immediate_answers += time.monotonic() - requested < 1
+            if immediate_answers > 50:
+                raise Stalled(f"a {job['kind']} job has state running, but no worker runs it")
+            if time.monotonic() - started > self.job_timeout:
+                raise Stalled(f"a {job['kind']} job exceeds the time limit")
             time.sleep(0.02)
 
 
-class Failure(Exception):
-    """A job has failed."""
+class JobFailed(Exception):
+    """A failed job."""
 
-    def __init__(self, kind, seen):
-        self.kind, self.seen = kind, seen
-        result = seen.get("result")
+    def __init__(self, kind, document):
+        self.kind, self.document = kind, document
+        result = document.get("result")
         self.code = result.get("code") if isinstance(result, dict) else None
-        super().__init__(f"{kind} failed: {self.code or json.dumps(seen)[:400]}")
+        super().__init__(f"{kind} failed: {self.code or json.dumps(document)[:400]}")

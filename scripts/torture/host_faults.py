@@ -1,122 +1,122 @@
-"""What changes under a running server: its clock jumps, its disk turns read-only."""
+"""Faults of the host of a running server: a clock that jumps, a disk that becomes read-only."""
 
 import random
 import threading
 from pathlib import Path
 
-from client import Refused
-from disk import CAREFUL, Disk
-from server_process import Life
-from turn import Turn, fresh_journey, up_to
+from client import RequestRejected
+from disk import REMOUNT_OPTIONS, Disk
+from server_process import ServerProcess
+from turn import Turn, new_workload, run_until
 
-#: What a clock shows of a sudden.
-JUMPS = ["-40d", "-1h", "-10s", "+0", "+10s", "+1h", "+40d"]
+#: Offsets to which the clock jumps.
+CLOCK_OFFSETS = ["-40d", "-1h", "-10s", "+0", "+10s", "+1h", "+40d"]
 
-#: How often the steps are gone through, or begun again with another token: their jobs fit on one page of a list.
-ROUNDS = 30
+#: Number of runs of the steps, including those with a new token. Their jobs fit on one page of a list.
+REPETITIONS = 30
 
 
-def faketime():
-    """The library that sets a process's clock, if it is here."""
-    found = [
+def faketime_library():
+    """Returns the path of the library that sets the clock of a process, or none if it is not installed."""
+    paths = [
         *Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"),
         *Path("/usr/lib").glob("faketime/libfaketimeMT.so.1"),
     ]
-    return str(found[0]) if found else None
+    return str(paths[0]) if paths else None
 
 
-def clock():
-    """What a process with a clock of its own is started with; the machine's stays as it is."""
-    return {"LD_PRELOAD": faketime(), "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+def clock_environment():
+    """Returns the environment of a process with its own clock. The clock of the machine does not change."""
+    return {"LD_PRELOAD": faketime_library(), "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
-class Jumping(Turn):
-    """A migration on a server whose clock jumps back and forth."""
+class ClockJumpTurn(Turn):
+    """A migration on a server whose clock jumps forward and back."""
 
-    def run(self, seed, banks):
-        """Goes through it, and once more through its end with a clock that is right."""
-        if not faketime():
-            self.account.skip("clock that jumps", "libfaketime is not installed")
+    def run(self, seed, datasets):
+        """Runs the turn. Finishes the migration with a correct clock."""
+        if not faketime_library():
+            self.report.skip("clock that jumps", "libfaketime is not installed")
             return
-        chance = random.Random(f"{seed}:{self.part}:{self.turn}")
-        self.directory = self.place.fresh("afflicted")
-        journey, reference = fresh_journey(banks, chance, 200)
-        shown = self.place.folder / "clock"
-        shown.write_text("+0")
-        environment = {**clock(), "FAKETIME_TIMESTAMP_FILE": str(shown), "FAKETIME_NO_CACHE": "1"}
-        over = threading.Event()
+        rng = random.Random(f"{seed}:{self.part}:{self.turn}")
+        self.directory = self.workspace.new_data_dir("afflicted")
+        workload, reference = new_workload(datasets, rng, 200)
+        offset_file = self.workspace.folder / "clock"
+        offset_file.write_text("+0")
+        environment = {**clock_environment(), "FAKETIME_TIMESTAMP_FILE": str(offset_file), "FAKETIME_NO_CACHE": "1"}
+        stop = threading.Event()
 
         def jump():
-            while not over.wait(chance.uniform(0.02, 0.4)):
-                following = shown.with_suffix(".next")
-                following.write_text(chance.choice(JUMPS))
-                following.replace(shown)
-                self.account.add("jumps of the clock")
+            while not stop.wait(rng.uniform(0.02, 0.4)):
+                next_offset = offset_file.with_suffix(".next")
+                next_offset.write_text(rng.choice(CLOCK_OFFSETS))
+                next_offset.replace(offset_file)
+                self.report.add("clock jumps")
 
-        with Life(self.place.binary, self.directory, environment=environment) as life:
+        with ServerProcess(self.workspace.binary, self.directory, environment=environment) as server:
             jumps = threading.Thread(target=jump, daemon=True)
             jumps.start()
             try:
-                self.patiently(journey, life)
+                self.run_with_new_tokens(workload, server)
             finally:
-                over.set()
+                stop.set()
                 jumps.join()
         if self.clean:
-            self.again(journey, reference, "the clock has jumped, and is right again")
+            self.recover(workload, reference, "the clock has jumped and is correct again")
 
-    def patiently(self, journey, life):
-        """To the end, with another token whenever a jump has made an end of the last."""
-        for _ in range(ROUNDS):
+    def run_with_new_tokens(self, workload, server):
+        """Runs the migration repeatedly. Fetches a new token when a jump has expired the last one."""
+        for _ in range(REPETITIONS):
             try:
-                journey.go(life)
-                # Longer than the steps take, so that some jumps are met by each.
-                journey.step = "validate"
-            except Refused as refused:
-                if refused.status != 401:
-                    return self.found("wrong", f"the clock jumps, and {journey.step} is refused [{refused}]")
-                life.forget_token()
+                workload.run(server)
+                # The steps are repeated so that jumps occur during each of them.
+                workload.step = "validate"
+            except RequestRejected as rejection:
+                if rejection.status != 401:
+                    return self.add_finding("wrong", f"the clock jumps, and {workload.step} is rejected [{rejection}]")
+                server.forget_token()
             except Exception as failure:
-                return self.found("wrong", f"the clock jumps, and {journey.step}: {failure!r}")
+                return self.add_finding("wrong", f"the clock jumps, and {workload.step}: {failure!r}")
 
 
-class ReadOnly(Turn):
-    """A migration on a disk that turns read-only in the middle of it, and is mended."""
+class ReadOnlyDiskTurn(Turn):
+    """A migration on a disk that becomes read-only during a step and is then repaired."""
 
-    def run(self, seed, banks):
-        """Goes through it."""
-        chance = random.Random(f"{seed}:{self.part}:{self.turn}")
-        step = chance.choice(["load", "load", "validate", "import", "import", "counts"])
-        journey, reference = fresh_journey(banks, chance, chance.choice([40, 200, 700]))
-        self.place.remove("afflicted")
-        disk = Disk(self.place.folder / "disk.img", self.place.folder / "afflicted", CAREFUL)
+    def run(self, seed, datasets):
+        """Runs the turn."""
+        rng = random.Random(f"{seed}:{self.part}:{self.turn}")
+        step = rng.choice(["load", "load", "validate", "import", "import", "counts"])
+        workload, reference = new_workload(datasets, rng, rng.choice([40, 200, 700]))
+        self.workspace.remove("afflicted")
+        disk = Disk(self.workspace.folder / "disk.img", self.workspace.folder / "afflicted", REMOUNT_OPTIONS)
         try:
-            disk.make()
-        except OSError as refused:
-            self.account.skip("disk that turns read-only", f"a disk cannot be made and mounted here: {refused}")
+            disk.format()
+        except OSError as error:
+            self.report.skip("disk that turns read-only", f"a disk cannot be created and mounted: {error}")
             return
-        self.directory = self.place.filled(disk.folder)
+        self.directory = self.workspace.with_plugin_cache(disk.folder)
         try:
-            self.failing(journey, reference, step, chance, disk)
+            self.run_with_disk_error(workload, reference, step, rng, disk)
         finally:
             disk.remove()
 
-    def failing(self, journey, reference, step, chance, disk):
-        """Up to a step, in which it fails; then with a disk that is mended."""
-        told, what = [], f"the disk turned read-only during {step}"
-        with Life(self.place.binary, self.directory) as life:
-            up_to(journey, life, step)
-            timer = threading.Timer(chance.choice([0, 0.01, 0.1, 0.3]), disk.fail)
+    def run_with_disk_error(self, workload, reference, step, rng, disk):
+        """Runs the migration to a step, triggers a disk error during it, and finishes on the repaired disk."""
+        outcomes, context = [], f"the disk became read-only during {step}"
+        with ServerProcess(self.workspace.binary, self.directory) as server:
+            run_until(workload, server, step)
+            timer = threading.Timer(rng.choice([0, 0.01, 0.1, 0.3]), disk.trigger_error)
             timer.start()
             try:
-                self.step(journey, life, told.append)
+                self.advance(workload, server, outcomes.append)
             finally:
                 timer.join()
-            if not journey.done():
-                self.step(journey, life, told.append)
-            self.account.add("turns with a disk that turned read-only", not journey.done())
-            if life.process.poll() is not None:
-                self.found("wrong", f"{what}: the server ended by itself [{life.said()[-300:]}]")
-            self.readable(life, journey, what)
-            life.kill()
-        disk.mend()
-        self.again(journey, reference, f"{what} {told}, mended and started again")
+            if not workload.is_done():
+                self.advance(workload, server, outcomes.append)
+            self.report.add("turns with a disk that became read-only", not workload.is_done())
+            if server.process.poll() is not None:
+                self.add_finding("wrong", f"{context}: the server ended by itself [{server.log_text()[-300:]}]")
+            self.check_readable(server, workload, context)
+            server.kill()
+        disk.repair()
+        self.recover(workload, reference, f"{context} {outcomes}, repaired and restarted")

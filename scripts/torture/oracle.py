@@ -1,4 +1,7 @@
-"""What is there: staged records and rows, read back and compared by identity and content with what has to be there."""
+"""The oracle: reconciles staged records and target rows, by identity and content, with the expected ones.
+
+A violation is a pair of a kind of finding and a message.
+"""
 
 import hashlib
 import json
@@ -6,10 +9,10 @@ import re
 import sqlite3
 from collections import Counter
 
-from client import Refused, ask_json, lines_of
-from dataset import named
+from client import RequestRejected, request_json, request_lines
+from dataset import normalize_ids
 
-#: Entity types of each domain, by its path.
+#: Entity types by path of the domain.
 DOMAINS = {
     "counterparty-management": ["counterparties"],
     "collateral-management": ["collateral-objects", "collaterals"],
@@ -17,28 +20,29 @@ DOMAINS = {
     "financing-execution": ["debit-mandates", "repayments", "disbursements", "additional-repayments"],
     "administrate": ["payment-administrations"],
 }
+#: Path of the domain by entity type.
 ENTITY_TYPES = {entity_type: domain for domain, types in DOMAINS.items() for entity_type in types}
 
 
-def staged_sources(life, journey):
-    """Source records as they are staged, by table."""
-    return {table: lines_of(life, f"{journey.path}/sources/{table}/records") for table in journey.acknowledged}
+def staged_sources(server, workload):
+    """Returns the staged source records by table."""
+    return {table: request_lines(server, f"{workload.path}/sources/{table}/records") for table in workload.acknowledged}
 
 
-def staged_records(life, journey):
-    """Domain records as they are staged, by entity type."""
-    migration = journey.id
+def staged_records(server, workload):
+    """Returns the staged domain records by entity type."""
+    migration = workload.id
     return {
-        entity_type: lines_of(life, f"/{domain}/migrations/{migration}/staging/{entity_type}/stream")
+        entity_type: request_lines(server, f"/{domain}/migrations/{migration}/staging/{entity_type}/stream")
         for entity_type, domain in ENTITY_TYPES.items()
     }
 
 
 def rows(database, migration):
-    """A migration's rows in the target, by entity type: each as column and value."""
+    """Returns the rows of a migration in the target, by entity type. A row is a map from columns to values."""
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)
     try:
-        found = {}
+        by_entity_type = {}
         for entity_type in ENTITY_TYPES:
             table = entity_type.replace("-", "_")
             cursor = connection.execute(
@@ -46,14 +50,14 @@ def rows(database, migration):
                 [migration],
             )
             names = [column[0] for column in cursor.description]
-            found[entity_type] = [dict(zip(names, row)) for row in cursor]
-        return found
+            by_entity_type[entity_type] = [dict(zip(names, row)) for row in cursor]
+        return by_entity_type
     finally:
         connection.close()
 
 
 def repeated_rows(database):
-    """How many rows of all tables have a reference id that another row has."""
+    """Returns the number of rows whose reference id another row of the same table has."""
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)
     try:
         count = "SELECT count(*) - count(DISTINCT reference_id) FROM {}"
@@ -64,167 +68,191 @@ def repeated_rows(database):
 
 
 def content_hash(record):
-    """A record's hash, as rows have it."""
+    """Returns the hash of a record in the format of the target's rows."""
     return hashlib.sha256(record).digest()[:16]
 
 
 def key_of(record):
-    """A record's reference id."""
+    """Returns the reference id of a record."""
     return json.loads(record)["referenceId"]
 
 
-class Seen:
-    """Everything that is there of a migration at its end."""
+class Observation:
+    """The staged records, target rows and counts of a migration at its end."""
 
     def __init__(self, sources, records, rows, counts):
         self.sources, self.records, self.rows, self.counts = sources, records, rows, counts
 
     @classmethod
-    def read(cls, life, journey):
-        """Reads it through the API, and the rows from the target's own file."""
-        jobs = [job for job, (kind, state) in journey.jobs.items() if kind == "counts" and state == "succeeded"]
-        counts = ask_json(life, "GET", f"{journey.path}/jobs/{jobs[-1]}")["result"] if jobs else None
+    def read(cls, server, workload):
+        """Reads records and counts through the API, and rows from the database file of the target."""
+        jobs = [job for job, (kind, state) in workload.jobs.items() if kind == "counts" and state == "succeeded"]
+        counts = request_json(server, "GET", f"{workload.path}/jobs/{jobs[-1]}")["result"] if jobs else None
         return cls(
-            staged_sources(life, journey), staged_records(life, journey), rows(life.target, journey.id), counts
+            staged_sources(server, workload), staged_records(server, workload), rows(server.target, workload.id), counts
         )  # fmt: skip
 
 
-def durable(sources, journey):
-    """What is wrong with staged source records, as it has to be at any moment: pairs of a kind and words."""
-    wrong = []
-    for table, known in journey.acknowledged.items():
-        there, lines = Counter(sources.get(table, [])), journey.books.lines[table]
-        gone = [line for line in lines[:known] if line not in there]
-        if gone:
-            wrong.append(
-                ("lost", f"{len(gone)} of {known} acknowledged records of {table} are not staged [{gone[0]!r}]")
+def check_sources(sources, workload):
+    """Returns violations of staged source records. The check applies at any time."""
+    violations = []
+    for table, known in workload.acknowledged.items():
+        stored, lines = Counter(sources.get(table, [])), workload.dataset.lines[table]
+        missing = [line for line in lines[:known] if line not in stored]
+        if missing:
+            violations.append(
+                ("lost", f"{len(missing)} of {known} acknowledged records of {table} are not staged [{missing[0]!r}]")
             )
-        twice = [line for line, many in there.items() if many > 1]
-        if twice:
-            wrong.append(("duplicated", f"{len(twice)} records of {table} are staged more than once [{twice[0]!r}]"))
-        foreign = there.keys() - set(lines)
-        if foreign:
-            wrong.append(
-                ("wrong", f"{len(foreign)} staged records of {table} were never sent [{next(iter(foreign))!r}]")
+        duplicates = [line for line, count in stored.items() if count > 1]
+        if duplicates:
+            violations.append(
+                ("duplicated", f"{len(duplicates)} records of {table} are staged more than once [{duplicates[0]!r}]")
             )
-    return wrong
+        unknown = stored.keys() - set(lines)
+        if unknown:
+            violations.append(
+                ("wrong", f"{len(unknown)} staged records of {table} were never sent [{next(iter(unknown))!r}]")
+            )
+    return violations
 
 
-def made_there(records, journey):
-    """What is wrong with records that result lines said were made: they have to be staged at any moment."""
-    wrong, ids = [], {entity_type: {key_of(record) for record in of} for entity_type, of in records.items()}
-    for table, made in journey.made.items():
-        gone = [one for one in made if one[1] not in ids.get(one[0], ())]
-        if gone:
-            wrong.append(
+def check_derived(records, workload):
+    """Returns violations of derived records. Records named by a result line must be staged at any time."""
+    violations, ids = [], {entity_type: {key_of(record) for record in of} for entity_type, of in records.items()}
+    for table, derived in workload.derived.items():
+        missing = [
+            (entity_type, reference_id)
+            for entity_type, reference_id in derived
+            if reference_id not in ids.get(entity_type, ())
+        ]
+        if missing:
+            violations.append(
                 (
                     "lost",
-                    f"{len(gone)} of {len(made)} records that {table} was said to have become are not staged "
-                    f"[{gone[0]}]",
+                    f"{len(missing)} of {len(derived)} records that results of {table} name are not staged "
+                    f"[{missing[0]}]",
                 )
             )
-    return wrong
+    return violations
 
 
-def imported(records, there, journey):
-    """What is wrong with rows, once an import was said to have succeeded: each staged record has one."""
-    if ("import", "succeeded") not in journey.jobs.values():
+def check_imported(records, stored, workload):
+    """Returns violations of target rows. After a successful import each staged record must have a row."""
+    if ("import", "succeeded") not in workload.jobs.values():
         return []
-    wrong = [against_target(entity_type, of, there[entity_type]) for entity_type, of in records.items()]
-    return [(kind, f"after an import that succeeded: {words}") for of in wrong for kind, words in of]
+    violations = [compare_with_target(entity_type, of, stored[entity_type]) for entity_type, of in records.items()]
+    return [(kind, f"after a successful import: {message}") for of in violations for kind, message in of]
 
 
-def kept(life, journey):
-    """What is wrong with all that was ever answered, as it has to be at any moment."""
-    records = staged_records(life, journey)
-    wrong = durable(staged_sources(life, journey), journey) + made_there(records, journey)
-    return wrong + imported(records, rows(life.target, journey.id), journey)
+def check_durable(server, workload):
+    """Returns violations of everything that the server has acknowledged. The check applies at any time."""
+    records = staged_records(server, workload)
+    violations = check_sources(staged_sources(server, workload), workload) + check_derived(records, workload)
+    return violations + check_imported(records, rows(server.target, workload.id), workload)
 
 
-def whole(seen, journey, reference):
-    """What is wrong at the end: against what was sent, against an undisturbed migration, staging against the target."""
-    books, names, wrong = journey.books, journey.books.names(journey.id), []
-    for table in journey.acknowledged:
-        wrong += differing(f"source records of {table}", Counter(books.lines[table]), Counter(seen.sources[table]))
+def reconcile(observed, workload, reference):
+    """Returns violations at the end of a migration.
+
+    Compares staged source records with the sent ones, records and rows with those of an undisturbed migration, and rows
+    with staged records.
+    """
+    dataset, names, violations = workload.dataset, workload.dataset.names(workload.id), []
+    for table in workload.acknowledged:
+        violations += compare_multisets(
+            f"source records of {table}", Counter(dataset.lines[table]), Counter(observed.sources[table])
+        )
     for entity_type in ENTITY_TYPES:
-        records = seen.records[entity_type]
-        found = Counter(named(record, names) for record in records)
-        wrong += differing(f"staged {entity_type}", reference.records[entity_type], found)
-        wrong += against_target(entity_type, records, seen.rows[entity_type])
-        found = Counter(named(shown(row), names) for row in seen.rows[entity_type])
-        wrong += differing(f"rows of {entity_type}", reference.rows[entity_type], found)
-    wrong += against_counts(seen)
-    return wrong
+        records = observed.records[entity_type]
+        found = Counter(normalize_ids(record, names) for record in records)
+        violations += compare_multisets(f"staged {entity_type}", reference.records[entity_type], found)
+        violations += compare_with_target(entity_type, records, observed.rows[entity_type])
+        found = Counter(normalize_ids(row_text(row), names) for row in observed.rows[entity_type])
+        violations += compare_multisets(f"rows of {entity_type}", reference.rows[entity_type], found)
+    violations += check_counts(observed)
+    return violations
 
 
-def against_target(entity_type, records, there):
-    """Staged records and rows, by reference id and content hash."""
+def compare_with_target(entity_type, records, stored):
+    """Compares staged records with target rows, by reference id and content hash."""
     staged = Counter((key_of(record), content_hash(record)) for record in records)
-    imported = Counter((row["reference_id"], row["sluice_hash"]) for row in there)
-    return differing(f"{entity_type} in the target, by id and hash", staged, imported)
+    imported = Counter((row["reference_id"], row["sluice_hash"]) for row in stored)
+    return compare_multisets(f"{entity_type} in the target, by id and hash", staged, imported)
 
 
-def differing(what, wanted, found):
-    """Multisets compared: what is missing, what is there too often, what should not be there at all."""
-    wrong = []
-    missing, more = wanted - found, found - wanted
+def compare_multisets(subject, expected, found):
+    """Compares multisets. Returns violations for missing, duplicate and unexpected elements."""
+    violations = []
+    missing, surplus = expected - found, found - expected
     if missing:
-        wrong.append(
-            ("lost", f"{missing.total()} of {wanted.total()} {what} are not there [{str(next(iter(missing)))[:300]}]")
-        )
-    twice = Counter({one: many for one, many in more.items() if one in wanted})
-    if twice:
-        wrong.append(
-            ("duplicated", f"{twice.total()} {what} are there more than once [{str(next(iter(twice)))[:300]}]")
-        )
-    foreign = Counter({one: many for one, many in more.items() if one not in wanted})
-    if foreign:
-        wrong.append(
-            ("wrong", f"{foreign.total()} {what} are there that should not be [{str(next(iter(foreign)))[:300]}]")
-        )
-    return wrong
-
-
-def against_counts(seen):
-    """A counts job that succeeded says what is there."""
-    if seen.counts is None:
-        return [("false success", "the migration is said to be done, and no counts job has succeeded")]
-    wrong = []
-    for count in seen.counts:
-        if count["stagedRows"] != count["importedRows"]:
-            wrong.append(
-                ("false success", f"a counts job succeeded, and its two sides differ [{json.dumps(count)[:300]}]")
+        violations.append(
+            (
+                "lost",
+                f"{missing.total()} of {expected.total()} {subject} are missing [{str(next(iter(missing)))[:300]}]",
             )
-    total = next((count for count in seen.counts if count["type"] == "TotalEntity"), None)
-    said = {row[0]: int(row[1]) for row in total["importedRows"]} if total else {}
-    there = {entity_type: len(of) for entity_type, of in seen.rows.items() if of or entity_type in said}
-    if {name: many for name, many in said.items() if many} != {name: many for name, many in there.items() if many}:
-        wrong.append(("false success", f"a counts job says {said}, and the target has {there}"))
-    return wrong
+        )
+    duplicates = Counter({value: count for value, count in surplus.items() if value in expected})
+    if duplicates:
+        violations.append(
+            (
+                "duplicated",
+                f"{duplicates.total()} {subject} are duplicates [{str(next(iter(duplicates)))[:300]}]",
+            )
+        )
+    unknown = Counter({value: count for value, count in surplus.items() if value not in expected})
+    if unknown:
+        violations.append(("wrong", f"{unknown.total()} {subject} are unexpected [{str(next(iter(unknown)))[:300]}]"))
+    return violations
 
 
-#: Columns that are about how a row came to be.
-OWN = re.compile("sluice_(origin|position|hash|check)")
+def check_counts(observed):
+    """Returns violations of the result of the counts job, which must match the target."""
+    if observed.counts is None:
+        return [("false success", "the migration is done without a successful counts job")]
+    violations = []
+    for count in observed.counts:
+        if count["stagedRows"] != count["importedRows"]:
+            violations.append(
+                ("false success", f"a counts job succeeded although its two sides differ [{json.dumps(count)[:300]}]")
+            )
+    total = next((count for count in observed.counts if count["type"] == "TotalEntity"), None)
+    reported = {row[0]: int(row[1]) for row in total["importedRows"]} if total else {}
+    stored = {entity_type: len(of) for entity_type, of in observed.rows.items() if of or entity_type in reported}
+    if {name: count for name, count in reported.items() if count} != {
+        name: count for name, count in stored.items() if count
+    }:
+        violations.append(("false success", f"a counts job reports {reported}, and the target has {stored}"))
+    return violations
 
 
-def shown(row):
-    """A row as text, but for how it came to be."""
-    return json.dumps({name: value for name, value in row.items() if not OWN.fullmatch(name)}, sort_keys=True).encode()
+#: Columns that describe the import of a row.
+METADATA_COLUMNS = re.compile("sluice_(origin|position|hash|check)")
+
+
+def row_text(row):
+    """Returns a row as text, without the columns that describe its import."""
+    return json.dumps(
+        {name: value for name, value in row.items() if not METADATA_COLUMNS.fullmatch(name)}, sort_keys=True
+    ).encode()
 
 
 class Reference:
-    """What an undisturbed migration of the same records came to, with names for reference ids."""
+    """Records and rows of an undisturbed migration, with names in place of reference ids."""
 
-    def __init__(self, seen, journey):
-        names = journey.books.names(journey.id)
-        self.records = {name: Counter(named(record, names) for record in of) for name, of in seen.records.items()}
-        self.rows = {name: Counter(named(shown(row), names) for row in of) for name, of in seen.rows.items()}
-        self.many = sum(of.total() for of in self.records.values())
+    def __init__(self, observed, workload):
+        names = workload.dataset.names(workload.id)
+        self.records = {
+            name: Counter(normalize_ids(record, names) for record in of) for name, of in observed.records.items()
+        }
+        self.rows = {
+            name: Counter(normalize_ids(row_text(row), names) for row in of) for name, of in observed.rows.items()
+        }
+        self.record_count = sum(of.total() for of in self.records.values())
 
 
-def quietly(read):
-    """What was read, or none where the server refuses it."""
+def read_or_rejection(read):
+    """Returns the result of `read`, or the rejection by the server."""
     try:
         return read()
-    except Refused as refused:
-        return refused
+    except RequestRejected as rejection:
+        return rejection

@@ -1,4 +1,4 @@
-"""What a run did and found: figures that are added up, and findings with what repeats each."""
+"""Report of a run: counters, and findings with the command that reproduces each."""
 
 import re
 import sys
@@ -6,86 +6,88 @@ import threading
 import time
 from collections import Counter
 
-#: What must be 0, by the kind of a finding.
-PROMISES = ["lost", "duplicated", "false success"]
+#: Kinds of findings that violate a guarantee about records. Their number must be 0.
+VIOLATION_KINDS = ["lost", "duplicated", "false success"]
 
-#: Other kinds: something else than promised, though no record came to harm.
-OTHERS = ["wrong", "stuck", "no start", "unclear"]
+#: Other kinds of findings: unexpected behaviour without harm to a record.
+OTHER_KINDS = ["wrong", "stuck", "no start", "unclear"]
 
 
-class Account:
-    """Figures and findings of all parts."""
+class Report:
+    """Counters and findings of all parts."""
 
     def __init__(self, command, folder):
         self.command, self.folder = command, folder
         self.figures = Counter()
-        self.most = Counter()
+        self.maxima = Counter()
         self.findings = []
         self.skipped = {}
         self.notes = Counter()
-        self.began = time.monotonic()
+        self.started = time.monotonic()
         self._lock = threading.Lock()
 
-    def add(self, figure, many=1):
-        """Adds to a figure."""
+    def add(self, figure, count=1):
+        """Adds to a counter."""
         with self._lock:
-            self.figures[figure] += many
+            self.figures[figure] += count
 
-    def top(self, figure, value):
-        """Notes the most of something."""
+    def maximum(self, figure, value):
+        """Records a value of which the report shows the maximum."""
         with self._lock:
-            self.most[figure] = max(self.most[figure], value)
+            self.maxima[figure] = max(self.maxima[figure], value)
 
-    def note(self, words):
-        """Counts something that is worth knowing and no finding."""
+    def note(self, message):
+        """Counts an observation that is no finding."""
         with self._lock:
-            self.notes[words] += 1
+            self.notes[message] += 1
 
-    def found(self, kind, part, turn, words):
-        """Notes a finding, at once, with what repeats it."""
-        assert kind in PROMISES + OTHERS, kind
-        repeat = f"{self.command} --parts {part} --turn {turn}"
+    def add_finding(self, kind, part, turn, message):
+        """Records a finding with the command that reproduces it. Prints it immediately."""
+        assert kind in VIOLATION_KINDS + OTHER_KINDS, kind
+        reproduce = f"{self.command} --parts {part} --turn {turn}"
         with self._lock:
-            self.findings.append((kind, part, turn, words, repeat))
+            self.findings.append((kind, part, turn, message, reproduce))
             number = len(self.findings)
-        self.say(f"FOUND {number} ({kind}, {part}): {words}\n    repeat: {repeat}")
+        self.log(f"FOUND {number} ({kind}, {part}): {message}\n    reproduce: {reproduce}")
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "findings.txt").open("a") as file:
-            file.write(f"{kind} | {part} | {words} | {repeat}\n")
+            file.write(f"{kind} | {part} | {message} | {reproduce}\n")
 
-    def of(self, kind):
-        """How many findings of a kind."""
+    def count_of(self, kind):
+        """Returns the number of findings of a kind."""
         return sum(1 for finding in self.findings if finding[0] == kind)
 
-    def skip(self, what, why):
-        """Notes what was not done."""
-        self.skipped[what] = why
-        self.say(f"skipped: {what}: {why}")
+    def skip(self, subject, reason):
+        """Records a subject that was not tested, with the reason."""
+        self.skipped[subject] = reason
+        self.log(f"skipped: {subject}: {reason}")
 
-    def say(self, words):
-        """Tells how far it is."""
-        print(f"[{time.monotonic() - self.began:7.1f} s] {words}", file=sys.stderr, flush=True)
+    def log(self, message):
+        """Prints a progress message with the elapsed time."""
+        print(f"[{time.monotonic() - self.started:7.1f} s] {message}", file=sys.stderr, flush=True)
 
-    def kept(self):
-        """Whether all that is promised was kept."""
+    def passed(self):
+        """Returns true if there is no finding."""
         return not self.findings
 
     def table(self):
-        """The figures, and the findings below them."""
-        rows = [("what", "how many"), *sorted(self.figures.items())]
-        rows += [(kind, self.of(kind)) for kind in PROMISES + OTHERS]
-        rows += [(name, f"{value:.2f} s") for name, value in sorted(self.most.items())]
-        wide = max(len(name) for name, _ in rows)
+        """Returns the report as text: a table of counters, then skipped subjects, notes and findings."""
+        rows = [("counter", "value"), *sorted(self.figures.items())]
+        rows += [(kind, self.count_of(kind)) for kind in VIOLATION_KINDS + OTHER_KINDS]
+        rows += [(name, f"{value:.2f} s") for name, value in sorted(self.maxima.items())]
+        width = max(len(name) for name, _ in rows)
         lines = [
-            f"| {name:<{wide}} | {value if isinstance(value, str) else format(value, ','):>12} |"
+            f"| {name:<{width}} | {value if isinstance(value, str) else format(value, ','):>12} |"
             for name, value in rows
         ]
-        lines.insert(1, f"|{'-' * (wide + 2)}|{'-' * 13}:|")
-        lines += [f"\nSkipped: {what}: {why}" for what, why in self.skipped.items()]
-        lines += [f"\nNoted {many} times: {words}" for words, many in self.notes.most_common()]
-        by_words = Counter(
-            (kind, part, re.sub(r"[0-9][0-9,]*", "N", words.partition(" [")[0]))
-            for kind, part, _, words, _ in self.findings
+        lines.insert(1, f"|{'-' * (width + 2)}|{'-' * 13}:|")
+        lines += [f"\nSkipped: {subject}: {reason}" for subject, reason in self.skipped.items()]
+        lines += [f"\nNoted {count} times: {message}" for message, count in self.notes.most_common()]
+        by_message = Counter(
+            (kind, part, re.sub(r"[0-9][0-9,]*", "N", message.partition(" [")[0]))
+            for kind, part, _, message, _ in self.findings
         )
-        lines += [f"\nFOUND {many} times ({kind}, {part}): {words}" for (kind, part, words), many in by_words.items()]
+        lines += [
+            f"\nFOUND {count} times ({kind}, {part}): {message}" for (kind, part, message), count in by_message.items()
+        ]
         return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""Uploads in parts (tus): a client that goes on from what it was told, and now and then sends what is not what it says."""
+"""Resumable uploads (tus): the client resumes from the acknowledged offset and sometimes sends a wrong checksum."""
 
 import base64
 import hashlib
@@ -6,116 +6,132 @@ import json
 import time
 import uuid
 
-from client import Journey, Refused, Short, Stopped, Stuck, answer, ask_json, lines_of
+from client import (
+    MissingResults,
+    RequestRejected,
+    Stalled,
+    UploadStopped,
+    Workload,
+    request,
+    request_json,
+    request_lines,
+)
 
-TUS = {"Tus-Resumable": "1.0.0"}
+#: Header fields of every tus request.
+TUS_HEADERS = {"Tus-Resumable": "1.0.0"}
 
-#: What a part is answered that is not what its checksum says.
-MISMATCH = 460
+#: HTTP status for a part that differs from its checksum.
+CHECKSUM_MISMATCH = 460
 
 
-class InParts(Journey):
-    """A migration whose tables are uploaded in parts, however often that is broken off."""
+class ResumableWorkload(Workload):
+    """A workload that uploads its tables in parts and resumes interrupted uploads."""
 
-    def __init__(self, *given, **named):
-        super().__init__(*given, **named)
-        self.sendings = {}
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.uploads = {}
 
-    def upload(self, life, table, most=None):
-        """Goes on with a table's upload, by so many parts at most, or to its end."""
+    def upload(self, server, table, max_parts=None):
+        """Resumes the upload of a table, for at most `max_parts` parts or to its end."""
         with self._lock:
-            if table not in self.sendings:
-                self.sendings[table] = Sending(self, table)
-        self.sendings[table].go(life, most)
+            if table not in self.uploads:
+                self.uploads[table] = ResumableUpload(self, table)
+        self.uploads[table].run(server, max_parts)
 
 
-class Sending:
-    """One table on its way, and what was told of it."""
+class ResumableUpload:
+    """The upload of a table and its acknowledged offset."""
 
-    def __init__(self, journey, table):
-        self.journey, self.table, self.chance = journey, table, journey.chance
-        self.lines = journey.books.lines[table]
+    def __init__(self, workload, table):
+        self.workload, self.table, self.rng = workload, table, workload.rng
+        self.lines = workload.dataset.lines[table]
         self.body = b"\n".join(self.lines) + b"\n"
-        self.begin()
+        self.reset()
 
-    def begin(self):
-        """Nothing was told of it yet."""
-        self.key = str(uuid.UUID(int=self.chance.getrandbits(128), version=4))
-        self.path, self.told = None, 0
+    def reset(self):
+        """Forgets the upload, so that the next run creates a new one."""
+        self.key = str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
+        self.path, self.acknowledged_offset = None, 0
 
-    def go(self, life, most):
-        """Goes on from what it was told to the results, or for so many parts."""
+    def run(self, server, max_parts):
+        """Resumes the upload. Reads the results at its end, unless `max_parts` stops it before."""
         if self.path is None:
-            self.create(life)
-        self.offset(life)
+            self.create(server)
+        self.read_offset(server)
         size = max(1, len(self.body) // 5)
-        while self.told < len(self.body):
-            if most == 0:
+        while self.acknowledged_offset < len(self.body):
+            if max_parts == 0:
                 return
-            most = most and most - 1
-            self.part(life, self.body[self.told : self.told + size])
-        shown = self.end(life)
-        if shown["problem"]:
-            self.begin()
-            raise Stopped(shown["problem"])
-        results = [json.loads(line) for line in lines_of(life, f"{self.path}/results")]
+            max_parts = max_parts and max_parts - 1
+            self.send_part(server, self.body[self.acknowledged_offset : self.acknowledged_offset + size])
+        document = self.wait_for_end(server)
+        if document["problem"]:
+            self.reset()
+            raise UploadStopped(document["problem"])
+        results = [json.loads(line) for line in request_lines(server, f"{self.path}/results")]
         for line, result in enumerate(results, 1):
-            self.journey.believe(self.table, 0, line, result)
+            self.workload.acknowledge(self.table, 0, line, result)
         if len(results) != len(self.lines):
-            raise Short(f"{len(results)} results for {len(self.lines)} records of {self.table}, sent in parts")
+            raise MissingResults(f"{len(results)} results for {len(self.lines)} records of {self.table}, sent in parts")
 
-    def create(self, life):
-        """Begins it; asked again, the same comes back."""
-        said = {
+    def create(self, server):
+        """Creates the upload. Idempotent."""
+        headers = {
             "Upload-Length": str(len(self.body)), "Idempotency-Key": self.key,
             "Upload-Metadata": "filetype " + base64.b64encode(b"application/jsonl").decode(),
         }  # fmt: skip
-        path = f"{self.journey.path}/sources/{self.table}/uploads"
-        self.path = answer(life, "POST", path, b"", {**TUS, **said})[0]["Location"]
-        self.journey.sent += len(self.lines)
+        path = f"{self.workload.path}/sources/{self.table}/uploads"
+        self.path = request(server, "POST", path, b"", {**TUS_HEADERS, **headers})[0]["Location"]
+        self.workload.sent += len(self.lines)
 
-    def offset(self, life):
-        """Asks how far it has come: not less far than it was told."""
+    def read_offset(self, server):
+        """Reads the offset of the server. It must not be less than the acknowledged one."""
         try:
-            there = ask_json(life, "GET", self.path)["offset"]
-        except Refused as refused:
-            if refused.code == "NO_SUCH_UPLOAD":
-                raise Short(f"an upload of {self.table} that was begun is not there") from None
+            stored = request_json(server, "GET", self.path)["offset"]
+        except RequestRejected as error:
+            if error.code == "NO_SUCH_UPLOAD":
+                raise MissingResults(f"a created upload of {self.table} does not exist") from None
             raise
-        if there < self.told:
-            raise Short(f"an upload of {self.table} was told to have {self.told} bytes, and has {there}")
-        self.told = there
+        if stored < self.acknowledged_offset:
+            raise MissingResults(
+                f"an upload of {self.table} has {stored} bytes of {self.acknowledged_offset} acknowledged ones"
+            )
+        self.acknowledged_offset = stored
 
-    def part(self, life, piece):
-        """Sends a part, with or without a checksum; now and then it is not what its checksum says."""
-        if self.chance.random() < 0.3:
+    def send_part(self, server, part):
+        """Sends a part, with or without a checksum. Sometimes sends a wrong checksum first."""
+        if self.rng.random() < 0.3:
             try:
-                self.send(life, piece, hashlib.sha1(piece + b"x"))
-            except Refused as refused:
-                if refused.status != MISMATCH:
+                self.send(server, part, hashlib.sha1(part + b"x"))
+            except RequestRejected as error:
+                if error.status != CHECKSUM_MISMATCH:
                     raise
             else:
-                raise Stuck(f"a part of {self.table} was taken that is not what its checksum says")
-        headers = self.send(life, piece, hashlib.sha256(piece) if self.chance.random() < 0.5 else None)
-        if int(headers["Upload-Offset"]) != self.told + len(piece):
-            raise Stuck(f"a part of {self.table} came to offset {headers['Upload-Offset']}")
-        self.told += len(piece)
+                raise Stalled(f"a part of {self.table} was accepted with a wrong checksum")
+        headers = self.send(server, part, hashlib.sha256(part) if self.rng.random() < 0.5 else None)
+        if int(headers["Upload-Offset"]) != self.acknowledged_offset + len(part):
+            raise Stalled(f"a part of {self.table} moved the offset to {headers['Upload-Offset']}")
+        self.acknowledged_offset += len(part)
 
-    def send(self, life, piece, checksum=None):
-        """Sends bytes; the answer's header fields."""
-        headers = {**TUS, "Upload-Offset": str(self.told), "Content-Type": "application/offset+octet-stream"}
+    def send(self, server, part, checksum=None):
+        """Sends bytes. Returns the header fields of the response."""
+        headers = {
+            **TUS_HEADERS,
+            "Upload-Offset": str(self.acknowledged_offset),
+            "Content-Type": "application/offset+octet-stream",
+        }
         if checksum:
             headers["Upload-Checksum"] = f"{checksum.name} {base64.b64encode(checksum.digest()).decode()}"
-        return answer(life, "PATCH", self.path, piece, headers)[0]
+        return request(server, "PATCH", self.path, part, headers)[0]
 
-    def end(self, life):
-        """What it came to."""
-        began = time.monotonic()
+    def wait_for_end(self, server):
+        """Waits for the end of the upload and returns its document."""
+        started = time.monotonic()
         while True:
-            shown = ask_json(life, "GET", self.path, headers={"Prefer": "wait=2"})
-            if shown["state"] == "ended":
-                return shown
-            if time.monotonic() - began > self.journey.longest_job:
-                raise Stuck(f"an upload of {self.table} is {shown['state']}, and does not end")
-            # What could not be worked on is begun again with an empty part.
-            self.send(life, b"")
+            document = request_json(server, "GET", self.path, headers={"Prefer": "wait=2"})
+            if document["state"] == "ended":
+                return document
+            if time.monotonic() - started > self.workload.job_timeout:
+                raise Stalled(f"an upload of {self.table} is {document['state']}, and does not end")
+            # An empty part restarts the processing of an upload that the server could not process.
+            self.send(server, b"")

@@ -1,4 +1,4 @@
-"""A server's life: from its start to the moment at which it is killed."""
+"""Server processes that can be killed, and the workspace of their data directories."""
 
 import os
 import shutil
@@ -7,31 +7,31 @@ import subprocess
 import time
 from pathlib import Path
 
-from server import CONFIG, Failed, Server, free_port
+from server import CONFIG, Server, UnexpectedResult, free_port
 
-#: Seconds within which a server has to be ready again, whatever was done to it.
+#: Maximum seconds until a server is ready, after any fault.
 START_SECONDS = 60
 
 
-class Life(Server):
-    """A server on a data directory that it may find as a killed one left it."""
+class ServerProcess(Server):
+    """A server on a new data directory or on one that a killed server left."""
 
     def __init__(self, binary, data_dir, prefix=(), mappers=(), config="", kill_after=None, environment=None):
         self.data_dir = Path(data_dir)
         self.port = free_port()
         settings = self.data_dir.with_suffix(".toml")
         settings.write_text(CONFIG + config)
-        given = [argument for mapper in mappers for argument in ("--mapper", str(mapper))]
+        arguments = [argument for mapper in mappers for argument in ("--mapper", str(mapper))]
         command = [*prefix, binary, "serve", "--listen", f"127.0.0.1:{self.port}", "--data-dir", self.data_dir]
-        # Beside the data directory, so that a full disk keeps nobody from reading it.
+        # Outside of the data directory, so that the log can be written when that disk is full.
         self.log = self.data_dir.with_suffix(".log")
         self._log = self.log.open("ab")
-        self._from = self.log.stat().st_size
+        self._log_offset = self.log.stat().st_size
         self.killed = False
         self.forget_token()
-        began = time.perf_counter()
+        started = time.perf_counter()
         self.process = subprocess.Popen(
-            [*command, "--config", settings, *given], stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
+            [*command, "--config", settings, *arguments], stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
             env={**os.environ, **(environment or {})},
         )  # fmt: skip
         if kill_after is not None:
@@ -40,33 +40,33 @@ class Life(Server):
             return
         try:
             self._wait_until_ready()
-        except Failed as failure:
+        except UnexpectedResult as failure:
             self.kill()
-            raise Failed(f"{failure}: {self.said()[-600:]}") from None
-        self.start_seconds = time.perf_counter() - began
+            raise UnexpectedResult(f"{failure}: {self.log_text()[-600:]}") from None
+        self.start_seconds = time.perf_counter() - started
 
     def _wait_until_ready(self):
-        until = time.monotonic() + START_SECONDS
-        while time.monotonic() < until:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                raise Failed(f"the server ended with {self.process.returncode}")
-            if "ready at " in self.said():
+                raise UnexpectedResult(f"the server ended with {self.process.returncode}")
+            if "ready at " in self.log_text():
                 return
             time.sleep(0.004)
-        raise Failed("the server did not become ready")
+        raise UnexpectedResult("the server did not become ready")
 
     def forget_token(self):
-        """Another one is asked for the next time."""
+        """Discards the access token. The next request fetches a new one."""
         self._token, self._until = None, 0.0
 
-    def said(self):
-        """What it has said since it was started."""
+    def log_text(self):
+        """Returns the log since the start of this process."""
         with self.log.open("rb") as file:
-            file.seek(self._from)
+            file.seek(self._log_offset)
             return file.read().decode(errors="replace")
 
     def kill(self):
-        """Ends it at once, in the middle of whatever it does."""
+        """Kills the process with SIGKILL."""
         self.killed = True
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
@@ -78,48 +78,48 @@ class Life(Server):
             self.stop()
 
 
-class Place:
-    """Where data directories are made, with plugins compiled beforehand."""
+class Workspace:
+    """A folder for data directories, with a cache of compiled plugins."""
 
     def __init__(self, binary, folder):
         self.binary, self.folder = Path(binary).resolve(), Path(folder).resolve()
         self.compiled = self.folder / "compiled"
 
     def prepare(self, use):
-        """Compiles all plugins once, by using a server."""
+        """Compiles all plugins once, by using a server. Stores them in the cache."""
         if self.compiled.exists():
             return
-        first = self.fresh("first")
-        with Life(self.binary, first) as life:
-            use(life)
+        first = self.new_data_dir("first")
+        with ServerProcess(self.binary, first) as server:
+            use(server)
         shutil.copytree(first / "plugin-cache", self.compiled)
         self.remove("first")
 
-    def fresh(self, name):
-        """An empty data directory, but for compiled plugins."""
+    def new_data_dir(self, name):
+        """Creates a data directory that contains only compiled plugins."""
         self.remove(name)
         data_dir = self.folder / name
         data_dir.mkdir(parents=True)
-        return self.filled(data_dir)
+        return self.with_plugin_cache(data_dir)
 
-    def filled(self, data_dir):
-        """The same directory with compiled plugins, where there are any."""
+    def with_plugin_cache(self, data_dir):
+        """Copies the compiled plugins, if there are any, into a data directory. Returns the directory."""
         if self.compiled.exists():
             shutil.copytree(self.compiled, data_dir / "plugin-cache")
         return data_dir
 
     def remove(self, name):
-        """Removes a data directory, and what stands beside it."""
+        """Removes a data directory with its log and configuration."""
         shutil.rmtree(self.folder / name, ignore_errors=True)
         for suffix in (".log", ".toml"):
             (self.folder / name).with_suffix(suffix).unlink(missing_ok=True)
 
-    def keep(self, name, as_name):
-        """Puts a copy of a data directory aside, for whoever looks into a finding."""
-        aside = self.folder / "kept" / as_name
-        if aside.exists() or sum(1 for _ in aside.parent.glob("*")) > 40:
+    def keep_copy(self, name, as_name):
+        """Keeps a copy of a data directory for the analysis of a finding. Keeps at most 40 copies."""
+        copy = self.folder / "kept" / as_name
+        if copy.exists() or sum(1 for _ in copy.parent.glob("*")) > 40:
             return
-        shutil.copytree(self.folder / name, aside, ignore=shutil.ignore_patterns("plugin-cache", "plugins"))
+        shutil.copytree(self.folder / name, copy, ignore=shutil.ignore_patterns("plugin-cache", "plugins"))
         log = (self.folder / name).with_suffix(".log")
         if log.exists():
-            shutil.copy(log, aside / "log")
+            shutil.copy(log, copy / "log")

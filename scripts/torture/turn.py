@@ -1,128 +1,148 @@
-"""What every part does once its trouble is over: start again, compare, go on to verified counts, compare again."""
+"""Steps that all parts share: restart after a fault, check durability, finish the migration, reconcile it."""
 
-from server import Failed
+from server import UnexpectedResult
 
 import oracle
-from client import Cut, Failure, Journey, Refused, Short, Stopped, Stuck, ask_json
-from kills import jobs_at_rest
-from server_process import Life
+from client import (
+    ConnectionLost,
+    JobFailed,
+    MissingResults,
+    RequestRejected,
+    Stalled,
+    UploadStopped,
+    Workload,
+    request_json,
+)
+from kills import check_jobs
+from server_process import ServerProcess
 
-#: What a client is told when something did not work; none of these is a false success.
-HONEST = (Cut, Refused, Stopped, Failure)
+#: Failures that the server reports or the client detects. None of them is a false success.
+REPORTED_FAILURES = (ConnectionLost, RequestRejected, UploadStopped, JobFailed)
 
 
 class Turn:
-    """One turn of a part: a migration on a server, something that is done to it, and what came of it."""
+    """A turn of a part: a migration on a server, a fault, and the checks after it."""
 
-    def __init__(self, part, turn, account, place):
-        self.part, self.turn, self.account, self.place = part, turn, account, place
+    def __init__(self, part, turn, report, workspace):
+        self.part, self.turn, self.report, self.workspace = part, turn, report, workspace
         self.directory = None
         self.clean = True
 
-    def found(self, kind, words):
-        """Notes a finding and keeps the directory."""
+    def add_finding(self, kind, message):
+        """Records a finding and keeps a copy of the data directory."""
         self.clean = False
-        self.account.found(kind, self.part, self.turn, words)
+        self.report.add_finding(kind, self.part, self.turn, message)
         try:
-            self.place.keep(self.directory.name, f"{self.part}-{self.turn}-{len(self.account.findings)}")
+            self.workspace.keep_copy(self.directory.name, f"{self.part}-{self.turn}-{len(self.report.findings)}")
         except OSError:
             pass
 
-    def step(self, journey, life, said):
-        """Goes on as far as it comes; the word for how it ended, told to `said`."""
-        usually, journey.longest_job = journey.longest_job, 15
+    def advance(self, workload, server, on_outcome):
+        """Runs the migration until it ends or fails. Passes a description of the outcome to `on_outcome`."""
+        timeout, workload.job_timeout = workload.job_timeout, 15
         try:
-            return self._step(journey, life, said)
+            return self._advance(workload, server, on_outcome)
         finally:
-            journey.longest_job = usually
+            workload.job_timeout = timeout
 
-    def _step(self, journey, life, said):
+    def _advance(self, workload, server, on_outcome):
         try:
-            journey.go(life)
-            return said("came to its end")
-        except Short as short:
-            self.found("false success", str(short))
-            return said("ended short")
-        except Stuck as stuck:
-            return said(f"stuck: {stuck}")
-        except HONEST as honest:
-            code = getattr(honest, "code", None)
-            if isinstance(honest, Refused) and not isinstance(honest.problem, dict):
-                self.found("wrong", f"a refusal without a problem document [{honest}]")
-            return said(f"{type(honest).__name__.lower()}, {code or 'connection broke'}")
+            workload.run(server)
+            return on_outcome("reached the end")
+        except MissingResults as error:
+            self.add_finding("false success", str(error))
+            return on_outcome("ended with missing results")
+        except Stalled as error:
+            return on_outcome(f"stuck: {error}")
+        except REPORTED_FAILURES as failure:
+            code = getattr(failure, "code", None)
+            if isinstance(failure, RequestRejected) and not isinstance(failure.problem, dict):
+                self.add_finding("wrong", f"a rejection without a problem document [{failure}]")
+            return on_outcome(f"{type(failure).__name__}, {code or 'connection lost'}")
 
-    def start(self, **how):
-        """A server that starts by itself, or none and a finding."""
+    def start_server(self, **options):
+        """Starts a server and returns it. Records a finding and returns none if it does not start."""
         try:
-            life = Life(self.place.binary, self.directory, **how)
-        except Failed as failure:
-            self.found("no start", f"the server does not start [{failure}]")
+            server = ServerProcess(self.workspace.binary, self.directory, **options)
+        except UnexpectedResult as failure:
+            self.add_finding("no start", f"the server does not start [{failure}]")
             return None
-        self.account.add("restarts")
-        self.account.top("longest restart", life.start_seconds)
-        return life
+        self.report.add("restarts")
+        self.report.maximum("longest restart", server.start_seconds)
+        return server
 
-    def durable(self, life, journey, when):
-        """Whatever was acknowledged is there."""
+    def check_durable(self, server, workload, when):
+        """Checks that the server has everything that it acknowledged. Returns true if it has."""
         try:
-            wrong = oracle.kept(life, journey) + jobs_at_rest(life, journey)
-        except (Refused, Cut) as refused:
-            wrong = [("wrong", f"staging cannot be read [{refused}]")]
-        for kind, words in wrong:
-            self.found(kind, f"{when}: {words}")
-        return not wrong
+            violations = oracle.check_durable(server, workload) + check_jobs(server, workload)
+        except (RequestRejected, ConnectionLost) as error:
+            violations = [("wrong", f"staging cannot be read [{error}]")]
+        for kind, message in violations:
+            self.add_finding(kind, f"{when}: {message}")
+        return not violations
 
-    def readable(self, life, journey, what):
-        """Reads what is staged while something is wrong: all of it, or an error."""
+    def check_readable(self, server, workload, context):
+        """Reads the staged records during a fault. The server must return all of them or an error."""
         try:
-            sources = oracle.staged_sources(life, journey)
-        except (Refused, Cut):
+            sources = oracle.staged_sources(server, workload)
+        except (RequestRejected, ConnectionLost):
             return
-        for kind, words in oracle.durable(sources, journey):
-            self.found("false success" if kind == "lost" else kind, f"{what}: answered without an error: {words}")
+        for kind, message in oracle.check_sources(sources, workload):
+            self.add_finding(
+                "false success" if kind == "lost" else kind,
+                f"{context}: the server answered without an error: {message}",
+            )
 
-    def to_the_end(self, life, journey, reference, when):
-        """Goes on without trouble, and compares everything."""
+    def finish(self, server, workload, reference, when):
+        """Runs the migration to its end without faults and reconciles it."""
         try:
-            journey.go(life)
-            wrong = oracle.whole(oracle.Seen.read(life, journey), journey, reference)
-        except (Stuck, Short, Refused, Stopped, Failure, Cut, Failed) as failure:
-            kind = {Stuck: "stuck", Short: "false success"}.get(type(failure), "wrong")
-            wrong = [(kind, f"{journey.step}: {failure}")]
-        for kind, words in wrong:
-            self.found(kind, f"{when}: {words}")
-        self.account.add("migrations brought to verified counts", not wrong)
-        self.account.add("records sent", journey.sent)
-        self.account.add("results acknowledged", journey.results)
+            workload.run(server)
+            violations = oracle.reconcile(oracle.Observation.read(server, workload), workload, reference)
+        except (
+            Stalled,
+            MissingResults,
+            RequestRejected,
+            UploadStopped,
+            JobFailed,
+            ConnectionLost,
+            UnexpectedResult,
+        ) as failure:
+            kind = {Stalled: "stuck", MissingResults: "false success"}.get(type(failure), "wrong")
+            violations = [(kind, f"{workload.step}: {failure}")]
+        for kind, message in violations:
+            self.add_finding(kind, f"{when}: {message}")
+        self.report.add("migrations brought to verified counts", not violations)
+        self.report.add("records sent", workload.sent)
+        self.report.add("results acknowledged", workload.results)
 
-    def again(self, journey, reference, when):
-        """A start on what the last server left, what was acknowledged, and then the whole way."""
-        life = self.start()
-        if life is None:
+    def recover(self, workload, reference, when):
+        """Starts a server on the data directory, checks durability, and finishes the migration."""
+        server = self.start_server()
+        if server is None:
             return
-        with life:
-            if journey.id is None or self.durable(life, journey, when):
-                self.to_the_end(life, journey, reference, when)
+        with server:
+            if workload.id is None or self.check_durable(server, workload, when):
+                self.finish(server, workload, reference, when)
 
 
-def up_to(journey, life, step):
-    """Goes on until a step is next."""
+def run_until(workload, server, step):
+    """Runs the migration until this step is the next one."""
     order = ["register", "load", "validate", "import", "counts", "done"]
-    while order.index(journey.step) < order.index(step):
-        if journey.step == "register":
-            journey.register(life)
-        elif journey.step == "load":
-            journey.load(life)
+    while order.index(workload.step) < order.index(step):
+        if workload.step == "register":
+            workload.register(server)
+        elif workload.step == "load":
+            workload.load(server)
         else:
-            journey.job(life, journey.step)
+            workload.run_job(server, workload.step)
 
 
-def status_of(life, journey):
-    """A migration's document."""
-    return ask_json(life, "GET", journey.path)
+def migration_document(server, workload):
+    """Returns the document of the migration."""
+    return request_json(server, "GET", workload.path)
 
 
-def fresh_journey(banks, chance, customers, kind=Journey):
-    """A migration of a bank, and what an undisturbed one comes to."""
-    books, reference = banks.get(customers, chance.randrange(2))
-    return kind(books, chance), reference
+def new_workload(datasets, rng, customers, kind=Workload):
+    """Returns a workload for a new migration and the reference of an undisturbed migration of the same dataset."""
+    dataset, reference = datasets.get(customers, rng.randrange(2))
+    return kind(dataset, rng), reference
