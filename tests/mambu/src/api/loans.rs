@@ -48,7 +48,7 @@ pub fn list(call: &ApiCall) -> Result<MockResponse, MambuError> {
     let holder = call.request.parameter("accountHolderId");
     let holder = holder.map(|id| call.bank.clients.get(&id).map_or(String::new(), |client| client.key.clone()));
     let loans = call.bank.loans.iter().filter(|loan| {
-        state.as_ref().is_none_or(|state| loan.state.as_str() == state)
+        state.as_ref().is_none_or(|state| loan.state.name() == state)
             && holder.as_ref().is_none_or(|holder| loan.holder == *holder)
             && is_in_branch(call.request, &loan.fields)
     });

@@ -42,7 +42,7 @@ pub enum ClosedState {
 impl LoanState {
     /// Returns the value of `accountState`.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::PendingApproval => "PENDING_APPROVAL",
             Self::Approved => "APPROVED",
@@ -185,7 +185,7 @@ impl LoanAccount {
         fields.set("encodedKey", &self.key);
         fields.set("id", &self.id);
         fields.set("loanAmount", &ExactAmount(self.terms.amount));
-        fields.set("accountState", self.state.as_str());
+        fields.set("accountState", self.state.name());
         fields.set_if("accountSubState", self.sub_state());
         fields.set_if("settlementAccountKey", self.settlement.as_ref());
         fields.set("balances", &self.balances(today));

@@ -170,7 +170,7 @@ impl LoanAccount {
         }
         for (position, component, part) in &original.parts {
             if let Some(installment) = self.schedule.get_mut(*position) {
-                match kind.as_str() {
+                match kind.name() {
                     "FEE_ADJUSTMENT" => installment.fee.expected -= part,
                     _ => installment.part_mut(*component).paid -= part,
                 }

@@ -36,7 +36,7 @@ pub enum OriginalKind {
 impl TransactionKind {
     /// Returns Mambu's name of the kind.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Disbursement => "DISBURSEMENT",
             Self::Fee => "FEE_APPLIED",
@@ -156,7 +156,7 @@ impl LoanTransaction {
         fields.set("id", &self.number.to_string());
         fields.set_if("externalId", self.external_id.as_ref());
         fields.set("parentAccountKey", loan);
-        fields.set("type", self.kind.as_str());
+        fields.set("type", self.kind.name());
         fields.set("amount", &ExactAmount(self.amount));
         fields.set("valueDate", &date_time(self.value_date));
         fields.set("bookingDate", &date_time(self.value_date));
