@@ -174,21 +174,21 @@ class Rounds:
 
     def _run_server(self, number):
         with self.workspace.server("sluice") as server:
-            seen = run_migration(server, self.folder)
+            result = run_migration(server, self.folder)
             self.peaks.append(process_memory(server.pid).get("VmHWM", 0))
-        for step, seconds in seen["took"].items():
+        for step, seconds in result["took"].items():
             self.steps[step].append(seconds)
-        for step, seconds in seen["cores"].items():
+        for step, seconds in result["cores"].items():
             self.cpu[step].append(seconds)
-        if seen["records"] != self.records:
-            raise UnexpectedResult(f"{seen['records']} results for {self.records} records")
-        self.totals[SLUICE].append(seen["took"]["whole"])
-        self.spent[SLUICE].append(seen["cores"]["whole"] + seen["client"])
+        if result["records"] != self.records:
+            raise UnexpectedResult(f"{result['records']} results for {self.records} records")
+        self.totals[SLUICE].append(result["took"]["whole"])
+        self.spent[SLUICE].append(result["cores"]["whole"] + result["client"])
         query_results = equivalence.query_results(server.target)
         if self.reference is None:
-            self.reference = query_results, seen["id"], equivalence.digests(server.target)
+            self.reference = query_results, result["id"], equivalence.digests(server.target)
         self._compare("Sluice", query_results)
-        self._log_round(number, "sluice", seen["took"]["whole"])
+        self._log_round(number, "sluice", result["took"]["whole"])
         shutil.rmtree(server.data_dir)
 
     def _run_command(self, number):
