@@ -1,32 +1,32 @@
-//! What Mambu refuses, is refused, and changes nothing.
+//! Requests that Mambu rejects: status, reason, source, and no change of state.
 
 use serde_json::{Value, json};
 
-use crate::caller::{Caller, day, installment, loan};
+use crate::client::{MambuClient, day, installment, loan};
 
-/// A client C1; loans of it: `P` awaits approval, `A` is approved, `R` runs, `Z` is repaid; deposit accounts D1 of
-/// nobody's and D2 of another client's.
-async fn lender() -> (Caller, String) {
-    let caller = Caller::default().await;
-    let holder = caller.client("C1").await;
-    let other = caller.client("C2").await;
+/// Creates a client C1 with four loans: `P` is pending approval, `A` approved, `R` active, `Z` repaid. Creates deposit
+/// accounts: D1 without a holder, D2 of another client.
+async fn bank_fixture() -> (MambuClient, String) {
+    let api = MambuClient::default().await;
+    let holder = api.create_client("C1").await;
+    let other = api.create_client("C2").await;
     for id in ["P", "A", "R", "Z"] {
-        caller.loan(id, &holder).await;
+        api.create_loan(id, &holder).await;
     }
-    caller.act("A", "APPROVE").await;
-    caller.run("R").await;
-    caller.run("Z").await;
+    api.change_state("A", "APPROVE").await;
+    api.activate("R").await;
+    api.activate("Z").await;
     let all = json!({"amount": "1020.00", "valueDate": day("2020-02-29")});
-    caller.done("/loans/Z/repayment-transactions", &all).await;
+    api.post_ok("/loans/Z/repayment-transactions", &all).await;
     let first = json!({"amount": "343.33", "valueDate": day("2020-02-29"), "externalId": "R-1"});
-    caller.done("/loans/R/repayment-transactions", &first).await;
-    caller.done("/deposits", &json!({"id": "D1"})).await;
-    caller.done("/deposits", &json!({"id": "D2", "accountHolderKey": other})).await;
-    (caller, holder)
+    api.post_ok("/loans/R/repayment-transactions", &first).await;
+    api.post_ok("/deposits", &json!({"id": "D1"})).await;
+    api.post_ok("/deposits", &json!({"id": "D2", "accountHolderKey": other})).await;
+    (api, holder)
 }
 
-/// A loan's creation with a member set, or taken away by null.
-fn but(holder: &str, pointer: &str, value: Value) -> Value {
+/// Returns the body that creates a loan, with one member replaced. Null removes the member.
+fn loan_with(holder: &str, pointer: &str, value: Value) -> Value {
     let mut body = loan("N", holder);
     let (parent, name) = pointer.rsplit_once('/').unwrap();
     body.pointer_mut(parent).unwrap()[name] = value;
@@ -34,9 +34,9 @@ fn but(holder: &str, pointer: &str, value: Value) -> Value {
 }
 
 #[tokio::test]
-async fn every_refusal() {
-    let (caller, holder) = lender().await;
-    let state = caller.mambu.state();
+async fn rejects_invalid_requests_without_side_effects() {
+    let (api, holder) = bank_fixture().await;
+    let state = api.mambu.state();
     let key_of = |id: &str| {
         let deposits = state["deposits"].as_array().unwrap();
         deposits.iter().find(|one| one["id"] == id).unwrap()["encodedKey"].clone()
@@ -78,7 +78,7 @@ async fn every_refusal() {
         (
             "POST",
             "/loans",
-            but(&holder, "/accountHolderKey", json!("C1")),
+            loan_with(&holder, "/accountHolderKey", json!("C1")),
             400,
             "INVALID_CLIENT_KEY",
             "accountHolderKey",
@@ -86,7 +86,7 @@ async fn every_refusal() {
         (
             "POST",
             "/loans",
-            but(&holder, "/accountHolderKey", none.clone()),
+            loan_with(&holder, "/accountHolderKey", none.clone()),
             400,
             "MISSING_REQUIRED_PARAMETER",
             "accountHolderKey",
@@ -94,18 +94,25 @@ async fn every_refusal() {
         (
             "POST",
             "/loans",
-            but(&holder, "/accountHolderType", none.clone()),
+            loan_with(&holder, "/accountHolderType", none.clone()),
             400,
             "MISSING_REQUIRED_PARAMETER",
             "accountHolderType",
         ),
-        ("POST", "/loans", but(&holder, "/productTypeKey", json!("x")), 400, "INVALID_PRODUCT_KEY", "productTypeKey"),
-        ("POST", "/loans", but(&holder, "/loanAmount", json!(0)), 400, "INVALID_AMOUNT", "loanAmount"),
-        ("POST", "/loans", but(&holder, "/loanAmount", json!("much")), 400, "INVALID_PARAMETERS", "loanAmount"),
         (
             "POST",
             "/loans",
-            but(&holder, "/scheduleSettings", none.clone()),
+            loan_with(&holder, "/productTypeKey", json!("x")),
+            400,
+            "INVALID_PRODUCT_KEY",
+            "productTypeKey",
+        ),
+        ("POST", "/loans", loan_with(&holder, "/loanAmount", json!(0)), 400, "INVALID_AMOUNT", "loanAmount"),
+        ("POST", "/loans", loan_with(&holder, "/loanAmount", json!("much")), 400, "INVALID_PARAMETERS", "loanAmount"),
+        (
+            "POST",
+            "/loans",
+            loan_with(&holder, "/scheduleSettings", none.clone()),
             400,
             "MISSING_REQUIRED_PARAMETER",
             "scheduleSettings",
@@ -113,7 +120,7 @@ async fn every_refusal() {
         (
             "POST",
             "/loans",
-            but(&holder, "/scheduleSettings/gracePeriod", none.clone()),
+            loan_with(&holder, "/scheduleSettings/gracePeriod", none.clone()),
             400,
             "MISSING_REQUIRED_PARAMETER",
             "scheduleSettings.gracePeriod",
@@ -121,7 +128,7 @@ async fn every_refusal() {
         (
             "POST",
             "/loans",
-            but(&holder, "/scheduleSettings/repaymentInstallments", json!(0)),
+            loan_with(&holder, "/scheduleSettings/repaymentInstallments", json!(0)),
             400,
             "INVALID_INSTALLMENTS",
             "scheduleSettings.repaymentInstallments",
@@ -129,7 +136,7 @@ async fn every_refusal() {
         (
             "POST",
             "/loans",
-            but(&holder, "/interestSettings/rate", json!(1)),
+            loan_with(&holder, "/interestSettings/rate", json!(1)),
             400,
             "PARAMETER_NOT_ALLOWED",
             "interestSettings.rate",
@@ -137,7 +144,7 @@ async fn every_refusal() {
         (
             "POST",
             "/loans",
-            but(&holder, "/disbursementDetails/firstRepaymentDate", json!("2020-02-29")),
+            loan_with(&holder, "/disbursementDetails/firstRepaymentDate", json!("2020-02-29")),
             400,
             "INVALID_DATE_TIME_FORMAT",
             "disbursementDetails.firstRepaymentDate",
@@ -145,7 +152,7 @@ async fn every_refusal() {
         (
             "POST",
             "/loans",
-            but(&holder, "/disbursementDetails/firstRepaymentDate", json!(day("2020-01-30"))),
+            loan_with(&holder, "/disbursementDetails/firstRepaymentDate", json!(day("2020-01-30"))),
             400,
             "FIRST_REPAYMENT_DATE_BEFORE_EXPECTED_DISBURSEMENT_DATE",
             "disbursementDetails.firstRepaymentDate",
@@ -153,7 +160,7 @@ async fn every_refusal() {
         (
             "POST",
             "/loans",
-            but(&holder, "/settlementAccountKey", json!("D1")),
+            loan_with(&holder, "/settlementAccountKey", json!("D1")),
             400,
             "INVALID_SETTLEMENT_ACCOUNT_KEY",
             "settlementAccountKey",
@@ -161,12 +168,12 @@ async fn every_refusal() {
         (
             "POST",
             "/loans",
-            but(&holder, "/settlementAccountKey", key_of("D2")),
+            loan_with(&holder, "/settlementAccountKey", key_of("D2")),
             400,
             "INVALID_DEPOSIT_ACCOUNT_HOLDER",
             "settlementAccountKey",
         ),
-        ("POST", "/loans", but(&holder, "/id", json!("P")), 400, "ACCOUNT_ID_ALREADY_IN_USE", "id"),
+        ("POST", "/loans", loan_with(&holder, "/id", json!("P")), 400, "ACCOUNT_ID_ALREADY_IN_USE", "id"),
         ("GET", "/loans/none", none.clone(), 404, "INVALID_LOAN_ACCOUNT_ID", ""),
         ("DELETE", "/loans/A", none.clone(), 400, "INVALID_ACCOUNT_STATE", ""),
         ("DELETE", "/loans/R", none.clone(), 400, "ACCOUNT_HAS_TRANSACTIONS", ""),
@@ -374,11 +381,11 @@ async fn every_refusal() {
         ("GET", "/groups", none, 404, "INVALID_API_OPERATION", ""),
     ];
     for (method, path, body, status, reason, source) in cases {
-        let reply = caller.call(method, path, &body).await;
+        let reply = api.call(method, path, &body).await;
         let error = &reply.json()["errors"][0];
         assert_eq!((reply.status, reply.reason().as_str()), (status, reason), "{method} {path} {body}: {reply:?}");
         assert_eq!(error["errorSource"].as_str().unwrap_or_default(), source, "{method} {path} {body}");
         assert!(error["errorCode"].is_u64(), "{reply:?}");
-        assert_eq!(caller.mambu.state(), state, "{method} {path} {body} changed something");
+        assert_eq!(api.mambu.state(), state, "{method} {path} {body} changed something");
     }
 }

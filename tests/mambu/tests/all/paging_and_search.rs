@@ -1,24 +1,24 @@
-//! Lists page by page, and searches.
+//! Paging and searches.
 
 use mock_mambu::{BRANCH_ID, BRANCH_KEY};
 use serde_json::{Value, json};
 
-use crate::caller::{Caller, day};
+use crate::client::{MambuClient, day};
 
 fn ids(list: &Value, name: &str) -> Vec<String> {
     list.as_array().unwrap().iter().map(|one| one[name].as_str().unwrap_or_default().to_owned()).collect()
 }
 
 #[tokio::test]
-async fn pages() {
-    let caller = Caller::default().await;
+async fn returns_pages_of_clients() {
+    let api = MambuClient::default().await;
     for number in 1..=60 {
         let branch = if number % 3 == 0 { json!(BRANCH_KEY) } else { Value::Null };
         let body =
             json!({"id": format!("C{number:02}"), "firstName": "A", "lastName": "B", "assignedBranchKey": branch});
-        caller.done("/clients", &body).await;
+        api.post_ok("/clients", &body).await;
     }
-    // The query, how many, the first, and the headers if there are any.
+    // Query, number of items, first id, paging headers.
     let by_branch = format!("?branchId={BRANCH_ID}&limit=5&offset=18&paginationDetails=ON");
     let by_key = format!("?branchId={BRANCH_KEY}");
     for (query, count, first, details) in [
@@ -32,34 +32,34 @@ async fn pages() {
         ("?state=INACTIVE&limit=2", 2, "C01", None),
         ("?state=ACTIVE", 0, "", None),
     ] {
-        let reply = caller.call("GET", &format!("/clients{query}"), &Value::Null).await;
+        let reply = api.call("GET", &format!("/clients{query}"), &Value::Null).await;
         let found = ids(&reply.json(), "id");
         assert_eq!((found.len(), found.first().map_or("", String::as_str)), (count, first), "{query}");
         let headers = ["items-total", "items-offset", "items-limit"].map(|name| reply.header(name));
         let headers = headers[0].map(|total| (total, headers[1].unwrap(), headers[2].unwrap()));
         assert_eq!(headers, details, "{query}");
     }
-    assert_eq!(ids(&caller.get("/clients?limit=0").await, "id").len(), 0);
+    assert_eq!(ids(&api.get("/clients?limit=0").await, "id").len(), 0);
 }
 
 #[tokio::test]
-async fn loans_and_their_transactions() {
-    let caller = Caller::default().await;
-    let holder = caller.client("C1").await;
+async fn finds_loans_and_transactions() {
+    let api = MambuClient::default().await;
+    let holder = api.create_client("C1").await;
     let mut keys = vec![];
     for id in ["L1", "L2", "L3"] {
-        keys.push(caller.loan(id, &holder).await["encodedKey"].clone());
+        keys.push(api.create_loan(id, &holder).await["encodedKey"].clone());
     }
-    caller.run("L1").await;
-    caller.run("L2").await;
+    api.activate("L1").await;
+    api.activate("L2").await;
     for (loan, amount, on) in [("L1", "10.5", "2020-02-10"), ("L1", "20", "2020-03-10"), ("L2", "9", "2020-02-10")] {
         let body = json!({"amount": amount, "valueDate": day(on), "externalId": format!("{loan}-{amount}")});
-        caller.done(&format!("/loans/{loan}/repayment-transactions"), &body).await;
+        api.post_ok(&format!("/loans/{loan}/repayment-transactions"), &body).await;
     }
-    assert_eq!(ids(&caller.get("/loans?accountState=ACTIVE").await, "id"), ["L1", "L2"]);
-    assert_eq!(ids(&caller.get("/loans?accountState=PENDING_APPROVAL&accountHolderId=C1").await, "id"), ["L3"]);
-    assert_eq!(ids(&caller.get("/loans/L1/transactions?offset=1&limit=1").await, "externalId"), ["L1-10.5"]);
-    let created = caller.get("/loans/L1/transactions").await[0]["creationDate"].clone();
+    assert_eq!(ids(&api.get("/loans?accountState=ACTIVE").await, "id"), ["L1", "L2"]);
+    assert_eq!(ids(&api.get("/loans?accountState=PENDING_APPROVAL&accountHolderId=C1").await, "id"), ["L3"]);
+    assert_eq!(ids(&api.get("/loans/L1/transactions?offset=1&limit=1").await, "externalId"), ["L1-10.5"]);
+    let created = api.get("/loans/L1/transactions").await[0]["creationDate"].clone();
     let cases = [
         (json!([{"field": "externalId", "operator": "EQUALS", "value": "L1-20"}]), vec!["L1-20"]),
         (json!([{"field": "externalId", "operator": "EQUALS", "value": "none"}]), vec![]),
@@ -92,16 +92,16 @@ async fn loans_and_their_transactions() {
     ];
     for (criteria, expected) in cases {
         let path = "/loans/transactions:search?limit=1000&paginationDetails=ON";
-        let reply = caller.call("POST", path, &json!({"filterCriteria": criteria})).await;
+        let reply = api.call("POST", path, &json!({"filterCriteria": criteria})).await;
         assert_eq!(ids(&reply.json(), "externalId"), expected, "{criteria}: {reply:?}");
         assert_eq!(reply.header("items-total"), Some(expected.len().to_string().as_str()));
     }
     let sorted = json!({"filterCriteria": [{"field": "type", "operator": "EQUALS", "value": "REPAYMENT"}],
         "sortingCriteria": {"field": "amount", "order": "DESC"}});
-    let sorted = caller.done("/loans/transactions:search", &sorted).await;
+    let sorted = api.post_ok("/loans/transactions:search", &sorted).await;
     assert_eq!(ids(&sorted, "externalId"), ["L1-20", "L1-10.5", "L2-9"]);
     let active = json!({"filterCriteria": [{"field": "accountState", "operator": "EQUALS", "value": "ACTIVE"}]});
-    assert_eq!(ids(&caller.done("/loans:search", &active).await, "id"), ["L1", "L2"]);
+    assert_eq!(ids(&api.post_ok("/loans:search", &active).await, "id"), ["L1", "L2"]);
     let named = json!({"filterCriteria": [{"field": "lastName", "operator": "STARTS_WITH", "value": "Nov"}]});
-    assert_eq!(ids(&caller.done("/clients:search", &named).await, "id"), ["C1"]);
+    assert_eq!(ids(&api.post_ok("/clients:search", &named).await, "id"), ["C1"]);
 }

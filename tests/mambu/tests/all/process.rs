@@ -1,4 +1,4 @@
-//! The stand-in as a program of its own, and what is asked of it over HTTP.
+//! The mock server as a separate process, controlled over HTTP.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::caller::{PATIENCE, Reply, read};
+use crate::client::{Reply, TIMEOUT, read};
 
-/// The program, and where it listens.
-struct Program {
+/// A mock server process and its address.
+struct MockProcess {
     child: Child,
     host: String,
 }
 
-impl Program {
+impl MockProcess {
     fn start(arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mock-mambu"))
             .args(arguments)
@@ -36,15 +36,15 @@ impl Program {
         let length = body.len();
         let head = format!("{method} {path} HTTP/1.1\r\nhost: mock\r\n{headers}content-length: {length}\r\n\r\n{body}");
         stream.write_all(head.as_bytes()).await.unwrap();
-        read(&mut stream, PATIENCE).await
+        read(&mut stream, TIMEOUT).await
     }
 }
 
 #[tokio::test]
-async fn from_another_process() {
+async fn serves_and_is_controlled_over_http() {
     let secret = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("mock-mambu-apikey-{}", std::process::id()));
     std::fs::write(&secret, "from a file\n").unwrap();
-    let mut program = Program::start(&["--apikey-file", secret.to_str().unwrap(), "--calls-per-second", "1000"]);
+    let mut program = MockProcess::start(&["--apikey-file", secret.to_str().unwrap(), "--calls-per-second", "1000"]);
     let usual = "accept: application/vnd.mambu.v2+json\r\ncontent-type: application/json\r\napikey: ";
     let known = format!("{usual}from a file\r\n");
     let client = json!({"firstName": "Jana", "lastName": "Nováková"}).to_string();
@@ -81,5 +81,5 @@ async fn from_another_process() {
     assert!(program.child.wait().unwrap().success());
     let mut rest = String::new();
     program.child.stdout.take().unwrap().read_to_string(&mut rest).unwrap();
-    assert_eq!(rest, "", "it says one line and no more");
+    assert_eq!(rest, "", "the process prints one line");
 }

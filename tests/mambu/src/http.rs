@@ -1,80 +1,88 @@
-//! HTTP/1.1 as bytes: requests read, answers written. By hand, because a finished 102, half an answer or none at
-//! all is what no HTTP library writes.
+//! HTTP/1.1: reads requests and writes responses. Implemented here because no HTTP library writes a final 102, half a
+//! response or no response.
 
 use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Bytes that a request's head and its body may have.
-const MOST_HEAD: usize = 64 * 1024;
-const MOST_BODY: usize = 16 * 1024 * 1024;
+/// Maximum number of bytes of a request head.
+const MAX_HEAD: usize = 64 * 1024;
+/// Maximum number of bytes of a request body.
+const MAX_BODY: usize = 16 * 1024 * 1024;
 
-/// A request, read to its end.
-pub struct Request {
+/// A complete request.
+pub struct MockRequest {
+    /// Method in capital letters.
     pub method: String,
-    /// Without the query.
+    /// Path without the query.
     pub path: String,
+    /// Query without the question mark.
     pub query: String,
-    /// Names in lower case.
+    /// Headers with names in lower case.
     headers: Vec<(String, String)>,
+    /// Body.
     pub body: Vec<u8>,
-    /// When its first byte was read.
+    /// Time at which the first byte was read.
     pub arrived: Instant,
 }
 
-impl Request {
-    /// The first header of that name (in lower case).
+impl MockRequest {
+    /// Returns the value of the first header with this name. The name is in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether the client wants the connection closed after it.
+    /// Returns true if the client asks to close the connection after the response.
     #[must_use]
-    pub fn last(&self) -> bool {
+    pub fn closes_connection(&self) -> bool {
         self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 
-    /// A parameter of the query, decoded.
+    /// Returns a decoded parameter of the query.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<String> {
         let pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.filter(|(key, _)| *key == name).map(|(_, value)| decoded(value, true)).next()
+        pairs.filter(|(key, _)| *key == name).map(|(_, value)| percent_decode(value, true)).next()
     }
 }
 
-/// An answer, or what stands in its place in the store of idempotency keys.
+/// A response.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct MockResponse {
+    /// HTTP status.
     pub status: u16,
+    /// Headers without `content-length`.
     pub headers: Vec<(&'static str, String)>,
+    /// Body.
     pub body: Vec<u8>,
 }
 
-impl Answer {
-    /// Without a body.
+impl MockResponse {
+    /// Creates a response without a body.
     #[must_use]
     pub fn empty(status: u16) -> Self {
         Self { status, headers: vec![], body: vec![] }
     }
 
-    /// With a body of JSON.
+    /// Creates a response with a JSON body.
     #[must_use]
     pub fn json(status: u16, body: Vec<u8>) -> Self {
         Self { status, headers: vec![("content-type", "application/vnd.mambu.v2+json".to_owned())], body }
     }
 
+    /// Adds a header.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
         self.headers.push((name, value.to_string()));
         self
     }
 
-    /// As it goes over the wire.
+    /// Returns the bytes of the response.
     #[must_use]
-    pub fn bytes(&self) -> Vec<u8> {
-        let mut text = format!("HTTP/1.1 {} {}\r\n", self.status, phrase(self.status));
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut text = format!("HTTP/1.1 {} {}\r\n", self.status, reason_phrase(self.status));
         for (name, value) in &self.headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -86,7 +94,8 @@ impl Answer {
     }
 }
 
-fn phrase(status: u16) -> &'static str {
+/// Returns the reason phrase of a status.
+fn reason_phrase(status: u16) -> &'static str {
     match status {
         102 => "Processing",
         200 => "OK",
@@ -110,9 +119,9 @@ fn phrase(status: u16) -> &'static str {
     }
 }
 
-/// A path's or query's text without its escapes; in a query, `+` is a space.
+/// Decodes percent escapes of a path or query. In a query, `+` is a space.
 #[must_use]
-pub fn decoded(text: &str, query: bool) -> String {
+pub fn percent_decode(text: &str, query: bool) -> String {
     let mut bytes = vec![];
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {
@@ -132,68 +141,69 @@ pub fn decoded(text: &str, query: bool) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The bytes of a connection that are read and not yet used.
-pub struct Reader {
+/// Buffer of bytes read from a connection, and the time of arrival of the current request.
+pub struct RequestReader {
     read: Vec<u8>,
     arrived: Instant,
 }
 
-/// Why there is no request.
-pub enum NoRequest {
-    /// The client is gone, or the connection broke.
-    Gone,
-    /// It is none that we read: answered with this status, and the connection ends.
-    Refused(u16),
+/// Error while reading a request.
+pub enum RequestError {
+    /// The client disconnected.
+    Disconnected,
+    /// The request is invalid. The server answers with this status and closes the connection.
+    Rejected(u16),
 }
 
-impl From<std::io::Error> for NoRequest {
+impl From<std::io::Error> for RequestError {
     fn from(_: std::io::Error) -> Self {
-        Self::Gone
+        Self::Disconnected
     }
 }
 
-impl Default for Reader {
+impl Default for RequestReader {
     fn default() -> Self {
         Self { read: vec![], arrived: Instant::now() }
     }
 }
 
-impl Reader {
-    /// The next request.
+impl RequestReader {
+    /// Reads the next request.
     ///
     /// # Errors
-    /// There is none.
-    pub async fn request(&mut self, stream: &mut TcpStream) -> Result<Request, NoRequest> {
+    /// Fails if the client disconnects or the request is invalid.
+    pub async fn request(&mut self, stream: &mut TcpStream) -> Result<MockRequest, RequestError> {
         if !self.read.is_empty() {
-            // It was sent together with the one before.
+            // The request was sent together with the previous one.
             self.arrived = Instant::now();
         }
         let (mut request, framing) = loop {
-            if let Some((request, framing, head)) = self.head()? {
+            if let Some((request, framing, head)) = self.parse_head()? {
                 self.read.drain(..head);
                 break (request, framing);
             }
-            if self.read.len() > MOST_HEAD {
-                return Err(NoRequest::Refused(431));
+            if self.read.len() > MAX_HEAD {
+                return Err(RequestError::Rejected(431));
             }
-            self.more(stream).await?;
+            self.read_more(stream).await?;
         };
         let awaited = request.header("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue"));
-        if awaited && !matches!(framing, Framing::Length(0)) {
+        if awaited && !matches!(framing, BodyFraming::Length(0)) {
             stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         }
         request.body = match framing {
-            Framing::Length(length) if length > MOST_BODY => return Err(NoRequest::Refused(413)),
-            Framing::Length(length) => self.take(stream, length).await?,
-            Framing::Chunked => self.chunks(stream).await?,
+            BodyFraming::Length(length) if length > MAX_BODY => return Err(RequestError::Rejected(413)),
+            BodyFraming::Length(length) => self.read_bytes(stream, length).await?,
+            BodyFraming::Chunked => self.read_chunks(stream).await?,
         };
         Ok(request)
     }
 
-    async fn more(&mut self, stream: &mut TcpStream) -> Result<(), NoRequest> {
+    /// Reads more bytes. Sets the time of arrival if the buffer was empty.
+    async fn read_more(&mut self, stream: &mut TcpStream) -> Result<(), RequestError> {
         let first = self.read.is_empty();
         match stream.read_buf(&mut self.read).await? {
-            0 => Err(NoRequest::Gone),
+            0 => Err(RequestError::Disconnected),
             _ => {
                 if first {
                     self.arrived = Instant::now();
@@ -203,17 +213,19 @@ impl Reader {
         }
     }
 
-    fn head(&self) -> Result<Option<(Request, Framing, usize)>, NoRequest> {
+    /// Parses the head of a request. Returns the request, the framing of its body and the length of the head, or none
+    /// if the head is not complete.
+    fn parse_head(&self) -> Result<Option<(MockRequest, BodyFraming, usize)>, RequestError> {
         let mut headers = [httparse::EMPTY_HEADER; 64];
         let mut parsed = httparse::Request::new(&mut headers);
-        let head = match parsed.parse(&self.read).map_err(|_| NoRequest::Refused(400))? {
+        let head = match parsed.parse(&self.read).map_err(|_| RequestError::Rejected(400))? {
             httparse::Status::Partial => return Ok(None),
             httparse::Status::Complete(head) => head,
         };
         let target = parsed.path.unwrap_or("/");
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let request = Request {
+        let request = MockRequest {
             method: parsed.method.unwrap_or_default().to_owned(),
             path: path.to_owned(),
             query: query.to_owned(),
@@ -223,38 +235,40 @@ impl Reader {
         };
         let chunked = request.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
         let length = request.header("content-length").map(str::parse).transpose();
-        let length = length.map_err(|_| NoRequest::Refused(400))?.unwrap_or(0);
-        let framing = if chunked { Framing::Chunked } else { Framing::Length(length) };
+        let length = length.map_err(|_| RequestError::Rejected(400))?.unwrap_or(0);
+        let framing = if chunked { BodyFraming::Chunked } else { BodyFraming::Length(length) };
         Ok(Some((request, framing, head)))
     }
 
-    async fn take(&mut self, stream: &mut TcpStream, length: usize) -> Result<Vec<u8>, NoRequest> {
+    /// Reads this number of bytes.
+    async fn read_bytes(&mut self, stream: &mut TcpStream, length: usize) -> Result<Vec<u8>, RequestError> {
         while self.read.len() < length {
             if stream.read_buf(&mut self.read).await? == 0 {
-                return Err(NoRequest::Gone);
+                return Err(RequestError::Disconnected);
             }
         }
         Ok(self.read.drain(..length).collect())
     }
 
-    async fn chunks(&mut self, stream: &mut TcpStream) -> Result<Vec<u8>, NoRequest> {
+    /// Reads a chunked body.
+    async fn read_chunks(&mut self, stream: &mut TcpStream) -> Result<Vec<u8>, RequestError> {
         let mut body = vec![];
         loop {
             let size = loop {
-                match httparse::parse_chunk_size(&self.read).map_err(|_| NoRequest::Refused(400))? {
+                match httparse::parse_chunk_size(&self.read).map_err(|_| RequestError::Rejected(400))? {
                     httparse::Status::Complete((used, size)) => {
                         self.read.drain(..used);
                         break usize::try_from(size).unwrap_or(usize::MAX);
                     }
-                    httparse::Status::Partial => self.more(stream).await?,
+                    httparse::Status::Partial => self.read_more(stream).await?,
                 }
             };
-            if size > MOST_BODY || body.len() + size > MOST_BODY {
-                return Err(NoRequest::Refused(413));
+            if size > MAX_BODY || body.len() + size > MAX_BODY {
+                return Err(RequestError::Rejected(413));
             }
-            body.extend(self.take(stream, size).await?);
-            // The line's end after a chunk; trailers are not read, for nobody sends us any.
-            self.take(stream, 2).await?;
+            body.extend(self.read_bytes(stream, size).await?);
+            // Reads the end of line after a chunk. Trailers are not supported, because no client sends them.
+            self.read_bytes(stream, 2).await?;
             if size == 0 {
                 return Ok(body);
             }
@@ -262,7 +276,8 @@ impl Reader {
     }
 }
 
-enum Framing {
+/// Framing of a request body.
+enum BodyFraming {
     Length(usize),
     Chunked,
 }

@@ -1,23 +1,23 @@
-//! The rate as the server sees it.
+//! Call counts and the rate limit.
 
 use std::time::Duration;
 
-use mock_mambu::Options;
+use mock_mambu::MockOptions;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
-use crate::caller::{Caller, PATIENCE, read, request};
+use crate::client::{MambuClient, TIMEOUT, read, request};
 
 #[tokio::test]
-async fn calls_are_counted_by_what_they_are() {
-    let caller = Caller::default().await;
-    let holder = caller.client("C1").await;
-    caller.loan("L1", &holder).await;
-    caller.loan("L2", &holder).await;
-    caller.act("L1", "APPROVE").await;
-    caller.call("GET", "/loans/L1/schedule", &Value::Null).await;
-    caller.call("GET", "/nowhere", &Value::Null).await;
-    let stats = caller.mambu.stats();
+async fn counts_calls_by_method_and_template() {
+    let api = MambuClient::default().await;
+    let holder = api.create_client("C1").await;
+    api.create_loan("L1", &holder).await;
+    api.create_loan("L2", &holder).await;
+    api.change_state("L1", "APPROVE").await;
+    api.call("GET", "/loans/L1/schedule", &Value::Null).await;
+    api.call("GET", "/nowhere", &Value::Null).await;
+    let stats = api.mambu.stats();
     let counted: Vec<_> = stats.by.iter().map(|one| (one.method.as_str(), one.path.as_str(), one.calls)).collect();
     assert_eq!(
         counted,
@@ -31,19 +31,19 @@ async fn calls_are_counted_by_what_they_are() {
     );
     assert_eq!((stats.calls, stats.arrivals_ms.len(), stats.too_many_requests), (6, 6, 0));
     assert!(stats.arrivals_ms.is_sorted() && stats.first_ms <= stats.last_ms);
-    caller.mambu.clear_stats();
-    assert_eq!((caller.mambu.stats().calls, caller.mambu.stats().first_ms), (0, None));
+    api.mambu.clear_stats();
+    assert_eq!((api.mambu.stats().calls, api.mambu.stats().first_ms), (0, None));
 }
 
 #[tokio::test]
-async fn the_peak_is_of_any_second() {
-    let caller = Caller::default().await;
-    // Six calls within a second, the first of which lies more than a second before the last two.
+async fn measures_the_peak_of_any_second() {
+    let api = MambuClient::default().await;
+    // Six calls. The first one arrives more than a second before the last two.
     for pause in [0, 400, 10, 10, 700, 10] {
         tokio::time::sleep(Duration::from_millis(pause)).await;
-        caller.call("GET", "/clients", &Value::Null).await;
+        api.call("GET", "/clients", &Value::Null).await;
     }
-    let stats = caller.mambu.stats();
+    let stats = api.mambu.stats();
     let peak = stats.arrivals_ms.iter().map(|from| {
         let within = stats.arrivals_ms.iter().filter(|at| *at >= from && **at < from + 1000.0);
         within.count() as u64
@@ -53,22 +53,22 @@ async fn the_peak_is_of_any_second() {
 }
 
 #[tokio::test]
-async fn beyond_the_rate_nothing_is_done() {
-    let caller = Caller::start(Options { calls_per_second: Some(5), ..Options::default() }).await;
-    let mut stream = caller.connect().await;
+async fn rejects_calls_beyond_the_rate() {
+    let api = MambuClient::start(MockOptions { calls_per_second: Some(5), ..MockOptions::default() }).await;
+    let mut stream = api.connect().await;
     let mut statuses = vec![];
     for number in 0..8 {
         let body = format!(r#"{{"id":"C{number}","firstName":"A","lastName":"B"}}"#);
         let request = request("POST", "/clients", "", &body);
         stream.write_all(request.as_bytes()).await.unwrap();
-        let reply = read(&mut stream, PATIENCE).await;
+        let reply = read(&mut stream, TIMEOUT).await;
         assert_eq!(reply.header("retry-after"), (reply.status == 429).then_some("1"));
         statuses.push(reply.status);
     }
     assert_eq!(statuses, [201, 201, 201, 201, 201, 429, 429, 429]);
-    let stats = caller.mambu.stats();
+    let stats = api.mambu.stats();
     assert_eq!((stats.calls, stats.too_many_requests), (8, 3));
-    assert_eq!(caller.mambu.state()["clients"].as_array().unwrap().len(), 5);
+    assert_eq!(api.mambu.state()["clients"].as_array().unwrap().len(), 5);
     tokio::time::sleep(Duration::from_millis(1050)).await;
-    assert_eq!(caller.call("GET", "/clients", &Value::Null).await.status, 200);
+    assert_eq!(api.call("GET", "/clients", &Value::Null).await.status, 200);
 }

@@ -1,22 +1,25 @@
-//! What Mambu says when it refuses: its numbers and reasons, and the body they travel in.
+//! Error codes of Mambu and the body of an error response.
 
 use serde::Serialize;
 
-/// A number and a reason of Mambu's. Tell them apart by the reason.
+/// A numeric error code and its reason. Clients must distinguish errors by the reason.
 ///
-/// Mambu's numbers are used where a public source has them or the order of its published list leaves no
-/// doubt. From 9001 on they are this stand-in's, so that nobody takes them for Mambu's. So are four reasons that
-/// no published list has: those of idempotency keys and of media types.
+/// Numbers below 9001 are Mambu's: a public source states them, or the order of Mambu's published list leaves no doubt.
+/// Numbers from 9001 are assigned by this mock and differ from Mambu's. Four reasons are also assigned by this mock,
+/// because no published list has them: those of idempotency keys and of media types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reason(pub u32, pub &'static str);
+pub struct MambuErrorCode(pub u32, pub &'static str);
 
-macro_rules! reasons {
+macro_rules! error_codes {
     ($($number:literal $name:ident)*) => {
-        $(#[doc = concat!("Mambu's `", stringify!($name), "`.")] pub const $name: Reason = Reason($number, stringify!($name));)*
+        $(
+            #[doc = concat!("Mambu's `", stringify!($name), "`.")]
+            pub const $name: MambuErrorCode = MambuErrorCode($number, stringify!($name));
+        )*
     };
 }
 
-reasons! {
+error_codes! {
     2 INVALID_CREDENTIALS
     3 INVALID_API_OPERATION
     4 INVALID_PARAMETERS
@@ -86,21 +89,23 @@ reasons! {
     9037 INVALID_GRACE_PERIOD
 }
 
-/// Why a request was not carried out.
+/// The rejection of a request.
 #[derive(Clone, Debug)]
-pub struct Refusal {
+pub struct MambuError {
     /// HTTP status, 400..=599.
     pub status: u16,
+    /// Numeric error code.
     pub code: u32,
+    /// Reason in capital letters.
     pub reason: String,
-    /// The field or value that was wrong.
+    /// Field or value that is wrong.
     pub source: Option<String>,
 }
 
-/// One error, as it is written.
+/// An error in the body of a response.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct RestError<'a> {
+struct MambuErrorEntry<'a> {
     error_code: u32,
     error_reason: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,35 +113,35 @@ struct RestError<'a> {
 }
 
 #[derive(Serialize)]
-struct ErrorResponse<'a> {
-    errors: [RestError<'a>; 1],
+struct MambuErrorBody<'a> {
+    errors: [MambuErrorEntry<'a>; 1],
 }
 
-impl Refusal {
-    /// `{"errors":[{"errorCode":4,"errorReason":"…","errorSource":"…"}]}`
+impl MambuError {
+    /// Returns the body: `{"errors":[{"errorCode":4,"errorReason":"…","errorSource":"…"}]}`.
     #[must_use]
     pub fn body(&self) -> Vec<u8> {
         let error =
-            RestError { error_code: self.code, error_reason: &self.reason, error_source: self.source.as_deref() };
-        serde_json::to_vec(&ErrorResponse { errors: [error] }).unwrap_or_default()
+            MambuErrorEntry { error_code: self.code, error_reason: &self.reason, error_source: self.source.as_deref() };
+        serde_json::to_vec(&MambuErrorBody { errors: [error] }).unwrap_or_default()
     }
 }
 
-impl Reason {
-    /// Refused with this status, and nothing named as its source.
+impl MambuErrorCode {
+    /// Returns an error with this status and without a source.
     #[must_use]
-    pub fn status(self, status: u16) -> Refusal {
-        Refusal { status, code: self.0, reason: self.1.to_owned(), source: None }
+    pub fn status(self, status: u16) -> MambuError {
+        MambuError { status, code: self.0, reason: self.1.to_owned(), source: None }
     }
 
-    /// A validation failure: 400, with the field or value that was wrong.
-    pub fn at(self, source: impl Into<String>) -> Refusal {
-        Refusal { source: Some(source.into()), ..self.status(400) }
+    /// Returns an error with status 400 and the field or value that is wrong.
+    pub fn at(self, source: impl Into<String>) -> MambuError {
+        MambuError { source: Some(source.into()), ..self.status(400) }
     }
 
-    /// A validation failure of the whole request: 400.
+    /// Returns an error with status 400 and without a source.
     #[must_use]
-    pub fn plain(self) -> Refusal {
+    pub fn without_source(self) -> MambuError {
         self.status(400)
     }
 }
