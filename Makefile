@@ -1,6 +1,6 @@
 # What people do here. Each of these is all that it takes on a fresh machine.
 
-.PHONY: build demo test check bench torture torture-defects fuzz setup
+.PHONY: build demo test check docs bench torture torture-defects fuzz setup
 
 # The commands, in target/debug. Of the whole workspace, as the tests are: building one package alone would
 # choose other features of shared dependencies, and compile wasmtime a second time.
@@ -43,6 +43,11 @@ check: setup
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Draws the crates, checks every link, named file and reference page, and builds the book in target/book. DOCS_FLAGS=--check
+# draws nothing, and fails where the committed picture of the crates is stale.
+docs:
+	scripts/docs.sh $(DOCS_FLAGS)
 
 # Plugins are compiled for Wasm as part of every build: this sees that the machine can.
 setup:
