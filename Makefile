@@ -44,8 +44,8 @@ check: setup
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
-# Draws the crates, checks every link, named file and reference page, and builds the book in target/book. DOCS_FLAGS=--check
-# draws nothing, and fails where the committed picture of the crates is stale.
+# Draws the crates, copies shown sources, checks every link, named file and reference page, and builds the book in
+# target/book. With DOCS_FLAGS=--check it changes nothing, and fails if a picture or a shown source is stale.
 docs:
 	scripts/docs.sh $(DOCS_FLAGS)
 
