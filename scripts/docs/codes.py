@@ -29,7 +29,7 @@ NO_CODES = re.compile(
     rf"|(VALIDATE|IMPORT|COUNTS|REMAP|TRIAL|COMPARE|REPLAY|PLAN|UNDO)_{STATE}"
 )
 # Files whose words are made up for tests, or are a bank's.
-NO_SOURCE = re.compile(r"properties|_cases|chance\.rs|build\.rs|/demo/|/tests/")
+NO_SOURCE = re.compile(r"properties|_cases|chance\.rs|arbitrary|build\.rs|/demo/|/tests/")
 
 
 def source(pattern):
