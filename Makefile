@@ -1,6 +1,6 @@
 # What people do here. Each of these is all that it takes on a fresh machine.
 
-.PHONY: build demo test check bench torture torture-defects fuzz setup
+.PHONY: build demo test check docs bench torture torture-defects fuzz setup
 
 # All commands, in target/debug: `sluice` and the stand-in for Mambu.
 build: setup
@@ -44,6 +44,11 @@ check: setup
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Draws the crates, copies shown sources, checks every link, named file and reference page, and builds the book in
+# target/book. With DOCS_FLAGS=--check it changes nothing, and fails if a picture or a shown source is stale.
+docs:
+	scripts/docs.sh $(DOCS_FLAGS)
 
 # Plugins are compiled for Wasm as part of every build: this sees that the machine can.
 setup:

@@ -1,4 +1,4 @@
-//! Plugins as their authors make them: the README's commands in each language, from an empty folder to a component
+//! Plugins as their authors make them: the tutorial's commands in each language, from an empty folder to a component
 //! that maps the whole client table to the same bytes; and components that nobody shaped for this host.
 
 use std::fmt::Write;
@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use uuid::Uuid;
 
-use crate::readme::blocks;
+use crate::readme::tutorial;
 use crate::witness::command;
 
 /// Runs a script where the command is in the path.
@@ -65,11 +65,10 @@ fn counterparties(clients: &str, system: &str) -> String {
     lines
 }
 
-/// Types what the README prints, for a language; the project. Then the whole table has to come out byte for byte,
-/// natively and in the sandbox.
+/// Types the commands of the tutorial for a language, and returns the project's folder. Then the whole table has to come
+/// out byte for byte, natively and in the sandbox.
 fn walk(dir: &Path, language: &str) -> PathBuf {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
-    let printed = blocks(&readme, "## A first plugin in five minutes");
+    let printed = tutorial();
     assert!(printed.contains("--lang python"), "{printed}");
     let (out, err) = typed(dir, &printed.replace("--lang python", &format!("--lang {language}")));
     assert_eq!(out.matches("{\"entityType\":\"counterparties\",").count(), 20, "{out}{err}");
