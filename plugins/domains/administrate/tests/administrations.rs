@@ -1,4 +1,4 @@
-//! Payment administrations: fields, references, rules.
+//! Validation of payment administrations.
 
 use sluice_domain_administrate::Administrate;
 use sluice_sdk::harness::{Harness, Row};
@@ -72,16 +72,16 @@ fn harness() -> Harness {
 }
 
 #[test]
-fn fields() {
+fn reports_invalid_fields() {
     Harness::new().check_rows::<Administrate>("payment-administrations", false, RECORD, FIELDS);
 }
 
 #[test]
-fn rules_within_a_record() {
+fn reports_broken_rules_within_a_record() {
     Harness::new().check_rows::<Administrate>("payment-administrations", false, RECORD, RECORD_RULES);
 }
 
 #[test]
-fn rules_between_records() {
+fn reports_broken_rules_between_records() {
     harness().check_rows::<Administrate>("payment-administrations", true, RECORD, MIGRATION_RULES);
 }
