@@ -161,7 +161,8 @@ pub(crate) fn description() -> Description {
             "The key of the loan product (productKey) and, if they are used, of the branch (branchKey) and of the \
              predefined fee (feeKey).",
             "An API user or API key with the permissions to create and read clients, to create, read, edit, approve \
-             and disburse loans, to edit schedules, to apply fees and to post repayments, with value dates in the past.",
+             and disburse loans, to edit schedules, to apply fees and to post repayments, with value dates in the \
+             past.",
             "The deposit accounts that settle loans, under the ids that mandates name as the debtor's account.",
             "A product that permits editing of schedules before approval, and accepts loans and value dates of the old \
              system.",
