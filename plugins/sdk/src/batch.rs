@@ -37,7 +37,7 @@ pub struct BatchBuilder {
 }
 
 impl BatchBuilder {
-    /// Adds a record as it is.
+    /// Adds a record without changes.
     pub fn push(&mut self, record: &[u8]) {
         self.writer.raw(record);
         self.ends.push(self.writer.len() as u32);

@@ -323,7 +323,7 @@ pub mod driver {
         unresolved
     }
 
-    /// Plans the import of a batch: every record is stored as it is.
+    /// Plans the import of a batch: every record is stored unchanged.
     pub fn plan<D: Domain>(_context: Context, _entity_type: String, records: Batch) -> importing::Planned {
         let steps = (0..records.ends.len())
             .map(|position| importing::Step { position: position as u32, operation: importing::Operation::Store })

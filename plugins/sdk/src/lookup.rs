@@ -8,15 +8,19 @@ mod host {
     use super::*;
     use crate::bindings::{domain::sluice::plugin::record_lookup, mapper::sluice::plugin::source_lookup};
 
+    /// Calls `source-lookup.find`.
     pub fn find(source: &str, field: &str, keys: &Batch) -> Result<Found, LookupError> {
         source_lookup::find(source, field, keys)
     }
+    /// Calls `record-lookup.exist`.
     pub fn exist(entity_type: &str, ids: &[u8]) -> Result<Vec<u8>, LookupError> {
         record_lookup::exist(entity_type, ids)
     }
+    /// Calls `record-lookup.read`.
     pub fn read(entity_type: &str, ids: &[u8]) -> Result<Found, LookupError> {
         record_lookup::read(entity_type, ids)
     }
+    /// Calls `record-lookup.referring`.
     pub fn referring(entity_type: &str, field: &str, ids: &[u8]) -> Result<Found, LookupError> {
         record_lookup::referring(entity_type, field, ids)
     }

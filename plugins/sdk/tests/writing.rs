@@ -147,13 +147,13 @@ fn writes_structs_enums_and_collections() {
 }
 
 fn with_name(name: impl Serialize) -> impl Serialize {
-    struct Named<N>(N);
-    impl<N: Serialize> Serialize for Named<N> {
+    struct OneNameTwice<N>(N);
+    impl<N: Serialize> Serialize for OneNameTwice<N> {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             serializer.collect_map([(&self.0, 1), (&self.0, 2)])
         }
     }
-    Named(name)
+    OneNameTwice(name)
 }
 
 /// A scalar becomes a text, and any other name is refused.

@@ -50,11 +50,11 @@ const RECORD_RULES: &[Row] = &[
     ),
 ];
 
-const NOWHERE: &str = r#""ffffffff-0000-4000-8000-000000000001""#;
+const UNKNOWN_ID: &str = r#""ffffffff-0000-4000-8000-000000000001""#;
 
 const MIGRATION_RULES: &[Row] = &[
-    ("agreementReferenceId", NOWHERE, "UNKNOWN_REFERENCE agreementReferenceId"),
-    ("facilityReferenceId", NOWHERE, "UNKNOWN_REFERENCE facilityReferenceId"),
+    ("agreementReferenceId", UNKNOWN_ID, "UNKNOWN_REFERENCE agreementReferenceId"),
+    ("facilityReferenceId", UNKNOWN_ID, "UNKNOWN_REFERENCE facilityReferenceId"),
     (
         "facilityReferenceId",
         r#""fa000000-0000-4000-8000-000000000002""#,
