@@ -14,9 +14,9 @@ use sluice_sdk::platform::{Bundle, Plan};
 use sluice_sdk::prelude::*;
 
 /// The platform plugin for Mambu's API version 2.
-pub struct Mambu;
+pub struct MambuLending;
 
-impl Platform for Mambu {
+impl Platform for MambuLending {
     fn describe() -> Description {
         describe::description()
     }
@@ -29,7 +29,7 @@ impl Platform for Mambu {
     }
 }
 
-sluice_sdk::platform!(Mambu);
+sluice_sdk::platform!(MambuLending);
 
 /// Returns an id in the form that Mambu accepts: at most 32 characters.
 fn mambu_id(id: Id) -> String {
