@@ -2,7 +2,7 @@
 
 use sluice_guest_kit::sluice_sdk::prelude::*;
 
-pub struct Guest;
+struct Guest;
 
 impl Mapper for Guest {
     fn describe() -> Description {

@@ -1,5 +1,5 @@
-//! The names of a type's fields, as its derived `Deserialize` knows them, nested types included: what a mapper
-//! reads is what its issues may name, and is written down once.
+//! Names of a type's fields, including nested types, from its derived `Deserialize`. A mapper declares the fields that
+//! issues may name by naming the type that it reads, so the fields are listed once.
 
 use serde::de::value::StrDeserializer;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -7,19 +7,19 @@ use serde::forward_to_deserialize_any;
 
 type Error = serde::de::value::Error;
 
-/// A struct's own name, and the names of its fields.
-type Struct = (&'static str, &'static [&'static str]);
+/// Name of a struct, and names of its fields.
+type StructFields = (&'static str, &'static [&'static str]);
 
-/// Names of all fields of `T`.
+/// Returns the names of all fields of `T`.
 pub(crate) fn field_names<'a, T: Deserialize<'a>>() -> Vec<&'static str> {
     let (mut names, mut known) = (vec![], vec![]);
-    // A type is asked again and again, each time for one field more: a derived implementation stops at the
-    // first value that it does not get, and there is no value that every type takes.
+    // Each probe follows one path of fields. A derived implementation stops at the first value that it does not get,
+    // and no value fits every type, so one probe cannot visit all fields.
     let mut open: Vec<Vec<usize>> = vec![vec![]];
-    while let Some(way) = open.pop() {
-        let mut found: Struct = ("", &[]);
-        let _ = T::deserialize(Probe { way: &way, found: &mut found });
-        // Once is enough of each struct, and a struct may hold itself.
+    while let Some(path) = open.pop() {
+        let mut found: StructFields = ("", &[]);
+        let _ = T::deserialize(Probe { path: &path, found: &mut found });
+        // Each struct is visited once, because a struct may contain itself.
         if known.contains(&found) {
             continue;
         }
@@ -28,19 +28,22 @@ pub(crate) fn field_names<'a, T: Deserialize<'a>>() -> Vec<&'static str> {
             if !names.contains(&name) {
                 names.push(name);
             }
-            open.push([way.as_slice(), &[index]].concat());
+            open.push([path.as_slice(), &[index]].concat());
         }
     }
     names
 }
 
-/// Stands for a record, and follows one field of each struct down to the struct whose fields are asked for.
+/// A deserializer that follows one field of each struct down to the struct at the end of a path.
 struct Probe<'p> {
-    way: &'p [usize],
-    found: &'p mut Struct,
+    /// Index of a field in each struct on the path.
+    path: &'p [usize],
+    /// Fields of the struct at the end of the path, once visited.
+    found: &'p mut StructFields,
 }
 
-fn enough<T>() -> Result<T, Error> {
+/// Returns the error that ends a probe.
+fn end<T>() -> Result<T, Error> {
     Err(Error::custom("there is no value"))
 }
 
@@ -53,11 +56,11 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        let Some((&index, way)) = self.way.split_first() else {
+        let Some((&index, path)) = self.path.split_first() else {
             *self.found = (name, fields);
-            return enough();
+            return end();
         };
-        visitor.visit_map(OneField { name: Some(fields[index]), probe: Some(Probe { way, found: self.found }) })
+        visitor.visit_map(OneField { name: Some(fields[index]), probe: Some(Probe { path, found: self.found }) })
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -77,7 +80,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
-        enough()
+        end()
     }
 
     forward_to_deserialize_any! {
@@ -86,6 +89,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     }
 }
 
+/// A map with one field.
 struct OneField<'p> {
     name: Option<&'static str>,
     probe: Option<Probe<'p>>,
@@ -99,10 +103,11 @@ impl<'de> MapAccess<'de> for OneField<'_> {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
-        self.probe.take().map_or_else(enough, |probe| seed.deserialize(probe))
+        self.probe.take().map_or_else(end, |probe| seed.deserialize(probe))
     }
 }
 
+/// A list with one item.
 struct OneItem<'p>(Option<Probe<'p>>);
 
 impl<'de> SeqAccess<'de> for OneItem<'_> {

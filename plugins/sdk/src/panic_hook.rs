@@ -1,6 +1,7 @@
-//! What a plugin tells the people who run a migration.
+//! The panic hook of a plugin.
 
-/// Hands a panic's message to the host before the trap, so that it stands beside the quarantined record.
+/// Installs a panic hook that passes the message of a panic to the host before the trap. The host keeps the message
+/// with the quarantined record.
 pub fn install_panic_hook() {
     #[cfg(target_family = "wasm")]
     {

@@ -1,4 +1,4 @@
-//! One member of a JSON object, found without reading the others.
+//! Search for one member of a JSON object without reading the others.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -9,67 +9,69 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::words::same;
+use crate::str_eq::str_eq;
 
-/// Names that were searched for in a batch: what a search is prepared with is kept from one record to the next.
+/// A search for members by name. It keeps the prepared finder of each name for the next record.
 #[derive(Default)]
-pub(crate) struct Members(RefCell<Vec<(String, Finder<'static>)>>);
+pub(crate) struct MemberFinder(RefCell<Vec<(String, Finder<'static>)>>);
 
-impl Members {
-    /// The value of the member with this name, as raw JSON text; none where the object has none, or is none. The object
-    /// was judged before: it is JSON, and has no name twice.
+impl MemberFinder {
+    /// Returns the value of the member with this name as raw JSON text. Returns none if the object has no such member
+    /// or is no object. The host has checked before that the object is JSON and has no duplicate names.
     pub fn find<'a>(&self, object: &'a str, name: &str) -> Option<&'a str> {
         let mut finders = self.0.borrow_mut();
-        let index = finders.iter().position(|(known, _)| same(known, name)).unwrap_or_else(|| {
+        let index = finders.iter().position(|(known, _)| str_eq(known, name)).unwrap_or_else(|| {
             finders.push((name.to_owned(), Finder::new(name).into_owned()));
             finders.len() - 1
         });
-        at_a_glance(object, name, &finders[index].1).unwrap_or_else(|Unclear| {
+        scan(object, name, &finders[index].1).unwrap_or_else(|Inconclusive| {
             let mut json = serde_json::Deserializer::from_str(object);
-            json.deserialize_map(Search { name }).ok().flatten()
+            json.deserialize_map(MemberReader { name }).ok().flatten()
         })
     }
 }
 
-/// What a search for the name in quotes cannot tell.
-struct Unclear;
+/// The result of a scan that cannot decide. The object must be parsed.
+struct Inconclusive;
 
-/// Where nothing is escaped and no object is inside another, a name in quotes with a colon behind it is a member's name.
-fn at_a_glance<'a>(object: &'a str, name: &str, finder: &Finder) -> Result<Option<&'a str>, Unclear> {
+/// Searches for the name as text. If the object has no escapes and no nested objects, a name in quotes that is followed
+/// by a colon is the name of a member.
+fn scan<'a>(object: &'a str, name: &str, finder: &Finder) -> Result<Option<&'a str>, Inconclusive> {
     let bytes = object.as_bytes();
-    // Such a name also stands between one text and the next.
+    // Such a name also occurs between two texts.
     if name.bytes().all(|byte| matches!(byte, b':' | b',') || byte.is_ascii_whitespace()) {
-        return Err(Unclear);
+        return Err(Inconclusive);
     }
-    if memchr::memchr2(b'\\', b'{', bytes.get(1..).ok_or(Unclear)?).is_some() {
-        return Err(Unclear);
+    if memchr::memchr2(b'\\', b'{', bytes.get(1..).ok_or(Inconclusive)?).is_some() {
+        return Err(Inconclusive);
     }
     for at in finder.find_iter(bytes) {
         let Some(rest) = object[at + name.len()..].strip_prefix('"').filter(|_| object[..at].ends_with('"')) else {
             continue;
         };
-        // Or it is a text that says the same.
+        // Without a colon it is a text with the same content.
         let Some(value) = rest.trim_ascii_start().strip_prefix(':') else { continue };
         let value = value.trim_ascii_start();
-        let end = match value.bytes().next().ok_or(Unclear)? {
-            b'[' => return Err(Unclear),
+        let end = match value.bytes().next().ok_or(Inconclusive)? {
+            b'[' => return Err(Inconclusive),
             b'"' => memchr::memchr(b'"', &value.as_bytes()[1..]).map(|at| at + 2),
             _ => value.bytes().position(|byte| matches!(byte, b',' | b'}') || byte.is_ascii_whitespace()),
         };
-        return Ok(Some(&value[..end.ok_or(Unclear)?]));
+        return Ok(Some(&value[..end.ok_or(Inconclusive)?]));
     }
     Ok(None)
 }
 
-/// Reads an object to its end, and keeps one member.
-struct Search<'n> {
+/// A reader of one member. It reads the object to its end.
+struct MemberReader<'n> {
     name: &'n str,
 }
 
+/// The name of a member.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'de> Visitor<'de> for Search<'_> {
+impl<'de> Visitor<'de> for MemberReader<'_> {
     type Value = Option<&'de str>;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -93,9 +95,9 @@ impl<'de> Visitor<'de> for Search<'_> {
 mod tests {
     use super::*;
 
-    /// At a glance or by reading: the same is found.
+    /// The scan and the parser find the same members.
     #[test]
-    fn finds_members() {
+    fn finds_a_member_by_name() {
         let cases = [
             (r#"{"a":1,"b":"x"}"#, "a", Some("1")),
             (r#"{"a":1,"b":"x"}"#, "b", Some(r#""x""#)),
@@ -103,12 +105,12 @@ mod tests {
             (r#"{ "a" : -1.50 , "b" : null }"#, "b", Some("null")),
             (r#"{"a":1}"#, "b", None),
             ("{}", "a", None),
-            // A text that says the same, or has it in it.
+            // Texts that equal or contain the name.
             (r#"{"b":"a","a":2}"#, "a", Some("2")),
             (r#"{"ba":1,"ab":2,"a":3}"#, "a", Some("3")),
             (r#"{"b":["a","a"],"a":[1]}"#, "a", Some("[1]")),
             (r#"{"b":"a"}"#, "a", None),
-            // What only reading tells.
+            // Objects that need parsing.
             (r#"{"b":{"a":1},"a":2}"#, "a", Some("2")),
             (r#"{"b":{"a":1}}"#, "a", None),
             (r#"{"b":"\"a\":1","a":2}"#, "a", Some("2")),
@@ -119,16 +121,16 @@ mod tests {
             (r#"{"x":":5",":":1}"#, ":", Some("1")),
             (r#"{"x":",:",",":2}"#, ",", Some("2")),
             (r#"{"číslo":"ž"}"#, "číslo", Some(r#""ž""#)),
-            // What is no object.
+            // Text that is no object.
             ("", "a", None),
             ("[", "a", None),
             (r#"{"a""#, "a", None),
             (r#"{"a":"#, "a", None),
             (r#"{"a":"x"#, "a", None),
         ];
-        let members = Members::default();
+        let finder = MemberFinder::default();
         for (object, name, expected) in cases {
-            assert_eq!(members.find(object, name), expected, "{name} of {object}");
+            assert_eq!(finder.find(object, name), expected, "{name} of {object}");
         }
     }
 }

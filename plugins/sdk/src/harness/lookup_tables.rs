@@ -1,4 +1,5 @@
-//! What lookups find in a test: JSON lines by table, indexed by a field when it is first asked for.
+//! Tables for the lookups of a test: JSON lines by name of the table. A table is indexed by a field on the first
+//! lookup.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,22 +11,25 @@ use crate::bindings::types::{Batch, Found, LookupError};
 use crate::{BatchBuilder, batch};
 
 thread_local! {
-    static TABLES: RefCell<Tables> = RefCell::default();
+    static TABLES: RefCell<LookupTables> = RefCell::default();
 }
 
 #[derive(Default)]
-struct Tables {
+struct LookupTables {
+    /// Records by table.
     lines: BTreeMap<String, Vec<String>>,
-    /// By table and field: which lines hold a value.
+    /// Indexes of `lines` by table and field, and then by value.
     indexes: BTreeMap<(String, String), BTreeMap<String, Vec<usize>>>,
-    /// What the mapper that runs says of itself.
-    mapper: Option<Description>,
+    /// Description of the mapper under test.
+    description: Option<Description>,
 }
 
+/// Removes all tables of this thread.
 pub fn clear() {
     TABLES.take();
 }
 
+/// Adds JSON lines to a table.
 pub fn load(table: &str, lines: &str) {
     TABLES.with_borrow_mut(|tables| {
         let records = lines.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned);
@@ -34,14 +38,17 @@ pub fn load(table: &str, lines: &str) {
     });
 }
 
-pub fn hold_to(mapper: Description) {
-    TABLES.with_borrow_mut(|tables| tables.mapper = Some(mapper));
+/// Restricts lookups to those that the mapper's description declares.
+pub fn set_description(description: Description) {
+    TABLES.with_borrow_mut(|tables| tables.description = Some(description));
 }
 
+/// Stands for `source-lookup.find`.
 pub fn find(source: &str, field: &str, keys: &Batch) -> Result<Found, LookupError> {
     TABLES.with_borrow_mut(|tables| {
-        if let Some(mapper) = &tables.mapper {
-            let declared = mapper.sources.iter().find(|known| known.name == source).ok_or(LookupError::UnknownName)?;
+        if let Some(description) = &tables.description {
+            let declared =
+                description.sources.iter().find(|known| known.name == source).ok_or(LookupError::UnknownName)?;
             if declared.key.join("+") != field && !declared.lookups.iter().any(|known| known == field) {
                 return Err(LookupError::UnknownField);
             }
@@ -51,6 +58,7 @@ pub fn find(source: &str, field: &str, keys: &Batch) -> Result<Found, LookupErro
     })
 }
 
+/// Stands for `record-lookup.exist`. Every loaded record counts as staged.
 pub fn exist(entity_type: &str, ids: &[u8]) -> Result<Vec<u8>, LookupError> {
     let found = read(entity_type, ids)?;
     let mut exist = vec![0; ids.len() / 16];
@@ -58,15 +66,17 @@ pub fn exist(entity_type: &str, ids: &[u8]) -> Result<Vec<u8>, LookupError> {
     Ok(exist)
 }
 
+/// Stands for `record-lookup.read`.
 pub fn read(entity_type: &str, ids: &[u8]) -> Result<Found, LookupError> {
     TABLES.with_borrow_mut(|tables| Ok(tables.search(entity_type, "referenceId", texts(ids))))
 }
 
+/// Stands for `record-lookup.referring`.
 pub fn referring(entity_type: &str, field: &str, ids: &[u8]) -> Result<Found, LookupError> {
     TABLES.with_borrow_mut(|tables| Ok(tables.search(entity_type, &camel_case(field), texts(ids))))
 }
 
-impl Tables {
+impl LookupTables {
     fn search(&mut self, table: &str, field: &str, keys: impl Iterator<Item = String>) -> Found {
         let lines = self.lines.get(table).map_or(&[][..], Vec::as_slice);
         let index = self.indexes.entry((table.into(), field.into())).or_insert_with(|| index(lines, field));
@@ -82,8 +92,8 @@ impl Tables {
     }
 }
 
-/// Which lines hold each value of `field`, or of the fields whose names are joined by `+`: their values are
-/// joined by U+001F.
+/// Returns the indexes of the lines that have each value of `field`. Names of several fields are joined by `+`, and
+/// their values by U+001F.
 fn index(lines: &[String], field: &str) -> BTreeMap<String, Vec<usize>> {
     let mut index: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (position, line) in lines.iter().enumerate() {
@@ -95,11 +105,12 @@ fn index(lines: &[String], field: &str) -> BTreeMap<String, Vec<usize>> {
     index
 }
 
+/// Returns packed ids as UUID texts.
 fn texts(ids: &[u8]) -> impl Iterator<Item = String> {
     ids.chunks(16).map(|id| uuid::Uuid::from_slice(id).expect("16 bytes").to_string())
 }
 
-/// Columns are named in snake case, fields in camel case.
+/// Returns the camel-case name of the field for a column's snake-case name.
 fn camel_case(column: &str) -> String {
     let mut camel = String::new();
     for (index, part) in column.split('_').enumerate() {

@@ -1,4 +1,4 @@
-//! Folders of cases: what a mapper is given, and what has to come of it, as `sluice plugin test` has them too.
+//! Folders of cases: the input of a mapper and its expected output. `sluice plugin test` reads the same folders.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -10,21 +10,28 @@ use super::{Harness, Mapped};
 use crate::bindings::types::Severity;
 use crate::{Mapper, batch, mapper};
 
-/// Maps every folder of cases natively and ends the test where something else comes out.
+/// Maps every case in `folder` natively and compares the output with the expected output.
 ///
-/// A case is a folder `SOURCE` or `SOURCE.WHATEVER` with `input.jsonl`, records of that source; `expected.jsonl`,
-/// what has to become of them; `issues.json` where something has to be said of some; and `loaded/OTHER.jsonl` for
-/// what is looked up.
+/// A case is a folder `SOURCE` or `SOURCE.NAME`. Its files are:
+///
+/// - `input.jsonl`: records of the source.
+/// - `expected.jsonl`: the expected records.
+/// - `issues.json`: the expected issues and skips, if there are any.
+/// - `loaded/OTHER.jsonl`: records of another source that the mapper looks up.
+///
+/// # Panics
+///
+/// If a case has another output, or a file cannot be read.
 pub fn check_folders<M: Mapper>(folder: impl AsRef<Path>) {
     let folder = folder.as_ref();
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut cases: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
     cases.sort();
-    let wrong: String = cases.iter().map(|case| difference::<M>(case)).collect();
-    assert!(wrong.is_empty(), "{wrong}");
+    let differences: String = cases.iter().map(|case| difference::<M>(case)).collect();
+    assert!(differences.is_empty(), "{differences}");
 }
 
-/// What is wrong with a case, for reading; empty if nothing is.
+/// Maps a case. Returns a readable description of the difference from the expected output, empty if there is none.
 fn difference<M: Mapper>(case: &Path) -> String {
     let name = case.file_name().unwrap_or_default().to_string_lossy();
     let harness = Harness::new();
@@ -46,7 +53,7 @@ fn difference<M: Mapper>(case: &Path) -> String {
         + &compare(&format!("{name}: issues"), &listed, &issues(&mapped, &numbers))
 }
 
-/// The file's text; a file that is not there is empty.
+/// Returns the text of a file, empty if the file does not exist.
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| match error.kind() {
         io::ErrorKind::NotFound => String::new(),
@@ -54,24 +61,25 @@ fn read(path: &Path) -> String {
     })
 }
 
+/// Returns a readable description of the first difference, empty if there is none.
 fn compare<T: PartialEq + std::fmt::Display>(what: &str, expected: &[T], made: &[T]) -> String {
-    let same = expected.iter().zip(made).take_while(|(expected, made)| expected == made).count();
+    let common = expected.iter().zip(made).take_while(|(expected, made)| expected == made).count();
     let mut text = String::new();
-    if same < expected.len().max(made.len()) {
+    if common < expected.len().max(made.len()) {
         let _ = writeln!(
             text,
             "\n{what}: {} are expected, {} were made. The first that differs:",
             expected.len(),
             made.len()
         );
-        for (sign, item) in [('-', expected.get(same)), ('+', made.get(same))] {
+        for (sign, item) in [('-', expected.get(common)), ('+', made.get(common))] {
             let _ = item.map(|item| writeln!(text, "{sign} {item}"));
         }
     }
     text
 }
 
-/// Records by entity type in the description's order, as lines.
+/// Returns the records as lines, grouped by entity type in the order of the description.
 fn lines<M: Mapper>(mapped: &Mapped) -> Vec<String> {
     let mut lines = vec![];
     for entity_type in &mapper::driver::describe::<M>().entity_types {
@@ -83,10 +91,10 @@ fn lines<M: Mapper>(mapped: &Mapped) -> Vec<String> {
     lines
 }
 
-/// Issues and skips in the order of the lines that they are about.
+/// Returns issues and skips, in the order of the input lines.
 fn issues(mapped: &Mapped, numbers: &[u64]) -> Vec<Value> {
     let line = |position: u32| numbers[position as usize];
-    let mut said: Vec<(u64, Value)> = vec![];
+    let mut entries: Vec<(u64, Value)> = vec![];
     for issue in &mapped.made.issues {
         let severity = match issue.severity {
             Severity::Error => "error",
@@ -100,14 +108,16 @@ fn issues(mapped: &Mapped, numbers: &[u64]) -> Vec<Value> {
             object.insert("field".into(), issue.field.clone().into());
         }
         issue.rule.iter().for_each(|rule| drop(object.insert("rule".into(), rule.clone().into())));
-        said.push((line(issue.position), object.into()));
+        entries.push((line(issue.position), object.into()));
     }
     for skipped in &mapped.made.skipped {
         let skips = skipped.positions.iter().map(|&position| line(position));
-        said.extend(skips.map(|line| (line, json!({"line": line, "skipped": skipped.code}))));
+        entries.extend(skips.map(|line| (line, json!({"line": line, "skipped": skipped.code}))));
     }
-    let lost = mapped.lost().into_iter().map(line);
-    said.extend(lost.map(|line| (line, json!({"line": line, "severity": "error", "code": "NOT_ACCOUNTED_FOR"}))));
-    said.sort_by_key(|(line, _)| *line);
-    said.into_iter().map(|(_, issue)| issue).collect()
+    let unaccounted = mapped.unaccounted().into_iter().map(line);
+    entries.extend(
+        unaccounted.map(|line| (line, json!({"line": line, "severity": "error", "code": "NOT_ACCOUNTED_FOR"}))),
+    );
+    entries.sort_by_key(|(line, _)| *line);
+    entries.into_iter().map(|(_, issue)| issue).collect()
 }
