@@ -70,8 +70,12 @@ class ServerProcess(Server):
         self.killed = True
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
+        self.after_kill_signal()
         self.process.wait()
         self._log.close()
+
+    def after_kill_signal(self):
+        """Runs between the signal and the end of the process. Subclasses cut the power here."""
 
     def __exit__(self, *_):
         if not self.killed:
