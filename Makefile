@@ -1,6 +1,6 @@
 # What people do here. Each of these is all that it takes on a fresh machine.
 
-.PHONY: build demo test check docs bench torture torture-defects fuzz setup
+.PHONY: build demo test check docs bench torture torture-defects fuzz setup setup-tests
 
 # All commands, in target/debug: `sluice` and the stand-in for Mambu.
 build: setup
@@ -12,8 +12,10 @@ demo: setup
 	cargo build -p sluice
 	"$${CARGO_TARGET_DIR:-target}/debug/sluice" demo
 
-test: setup
-	cargo test --workspace
+# Runs all tests, then prints which of them were skipped for want of a tool. With SLUICE_REQUIRE_ALL=1 a missing tool
+# fails its test.
+test: setup setup-tests
+	scripts/skipped.sh cargo test --workspace
 
 # What it costs, in one account: mappers natively and in the sandbox, the five steps over HTTP, what one would take
 # instead, growth, cold starts, many at once. BENCH=quick for a first look; more with BENCH_FLAGS, such as --sizes 1e5.
@@ -43,6 +45,7 @@ fuzz:
 check: setup
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	python3 scripts/check/words.py
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
 # Draws the crates, copies shown sources, checks every link, named file and reference page, and builds the book in
@@ -53,3 +56,7 @@ docs:
 # Plugins are compiled for Wasm as part of every build: this sees that the machine can.
 setup:
 	@scripts/setup.sh
+
+# Installs the tools that the tests run, where apt-get can.
+setup-tests:
+	@scripts/setup-tests.sh

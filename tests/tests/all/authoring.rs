@@ -3,11 +3,12 @@
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use uuid::Uuid;
 
 use crate::readme::tutorial;
+use crate::tools;
 use crate::witness::command;
 
 /// Runs a script where the command is in the path.
@@ -25,21 +26,17 @@ fn typed(dir: &Path, script: &str) -> (String, String) {
     (out.into_owned(), err.into_owned())
 }
 
-/// Whether a command succeeds here.
-fn works(command: &str) -> bool {
-    let mut bash = Command::new("bash");
-    bash.args(["-c", command]).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-}
-
-/// The bank's clients where they are on this machine, or a few like them.
+/// Returns the client table of the Berka bank, or two sample records on a machine without it.
 fn clients() -> String {
-    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/berka/client.jsonl");
-    std::fs::read_to_string(beside).unwrap_or_else(|_| {
-        println!("the Berka client table is not on this machine: two sample records stand for it");
-        "{\"client_id\":1,\"birth_number\":\"706213\",\"district_id\":18}\n\
+    let tables = tools::berka_tables("authoring, in part: two sample records replace the client table");
+    tables.map_or_else(
+        || {
+            "{\"client_id\":1,\"birth_number\":\"706213\",\"district_id\":18}\n\
          {\"client_id\":2,\"birth_number\":\"450204\",\"district_id\":1}\n"
-            .into()
-    })
+                .into()
+        },
+        |folder| std::fs::read_to_string(folder.join("client.jsonl")).unwrap(),
+    )
 }
 
 /// What has to become of them, worked out here and by nobody's SDK.
@@ -115,8 +112,10 @@ fn a_first_plugin_in_rust() {
 
 #[test]
 fn a_first_plugin_in_javascript_and_one_with_all_features() {
-    if !works("npm view --fetch-timeout=5000 --fetch-retries=0 @bytecodealliance/componentize-js@0.23.0 version") {
-        println!("skipped: npm is not here, or does not reach its registry");
+    let check =
+        format!("node --version && npm view {} @bytecodealliance/componentize-js@0.23.0 version", tools::NPM_FETCH);
+    let test = "authoring::a_first_plugin_in_javascript_and_one_with_all_features";
+    if !tools::available(&tools::NPM, test, &check) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -146,11 +145,12 @@ fn a_first_plugin_in_javascript_and_one_with_all_features() {
 
 #[test]
 fn a_first_plugin_in_python_and_one_that_keeps_wasi() {
-    if !works("python3 -m pip --timeout 5 --retries 0 download --no-deps -q -d $(mktemp -d) componentize-py==0.25.1") {
-        println!("skipped: Python or pip is not here, or does not reach its index");
+    let dir = tempfile::tempdir().unwrap();
+    let download = "python3 -m pip --timeout 20 --retries 1 download --no-deps -q componentize-py==0.25.1 -d";
+    let test = "authoring::a_first_plugin_in_python_and_one_that_keeps_wasi";
+    if !tools::available(&tools::PYTHON, test, &format!("{download} {}", dir.path().join("wheels").display())) {
         return;
     }
-    let dir = tempfile::tempdir().unwrap();
     let project = walk(dir.path(), "python");
     replace(&project.join("build.py"), "\"--stub-wasi\", ", "");
     let date = "number = int(birth_number)";

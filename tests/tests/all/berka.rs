@@ -1,21 +1,9 @@
 //! A real bank's records through all five steps, with the figures that must come out.
 
-use std::path::PathBuf;
-
 use serde_json::{Value, json};
 
 use crate::server::{ALL, Migration, shared};
-
-/// Where the bank's tables are, if they are on this machine.
-pub fn berka_tables() -> Option<PathBuf> {
-    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/berka");
-    let dir = std::env::var_os("SLUICE_BERKA").map_or(beside, PathBuf::from);
-    if dir.join("client.jsonl").exists() {
-        return Some(dir);
-    }
-    eprintln!("skipped: the Berka tables are not on this machine (SLUICE_BERKA names their folder)");
-    None
-}
+use crate::tools::berka_tables;
 
 fn row(cells: &[&str]) -> Vec<String> {
     cells.iter().map(|cell| cell.to_string()).collect()
@@ -23,7 +11,7 @@ fn row(cells: &[&str]) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_steps() {
-    let Some(dir) = berka_tables() else { return };
+    let Some(dir) = berka_tables("berka::five_steps") else { return };
     let migration = shared().register(Some("berka"), ALL).await;
 
     // Load.

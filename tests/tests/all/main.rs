@@ -44,6 +44,7 @@ mod streaming;
 mod tables;
 mod tokens;
 mod tolerance;
+mod tools;
 mod transport;
 mod trial;
 mod wasi;

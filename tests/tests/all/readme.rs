@@ -1,8 +1,9 @@
 //! Types the commands of the documents, as they are printed: an indented block is typed, a fenced one is not.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
+use crate::tools;
 use crate::witness::command;
 
 /// Guides whose indented blocks are typed into one shell, in this order: a later one uses the variables of an earlier one.
@@ -66,15 +67,9 @@ pub fn tutorial() -> String {
     typed
 }
 
-/// Returns true if a command is on this machine.
-fn has(tool: &str) -> bool {
-    Command::new(tool).arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success())
-}
-
 #[test]
 fn commands_of_the_guides() {
-    if !has("curl") || !has("bash") {
-        println!("skipped: the commands of the guides take bash and curl");
+    if !tools::available(&tools::CURL, "readme::commands_of_the_guides", "curl --version") {
         return;
     }
     let typed: String = GUIDES.iter().map(|guide| indented(&page(guide))).collect();

@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::resumable::{clients, ended, records};
 use crate::server::{Migration, Server};
+use crate::tools;
 use crate::witness::command;
 
 /// The client as it is published, by its version.
@@ -137,21 +138,17 @@ impl Drop for Between {
     }
 }
 
-fn works(command: &str) -> bool {
-    let mut bash = Command::new("bash");
-    bash.args(["-c", command]).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_cut_at_twenty_places_arrives() {
     let client = tempfile::tempdir().unwrap();
-    let reached = format!("npm view --fetch-timeout=5000 --fetch-retries=0 {CLIENT} version");
-    if !works("node --version") || !works(&reached) {
-        println!("skipped: node and npm are not here, or npm does not reach its registry");
+    let check = format!("node --version && npm view {} {CLIENT} version", tools::NPM_FETCH);
+    if !tools::available(&tools::NPM, "resumed_by_client::an_upload_cut_at_twenty_places_arrives", &check) {
         return;
     }
-    let install = format!("cd {} && npm install --no-fund --no-audit {CLIENT}", client.path().display());
-    assert!(works(&install), "{install}");
+    let mut install = Command::new("npm");
+    install.args(["install", "--no-fund", "--no-audit", CLIENT]).current_dir(client.path());
+    let install = install.output().unwrap();
+    assert!(install.status.success(), "{}", String::from_utf8_lossy(&install.stderr));
     let dir = tempfile::tempdir().unwrap();
     let body = clients(1..=120_000);
     let file = client.path().join("client.jsonl");

@@ -34,22 +34,28 @@ pub struct Witness {
     heard: Mutex<Vec<Place>>,
 }
 
-/// The command, beside the folder that this test's own binary is in; as it is now, and not as it once was.
+/// Returns the path of the command `sluice`, in the parent folder of this test's binary.
+///
+/// # Panics
+///
+/// Panics if the command is older than the source of the host's crates.
 pub fn command() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let command = tests.ancestors().nth(2).unwrap().join("sluice");
     let built = std::fs::metadata(&command).and_then(|built| built.modified()).ok();
-    let source = newest(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/src"));
-    let fresh = built.is_some_and(|built| built >= source);
+    let crates = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../host")).unwrap();
+    let sources = crates.map(|folder| folder.unwrap().path().join("src")).filter(|source| source.is_dir());
+    let newest = sources.map(|source| last_written(&source)).max().unwrap();
+    let fresh = built.is_some_and(|built| built >= newest);
     assert!(fresh, "{} is not built from this source: run the tests of the whole workspace", command.display());
     command
 }
 
-/// When a file below this folder was last written.
-fn newest(folder: &Path) -> SystemTime {
+/// Returns the time of the last change of a file below a folder.
+fn last_written(folder: &Path) -> SystemTime {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
     let times = entries.map(|entry| match entry.file_type().unwrap().is_dir() {
-        true => newest(&entry.path()),
+        true => last_written(&entry.path()),
         false => entry.metadata().unwrap().modified().unwrap(),
     });
     times.max().unwrap_or(SystemTime::UNIX_EPOCH)

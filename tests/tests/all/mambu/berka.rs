@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{FLOWS, agree, calls, mambu, platform, register, server};
-use crate::berka::berka_tables;
 use crate::lender::put;
 use crate::server::Migration;
+use crate::tools::berka_tables;
 
 /// Everything of the bank, and for each loan that ran out a last repayment before its time, with a fee: the bank's own
 /// tables have none.
@@ -44,7 +44,7 @@ async fn stage(migration: &Migration, dir: &std::path::Path) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_eight_steps() {
-    let Some(dir) = berka_tables() else { return };
+    let Some(dir) = berka_tables("mambu::berka::all_eight_steps") else { return };
     let mut totals = vec![];
     for flow in FLOWS {
         let mambu = mambu().await;
