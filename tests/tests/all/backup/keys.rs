@@ -4,8 +4,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{PATH, Place, TYPE, small};
-use crate::restart::at;
-use crate::resumable::clients;
+use crate::server::restart::at;
+use crate::uploads::tus_requests::clients;
 
 /// A backup holds no key and no secret. Without keys it is restored and said to be so, and no server starts; with them
 /// all goes on, and the trail says that it was restored.

@@ -13,10 +13,10 @@ use sluice_config::Config;
 use sluice_data_dir::ADMIN_FILE;
 use sluice_server::app::Options;
 
-use crate::restart::{Life, begin_with, copy_all};
-use crate::resumable::clients;
-use crate::server::Migration;
-use crate::witness::command;
+use crate::harness::recorded_server::command;
+use crate::harness::server::Migration;
+use crate::server::restart::{Life, begin_with, copy_all};
+use crate::uploads::tus_requests::clients;
 
 const PATH: &str = "counterparty-management";
 const TYPE: &str = "counterparties";

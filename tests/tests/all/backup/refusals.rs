@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Method;
 
 use super::{PATH, Place, TYPE, small};
-use crate::restart::{at, copy_all};
+use crate::server::restart::{at, copy_all};
 
 fn flip(file: &Path) {
     let mut bytes = std::fs::read(file).unwrap();

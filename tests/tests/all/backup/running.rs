@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::{Place, to_the_end};
-use crate::raw::{Length, Raw};
-use crate::restart::at;
-use crate::resumable::{begin, clients, ended, lines, offset, part};
-use crate::server::{ALL, Migration};
-use crate::side_by_side::stage_many;
+use crate::harness::raw_http::{Length, Raw};
+use crate::harness::server::{ALL, Migration};
+use crate::server::concurrent_migrations::stage_many;
+use crate::server::restart::at;
+use crate::uploads::tus_requests::{begin, clients, ended, lines, offset, part};
 
 /// The same moments each time.
 struct Chance(u64);

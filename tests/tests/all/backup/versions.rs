@@ -7,7 +7,7 @@ use sluice_keys::Keyring;
 use sluice_model::Digest;
 
 use super::{PATH, Place, TYPE, small};
-use crate::restart::{at, copy_all};
+use crate::server::restart::{at, copy_all};
 
 /// What each version of the catalogue had before the next; see `store/versions.rs`.
 const UNDO: &[&str] = &["ALTER TABLE migrations DROP COLUMN target", "ALTER TABLE migrations DROP COLUMN acknowledged"];

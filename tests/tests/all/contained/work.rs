@@ -10,7 +10,7 @@ use sluice_config::Config;
 use sluice_server::app::Options;
 
 use super::rows::{ALL_DAY, Fate, Row, WORK};
-use crate::server::{Migration, Server, start};
+use crate::harness::server::{Migration, Server, start};
 use sluice_tests::wat::{component, does};
 
 const RECORDS: u64 = 250;

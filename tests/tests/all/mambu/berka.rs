@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{FLOWS, agree, calls, mambu, platform, register, server};
-use crate::lender::put;
-use crate::server::Migration;
-use crate::tools::berka_tables;
+use crate::harness::lender::put;
+use crate::harness::server::Migration;
+use crate::harness::tools::berka_tables;
 
 /// Everything of the bank, and for each loan that ran out a last repayment before its time, with a fee: the bank's own
 /// tables have none.

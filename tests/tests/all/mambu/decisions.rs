@@ -7,7 +7,7 @@ use sluice_config::Flow;
 
 use super::small::{check, id, stage};
 use super::{agree, import, mambu, platform, register, server};
-use crate::server::{Answer, Migration};
+use crate::harness::server::{Answer, Migration};
 
 fn refused(path: &str) -> Fault {
     let kind = Kind::Refuse { status: 400, code: 4, reason: "INVALID_PARAMETERS".into() };
@@ -144,7 +144,7 @@ async fn the_plan_is_a_document() {
         }
     }
     // Without a platform there is nothing to plan.
-    let other = server.register(Some("berka"), crate::server::ALL).await;
+    let other = server.register(Some("berka"), crate::harness::server::ALL).await;
     assert_eq!(other.start("plan").await.problem(), (409, "NO_PLATFORM".into()));
 }
 

@@ -11,7 +11,7 @@ use sluice_data_dir::ADMIN_FILE;
 use uuid::Uuid;
 
 use super::mambu;
-use crate::witness::command;
+use crate::harness::recorded_server::command;
 
 /// A server until it is killed.
 struct Life {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sluice_config::{Config, Flow, PlatformConfig};
 use sluice_server::app::Options;
 
-use crate::server::{ALL, Migration, Server, start};
+use crate::harness::server::{ALL, Migration, Server, start};
 
 /// The configuration of a stand-in, quick enough for tests.
 pub fn platform(mambu: &Running, change: impl FnOnce(&mut PlatformConfig)) -> PlatformConfig {

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{mambu, platform, register, server};
-use crate::server::Migration;
+use crate::harness::server::Migration;
 
 /// Measures how much later than asked this machine wakes a waiting thread up.
 ///

@@ -9,7 +9,7 @@ use sluice_config::Config;
 use super::small::{check, stage};
 use super::{FLOWS, agree, import, platform, register};
 use crate::backup::Place;
-use crate::restart::at;
+use crate::server::restart::at;
 
 /// Clients, loans and transactions: what a call makes that may not be made again.
 fn made_there(mambu: &Running) -> Vec<Value> {

@@ -5,8 +5,8 @@ use mock_mambu::Running;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::lender::put;
-use crate::server::Migration;
+use crate::harness::lender::put;
+use crate::harness::server::Migration;
 
 /// Account that the loan is settled with.
 pub const ACCOUNT: &str = "576";

@@ -1,0 +1,360 @@
+//! Nothing out of a record leaves the migration's own directory and the target but in answers that read records:
+//! canaries in every field, records spoiled in every way, plugins that try, and a search of everything else.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::harness::canary::{Canaries, Place, files, search};
+use crate::harness::canary_records::{bank, fill, lender};
+use crate::harness::lender::Lender;
+use crate::harness::recorded_server::Witness;
+use crate::harness::server::ALL;
+
+/// What may hold records: a migration's own directory, and the target.
+fn holds_records(file: &Path) -> bool {
+    let mut parts = file.components().map(|part| part.as_os_str().to_string_lossy().into_owned());
+    let first = parts.next().unwrap_or_default();
+    let of_a_migration = first == "migrations" && parts.next().is_some_and(|id| uuid::Uuid::try_parse(&id).is_ok());
+    of_a_migration || first.starts_with(sluice_data_dir::TARGET_FILE)
+}
+
+/// Everything of a migration that can be asked for without reading records.
+async fn look_at(witness: &Witness, migration: &str) {
+    let jobs = witness.get(&format!("{migration}/jobs")).await;
+    for job in jobs["items"].as_array().unwrap() {
+        witness.get(&format!("{migration}/jobs/{}", job["jobId"].as_str().unwrap())).await;
+    }
+    for path in ["", "/sources", "/logs?limit=100", "/logs?offset=100&limit=100"] {
+        witness.get(&format!("{migration}{path}")).await;
+    }
+    for phase in ["load", "validate", "import"] {
+        witness.get(&format!("{migration}/issues/counts?phase={phase}")).await;
+        let total = witness.get(&format!("{migration}/issues?phase={phase}")).await["total"].as_u64().unwrap();
+        for offset in (0..total).step_by(100) {
+            witness.get(&format!("{migration}/issues?phase={phase}&limit=100&offset={offset}")).await;
+        }
+    }
+    for path in ["/quarantine", "/audit?limit=100"] {
+        witness.get(&format!("{migration}{path}")).await;
+    }
+    let lines: &[(&str, &str)] = &[("accept", "application/jsonl")];
+    for (path, headers) in [("/audit", lines), ("/evidence", &[]), ("/events?follow=false", &[("last-event-id", "0")])]
+    {
+        witness.ask("GET", &format!("{migration}{path}"), headers, "").await;
+    }
+}
+
+/// Mapping again, a trial that is kept, and a comparison, whose records are read as well.
+async fn try_out(witness: &Witness, migration: &str) {
+    let mappers = witness.get("/migration-assistance/mappers").await;
+    let berka = mappers["items"].as_array().unwrap().iter().find(|mapper| mapper["name"] == "berka").unwrap();
+    let leaks = mappers["items"].as_array().unwrap().iter().find(|mapper| mapper["name"] == "leaks").unwrap();
+    let told = json!({"from": berka["digest"], "to": leaks["digest"]});
+    for (kind, told) in [("remap", json!({})), ("trial", json!({"keepHours": 1})), ("compare", told)] {
+        let job = witness.job_with(migration, kind, told.to_string()).await;
+        assert!(job["result"]["problem"].is_null() && job["state"] != "cancelled", "{kind}: {job}");
+        if kind == "compare" {
+            let path = format!("{migration}/jobs/{}/differences", job["jobId"].as_str().unwrap());
+            assert_eq!(witness.ask("GET", &path, &[], "").await.status, 200);
+        }
+    }
+    let records = witness.ask("GET", &format!("{migration}/sources/client/records"), &[], "").await;
+    assert_eq!(records.status, 200);
+}
+
+/// The bank, sound: all five steps, twice, and gone again. Spoiled: as far as it comes.
+async fn move_banks(witness: &Witness, canaries: &mut Canaries) -> [String; 2] {
+    let mut moved = vec![];
+    for spoiled in [false, true] {
+        let migration = witness.register(Some("berka"), ALL).await;
+        for (table, lines) in bank(canaries, spoiled) {
+            let results = witness.put(&format!("{migration}/sources/{table}"), lines).await;
+            let taken = results.iter().filter(|result| result["isSuccessful"] == true).count();
+            assert!(if spoiled { taken < results.len() } else { taken == results.len() }, "{table}: {results:?}");
+        }
+        for kind in ["validate", "import", "counts", "import"] {
+            if spoiled && kind == "import" {
+                assert_eq!(witness.ask("PUT", &format!("{migration}/jobs/import"), &[], "").await.status, 409);
+                continue;
+            }
+            let job = witness.job(&migration, kind).await;
+            let wanted = if spoiled { "failed" } else { "succeeded" };
+            assert_eq!(job["state"], wanted, "{kind}: {job}");
+        }
+        try_out(witness, &migration).await;
+        look_at(witness, &migration).await;
+        moved.push(migration);
+    }
+    moved.try_into().unwrap()
+}
+
+/// A lender in the platform's own shape, sound and then spoiled, and records that are removed.
+async fn move_lender(witness: &Witness, canaries: &mut Canaries) -> String {
+    let migration = witness.register(None, ALL).await;
+    let id = migration.rsplit('/').next().unwrap();
+    let of = Lender(id.parse().unwrap());
+    let all = lender(canaries, &of);
+    let path = |domain: &str, rest: &str| format!("/{domain}/migrations/{id}/staging/{rest}");
+    for (domain, entity_type, sound, _) in &all {
+        let results = witness.put(&path(domain, entity_type), sound.clone()).await;
+        assert!(results.iter().all(|result| result["isSuccessful"] == true), "{entity_type}: {results:?}");
+    }
+    for kind in ["validate", "import", "counts"] {
+        assert_eq!(witness.job(&migration, kind).await["state"], "succeeded", "{kind}");
+    }
+    for (domain, entity_type, _, spoiled) in all {
+        let results = witness.put(&path(domain, entity_type), spoiled).await;
+        assert!(results.iter().any(|result| result["isSuccessful"] == false), "{entity_type}");
+        let named = fill(canaries, &format!("\"@\"\n@\n{{\"referenceId\":\"@\"}}\n\"{}\"\n", of.id(entity_type, 1)));
+        witness.put(&path(domain, &format!("{entity_type}/delete")), named).await;
+    }
+    for kind in ["validate", "counts"] {
+        witness.job(&migration, kind).await;
+    }
+    look_at(witness, &migration).await;
+    migration
+}
+
+/// Where a leaking mapper puts what stands in a record, and what is to be seen instead: the outcome, and of an issue
+/// `CODE[/RULE] field`.
+const LEAKS: &[(&str, &str, &str)] = &[
+    ("code", "rejected", "UNDECLARED_CODE "),
+    ("code-in-a-code", "rejected", "UNDECLARED_CODE "),
+    ("rule", "rejected", "RULE_VIOLATION/UNDECLARED_CODE "),
+    ("field", "rejected", "INVALID_VALUE ?"),
+    ("field-inside", "rejected", "INVALID_VALUE secret.?"),
+    ("field-after-a-list", "rejected", "INVALID_VALUE secret[0].?"),
+    ("index", "rejected", "INVALID_VALUE ?"),
+    ("unknown-field", "rejected", "UNKNOWN_FIELD ?"),
+    ("everything", "rejected", "UNDECLARED_CODE/UNDECLARED_CODE ?"),
+    ("skip", "skipped", "UNDECLARED_CODE"),
+    ("warning", "mapped", "UNDECLARED_CODE ?"),
+    ("log", "mapped", ""),
+    ("log-of-a-record", "mapped", ""),
+    ("position", "mapped", ""),
+    ("panic", "quarantined", "PLUGIN_PANICKED"),
+    ("panicked", "mapped", ""),
+    ("slice", "quarantined", "PLUGIN_PANICKED"),
+    ("entity-type", "quarantined", "PLUGIN_BROKE_CONTRACT"),
+    ("lookup-source", "quarantined", "PLUGIN_PANICKED"),
+    ("lookup-field", "quarantined", "PLUGIN_PANICKED"),
+    ("lookup-key", "mapped", ""),
+    ("reference-id", "rejected", "REFERENCE_ID_NOT_DERIVED "),
+    ("made-key", "rejected", "UNKNOWN_FIELD counterparties/?"),
+    ("made-word", "rejected", "INVALID_VALUE counterparties/type"),
+    ("made-text", "rejected", "INVALID_JSON counterparties/"),
+    ("none", "mapped", ""),
+];
+
+/// Leaks of which there is no text to keep: numbers, ids, what was never said (a panic over a slice quotes nothing any
+/// more), and a key that looks like data, which the platform's own plugins do not tell even there.
+const UNTOLD: &[&str] = &[
+    "position",
+    "panicked",
+    "slice",
+    "entity-type",
+    "lookup-key",
+    "reference-id",
+    "made-key",
+    "made-word",
+    "made-text",
+    "none",
+];
+
+/// What a result shows of a record beside its outcome.
+fn shown(result: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let issues = ["errors", "warnings"].into_iter().filter_map(|kind| result[kind].as_array());
+    match issues.flatten().next() {
+        Some(issue) => {
+            let rule = issue["rule"].as_str().map(|rule| format!("/{rule}")).unwrap_or_default();
+            format!("{}{rule} {}", text(&issue["message"]), text(&issue["field"]))
+        }
+        None => text(&result["code"]),
+    }
+}
+
+/// Mappers that tell what they see wherever they can. What they said is in the quarantine list, for their author.
+async fn let_mappers_leak(witness: &Witness, canaries: &mut Canaries) -> String {
+    let migration = witness.register(Some("leaks"), &["Counterparties"]).await;
+    let mut secrets = vec![];
+    for (number, (leak, outcome, expected)) in LEAKS.iter().enumerate() {
+        // Numbers stand where only numbers go.
+        let secret = if *leak == "index" { canaries.number().to_string() } else { canaries.text() };
+        let line = json!({"client_id": number, "poison": leak, "secret": secret}).to_string();
+        let results = witness.put(&format!("{migration}/sources/client"), line).await;
+        assert_eq!((&results[0]["outcome"], shown(&results[0])), (&json!(outcome), (*expected).into()), "{leak}");
+        secrets.push((*leak, secret));
+    }
+    let lines = canaries_in_lines(canaries);
+    let loud = witness.register(Some("leaks-stderr"), &["Counterparties"]).await;
+    let results = witness.put(&format!("{loud}/sources/client"), lines.join("\n")).await;
+    assert!(results.iter().all(|result| result["outcome"] == "quarantined"), "{results:?}");
+
+    let kept = witness.get(&format!("{migration}/quarantine?limit=100")).await.to_string();
+    for (leak, secret) in secrets.iter().filter(|(leak, _)| !UNTOLD.contains(leak)) {
+        assert!(kept.contains(secret.as_str()), "{leak} is kept for its author");
+    }
+    let said = witness.get(&format!("{loud}/quarantine?limit=100")).await;
+    assert_eq!(said["total"], lines.len(), "{said}");
+    for kind in ["validate", "import", "counts"] {
+        assert_eq!(witness.job(&migration, kind).await["state"], "succeeded", "{kind}");
+    }
+    look_at(witness, &migration).await;
+    look_at(witness, &loud).await;
+    migration
+}
+
+fn canaries_in_lines(canaries: &mut Canaries) -> Vec<String> {
+    (0..5).map(|number| json!({"client_id": number, "name": canaries.text()}).to_string()).collect()
+}
+
+/// Method, path (`~` is a migration's own), header, body, and the status: `@` is a canary each time.
+const ASTRAY: &[(&str, &str, &str, &str, u16)] = &[
+    ("GET", "/@", "", "", 404),
+    ("GET", "/@/@?@=@", "", "", 404),
+    ("GET", "/migration-assistance/@", "", "", 404),
+    ("GET", "/migration-assistance/migrations/@", "", "", 404),
+    ("GET", "/migration-assistance/migrations/@%FF", "", "", 404),
+    ("GET", "/migration-assistance/migrations?@=@", "", "", 400),
+    ("GET", "/migration-assistance/migrations?limit=@", "", "", 400),
+    ("GET", "/migration-assistance/migrations?limit=1%FF@", "", "", 400),
+    ("DELETE", "/migration-assistance/migrations/@", "", "", 404),
+    ("GET", "~?@", "", "", 200),
+    ("GET", "~/@", "", "", 404),
+    ("GET", "~/issues?phase=@", "", "", 400),
+    ("GET", "~/issues?code=@&entityType=@", "", "", 200),
+    ("GET", "~/issues/@", "", "", 404),
+    ("GET", "~/logs?@=1", "", "", 400),
+    ("GET", "~/quarantine?@=1", "", "", 400),
+    ("GET", "~/jobs/@", "", "", 404),
+    ("PUT", "~/jobs/@", "", "", 404),
+    ("PUT", "~/jobs/@/cancel", "", "", 404),
+    ("PUT", "~/jobs/validate", "accept: text/@", "", 406),
+    ("PUT", "~/jobs/remap", "content-type: application/json", "{\"sources\":[\"@\"]}", 422),
+    ("PUT", "~/jobs/remap", "content-type: application/json", "{\"only\":[\"@\"]}", 400),
+    ("PUT", "~/jobs/trial", "content-type: application/json", "{\"mapper\":\"@\"}", 400),
+    ("PUT", "~/jobs/trial", "content-type: application/json", "{\"@\":\"@\"}", 400),
+    ("PUT", "~/jobs/compare", "content-type: application/json", "{\"from\":\"@\",\"to\":\"@\"}", 400),
+    ("PUT", "~/jobs/compare", "content-type: text/@", "@", 415),
+    ("GET", "~/jobs/@/differences", "", "", 404),
+    ("GET", "~/sources/@/records", "", "", 404),
+    ("GET", "~/sources/client/records?outcome=@", "", "", 400),
+    ("GET", "~/sources/client/records?@=@", "", "", 400),
+    ("PUT", "~/sources/@", "content-type: application/jsonl", "{\"@\":\"@\"}", 404),
+    ("PUT", "~/sources/client", "content-type: text/@", "@", 415),
+    ("PUT", "~/sources/client", "accept: text/@", "@", 415),
+    ("PUT", "~/mapper", "content-type: application/json", "{\"mapper\":\"@\"}", 422),
+    ("PUT", "~/mapper", "content-type: application/json", "{\"@\":\"@\"}", 400),
+    ("PUT", "~/mapper", "content-type: application/json", "{\"mapper\":{\"@\":\"@\"}}", 400),
+    ("PUT", "~/mapper", "content-type: application/json", "@", 400),
+    ("POST", "/migration-assistance/migrations", "content-type: application/json", "{\"components\":[\"@\"]}", 422),
+    ("POST", "/migration-assistance/migrations", "content-type: application/json", "{\"components\":\"@\"}", 400),
+    ("POST", "/migration-assistance/migrations", "content-type: application/json", "{\"@\":\"@\"}", 400),
+    ("POST", "/migration-assistance/migrations", "content-type: application/json", "[\"@\"", 400),
+    ("POST", "/migration-assistance/migrations", "content-type: application/@", "@", 415),
+    ("PUT", "/counterparty-management/migrations/@/staging/@", "content-type: application/jsonl", "@", 404),
+    ("GET", "/counterparty-management/migrations/@/staging/@/@", "", "", 404),
+    ("GET", "/@/migrations/@/staging/counterparties/stream", "", "", 404),
+    ("@", "~", "", "", 405),
+    ("@", "/@", "x-request-id: @", "@", 404),
+    ("GET", "~", "accept: application/json;api-version=@", "", 406),
+    ("GET", "~", "authorization: Bearer @", "", 401),
+    ("GET", "~", "authorization: Basic @", "", 401),
+    ("GET", "~", "if-none-match: @", "", 200),
+    ("GET", "~/events", "last-event-id: @", "", 400),
+    ("GET", "~/events?follow=@", "", "", 400),
+    ("POST", "/migration-assistance/migrations", "idempotency-key: @", "@", 415),
+    ("POST", "/oauth2/token", "content-type: application/x-www-form-urlencoded", "grant_type=@", 400),
+    ("POST", "/oauth2/token", "content-type: application/x-www-form-urlencoded", "@=@&@=%FF", 400),
+    (
+        "POST",
+        "/oauth2/token",
+        "content-type: application/x-www-form-urlencoded",
+        "grant_type=client_credentials&client_id=@&client_secret=@",
+        401,
+    ),
+    (
+        "POST",
+        "/oauth2/token",
+        "content-type: application/x-www-form-urlencoded",
+        "grant_type=client_credentials&scope=@&client_id=@&client_secret=@",
+        400,
+    ),
+    ("GET", "/authentication/token/@/@", "", "", 400),
+    ("GET", "/authentication/token/@/3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10", "authorization: Basic @", "", 401),
+    ("GET", "~", "traceparent: @", "", 200),
+];
+
+async fn go_astray(witness: &Witness, canaries: &mut Canaries, migration: &str) {
+    for (method, path, header, body, status) in ASTRAY {
+        let [method, path, header, body] = [method, path, header, body].map(|text| fill(canaries, text));
+        let headers: Vec<(&str, &str)> = header.split_once(": ").into_iter().collect();
+        let answer = witness.ask(&method, &path.replace('~', migration), &headers, body).await;
+        assert_eq!(answer.status, *status, "{method} {path} {header}: {}", answer.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_out_of_a_record_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut canaries = Canaries::new();
+    let witness = Witness::start(dir.path(), &["leaks", "leaks-stderr"]);
+    let [moved, spoiled] = move_banks(&witness, &mut canaries).await;
+    let lender = move_lender(&witness, &mut canaries).await;
+    let leaked = let_mappers_leak(&witness, &mut canaries).await;
+    go_astray(&witness, &mut canaries, &leaked).await;
+    witness.get("/migration-assistance/migrations?limit=100").await;
+    witness.get("/migration-assistance/mappers").await;
+    witness.get("/audit?limit=100").await;
+    witness.get("/openapi.json").await;
+    for path in ["/metrics", "/docs/"] {
+        assert_eq!(witness.ask("GET", path, &[], "").await.status, 200, "{path}");
+    }
+    // One is purged, the others stay as they are.
+    assert_eq!(witness.ask("DELETE", &moved, &[], "").await.status, 204);
+    for migration in [&spoiled, &lender] {
+        look_at(&witness, migration).await;
+    }
+
+    let data_dir = witness.data_dir.clone();
+    let ((_, secret), token) = (witness.first_client(), witness.token().to_owned());
+    let mut places = witness.end();
+    // The search would find what is there: where records are meant to be, canaries are.
+    let inside = files(&data_dir, |file| !holds_records(file) && file != Path::new("migrations"));
+    assert!(search(&canaries, &inside).iter().any(|found| found.starts_with(sluice_data_dir::TARGET_FILE)));
+    places.extend(files(&data_dir, holds_records));
+    let bytes: usize = places.iter().map(|place| place.bytes.len()).sum();
+    println!(
+        "{} canaries planted; {} places with {bytes} bytes searched, for {} guises",
+        canaries.planted(),
+        places.len(),
+        canaries.guises().len()
+    );
+    let found = search(&canaries, &places);
+    assert!(found.is_empty(), "{} found:\n{}", found.len(), found.into_iter().collect::<Vec<_>>().join("\n"));
+
+    // Secrets are where they are meant to be and nowhere else.
+    for secret in [secret.as_bytes(), token.as_bytes()] {
+        let holds = |place: &&Place| place.bytes.windows(secret.len()).any(|window| window == secret);
+        let told: Vec<&str> = places.iter().filter(holds).map(|place| place.name.as_str()).collect();
+        assert!(told.iter().all(|name| *name == sluice_data_dir::ADMIN_FILE), "a secret is in {told:?}");
+    }
+
+    // And the same search fails for one leak, wherever it is.
+    for name in ["leak.log", "keys/leak", "migrations/leak"] {
+        let file = data_dir.join(name);
+        std::fs::write(&file, format!("{{\"error\":\"no such value: {}\"}}", canaries.text())).unwrap();
+        let found = search(&canaries, &files(&data_dir, holds_records));
+        assert!(found.len() == 1 && found.first().unwrap().starts_with(name), "{name}: {found:?}");
+        std::fs::remove_file(file).unwrap();
+    }
+    for place in &mut places {
+        let (length, leak) = (place.bytes.len(), canaries.text());
+        place.bytes.extend_from_slice(leak.as_bytes());
+        let found = search(&canaries, std::slice::from_ref(place));
+        assert!(found.len() == 1 && found.first().unwrap().starts_with(&place.name), "{}: {found:?}", place.name);
+        place.bytes.truncate(length);
+    }
+}

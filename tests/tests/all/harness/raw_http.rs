@@ -1,0 +1,117 @@
+//! A client that is in no hurry to be polite: it writes HTTP as it likes, and reads when it likes.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+use crate::harness::server::Server;
+
+/// Longer than anything here takes; what takes longer stands still for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How the end of the body is known.
+#[derive(Clone, Copy)]
+pub enum Length {
+    Chunked,
+    Declared(usize),
+}
+
+/// One request on a connection of its own.
+pub struct Raw {
+    stream: BufReader<TcpStream>,
+    chunked: bool,
+    /// Of the answer: its status once its head is read, and what has been read and not yet been asked for.
+    status: Option<u16>,
+    read: Vec<u8>,
+}
+
+async fn within<T>(what: &str, future: impl Future<Output = std::io::Result<T>>) -> T {
+    let done = tokio::time::timeout(PATIENCE, future).await;
+    done.unwrap_or_else(|_| panic!("{what} stands still")).unwrap_or_else(|error| panic!("{what}: {error}"))
+}
+
+impl Raw {
+    /// Begins an upload: writes the head of a request.
+    pub async fn put(server: &Server, path: &str, media_type: &str, length: Length) -> Self {
+        Self::begin("PUT", server, path, media_type, length).await
+    }
+
+    /// The same with another method.
+    pub async fn begin(method: &str, server: &Server, path: &str, media_type: &str, length: Length) -> Self {
+        let host = server.url.strip_prefix("http://").unwrap();
+        let stream = BufReader::new(within("connecting", TcpStream::connect(host)).await);
+        let chunked = matches!(length, Length::Chunked);
+        let framing = match length {
+            Length::Chunked => "transfer-encoding: chunked".to_owned(),
+            Length::Declared(bytes) => format!("content-length: {bytes}"),
+        };
+        let mut raw = Self { stream, chunked, status: None, read: vec![] };
+        raw.write(format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: {media_type}\r\n").as_bytes())
+            .await;
+        raw.write(format!("authorization: Bearer {}\r\n{framing}\r\n\r\n", server.token).as_bytes()).await;
+        raw
+    }
+
+    async fn write(&mut self, bytes: &[u8]) {
+        within("writing", self.stream.write_all(bytes)).await;
+    }
+
+    /// Sends a piece of the body.
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        let bytes = bytes.as_ref();
+        if self.chunked {
+            self.write(&[format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()).await;
+        } else {
+            self.write(bytes).await;
+        }
+        within("writing", self.stream.flush()).await;
+    }
+
+    /// Ends a chunked body.
+    pub async fn end(&mut self) {
+        self.write(b"0\r\n\r\n").await;
+    }
+
+    /// Goes away in the middle of it.
+    pub async fn cut(mut self) {
+        within("hanging up", self.stream.shutdown()).await;
+    }
+
+    async fn text_line(&mut self) -> String {
+        let mut line = String::new();
+        within("reading", self.stream.read_line(&mut line)).await;
+        line.trim_end().to_owned()
+    }
+
+    /// The answer's status.
+    pub async fn status(&mut self) -> u16 {
+        if let Some(status) = self.status {
+            return status;
+        }
+        let status = self.text_line().await.split(' ').nth(1).unwrap_or_default().parse().unwrap();
+        while !self.text_line().await.is_empty() {}
+        self.status = Some(status);
+        status
+    }
+
+    /// The next line of an answer that is streamed; none at its end.
+    pub async fn line(&mut self) -> Option<Value> {
+        assert_eq!(self.status().await, 200);
+        loop {
+            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.read.drain(..=end).collect();
+                return Some(serde_json::from_slice(&line).unwrap());
+            }
+            let bytes = usize::from_str_radix(&self.text_line().await, 16).unwrap();
+            let mut chunk = vec![0; bytes + 2];
+            within("reading", self.stream.read_exact(&mut chunk)).await;
+            if bytes == 0 {
+                assert!(self.read.is_empty(), "an answer ends with a whole line");
+                return None;
+            }
+            self.read.extend_from_slice(&chunk[..bytes]);
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Stopping and starting again on the same directory: nothing that was answered is lost, nothing is done twice.
+
+use std::path::Path;
+use std::thread::JoinHandle;
+
+use serde_json::{Value, json};
+use sluice_config::Config;
+use sluice_server::app::Options;
+use tokio::sync::oneshot;
+
+use crate::harness::raw_http::{Length, Raw};
+use crate::harness::server::{ALL, Migration, Server, start};
+use crate::server::concurrent_migrations::stage_many;
+
+const PATH: &str = "counterparty-management";
+const TYPE: &str = "counterparties";
+
+/// One life of a server.
+pub struct Life {
+    pub server: &'static Server,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<()>,
+}
+
+fn begin(data_dir: &Path) -> Life {
+    begin_with(Options { data_dir: data_dir.to_owned(), config: Config::default(), mappers: vec![] })
+}
+
+pub fn begin_with(options: Options) -> Life {
+    let (stop, stopped) = oneshot::channel();
+    let (server, ended) = start(options, async { stopped.await.unwrap_or_default() });
+    Life { server: Box::leak(Box::new(server)), stop, ended }
+}
+
+impl Life {
+    pub async fn end(self) {
+        self.stop.send(()).unwrap();
+        tokio::task::spawn_blocking(move || self.ended.join().unwrap()).await.unwrap();
+    }
+}
+
+/// The same migration, as another server knows it.
+pub fn at(server: &'static Server, migration: &Migration) -> Migration {
+    Migration { server, id: migration.id.clone() }
+}
+
+/// Everything that can be asked about a migration without changing it.
+async fn seen(migration: &Migration) -> Vec<Value> {
+    let mut seen = vec![];
+    for path in
+        ["", "/sources", "/jobs?limit=100", "/logs?limit=100", "/issues?phase=load", "/issues", "/issues/counts"]
+    {
+        seen.push(migration.get(path).await);
+    }
+    seen.extend(migration.staged(PATH, TYPE).await);
+    seen
+}
+
+fn client(id: u64) -> String {
+    json!({"client_id": id, "birth_number": "706213"}).to_string() + "\n"
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_goes_on_where_it_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let life = begin(&data);
+    let migration = life.server.register(Some("berka"), ALL).await;
+    migration.source("client", (1..=20).map(client).collect::<String>() + "no client\n").await;
+    let before = seen(&migration).await;
+    life.end().await;
+
+    let life = begin(&data);
+    let migration = at(life.server, &migration);
+    assert_eq!(seen(&migration).await, before);
+    let again = migration.source("client", (15..=25).map(client).collect::<String>()).await.lines();
+    assert!(again.iter().all(|result| result["outcome"] == "mapped"), "{again:?}");
+    assert_eq!(migration.staged(PATH, TYPE).await.len(), 25, "the indexes know what was there before");
+    assert_eq!(migration.job("validate").await["state"], "succeeded");
+    let before = seen(&migration).await;
+    life.end().await;
+
+    let life = begin(&data);
+    let migration = at(life.server, &migration);
+    assert_eq!(seen(&migration).await, before);
+    assert_eq!(migration.job("import").await["result"]["inserted"], 25, "the validation still holds");
+    life.end().await;
+
+    let life = begin(&data);
+    let migration = at(life.server, &migration);
+    let again = migration.job("import").await;
+    assert_eq!((&again["state"], &again["result"]["inserted"]), (&json!("succeeded"), &json!(0)), "{again}");
+    assert_eq!(migration.job("counts").await["state"], "succeeded");
+    life.end().await;
+}
+
+/// A job that is running when the server is told to stop is interrupted, and goes on from there.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_job_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let mut life = begin(&data);
+    let mut migration = life.server.register(None, ALL).await;
+    stage_many(&migration).await;
+    for kind in ["validate", "import", "counts"] {
+        let job = migration.start(kind).await.json();
+        life.end().await;
+        life = begin(&data);
+        migration = at(life.server, &migration);
+        let job = migration.get(&format!("/jobs/{}", job.as_str().unwrap())).await;
+        assert!(matches!(job["state"].as_str().unwrap(), "interrupted" | "succeeded"), "{job}");
+        let again = migration.job(kind).await;
+        assert_eq!(again["state"], "succeeded", "{again}");
+    }
+    let shown = migration.get("").await;
+    assert_eq!(shown["importStatus"], "Imported");
+    assert_eq!(
+        (&shown["numberOfStagedEntities"], &shown["numberOfImportedEntities"]),
+        (&json!(30_000), &json!(30_000))
+    );
+    life.end().await;
+}
+
+/// A directory as a power cut leaves it, in the middle of an upload: every record that was answered is there.
+/// Killed after a job's beginning was noted with the migration, and before the job was: nothing runs, and nothing is in
+/// anybody's way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_was_never_noted_is_in_nobodys_way() {
+    for (column, status) in [("staging", "Validating"), ("import", "Importing")] {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = dir.path().join("data");
+        let life = begin(&data_dir);
+        let migration = life.server.register(Some("berka"), ALL).await;
+        migration.source("client", client(1)).await;
+        assert_eq!(migration.job("validate").await["state"], "succeeded");
+        life.end().await;
+        let catalogue = rusqlite::Connection::open(data_dir.join("catalogue.db")).unwrap();
+        catalogue.execute(&format!("UPDATE migrations SET {column} = ?"), [status]).unwrap();
+        drop(catalogue);
+        let life = begin(&data_dir);
+        let migration = at(life.server, &migration);
+        assert_eq!(migration.job("validate").await["state"], "succeeded", "{status}");
+        assert_eq!(migration.job("import").await["state"], "succeeded", "{status}");
+        life.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_answered_survives() {
+    let dir = tempfile::tempdir().unwrap();
+    let life = begin(&dir.path().join("data"));
+    let migration = life.server.register(Some("berka"), ALL).await;
+    let path = migration.path("/sources/client");
+    let mut upload = Raw::put(life.server, &path, "application/jsonl", Length::Chunked).await;
+    for id in 1..=3 {
+        upload.send(client(id)).await;
+        assert_eq!(upload.line().await.unwrap()["outcome"], "mapped");
+    }
+    let copy = dir.path().join("copy");
+    copy_all(&dir.path().join("data"), &copy);
+    let second = begin(&copy);
+    let survived = at(second.server, &migration);
+    assert_eq!(survived.staged(PATH, TYPE).await.len(), 3);
+    assert_eq!(survived.get("").await["stagingStatus"], "Staged");
+    let results = survived.source("client", (1..=4).map(client).collect::<String>()).await.lines();
+    assert!(results.len() == 4 && results.iter().all(|result| result["outcome"] == "mapped"), "{results:?}");
+    for kind in ["validate", "import", "counts"] {
+        assert_eq!(survived.job(kind).await["state"], "succeeded", "{kind}");
+    }
+    second.end().await;
+    upload.end().await;
+    assert_eq!(upload.line().await, None);
+    drop(upload);
+    life.end().await;
+}
+
+pub fn copy_all(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_all(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Two servers on one directory would write over each other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_on_the_same_directory_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let life = begin(dir.path());
+    life.server.get("/health/live").await;
+    let options = Options { data_dir: dir.path().to_owned(), config: Config::default(), mappers: vec![] };
+    let error = sluice_server::app::App::open(&options).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("another server is using"), "{error:#}");
+    life.end().await;
+}
