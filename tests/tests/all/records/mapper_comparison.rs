@@ -10,7 +10,7 @@ use sluice_server::app::Options;
 
 use crate::harness::recorded_server::command;
 use crate::harness::server::{ALL, Migration, shared};
-use crate::records::berka::berka_tables;
+use crate::harness::tools::berka_tables;
 use crate::records::trial::bank;
 use crate::server::restart::{Life, begin_with};
 
@@ -130,7 +130,7 @@ async fn one_rule_on_a_synthetic_bank() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_rule_on_berka() {
-    let Some(dir) = berka_tables() else { return };
+    let Some(dir) = berka_tables("records::mapper_comparison") else { return };
     let read = |table: &'static str| Some((table, std::fs::read(dir.join(format!("{table}.jsonl"))).ok()?));
     check(["client", "account", "disp", "loan", "order", "trans"].into_iter().filter_map(read).collect()).await;
 }
