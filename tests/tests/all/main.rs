@@ -1,4 +1,4 @@
-//! Sluice from outside, in one binary: real servers, real guests, over HTTP.
+//! Tests of Sluice from outside, in one binary: real servers and real guests over HTTP.
 
 mod access;
 mod audit;
@@ -12,7 +12,7 @@ mod records;
 mod server;
 mod uploads;
 
-/// What a component's first eight bytes are; a core module's differ in the last two.
+/// First eight bytes of a component. Those of a core module differ in the last two.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
 #[test]

@@ -1,4 +1,4 @@
-//! What is staged can be read nowhere but through the server, and after a purge not at all.
+//! Encryption of staged records at rest, and their erasure by a purge.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,15 +17,15 @@ use uuid::Uuid;
 
 use crate::harness::lender::{Lender, TYPES, put};
 use crate::harness::server::{ALL, Migration};
-use crate::server::restart::{Life, at, begin_with, copy_all};
+use crate::server::restart::{ServerRun, at, begin_with, copy_all};
 
-/// Begins every canary: words where a field takes any, numbers where it takes none but those.
+/// Prefixes of all canaries: letters for text fields, digits for number fields.
 const MARKS: [&str; 2] = ["canary", "98761234"];
 
-/// How long a canary is, with its mark.
+/// Length of a canary with its prefix.
 const LENGTH: usize = 12;
 
-/// Opens a copy of a migration's directory with the server's keys as they are now, and looks at it.
+/// Opens a copy of a migration's directory with the server's current keys, and calls `look` with it.
 fn with_copy<T>(
     migration: &Migration,
     directory: &Path,
@@ -40,13 +40,13 @@ fn with_copy<T>(
     look(&*root.area(migration.id.parse().unwrap(), 0)?)
 }
 
-/// What the migration's plugins said when they broke.
+/// Returns the quarantined records with the messages of the plugins that failed.
 pub fn quarantined(migration: &Migration) -> Vec<Value> {
     let (lines, _) = with_copy(migration, &migration.directory(), |area| area.lines(QUARANTINE, 0, u64::MAX)).unwrap();
     lines.iter().map(|line| serde_json::from_slice(line).unwrap()).collect()
 }
 
-/// Makes canaries, each another.
+/// A generator of canaries, which are all different.
 struct Canaries(Vec<String>);
 
 impl Canaries {
@@ -65,7 +65,7 @@ impl Canaries {
         self.next(MARKS[1]).parse().unwrap()
     }
 
-    /// Puts canaries into every text of a record that may be any text.
+    /// Puts canaries into every text field that accepts any text.
     fn plant(&mut self, entity_type: &str, record: &mut Value) {
         match (entity_type, record["type"].as_str()) {
             ("counterparties", Some("person")) => {
@@ -97,7 +97,7 @@ impl Canaries {
     }
 }
 
-/// Every file below, with its bytes.
+/// Collects every file below a folder with its bytes.
 fn files(dir: &Path, found: &mut Vec<(String, Vec<u8>)>) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -109,7 +109,7 @@ fn files(dir: &Path, found: &mut Vec<(String, Vec<u8>)>) {
     }
 }
 
-/// The canaries that stand in files below, apart from the target, and those in the target.
+/// Returns the canaries in all files but the target, and the canaries in the target.
 fn search(dir: &Path) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut elsewhere, mut target) = (BTreeSet::new(), BTreeSet::new());
     let mut all = vec![];
@@ -125,15 +125,15 @@ fn search(dir: &Path) -> (BTreeSet<String>, BTreeSet<String>) {
     (elsewhere, target)
 }
 
-/// Whether any file of the migration's directory holds these bytes.
-fn holds(migration: &Migration, wanted: &[u8]) -> bool {
+/// Returns true if a file of the migration's directory contains the bytes.
+fn contains_bytes(migration: &Migration, wanted: &[u8]) -> bool {
     let mut all = vec![];
     files(&migration.directory(), &mut all);
     assert!(!all.is_empty());
     all.iter().any(|(_, bytes)| bytes.windows(wanted.len()).any(|bytes| bytes == wanted))
 }
 
-fn begin(data_dir: &Path, config: Config) -> Life {
+fn begin(data_dir: &Path, config: Config) -> ServerRun {
     let guest = data_dir.with_extension("wasm");
     std::fs::write(&guest, sluice_tests::guest("panics")).unwrap();
     begin_with(Options { data_dir: data_dir.to_owned(), config, mappers: vec![guest] })
@@ -144,9 +144,9 @@ async fn delete(migration: &Migration) -> u16 {
     migration.server.send(request).await.status
 }
 
-/// Canaries in every field of every kind of record, through every step: in plain text they are in the target alone.
+/// Uploads canaries in every field of every kind of record and runs every step. In plain text, only the target has them.
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_kept_in_plain_text() {
+async fn keeps_no_record_in_plain_text() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let life = begin(&data, Config::default());
@@ -161,7 +161,7 @@ async fn nothing_is_kept_in_plain_text() {
         ids.extend((1..=most).map(|number| lender.id(entity_type, number)));
         put(&migration, domain, entity_type, &records).await;
     }
-    // One that is mapped, one that its plugin breaks on, one that is wrong, and a direct one that is wrong.
+    // A record that is mapped, one on which the plugin fails, an invalid one, and an invalid one without a mapper.
     let (mapped, poisoned) = (staged.number(), refused.number());
     let bodies = [
         json!({"client_id": mapped, "note": refused.word()}).to_string(),
@@ -179,7 +179,10 @@ async fn nothing_is_kept_in_plain_text() {
     let said = quarantined(&migration);
     assert!(said.len() == 1 && said[0]["message"].as_str().unwrap().contains(&poisoned.to_string()), "{said:?}");
     for id in ids {
-        assert!(!holds(&migration, id.as_bytes()) && !holds(&migration, id.to_string().as_bytes()), "{id}");
+        assert!(
+            !contains_bytes(&migration, id.as_bytes()) && !contains_bytes(&migration, id.to_string().as_bytes()),
+            "{id}"
+        );
     }
 
     for kind in ["import", "counts"] {
@@ -204,7 +207,7 @@ async fn nothing_is_kept_in_plain_text() {
     files(&data.join("keys"), &mut keys);
     assert!(!keys.iter().any(|(path, _)| path.contains(&migration.id)), "its key is gone");
 
-    // Put back beneath a server that is stopped, it goes again with the next start, and all that is known stays.
+    // After the stopped server's directory is restored, the next start deletes it again and keeps the catalogue's entries.
     life.end().await;
     copy_all(&before, &migration.directory());
     let life = begin(&data, Config::default());
@@ -216,9 +219,9 @@ async fn nothing_is_kept_in_plain_text() {
     life.end().await;
 }
 
-/// A directory whose key is not where it should be is not taken for a new one; the key back, it is what it was.
+/// A directory without its key is not treated as a new one. With the key restored, it works as before.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_key_is_told() {
+async fn reports_a_missing_key() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let life = begin(&data, Config::default());
@@ -231,7 +234,7 @@ async fn a_lost_key_is_told() {
 
     let life = begin(&data, Config::default());
     let lost = at(life.server, &migration);
-    // It is still listed, with what is the matter, and hides nothing else.
+    // The migration is still listed, with the reason, and hides no other.
     let list = life.server.get("/migration-assistance/migrations").await.json();
     for shown in [&lost.get("").await, &list["items"][0]] {
         assert_eq!(shown["stagingError"], "MIGRATION_KEY_GONE", "{shown}");
@@ -248,9 +251,9 @@ async fn a_lost_key_is_told() {
     life.end().await;
 }
 
-/// A server that was told to keep nothing purges what is imported, and only that, by itself.
+/// A server with a retention of zero purges imported migrations, and no others, without a request.
 #[tokio::test(flavor = "multi_thread")]
-async fn retention_needs_nobody() {
+async fn purges_imported_migrations_after_their_retention() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let life = begin(&data, Config::default());

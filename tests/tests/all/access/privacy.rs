@@ -1,17 +1,17 @@
-//! Nothing out of a record leaves the migration's own directory and the target but in answers that read records:
-//! canaries in every field, records spoiled in every way, plugins that try, and a search of everything else.
+//! Privacy: contents of records stay in the migration's directory, the target and answers that read records. The tests
+//! use canaries in every field, invalid records and leaking plugins, and search everything else.
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::harness::canary::{Canaries, Place, files, search};
+use crate::harness::canary::{Canaries, SearchedPlace, files, search};
 use crate::harness::canary_records::{bank, fill, lender};
 use crate::harness::lender::Lender;
-use crate::harness::recorded_server::Witness;
+use crate::harness::recorded_server::RecordedServer;
 use crate::harness::server::ALL;
 
-/// What may hold records: a migration's own directory, and the target.
+/// Returns true for files that may contain records: a migration's directory and the target.
 fn holds_records(file: &Path) -> bool {
     let mut parts = file.components().map(|part| part.as_os_str().to_string_lossy().into_owned());
     let first = parts.next().unwrap_or_default();
@@ -19,8 +19,8 @@ fn holds_records(file: &Path) -> bool {
     of_a_migration || first.starts_with(sluice_data_dir::TARGET_FILE)
 }
 
-/// Everything of a migration that can be asked for without reading records.
-async fn look_at(witness: &Witness, migration: &str) {
+/// Requests everything of a migration that does not read records.
+async fn request_everything(witness: &RecordedServer, migration: &str) {
     let jobs = witness.get(&format!("{migration}/jobs")).await;
     for job in jobs["items"].as_array().unwrap() {
         witness.get(&format!("{migration}/jobs/{}", job["jobId"].as_str().unwrap())).await;
@@ -41,12 +41,12 @@ async fn look_at(witness: &Witness, migration: &str) {
     let lines: &[(&str, &str)] = &[("accept", "application/jsonl")];
     for (path, headers) in [("/audit", lines), ("/evidence", &[]), ("/events?follow=false", &[("last-event-id", "0")])]
     {
-        witness.ask("GET", &format!("{migration}{path}"), headers, "").await;
+        witness.send("GET", &format!("{migration}{path}"), headers, "").await;
     }
 }
 
-/// Mapping again, a trial that is kept, and a comparison, whose records are read as well.
-async fn try_out(witness: &Witness, migration: &str) {
+/// Maps again, keeps a trial and compares mappers, and reads the resulting records.
+async fn run_trials(witness: &RecordedServer, migration: &str) {
     let mappers = witness.get("/migration-assistance/mappers").await;
     let berka = mappers["items"].as_array().unwrap().iter().find(|mapper| mapper["name"] == "berka").unwrap();
     let leaks = mappers["items"].as_array().unwrap().iter().find(|mapper| mapper["name"] == "leaks").unwrap();
@@ -56,15 +56,15 @@ async fn try_out(witness: &Witness, migration: &str) {
         assert!(job["result"]["problem"].is_null() && job["state"] != "cancelled", "{kind}: {job}");
         if kind == "compare" {
             let path = format!("{migration}/jobs/{}/differences", job["jobId"].as_str().unwrap());
-            assert_eq!(witness.ask("GET", &path, &[], "").await.status, 200);
+            assert_eq!(witness.send("GET", &path, &[], "").await.status, 200);
         }
     }
-    let records = witness.ask("GET", &format!("{migration}/sources/client/records"), &[], "").await;
+    let records = witness.send("GET", &format!("{migration}/sources/client/records"), &[], "").await;
     assert_eq!(records.status, 200);
 }
 
-/// The bank, sound: all five steps, twice, and gone again. Spoiled: as far as it comes.
-async fn move_banks(witness: &Witness, canaries: &mut Canaries) -> [String; 2] {
+/// Imports and purges a valid bank, after all five steps run twice. Runs as many steps as possible with an invalid bank.
+async fn move_banks(witness: &RecordedServer, canaries: &mut Canaries) -> [String; 2] {
     let mut moved = vec![];
     for spoiled in [false, true] {
         let migration = witness.register(Some("berka"), ALL).await;
@@ -75,22 +75,22 @@ async fn move_banks(witness: &Witness, canaries: &mut Canaries) -> [String; 2] {
         }
         for kind in ["validate", "import", "counts", "import"] {
             if spoiled && kind == "import" {
-                assert_eq!(witness.ask("PUT", &format!("{migration}/jobs/import"), &[], "").await.status, 409);
+                assert_eq!(witness.send("PUT", &format!("{migration}/jobs/import"), &[], "").await.status, 409);
                 continue;
             }
             let job = witness.job(&migration, kind).await;
             let wanted = if spoiled { "failed" } else { "succeeded" };
             assert_eq!(job["state"], wanted, "{kind}: {job}");
         }
-        try_out(witness, &migration).await;
-        look_at(witness, &migration).await;
+        run_trials(witness, &migration).await;
+        request_everything(witness, &migration).await;
         moved.push(migration);
     }
     moved.try_into().unwrap()
 }
 
-/// A lender in the platform's own shape, sound and then spoiled, and records that are removed.
-async fn move_lender(witness: &Witness, canaries: &mut Canaries) -> String {
+/// Stages records without a mapper, valid ones and then invalid ones, and deletes some.
+async fn move_lender(witness: &RecordedServer, canaries: &mut Canaries) -> String {
     let migration = witness.register(None, ALL).await;
     let id = migration.rsplit('/').next().unwrap();
     let of = Lender(id.parse().unwrap());
@@ -112,11 +112,11 @@ async fn move_lender(witness: &Witness, canaries: &mut Canaries) -> String {
     for kind in ["validate", "counts"] {
         witness.job(&migration, kind).await;
     }
-    look_at(witness, &migration).await;
+    request_everything(witness, &migration).await;
     migration
 }
 
-/// Where a leaking mapper puts what stands in a record, and what is to be seen instead: the outcome, and of an issue
+/// Places into which a leaking mapper writes a field's content, and the expected result: the outcome, and for an issue
 /// `CODE[/RULE] field`.
 const LEAKS: &[(&str, &str, &str)] = &[
     ("code", "rejected", "UNDECLARED_CODE "),
@@ -147,9 +147,9 @@ const LEAKS: &[(&str, &str, &str)] = &[
     ("none", "mapped", ""),
 ];
 
-/// Leaks of which there is no text to keep: numbers, ids, what was never said (a panic over a slice quotes nothing any
-/// more), and a key that looks like data, which the platform's own plugins do not tell even there.
-const UNTOLD: &[&str] = &[
+/// Leaks without a text that the server keeps: numbers, ids, panics that quote nothing, and a key that looks like data,
+/// which the platform's own plugins do not output either.
+const WITHOUT_TEXT: &[&str] = &[
     "position",
     "panicked",
     "slice",
@@ -162,7 +162,7 @@ const UNTOLD: &[&str] = &[
     "none",
 ];
 
-/// What a result shows of a record beside its outcome.
+/// Returns the parts of a result that describe a record, other than its outcome.
 fn shown(result: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let issues = ["errors", "warnings"].into_iter().filter_map(|kind| result[kind].as_array());
@@ -175,12 +175,12 @@ fn shown(result: &Value) -> String {
     }
 }
 
-/// Mappers that tell what they see wherever they can. What they said is in the quarantine list, for their author.
-async fn let_mappers_leak(witness: &Witness, canaries: &mut Canaries) -> String {
+/// Runs mappers that output record contents in every possible place. The quarantine list has their messages for the author.
+async fn run_leaking_mappers(witness: &RecordedServer, canaries: &mut Canaries) -> String {
     let migration = witness.register(Some("leaks"), &["Counterparties"]).await;
     let mut secrets = vec![];
     for (number, (leak, outcome, expected)) in LEAKS.iter().enumerate() {
-        // Numbers stand where only numbers go.
+        // Number fields take number canaries only.
         let secret = if *leak == "index" { canaries.number().to_string() } else { canaries.text() };
         let line = json!({"client_id": number, "poison": leak, "secret": secret}).to_string();
         let results = witness.put(&format!("{migration}/sources/client"), line).await;
@@ -193,7 +193,7 @@ async fn let_mappers_leak(witness: &Witness, canaries: &mut Canaries) -> String 
     assert!(results.iter().all(|result| result["outcome"] == "quarantined"), "{results:?}");
 
     let kept = witness.get(&format!("{migration}/quarantine?limit=100")).await.to_string();
-    for (leak, secret) in secrets.iter().filter(|(leak, _)| !UNTOLD.contains(leak)) {
+    for (leak, secret) in secrets.iter().filter(|(leak, _)| !WITHOUT_TEXT.contains(leak)) {
         assert!(kept.contains(secret.as_str()), "{leak} is kept for its author");
     }
     let said = witness.get(&format!("{loud}/quarantine?limit=100")).await;
@@ -201,8 +201,8 @@ async fn let_mappers_leak(witness: &Witness, canaries: &mut Canaries) -> String 
     for kind in ["validate", "import", "counts"] {
         assert_eq!(witness.job(&migration, kind).await["state"], "succeeded", "{kind}");
     }
-    look_at(witness, &migration).await;
-    look_at(witness, &loud).await;
+    request_everything(witness, &migration).await;
+    request_everything(witness, &loud).await;
     migration
 }
 
@@ -210,8 +210,8 @@ fn canaries_in_lines(canaries: &mut Canaries) -> Vec<String> {
     (0..5).map(|number| json!({"client_id": number, "name": canaries.text()}).to_string()).collect()
 }
 
-/// Method, path (`~` is a migration's own), header, body, and the status: `@` is a canary each time.
-const ASTRAY: &[(&str, &str, &str, &str, u16)] = &[
+/// Invalid requests: method, path (`~` is the migration's path), header, body and status. `@` is a new canary each time.
+const INVALID_REQUESTS: &[(&str, &str, &str, &str, u16)] = &[
     ("GET", "/@", "", "", 404),
     ("GET", "/@/@?@=@", "", "", 404),
     ("GET", "/migration-assistance/@", "", "", 404),
@@ -287,41 +287,41 @@ const ASTRAY: &[(&str, &str, &str, &str, u16)] = &[
     ("GET", "~", "traceparent: @", "", 200),
 ];
 
-async fn go_astray(witness: &Witness, canaries: &mut Canaries, migration: &str) {
-    for (method, path, header, body, status) in ASTRAY {
+async fn send_invalid_requests(witness: &RecordedServer, canaries: &mut Canaries, migration: &str) {
+    for (method, path, header, body, status) in INVALID_REQUESTS {
         let [method, path, header, body] = [method, path, header, body].map(|text| fill(canaries, text));
         let headers: Vec<(&str, &str)> = header.split_once(": ").into_iter().collect();
-        let answer = witness.ask(&method, &path.replace('~', migration), &headers, body).await;
+        let answer = witness.send(&method, &path.replace('~', migration), &headers, body).await;
         assert_eq!(answer.status, *status, "{method} {path} {header}: {}", answer.body);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_out_of_a_record_is_told() {
+async fn discloses_no_content_of_a_record() {
     let dir = tempfile::tempdir().unwrap();
     let mut canaries = Canaries::new();
-    let witness = Witness::start(dir.path(), &["leaks", "leaks-stderr"]);
+    let witness = RecordedServer::start(dir.path(), &["leaks", "leaks-stderr"]);
     let [moved, spoiled] = move_banks(&witness, &mut canaries).await;
     let lender = move_lender(&witness, &mut canaries).await;
-    let leaked = let_mappers_leak(&witness, &mut canaries).await;
-    go_astray(&witness, &mut canaries, &leaked).await;
+    let leaked = run_leaking_mappers(&witness, &mut canaries).await;
+    send_invalid_requests(&witness, &mut canaries, &leaked).await;
     witness.get("/migration-assistance/migrations?limit=100").await;
     witness.get("/migration-assistance/mappers").await;
     witness.get("/audit?limit=100").await;
     witness.get("/openapi.json").await;
     for path in ["/metrics", "/docs/"] {
-        assert_eq!(witness.ask("GET", path, &[], "").await.status, 200, "{path}");
+        assert_eq!(witness.send("GET", path, &[], "").await.status, 200, "{path}");
     }
-    // One is purged, the others stay as they are.
-    assert_eq!(witness.ask("DELETE", &moved, &[], "").await.status, 204);
+    // One migration is purged. The others stay.
+    assert_eq!(witness.send("DELETE", &moved, &[], "").await.status, 204);
     for migration in [&spoiled, &lender] {
-        look_at(&witness, migration).await;
+        request_everything(&witness, migration).await;
     }
 
     let data_dir = witness.data_dir.clone();
     let ((_, secret), token) = (witness.first_client(), witness.token().to_owned());
     let mut places = witness.end();
-    // The search would find what is there: where records are meant to be, canaries are.
+    // The search finds canaries where records are stored, which shows that it works.
     let inside = files(&data_dir, |file| !holds_records(file) && file != Path::new("migrations"));
     assert!(search(&canaries, &inside).iter().any(|found| found.starts_with(sluice_data_dir::TARGET_FILE)));
     places.extend(files(&data_dir, holds_records));
@@ -335,14 +335,14 @@ async fn nothing_out_of_a_record_is_told() {
     let found = search(&canaries, &places);
     assert!(found.is_empty(), "{} found:\n{}", found.len(), found.into_iter().collect::<Vec<_>>().join("\n"));
 
-    // Secrets are where they are meant to be and nowhere else.
+    // Secrets are stored in their own files and nowhere else.
     for secret in [secret.as_bytes(), token.as_bytes()] {
-        let holds = |place: &&Place| place.bytes.windows(secret.len()).any(|window| window == secret);
+        let holds = |place: &&SearchedPlace| place.bytes.windows(secret.len()).any(|window| window == secret);
         let told: Vec<&str> = places.iter().filter(holds).map(|place| place.name.as_str()).collect();
         assert!(told.iter().all(|name| *name == sluice_data_dir::ADMIN_FILE), "a secret is in {told:?}");
     }
 
-    // And the same search fails for one leak, wherever it is.
+    // The same search finds a single leak in each place.
     for name in ["leak.log", "keys/leak", "migrations/leak"] {
         let file = data_dir.join(name);
         std::fs::write(&file, format!("{{\"error\":\"no such value: {}\"}}", canaries.text())).unwrap();

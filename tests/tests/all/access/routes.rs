@@ -1,4 +1,4 @@
-//! Who may do what: every route, for every kind of client.
+//! Permissions: the status of every route for every kind of client.
 
 use std::collections::BTreeSet;
 
@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use sluice_model::Permission;
 use uuid::Uuid;
 
-use crate::harness::clients::{Made, token};
+use crate::harness::clients::{ClientProperties, token};
 use crate::harness::lender::Lender;
 use crate::harness::server::{Answer, Migration, Server, shared};
 
-/// Those who call. The migration is one of tenant `north` and covers Counterparties and Collaterals.
-const CALLERS: &[(&str, Option<Made>)] = &[
+/// API clients of the table. The migration belongs to tenant `north` and covers Counterparties and Collaterals.
+const CALLERS: &[(&str, Option<ClientProperties>)] = &[
     ("nobody", None),
     ("reader", made("north", Permission::Read, &[])),
     ("migrator", made("north", Permission::Migrate, &[])),
@@ -26,12 +26,16 @@ const CALLERS: &[(&str, Option<Made>)] = &[
     ("migrator of another tenant", made("south", Permission::Migrate, &[])),
 ];
 
-const fn made(tenant: &'static str, permission: Permission, domains: &'static [&'static str]) -> Option<Made> {
-    Some(Made { tenant, permission, domains })
+const fn made(
+    tenant: &'static str,
+    permission: Permission,
+    domains: &'static [&'static str],
+) -> Option<ClientProperties> {
+    Some(ClientProperties { tenant, permission, domains })
 }
 
-/// A method, a route, and the status for each of the callers, in their order. What a caller may do is answered as on
-/// any day: a job that has ended cannot be cancelled (409).
+/// A method, a route, and the status for each client, in the order of `CALLERS`. A permitted request can still fail: a
+/// job that has ended cannot be cancelled (409).
 const ROUTES: &[(&str, &str, [u16; 11])] = &[
     //                                          no   read migr appr admn 1read 1migr 2migr 3migr oread omigr
     ("post", "/migration-assistance/migrations", [401, 403, 201, 403, 403, 403, 403, 403, 403, 403, 201]),
@@ -60,7 +64,7 @@ const ROUTES: &[(&str, &str, [u16; 11])] = &[
         "/migration-assistance/migrations/{id}/sources/{source}/uploads",
         [401, 403, 201, 403, 403, 403, 403, 403, 403, 403, 404],
     ),
-    // Nothing of it has come yet.
+    // The upload has received nothing yet.
     (
         "head",
         "/migration-assistance/migrations/{id}/sources/{source}/uploads/{upload}",
@@ -102,13 +106,13 @@ const ROUTES: &[(&str, &str, [u16; 11])] = &[
         "/migration-assistance/migrations/{id}/jobs/{job}/cancel",
         [401, 403, 409, 403, 403, 403, 403, 403, 403, 403, 404],
     ),
-    // It has ended.
+    // The job has ended.
     (
         "put",
         "/migration-assistance/migrations/{id}/jobs/{job}/pause",
         [401, 403, 409, 403, 403, 403, 403, 403, 403, 403, 404],
     ),
-    // It goes to the embedded platform.
+    // The target is the embedded platform.
     ("get", "/migration-assistance/migrations/{id}/plan", [401, 409, 409, 409, 403, 403, 403, 403, 403, 404, 404]),
     ("get", "/migration-assistance/migrations/{id}/ledger", [401, 409, 409, 409, 403, 403, 403, 403, 403, 404, 404]),
     (
@@ -116,7 +120,7 @@ const ROUTES: &[(&str, &str, [u16; 11])] = &[
         "/migration-assistance/migrations/{id}/ledger/{kind}/{reference-id}",
         [401, 403, 409, 403, 403, 403, 403, 403, 403, 403, 404],
     ),
-    // It is no comparison.
+    // The job is no comparison.
     (
         "get",
         "/migration-assistance/migrations/{id}/jobs/{job}/differences",
@@ -136,7 +140,7 @@ const ROUTES: &[(&str, &str, [u16; 11])] = &[
         [401, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404],
     ),
     ("get", "/migration-assistance/migrations/{id}/audit", [401, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404]),
-    // Nothing was counted yet.
+    // No counts job has run yet.
     ("get", "/migration-assistance/migrations/{id}/evidence", [401, 409, 409, 409, 403, 403, 403, 403, 403, 404, 404]),
     ("get", "/audit", [401, 403, 403, 403, 200, 403, 403, 403, 403, 403, 403]),
     ("get", "/audit/key", [401, 200, 200, 200, 403, 200, 200, 200, 200, 200, 200]),
@@ -161,25 +165,25 @@ const ROUTES: &[(&str, &str, [u16; 11])] = &[
         "/migration-assistance/migrations/{id}/records/{entity}/{reference-id}/provenance",
         [401, 200, 200, 200, 403, 200, 200, 403, 403, 404, 404],
     ),
-    // It was uploaded as it is: no mapper made it.
+    // The record was uploaded without a mapper.
     (
         "get",
         "/migration-assistance/migrations/{id}/records/{entity}/{reference-id}/replay",
         [401, 409, 409, 409, 403, 409, 409, 403, 403, 404, 404],
     ),
     ("get", "/migration-assistance/mappers", [401, 200, 200, 200, 403, 200, 200, 200, 200, 200, 200]),
-    // What is pushed is no component; who may not push is told before that.
+    // The body is no component. The permission is checked before the body.
     ("post", "/plugins", [401, 403, 422, 403, 403, 403, 422, 422, 422, 403, 422]),
     ("get", "/plugins", [401, 200, 200, 200, 403, 200, 200, 200, 200, 200, 200]),
     ("get", "/plugins/{digest}", [401, 200, 200, 200, 403, 200, 200, 200, 200, 200, 200]),
-    // In this order: what was approved can be revoked.
+    // The order matters: only an approved plugin can be revoked.
     ("put", "/plugins/{digest}/approval", [401, 403, 403, 200, 403, 403, 403, 403, 403, 403, 403]),
     ("delete", "/plugins/{digest}/approval", [401, 403, 403, 204, 403, 403, 403, 403, 403, 403, 403]),
     ("get", "/plugin-keys", [401, 200, 200, 200, 403, 200, 200, 200, 200, 200, 200]),
     ("put", "/plugin-keys/{key}", [401, 403, 403, 204, 403, 403, 403, 403, 403, 403, 403]),
     ("delete", "/plugin-keys/{key}", [401, 403, 403, 204, 403, 403, 403, 403, 403, 403, 403]),
     ("get", "/metrics", [401, 403, 403, 403, 200, 403, 403, 403, 403, 403, 403]),
-    // For anybody: a token changes nothing.
+    // Public routes ignore the token.
     ("get", "/health/live", [200; 11]),
     ("get", "/health/ready", [200; 11]),
     ("get", "/openapi.json", [200; 11]),
@@ -188,18 +192,18 @@ const ROUTES: &[(&str, &str, [u16; 11])] = &[
 ];
 
 /// A migration of tenant `north` with one staged counterparty and a validation that has ended.
-struct Scene {
+struct RouteFixture {
     server: &'static Server,
     id: String,
     record: String,
     job: String,
-    /// Of a mapper that everybody may use.
+    /// Digest of a mapper that every tenant may use.
     digest: String,
-    /// An upload in parts, of which nothing has come.
+    /// Path of a resumable upload that has received nothing.
     upload: String,
 }
 
-impl Scene {
+impl RouteFixture {
     async fn set(server: &'static Server, token: &str) -> Self {
         let body = json!({"components": ["Counterparties", "Collaterals"], "mapper": "berka"});
         let request = server.anonymous(Method::POST, "/migration-assistance/migrations").bearer_auth(token).json(&body);
@@ -264,7 +268,7 @@ impl Scene {
         Answer { status, body: if endless { String::new() } else { response.text().await.unwrap() } }
     }
 
-    /// A body that the route takes.
+    /// Returns a body that the route accepts.
     fn body(&self, method: &str, route: &str) -> Option<(&'static str, String)> {
         Some(match (method, route.rsplit('/').next().unwrap()) {
             ("post", "migrations") => {
@@ -287,7 +291,7 @@ impl Scene {
     }
 }
 
-/// The route as it is called: a job is started by its kind, and read by its id.
+/// Returns the path to request: a job is started by kind and read by id.
 fn called(method: &str, route: &str) -> String {
     if method == "put" {
         route
@@ -300,7 +304,7 @@ fn called(method: &str, route: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_route_for_every_caller() {
+async fn answers_every_route_for_every_client() {
     let server = shared();
     let mut tokens = vec![];
     for (_, made) in CALLERS {
@@ -312,13 +316,13 @@ async fn every_route_for_every_caller() {
     let owner = tokens[2].clone().unwrap();
     for (method, route, expected) in ROUTES {
         for ((caller, _), (token, expected)) in CALLERS.iter().zip(tokens.iter().zip(expected)) {
-            let scene = Scene::set(server, &owner).await;
+            let scene = RouteFixture::set(server, &owner).await;
             let called = called(method, route);
             let answer = scene.send(method, &called, token.as_deref(), scene.body(method, route)).await;
             assert_eq!(answer.status, *expected, "{method} {route} by {caller}: {}", answer.body);
             if *expected == 404 && route.contains("{id}") {
-                // Another tenant's migration is as absent as one that never was.
-                let nothing = Scene { id: Uuid::new_v4().to_string(), ..scene };
+                // A migration of another tenant gives the same answer as a missing migration.
+                let nothing = RouteFixture { id: Uuid::new_v4().to_string(), ..scene };
                 let absent = nothing.send(method, &called, token.as_deref(), nothing.body(method, route)).await;
                 assert_eq!((absent.status, absent.body), (answer.status, answer.body), "{method} {route}");
             }
@@ -326,9 +330,9 @@ async fn every_route_for_every_caller() {
     }
 }
 
-/// The table above has every route of the served description, and no other.
+/// The table has every route of the served description and no other.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_route_is_missing() {
+async fn lists_every_route_of_the_description() {
     let api = shared().get("/openapi.json").await.json();
     let described: BTreeSet<(String, String)> = api["paths"]
         .as_object()
@@ -340,14 +344,14 @@ async fn no_route_is_missing() {
     assert_eq!(described, listed, "a route needs a row in the table of who may use it");
 }
 
-/// What a client of one domain sees of a migration that covers two.
+/// A client of one domain sees only that domain of a migration that covers two.
 #[tokio::test(flavor = "multi_thread")]
-async fn one_domain_of_two() {
+async fn limits_a_client_to_its_domain() {
     let server = shared();
-    let made = |domains| Made { tenant: "north", permission: Permission::Migrate, domains };
+    let made = |domains| ClientProperties { tenant: "north", permission: Permission::Migrate, domains };
     let all = token(server, made(&[])).await;
-    let scene = Scene::set(server, &all).await;
-    // An issue of each domain: nobody by this id.
+    let scene = RouteFixture::set(server, &all).await;
+    // One issue of each domain; no record has this id.
     for (route, record) in [
         (
             "/counterparty-management/migrations/{id}/staging/counterparties",

@@ -1,4 +1,4 @@
-//! Tokens: how they are got, and when they hold no longer.
+//! Access tokens: how clients get them, and what ends them.
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
@@ -7,10 +7,10 @@ use sluice_config::Config;
 use sluice_model::Permission;
 use sluice_server::access::Access;
 
-use crate::harness::clients::{Made, client, store};
+use crate::harness::clients::{ClientProperties, client, store};
 use crate::harness::server::{Answer, Server, shared};
 
-const MIGRATOR: Made = Made { tenant: "west", permission: Permission::Migrate, domains: &[] };
+const MIGRATOR: ClientProperties = ClientProperties { tenant: "west", permission: Permission::Migrate, domains: &[] };
 const MIGRATIONS: &str = "/migration-assistance/migrations";
 
 async fn ask(basic: Option<(&str, &str)>, form: &str) -> Answer {
@@ -29,13 +29,13 @@ async fn status(server: &Server, token: &str, method: Method) -> u16 {
     server.send(request).await.status
 }
 
-/// By RFC 6749: what is asked, and status and error of the answer. `ID` and `SECRET` stand for a live client's.
+/// A token request, and the status and error of the answer by RFC 6749. `ID` and `SECRET` stand for those of a valid client.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_asked_for_a_token() {
+async fn answers_token_requests_by_rfc_6749() {
     let (id, secret) = client(shared(), MIGRATOR, None);
     let basic = Some((id.as_str(), secret.as_str()));
-    type Asked<'a> = (Option<(&'a str, &'a str)>, &'a str, u16, &'a str);
-    let table: &[Asked] = &[
+    type TokenRequest<'a> = (Option<(&'a str, &'a str)>, &'a str, u16, &'a str);
+    let table: &[TokenRequest] = &[
         (basic, "grant_type=client_credentials", 200, ""),
         (basic, "grant_type=client_credentials&scope=read", 200, ""),
         (basic, "grant_type=client_credentials&scope=read+migrate", 200, ""),
@@ -61,7 +61,7 @@ async fn what_is_asked_for_a_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_narrower_token() {
+async fn issues_a_token_with_fewer_scopes() {
     let server = shared();
     let (id, secret) = client(server, MIGRATOR, None);
     let answer = ask(Some((&id, &secret)), "grant_type=client_credentials&scope=read").await.json();
@@ -70,9 +70,9 @@ async fn a_narrower_token() {
     assert_eq!((status(server, token, Method::GET).await, status(server, token, Method::POST).await), (200, 403));
 }
 
-/// As Akkuro's API gives tokens: for a tenant and a label.
+/// Requests a token for a tenant and a label, as Akkuro's API does.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_for_a_label() {
+async fn issues_a_token_for_a_tenant_and_a_label() {
     let server = shared();
     let (id, secret) = client(server, MIGRATOR, None);
     let label = "3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10";
@@ -92,10 +92,10 @@ async fn a_token_for_a_label() {
     }
 }
 
-/// What ends a secret or a token, each on a client of its own: whether the old secret, the new one and the token still
-/// let in.
+/// Ends a secret or a token in each way, with a new client each. The columns say if the old secret, the new secret and
+/// the token still work.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_ends_them() {
+async fn secrets_and_tokens_end_with_rotation_and_revocation() {
     let server = shared();
     let now = Timestamp::now();
     let hour = SignedDuration::from_hours(1);
@@ -125,18 +125,18 @@ async fn what_ends_them() {
             _ => {}
         }
         assert_eq!(catalogue.replace_secret(&stored).unwrap(), what != "being revoked", "{what}");
-        let lets_in =
+        let is_accepted =
             async |secret: &str| ask(Some((&id, secret)), "grant_type=client_credentials").await.status == 200;
-        assert_eq!(lets_in(&secret).await, old, "{what}: the old secret");
+        assert_eq!(is_accepted(&secret).await, old, "{what}: the old secret");
         let fresh = replaced.map(|credentials| credentials.reveal().split_once(':').unwrap().1.to_owned());
-        assert_eq!(lets_in(fresh.as_deref().unwrap_or("none")).await, new, "{what}: the new secret");
+        assert_eq!(is_accepted(fresh.as_deref().unwrap_or("none")).await, new, "{what}: the new secret");
         assert_eq!(status(server, &live, Method::GET).await == 200, token, "{what}: the token");
     }
 }
 
-/// A client whose time is over.
+/// A client's secret fails after the client's end date.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_client() {
+async fn refuses_an_expired_client() {
     for (hours, status) in [(-1, 401), (1, 200)] {
         let end = Timestamp::now() + SignedDuration::from_hours(hours);
         let (id, secret) = client(shared(), MIGRATOR, Some(end));
@@ -144,9 +144,9 @@ async fn an_expired_client() {
     }
 }
 
-/// Tokens that are none.
+/// Altered and unsigned tokens are refused.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_token() {
+async fn refuses_invalid_tokens() {
     let server = shared();
     let (id, secret) = client(server, MIGRATOR, None);
     let live = server.token_of(&id, &secret).await;

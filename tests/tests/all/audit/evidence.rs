@@ -1,4 +1,4 @@
-//! Evidence: what it says, that it cannot be changed, and that the target is counted again by it.
+//! Evidence of a migration: its content, its signature, and counting the target again with it.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::audit::trail::{export, key};
 use crate::harness::lender::{Lender, put};
 use crate::harness::server::{ALL, Migration, shared};
 
-/// A small lender that went through all five steps, and its evidence as the server gives it.
+/// Moves a small lender through all five steps, and returns its evidence as the server sends it.
 async fn evidence() -> (Migration, Vec<u8>, PublicKey) {
     let migration = shared().register(Some("berka"), ALL).await;
     let answer = shared().get(&migration.path("/evidence")).await;
@@ -34,7 +34,7 @@ fn bundle(evidence: &[u8]) -> Bundle {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_evidence_says() {
+async fn evidence_describes_the_migration() {
     let (migration, evidence, key) = evidence().await;
     let opened = open_evidence(&evidence, Some(&key)).unwrap();
     let said: Value = serde_json::from_str(opened.bundle).unwrap();
@@ -49,7 +49,7 @@ async fn what_evidence_says() {
     let plugins = said["plugins"].as_array().unwrap();
     assert!(plugins.iter().any(|plugin| plugin["world"] == "mapper" && plugin["digest"] == upload["mapper"]));
     assert_eq!(plugins.iter().filter(|plugin| plugin["world"] == "domain").count(), 5);
-    // What the server was started with is approved by it, for every tenant.
+    // Plugins that the server starts with are approved by the server, for every tenant.
     let approvals = said["approvals"].as_array().unwrap();
     for (plugin, approval) in plugins.iter().zip(approvals) {
         assert_eq!((&approval["digest"], &approval["by"]), (&plugin["digest"], &json!("server")), "{approval}");
@@ -61,7 +61,7 @@ async fn what_evidence_says() {
     let issue = |issue: &Value| issue["phase"] == "load" && issue["code"] == "INVALID_JSON" && issue["count"] == 1;
     assert!(said["issues"].as_array().unwrap().iter().any(issue), "{}", said["issues"]);
 
-    // What it says of the trail is what an export of the trail says, also one that has gone on since.
+    // Its statement about the trail agrees with an export of the trail, also after the trail has grown.
     migration.job("counts").await;
     let trail = verify(&export(shared(), &migration.path("/audit")).await, Some(&key)).unwrap();
     let bundle = bundle(&evidence);
@@ -72,7 +72,7 @@ async fn what_evidence_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_byte_of_evidence_can_be_changed() {
+async fn detects_a_change_of_any_byte_of_evidence() {
     let (_, evidence, key) = evidence().await;
     assert!(open_evidence(&evidence, Some(&Signer::new(&[9; 32]).public())).is_err(), "another key is pinned");
     for at in 0..evidence.len() {
@@ -84,7 +84,7 @@ async fn no_byte_of_evidence_can_be_changed() {
     assert!(open_evidence(&[evidence.as_slice(), b"\n"].concat(), None).is_err(), "a line more");
 }
 
-/// What is done to a copy of the target, and the figures that differ then. `OURS` are the migration's rows.
+/// Changes to a copy of the target, and the figures that differ afterwards. `OURS` are the migration's rows.
 const CHANGES: &[(&str, &[&str])] = &[
     ("SELECT 1", &[]),
     ("UPDATE counterparties SET surname = 'x' WHERE sluice_origin NOT IN OURS", &[]),
@@ -122,7 +122,7 @@ const CHANGES: &[(&str, &[&str])] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_target_is_counted_again() {
+async fn counts_the_target_again() {
     let (migration, evidence, _) = evidence().await;
     let bundle = bundle(&evidence);
     let dir = tempfile::tempdir().unwrap();
@@ -139,7 +139,7 @@ async fn the_target_is_counted_again() {
     assert_eq!(differing(&bundle, &original), [""; 0], "whatever its path is called");
     let files = std::fs::read_dir(dir.path()).unwrap().count();
     assert_eq!(files, 2, "nothing is written beside what is only read");
-    // One that a server is writing to.
+    // Counts a target that a server writes to.
     assert_eq!(differing(&bundle, &shared().data_dir.join(sluice_data_dir::TARGET_FILE)), [""; 0]);
     assert!(recount(&bundle, &dir.path().join("nothing.db")).is_err());
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), files, "nor is anything made");
@@ -152,9 +152,9 @@ fn differing(bundle: &Bundle, target: &Path) -> Vec<String> {
     differing.map(|compared| format!("{} {}", compared.count, compared.of)).collect()
 }
 
-/// Counts that do not agree are evidence as well.
+/// Counts that do not agree are part of the evidence too.
 #[tokio::test(flavor = "multi_thread")]
-async fn counts_that_differ() {
+async fn includes_counts_that_differ() {
     let migration = shared().register(None, &["Counterparties"]).await;
     let record = Lender::of(&migration).record("counterparties", 3);
     put(&migration, "counterparty-management", "counterparties", &[record]).await;

@@ -1,4 +1,4 @@
-//! The audit trail: what it tells, and that nothing can be done to an export without being found.
+//! The audit trail: its entries, and the detection of every change of an export.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ use crate::harness::server::{Migration, Server, shared, start};
 const PATH: &str = "counterparty-management";
 const TYPE: &str = "counterparties";
 
-/// An export, as an auditor gets it.
+/// Exports a trail as an auditor does.
 pub async fn export(server: &Server, path: &str) -> Vec<u8> {
     let request = server.request(Method::GET, path).header("accept", "application/jsonl");
     let answer = server.send(request).await;
@@ -26,7 +26,7 @@ pub async fn export(server: &Server, path: &str) -> Vec<u8> {
     answer.body.into_bytes()
 }
 
-/// The key to pin.
+/// Returns the public key that an auditor pins.
 pub async fn key(server: &Server) -> PublicKey {
     key_from_hex(server.get("/audit/key").await.json()["key"].as_str().unwrap()).unwrap()
 }
@@ -40,8 +40,8 @@ async fn purge(migration: &Migration) {
     assert_eq!(deleted.status, 204);
 }
 
-/// A migration with a trail of more than two hundred entries, all of them made by what was done to it.
-async fn long_life() -> Migration {
+/// Returns a migration with a trail of more than two hundred entries, each caused by a request.
+async fn migration_with_long_trail() -> Migration {
     let migration = shared().register(None, &["Counterparties"]).await;
     assert_eq!(set_mapper(&migration, "berka").await, 200);
     let lender = Lender::of(&migration);
@@ -76,16 +76,16 @@ fn check(tampered: &[u8], pinned: Option<&PublicKey>, place: Place, why: Why, wh
     }
 }
 
-/// An entry's line that says something else, with a hash to go with it.
-fn forged(line: &[u8]) -> Vec<u8> {
+/// Changes an entry and gives it a matching hash.
+fn altered_entry(line: &[u8]) -> Vec<u8> {
     let text = String::from_utf8(line.to_vec()).unwrap();
     let (body, _) = text.rsplit_once(",\"hash\":").unwrap();
     let body = body.replacen(",\"outcome\":\"", ",\"outcome\":\"un", 1);
     format!("{body},\"hash\":\"{}\"}}", Digest::of(body.as_bytes())).into_bytes()
 }
 
-/// What can be done to one entry of an export of `n`, what is found then, and where. `lines` has the header first,
-/// so the entry with number k stands at k.
+/// A change of one entry of an export of `n` entries, and the place and reason that verification reports. `lines` begins
+/// with the header, so the entry with number k is at index k.
 type Tamper = (&'static str, fn(&mut Vec<Vec<u8>>, usize), fn(u64, u64) -> Option<(Place, Why)>);
 const TAMPERS: &[Tamper] = &[
     ("deleted", |lines, at| drop(lines.remove(at)), |k, _| Some((Place::Entry(k), Why::Missing))),
@@ -97,13 +97,13 @@ const TAMPERS: &[Tamper] = &[
         |k, n| (k < n).then_some((Place::Entry(k + 1), Why::Missing)),
     ),
     ("twice", |lines, at| lines.insert(at, lines[at].clone()), |k, _| Some((Place::Entry(k), Why::Repeated))),
-    ("forged", |lines, at| lines[at] = forged(&lines[at]), |k, _| Some((Place::Entry(k), Why::Changed))),
+    ("forged", |lines, at| lines[at] = altered_entry(&lines[at]), |k, _| Some((Place::Entry(k), Why::Changed))),
 ];
 
-/// Every entry, tampered with in every way: it is found, and the right one is named.
+/// Verification finds each change of each entry and names the entry.
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_done_to_an_entry_is_found() {
-    let migration = long_life().await;
+async fn detects_every_change_of_an_entry() {
+    let migration = migration_with_long_trail().await;
     let (export, key) = (export(shared(), &migration.path("/audit")).await, key(shared()).await);
     let whole = verify(&export, Some(&key)).unwrap();
     let n = whole.hashes.len();
@@ -112,7 +112,7 @@ async fn whatever_is_done_to_an_entry_is_found() {
     assert_eq!(lines.len(), n + 2);
     let mut start = 0;
     for (at, line) in lines.iter().enumerate() {
-        // A bit in each of many places, and in the line's end, which is also where the next line begins.
+        // One bit in many places, also in the line's end, where the next line begins.
         let places = (0..=line.len()).step_by(line.len() / 12).chain([line.len() - 1, line.len() - 70, line.len()]);
         for place in places {
             let mut flipped = export.clone();
@@ -139,9 +139,9 @@ async fn whatever_is_done_to_an_entry_is_found() {
     }
 }
 
-/// Heads, keys, other trails, and what goes on from what.
+/// Verifies heads, keys, exports of other trails, and extensions of a trail.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trail_is_of_one_scope_and_one_key() {
+async fn accepts_one_scope_and_one_key_only() {
     let migration = shared().register(None, &["Counterparties"]).await;
     let other = shared().register(None, &["Counterparties"]).await;
     let key = key(shared()).await;
@@ -155,7 +155,7 @@ async fn a_trail_is_of_one_scope_and_one_key() {
     let back = extends(&early_verified, &late_verified).unwrap_err();
     assert_eq!((back.place, back.why), (Place::Entry(2), Why::RolledBack));
 
-    // Signed anew with another key: only who has pinned the key finds it.
+    // A trail that another key signed: only an auditor with the pinned key finds it.
     let stranger = Signer::new(&[9; 32]);
     let mut lines = lines(&late);
     let (head, _) = Head::read(&lines[3], None).unwrap();
@@ -172,18 +172,18 @@ async fn a_trail_is_of_one_scope_and_one_key() {
     mixed[3] = text.replace("\"entries\":2", "\"entries\":1").into_bytes();
     check(&joined(&mixed), Some(&key), Place::Head, Why::WrongSignature, "another number of entries");
 
-    // An entry of another migration, which is sound where it comes from.
+    // An entry of another migration, which is valid in its own trail.
     mixed = own.clone();
     mixed[2] = self::lines(&export(shared(), &other.path("/audit")).await)[2].clone();
     check(&joined(&mixed), Some(&key), Place::Entry(2), Why::Foreign, "another's entry");
-    // One more, chained as it should be, and not signed for.
+    // An additional entry with a correct hash and without a signature.
     let last = Link::read(&own[2]).unwrap();
     let entry = Entry::new(Actor::Operator, Action::MapperSet);
     let (_, line) = Link::forge(last.scope, 3, last.hash, &entry);
     mixed = own.clone();
     mixed.insert(3, line.into_bytes());
     check(&joined(&mixed), Some(&key), Place::Entry(3), Why::Added, "an entry more");
-    // All of it chained anew from the first entry on.
+    // A trail with new hashes from the first entry on.
     let (first, first_line) = Link::forge(last.scope, 1, Digest::default(), &entry);
     let (_, second_line) = Link::forge(last.scope, 2, first.hash, &entry);
     mixed = own;
@@ -199,8 +199,8 @@ fn begin(data_dir: &Path) -> (&'static Server, oneshot::Sender<()>, std::thread:
     (Box::leak(Box::new(server)), stop, ended)
 }
 
-/// Action, outcome and other members that an entry must have.
-fn story(items: &[Value]) -> Vec<String> {
+/// Returns action, outcome and the other required members of entries.
+fn summaries(items: &[Value]) -> Vec<String> {
     let word = |item: &Value, name: &str| item[name].as_str().map(|word| format!(" {word}")).unwrap_or_default();
     let told = |item: &Value| {
         let members = ["outcome", "code", "kind", "state", "stream"].map(|name| word(item, name)).concat();
@@ -210,7 +210,7 @@ fn story(items: &[Value]) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_trail_tells() {
+async fn records_every_action_of_a_migration() {
     let dir = tempfile::tempdir().unwrap();
     let (server, stop, ended) = begin(dir.path());
     let migration = server.register(None, &["Counterparties"]).await;
@@ -240,7 +240,7 @@ async fn what_a_trail_tells() {
         "JOB_STARTED done counts",
         "JOB_ENDED done counts succeeded",
     ];
-    assert_eq!((story(items), &page["total"]), (expected.map(str::to_owned).to_vec(), &json!(13)));
+    assert_eq!((summaries(items), &page["total"]), (expected.map(str::to_owned).to_vec(), &json!(13)));
     let upload = &items[3];
     assert_eq!(upload["body"], Digest::of(body.as_bytes()).to_string());
     let figures =
@@ -258,12 +258,12 @@ async fn what_a_trail_tells() {
     purge(&migration).await;
     stop.send(()).unwrap();
     tokio::task::spawn_blocking(move || ended.join().unwrap()).await.unwrap();
-    // The trail outlives the migration, and the server's own has begun and ended with it.
+    // The trail outlives the migration. The server's own trail has the registration and the purge.
     let store = Store::open(&dir.path().join("catalogue.db")).unwrap();
     let of = |scope| {
         let (lines, _) = store.audit_lines(scope, Page { offset: 0, limit: 100 }).unwrap();
         let items: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-        story(&items)
+        summaries(&items)
     };
     let after = of(Scope::Migration(migration.id.parse().unwrap()));
     assert_eq!((after.len(), after[13].as_str()), (14, "MIGRATION_PURGED done"));

@@ -1,4 +1,4 @@
-//! Components that get to work: contained, blamed by name, and hardly felt by a neighbour.
+//! Hostile components that run: contained, named as the cause, and with little effect on a neighbour.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,17 +9,17 @@ use serde_json::Value;
 use sluice_config::Config;
 use sluice_server::app::Options;
 
-use super::rows::{ALL_DAY, Fate, Row, WORK};
+use super::rows::{ALL_DAY, ExpectedResult, Row, WORK};
 use crate::harness::server::{Migration, Server, start};
-use sluice_tests::wat::{component, does};
+use sluice_tests::wat::{component, description};
 
 const RECORDS: u64 = 250;
-/// The one record that is poisoned where not every so-many-eth is.
+/// Number of the poisoned record, for files without an interval.
 const POISONED: u64 = 17;
-/// What the host itself may need beyond a plugin's memory while other tests run in the same process.
+/// Memory in MiB that the host may need beyond a plugin's memory while other tests run in the same process.
 const SLACK_MIB: u64 = 512;
 
-/// Short limits, so that each is met soon.
+/// Returns a configuration with short limits, which keep the test short.
 fn config() -> Config {
     let mut config = Config::default();
     config.upload.batch_records = 100;
@@ -42,7 +42,7 @@ fn config() -> Config {
     config
 }
 
-/// A server that offers these, for as long as the process lives.
+/// Starts a server with these mappers, which runs until the process ends.
 fn server(config: Config, rows: &[Row]) -> &'static Server {
     let dir = tempfile::tempdir().unwrap().keep();
     let file = |row: &Row| {
@@ -54,27 +54,27 @@ fn server(config: Config, rows: &[Row]) -> &'static Server {
     Box::leak(Box::new(start(options, std::future::pending()).0))
 }
 
-fn poisoned(row: &Row, id: u64) -> bool {
+fn is_poisoned(row: &Row, id: u64) -> bool {
     if row.every == 0 { id == POISONED } else { id.is_multiple_of(row.every) }
 }
 
 fn clients(row: &Row) -> String {
-    let mark = |id| if poisoned(row, id) { ",\"mark\":\"!\"" } else { "" };
+    let mark = |id| if is_poisoned(row, id) { ",\"mark\":\"!\"" } else { "" };
     (1..=RECORDS).map(|id| format!("{{\"client_id\":{id}{}}}\n", mark(id))).collect()
 }
 
-/// Lets a hostile mapper work, and checks what became of each record.
-async fn contained(server: &'static Server, row: &Row) {
+/// Uploads records through a hostile mapper, and checks the result of each.
+async fn check_contained(server: &'static Server, row: &Row) {
     let what = row.file;
     let migration = server.register(Some(row.file), &["Counterparties"]).await;
     let answer = migration.source("client", clients(row)).await;
     let results = answer.lines();
     let expected = |line: u64| match row.fate {
-        Fate::Quarantined(code) if line == POISONED => ("quarantined", code),
-        Fate::Rejected(code) if line == 1 => ("rejected", code),
+        ExpectedResult::Quarantined(code) if line == POISONED => ("quarantined", code),
+        ExpectedResult::Rejected(code) if line == 1 => ("rejected", code),
         _ => ("skipped", "GUEST_AGAIN"),
     };
-    if let Fate::Stopped(code) = row.fate {
+    if let ExpectedResult::Stopped(code) = row.fate {
         let last = results.last().unwrap_or(&Value::Null);
         let problem = &last["problem"];
         assert_eq!((&problem["code"], &problem["blame"]), (&code.into(), &"plugin".into()), "{what}: {last}");
@@ -89,20 +89,20 @@ async fn contained(server: &'static Server, row: &Row) {
         let said = if outcome == "rejected" { &result["errors"][0]["message"] } else { &result["code"] };
         assert_eq!((&result["outcome"], said), (&outcome.into(), &code.into()), "{what}: {result}");
     }
-    blamed(&migration, row).await;
+    check_cause(&migration, row).await;
 }
 
-/// What is kept beside the quarantined record names the plugin.
-async fn blamed(migration: &Migration, row: &Row) {
+/// Checks that the quarantine list names the plugin.
+async fn check_cause(migration: &Migration, row: &Row) {
     let quarantine = migration.get("/quarantine").await;
     let entries = quarantine["items"].as_array().unwrap();
-    if let Fate::Quarantined(code) = row.fate {
+    if let ExpectedResult::Quarantined(code) = row.fate {
         assert_eq!(entries.len(), 1, "{}: {quarantine}", row.file);
         let entry = &entries[0];
         assert_eq!((&entry["code"], &entry["line"]), (&code.into(), &POISONED.into()), "{}", row.file);
         assert_eq!(entry["plugin"], format!("{} 0.1.0", row.file));
     }
-    // What was logged beyond the limit is counted.
+    // The log counts dropped entries.
     let cut = migration.get("/logs?code=PLUGIN_LOG_CUT").await;
     let dropped = match row.file {
         "logs-a-lot" => 190,
@@ -166,15 +166,15 @@ fn assert_barely_slower(what: &str, alone: &[Duration], beside: &[Duration]) {
     assert!(ratio < MAX_RATIO, "beside {what} the neighbour's p99 is {beside:?}, alone it is {alone:?}");
 }
 
-/// Resident memory of this process in MiB, by its name in `/proc/self/status`; none on other systems.
+/// Returns a memory figure of this process in MiB from `/proc/self/status`; none on other systems.
 fn memory(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with(name))?;
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? >> 10)
 }
 
-/// Lets the peak of resident memory begin anew.
-fn forget_peak() {
+/// Resets the peak of resident memory.
+fn reset_memory_peak() {
     if Path::new("/proc/self/clear_refs").exists() {
         std::fs::write("/proc/self/clear_refs", "5").unwrap();
     }
@@ -197,24 +197,24 @@ async fn contains_each_component_while_a_neighbour_works() {
             neighbour.upload().await;
         }
         alone.extend(neighbour.durations());
-        forget_peak();
+        reset_memory_peak();
         let resident = memory("VmRSS:");
-        let working = tokio::spawn(contained(server, row));
+        let working = tokio::spawn(check_contained(server, row));
         while !working.is_finished() {
             neighbour.upload().await;
         }
         wrong.extend(working.await.err().map(|_| row.file));
         let grown = memory("VmHWM:").zip(resident).map(|(peak, resident)| peak.saturating_sub(resident));
         let (outcome, code) = match row.fate {
-            Fate::Quarantined(code) => ("quarantined", code),
-            Fate::Rejected(code) => ("rejected", code),
-            Fate::Stopped(code) => ("stopped", code),
-            Fate::Refused(_) | Fate::Harmless => ("harmless", ""),
+            ExpectedResult::Quarantined(code) => ("quarantined", code),
+            ExpectedResult::Rejected(code) => ("rejected", code),
+            ExpectedResult::Stopped(code) => ("stopped", code),
+            ExpectedResult::Refused(_) | ExpectedResult::Harmless => ("harmless", ""),
         };
         let shown = grown.map_or("–".into(), |grown| grown.to_string());
-        let (does, durations) = (does(row.file), neighbour.durations());
+        let (description, durations) = (description(row.file), neighbour.durations());
         let percentiles = percentiles(&durations);
-        lines.push(format!("| {} | {does} | {outcome} {code} | {shown} | {percentiles} |", row.file));
+        lines.push(format!("| {} | {description} | {outcome} {code} | {shown} | {percentiles} |", row.file));
         // These work until a limit of time stops them, which is when a neighbour could have to wait.
         if ["PLUGIN_TIMED_OUT", "PLUGIN_UNFIT_TIMEOUTS"].contains(&code) {
             beside_timeouts.extend_from_slice(&durations);
@@ -231,19 +231,19 @@ async fn contains_each_component_while_a_neighbour_works() {
     assert_eq!(server.get("/health/live").await.json()["status"], "ok");
 }
 
-/// Where nothing else stops it, the time of all its batches does.
+/// The time limit of all batches stops an upload that no other limit stops.
 #[tokio::test(flavor = "multi_thread")]
-async fn all_batches_together_have_so_much_time() {
+async fn stops_an_upload_at_the_limit_of_all_its_batches() {
     let mut config = config();
     let plugin = &mut config.plugin;
     (plugin.total_seconds, plugin.max_timeouts) = (1, 1_000);
     (plugin.max_quarantined, plugin.max_quarantined_share) = (1_000, 100);
-    contained(server(config, &[ALL_DAY]), &ALL_DAY).await;
+    check_contained(server(config, &[ALL_DAY]), &ALL_DAY).await;
 }
 
-/// A store's randomness follows from the migration: what is drawn for a batch is drawn for it again.
+/// Random numbers derive from the migration: a batch gets the same numbers again.
 #[tokio::test(flavor = "multi_thread")]
-async fn chance_begins_again_with_each_batch() {
+async fn gives_each_batch_the_same_random_numbers() {
     let rows: Vec<Row> = WORK.iter().filter(|row| row.file == "draws-lots").copied().collect();
     let server = server(config(), &rows);
     let mut drawn = BTreeMap::<String, u32>::new();

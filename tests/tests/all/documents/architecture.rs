@@ -1,4 +1,4 @@
-//! Rules of the architecture that the compiler cannot hold, checked against the source.
+//! Rules of the architecture that the compiler cannot check, checked in the source.
 
 use std::path::{Path, PathBuf};
 
@@ -30,8 +30,8 @@ fn code(source: &str) -> String {
     source.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
-/// Text, and the only places of `host/` that may contain it. Which crate may use which library stands in the
-/// manifests; these are rules within crates, or about single functions.
+/// Texts, and the only places of `host/` that may contain them. Manifests say which crate may use which library. These
+/// rules are about modules in a crate and about single functions.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("axum", &["server/src/http/"]),
     ("clap", &["cli/"]),
@@ -53,7 +53,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn guarded_names_stay_in_their_places() {
+fn guarded_names_occur_only_in_their_modules() {
     for (file, source) in sources(&root().join("host")) {
         for (name, places) in ONLY_IN {
             let named = code(&source).contains(name);
@@ -80,7 +80,7 @@ fn modules_do_not_use_modules_above_them() {
     }
 }
 
-/// Folders of Rust that people read.
+/// Folders with Rust source of this repository.
 const FOLDERS: &[&str] = &["host", "plugins", "tests", "fuzz/targets"];
 
 #[test]
@@ -93,8 +93,8 @@ fn every_file_begins_with_its_purpose() {
 }
 
 #[test]
-fn nothing_is_ignored_or_left_unfinished() {
-    // Put together here, so that this file does not match itself.
+fn no_test_is_ignored_and_no_work_is_left_open() {
+    // The words are in two parts, so that this file does not match.
     let marks = [["#[ig", "nore"], ["to", "do!("], ["unimple", "mented!("], ["FIX", "ME"], ["thread::sl", "eep"]];
     for folder in FOLDERS {
         for (file, source) in sources(&root().join(folder)) {

@@ -1,4 +1,4 @@
-//! Types the commands of the documents, as they are printed: an indented block is typed, a fenced one is not.
+//! Runs the commands that the documents print: a test types indented blocks, and no fenced blocks.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::harness::recorded_server::command;
 use crate::harness::tools;
 
-/// Guides whose indented blocks are typed into one shell, in this order: a later one uses the variables of an earlier one.
+/// Guides whose indented blocks run in one shell, in this order: a later guide uses the variables of an earlier one.
 const GUIDES: [&str; 11] = [
     "operate/install.md",
     "api/first-migration.md",
@@ -21,7 +21,7 @@ const GUIDES: [&str; 11] = [
     "audit/evidence.md",
 ];
 
-/// The guide whose indented blocks `authoring.rs` types for each language.
+/// The guide whose indented blocks `plugins/authoring.rs` runs for each language.
 const TUTORIAL: &str = "plugins/tutorial.md";
 
 /// The section of the README whose indented block is the beginning of the tutorial's.
@@ -68,17 +68,17 @@ pub fn tutorial() -> String {
 }
 
 #[test]
-fn commands_of_the_guides() {
+fn commands_of_the_guides_succeed() {
     if !tools::available(&tools::CURL, "readme::commands_of_the_guides", "curl --version") {
         return;
     }
     let typed: String = GUIDES.iter().map(|guide| indented(&page(guide))).collect();
-    // As in a clone: the commands are in target/debug.
+    // As in a clone, the command is in target/debug.
     let dir = tempfile::tempdir().unwrap();
     let commands = command();
     std::fs::create_dir(dir.path().join("target")).unwrap();
     std::os::unix::fs::symlink(commands.parent().unwrap(), dir.path().join("target/debug")).unwrap();
-    // A port that is free now: another process may have the printed one.
+    // A free port: another process may use the printed one.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let script = format!("set -euo pipefail\ntrap 'kill $(jobs -p)' EXIT\n{}", typed.replace("8080", &port));
     let run = Command::new("bash").args(["-c", &script]).current_dir(dir.path()).output().unwrap();
@@ -99,9 +99,9 @@ fn commands_of_the_guides() {
     }
 }
 
-/// Every guide of the list has commands, and no other page has an indented block: it would be printed and never typed.
+/// Every guide of the list has commands, and no other page has an indented block, which would not be tested.
 #[test]
-fn every_indented_block_is_typed() {
+fn every_indented_block_is_in_a_tested_guide() {
     for guide in GUIDES.iter().chain(&[TUTORIAL]) {
         assert!(!indented(&page(guide)).is_empty(), "{guide} has no commands");
     }

@@ -1,5 +1,4 @@
-//! Canaries: marks that occur nowhere else, to be planted in records, and the search for them wherever they should
-//! not have got to.
+//! Canaries: values that occur nowhere else, which tests put into records and search for in all other places.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -20,11 +19,11 @@ fn in_letters(mut number: u64, length: usize) -> String {
     String::from_utf8(letters).unwrap()
 }
 
-/// What is planted. All texts of one flock begin alike, and all numbers in one of two ways, so that looking for these
-/// beginnings finds every one of them.
+/// A generator of canaries. All texts have one prefix, and all numbers one of two, so a search for the prefixes finds
+/// every canary.
 pub struct Canaries {
     mark: String,
-    /// Two, so that the sum of ten numbers does not look like one of them.
+    /// Two prefixes, so that a sum of ten numbers does not look like one of them.
     digits: [String; 2],
     planted: u64,
     numbers: u64,
@@ -32,7 +31,7 @@ pub struct Canaries {
 
 impl Canaries {
     pub fn new() -> Self {
-        // Ten digits that no number of the host's is likely to hold, the first not 0.
+        // Ten digits that hardly any number of the host has, the first not 0.
         let digits = || (chance() % 9_000_000_000 + 1_000_000_000).to_string();
         Self {
             mark: format!("CANARY{}", in_letters(chance(), 6)),
@@ -42,13 +41,13 @@ impl Canaries {
         }
     }
 
-    /// A new text: 16 letters and digits, as a code could have them.
+    /// Returns a new text of 16 letters and digits, which could be a code.
     pub fn text(&mut self) -> String {
         self.planted += 1;
         format!("{}{}", self.mark, in_letters(self.planted, 4))
     }
 
-    /// A new whole number, of 15 digits.
+    /// Returns a new whole number of 15 digits.
     pub fn number(&mut self) -> u64 {
         self.planted += 1;
         self.numbers += 1;
@@ -61,11 +60,11 @@ impl Canaries {
         self.planted
     }
 
-    /// Every guise in which one could appear: what to look for, and what that is.
-    pub fn guises(&self) -> Vec<(&'static str, Vec<u8>)> {
+    /// Returns every encoding of the prefixes to search for, each with its name.
+    pub fn encodings(&self) -> Vec<(&'static str, Vec<u8>)> {
         let mark = &self.mark;
         let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let mut guises = vec![
+        let mut encodings = vec![
             ("as it is", mark.clone()),
             ("in lower case", mark.to_lowercase()),
             ("in hexadecimal", hex(mark)),
@@ -80,21 +79,21 @@ impl Canaries {
         ];
         let base64 = ["in base64", "in base64, a byte later", "in base64, two bytes later"];
         for (shift, name) in base64.into_iter().enumerate() {
-            guises.push((name, in_base64(mark.as_bytes(), shift)));
+            encodings.push((name, in_base64(mark.as_bytes(), shift)));
         }
-        let mut guises: Vec<_> = guises.into_iter().map(|(name, text)| (name, text.into_bytes())).collect();
-        guises.push(("in UTF-16", mark.encode_utf16().flat_map(u16::to_le_bytes).collect()));
-        guises
+        let mut encodings: Vec<_> = encodings.into_iter().map(|(name, text)| (name, text.into_bytes())).collect();
+        encodings.push(("in UTF-16", mark.encode_utf16().flat_map(u16::to_le_bytes).collect()));
+        encodings
     }
 }
 
 fn as_uuid(hex: &str) -> String {
-    // As much of it as stands before the last group.
+    // Only the characters before the last group.
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
-/// How base64 of a longer text has these bytes where they begin so many bytes after a multiple of three; only the
-/// characters that nothing else has a part in.
+/// Returns the base64 characters of bytes that begin `shift` bytes after a multiple of three. Leaves out the characters
+/// that depend on neighbouring bytes.
 fn in_base64(bytes: &[u8], shift: usize) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let padded = [&vec![0; shift], bytes].concat();
@@ -106,14 +105,14 @@ fn in_base64(bytes: &[u8], shift: usize) -> String {
     text.split_off(if shift == 0 { 0 } else { shift + 1 })
 }
 
-/// Somewhere a canary should not be: what it is called, and what is there.
-pub struct Place {
+/// A named place to search, with its bytes.
+pub struct SearchedPlace {
     pub name: String,
     pub bytes: Vec<u8>,
 }
 
-/// Every file below a directory, but for those that `spared` says are meant to hold records.
-pub fn files(dir: &Path, spared: impl Fn(&Path) -> bool) -> Vec<Place> {
+/// Returns every file below a directory, without those for which `spared` returns true.
+pub fn files(dir: &Path, spared: impl Fn(&Path) -> bool) -> Vec<SearchedPlace> {
     let mut places = vec![];
     let mut open: Vec<PathBuf> = vec![dir.to_owned()];
     while let Some(folder) = open.pop() {
@@ -123,25 +122,25 @@ pub fn files(dir: &Path, spared: impl Fn(&Path) -> bool) -> Vec<Place> {
             if spared(name) {
                 continue;
             }
-            // A name can tell as much as what is in it.
+            // File names are searched too.
             let named = name.display().to_string();
-            places.push(Place { name: format!("the name of {named}"), bytes: named.clone().into_bytes() });
+            places.push(SearchedPlace { name: format!("the name of {named}"), bytes: named.clone().into_bytes() });
             if path.is_dir() {
                 open.push(path);
             } else {
-                places.push(Place { name: named, bytes: std::fs::read(&path).unwrap() });
+                places.push(SearchedPlace { name: named, bytes: std::fs::read(&path).unwrap() });
             }
         }
     }
     places
 }
 
-/// What was found of the flock, and where: a line each.
-pub fn search(canaries: &Canaries, places: &[Place]) -> BTreeSet<String> {
-    let guises = canaries.guises();
+/// Returns a line for each encoding of a canary that a place contains.
+pub fn search(canaries: &Canaries, places: &[SearchedPlace]) -> BTreeSet<String> {
+    let encodings = canaries.encodings();
     let mut found = BTreeSet::new();
     for place in places {
-        for (name, guise) in &guises {
+        for (name, guise) in &encodings {
             let Some(at) = find(&place.bytes, guise) else { continue };
             let around = &place.bytes[at.saturating_sub(60)..(at + 60).min(place.bytes.len())];
             found.insert(format!("{}: a canary, {name}: {}", place.name, String::from_utf8_lossy(around)));
@@ -162,9 +161,9 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     }
 }
 
-/// The search finds every guise, in every kind of place, and nothing else.
+/// The search finds every encoding in every kind of place, and nothing else.
 #[test]
-fn the_search_finds_what_is_there() {
+fn search_finds_every_encoding() {
     let mut canaries = Canaries::new();
     let (text, number) = (canaries.text(), canaries.number());
     let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -196,6 +195,6 @@ fn the_search_finds_what_is_there() {
         }
     }
     let other = Canaries::new();
-    let innocent = Place { name: "another flock".into(), bytes: other.mark.clone().into_bytes() };
+    let innocent = SearchedPlace { name: "another flock".into(), bytes: other.mark.clone().into_bytes() };
     assert!(search(&canaries, &[innocent]).is_empty());
 }

@@ -1,5 +1,5 @@
-//! Records with a canary in every field that takes one: a synthetic bank's, a lender's in the platform's own shape,
-//! and all of them spoiled in every way we know.
+//! Records with a canary in every field that accepts one: of a synthetic bank, of a lender without a mapper, and invalid
+//! variants of both.
 
 use std::collections::HashMap;
 
@@ -9,18 +9,17 @@ use sluice_demo::{Bank, Spoil, tables};
 use crate::harness::canary::Canaries;
 use crate::harness::lender::{Lender, TYPES};
 
-/// Customers of the bank: enough that there are several of everything, as a sum over one record is that record's
-/// amount.
+/// Number of customers of the bank. With fewer, a sum could be over one record and equal its amount.
 const CUSTOMERS: u64 = 700;
 
-/// Fields whose words decide what becomes of a record: a canary in their place would leave nothing to leak further
-/// on. In a spoiled record they are canaries all the same.
+/// Fields whose words select a rule of the mapper. Valid records keep them, so that later rules run. Invalid records have
+/// canaries in them.
 const DECIDING: &[&str] = &["k_symbol", "status", "kind", "birth_number"];
 
-/// Fields of dates and small figures: six digits say too little to be looked for.
+/// Fields of dates and small numbers: six digits are too few to search for.
 const SMALL: &[&str] = &["date", "duration", "rank", "valued", "issued", "A1", "A4", "A11"];
 
-/// The bank's tables in upload order, each as lines: sound but for the canaries, or spoiled as well.
+/// Returns the bank's tables in upload order, each as lines: valid with canaries, or invalid.
 pub fn bank(canaries: &mut Canaries, spoiled: bool) -> Vec<(&'static str, Vec<u8>)> {
     let spoil = if spoiled { Spoil::parse("0.13").unwrap() } else { vec![] };
     let bank = Bank { customers: CUSTOMERS, seed: 7, spoil };
@@ -44,7 +43,7 @@ pub fn bank(canaries: &mut Canaries, spoiled: bool) -> Vec<(&'static str, Vec<u8
     planted
 }
 
-/// A row with canaries: where the same number stood, the same canary stands, so that rows still find each other.
+/// Returns a row with canaries. Equal numbers get equal canaries, so that references between rows stay valid.
 fn row(
     canaries: &mut Canaries,
     keys: &mut HashMap<(String, String), u64>,
@@ -57,7 +56,7 @@ fn row(
                 json!(keys.entry((name.clone(), number.to_string())).or_insert_with(|| canaries.number()))
             }
             Value::Number(_) if SMALL.contains(&name.as_str()) => value,
-            // What is paid out may not be more than was lent, nor anything less than nothing.
+            // A payment may not exceed the loan, and no amount may be negative.
             Value::Number(number) if number.to_string().starts_with('-') => json!(-(canaries.number() as i64)),
             Value::Number(_) if name == "amount" && record_is_loan(&record) => json!(canaries.number() * 10),
             Value::Number(_) => json!(canaries.number()),
@@ -75,12 +74,12 @@ fn record_is_loan(record: &Map<String, Value>) -> bool {
     record.contains_key("duration")
 }
 
-/// Words that only spoiling writes.
+/// Returns true for words that only invalid records contain.
 fn is_spoiled(text: &str) -> bool {
     ["X", "HRAD", "much"].contains(&text)
 }
 
-/// A line that is no JSON, with a canary in it.
+/// Returns an invalid JSON line with a canary.
 fn broken(canaries: &mut Canaries, line: &[u8]) -> Vec<u8> {
     let canary = canaries.text();
     match line.strip_prefix(b"{") {
@@ -89,7 +88,7 @@ fn broken(canaries: &mut Canaries, line: &[u8]) -> Vec<u8> {
     }
 }
 
-/// What is no record, or none of anything: `@` is a canary each time. Lines that are no text come after.
+/// Lines that are no record of any kind. `@` is a new canary each time. Lines of invalid UTF-8 are added in code.
 const TEMPLATES: &[&str] = &[
     "@",
     "\"@\"",
@@ -130,7 +129,7 @@ fn no_records(canaries: &mut Canaries) -> Vec<Vec<u8>> {
     lines
 }
 
-/// The template with a canary for each `@`.
+/// Replaces each `@` of a template with a new canary.
 pub fn fill(canaries: &mut Canaries, template: &str) -> String {
     let mut parts = template.split('@');
     let mut filled = parts.next().unwrap().to_owned();
@@ -141,11 +140,11 @@ pub fn fill(canaries: &mut Canaries, template: &str) -> String {
     filled
 }
 
-/// Words and numbers that must stand in a lender's record as they are.
+/// Words and numbers that a valid record of a lender must keep.
 const FIXED: &[&str] =
     &["type", "status", "role", "repaymentMethod", "currency", "frequency", "countryCode", "scheme", "termInMonths"];
 
-/// A lender's records: entity type and its domain's path, sound records with canaries, and spoiled ones.
+/// Returns a lender's records: entity type, domain path, valid records with canaries, and invalid ones.
 pub fn lender(canaries: &mut Canaries, lender: &Lender) -> Vec<(&'static str, &'static str, String, String)> {
     let mut all = vec![];
     for (domain, entity_type) in TYPES {
@@ -176,7 +175,7 @@ pub fn lender(canaries: &mut Canaries, lender: &Lender) -> Vec<(&'static str, &'
     all
 }
 
-/// Puts a canary in place of every free text.
+/// Replaces every free text with a canary.
 fn texts(canaries: &mut Canaries, value: &mut Value, name: &str) {
     match value {
         Value::Object(fields) => fields.iter_mut().for_each(|(name, value)| texts(canaries, value, name)),
@@ -191,7 +190,7 @@ fn is_free(name: &str, text: &str) -> bool {
     !FIXED.contains(&name) && !date && uuid::Uuid::try_parse(text).is_err()
 }
 
-/// Every place in a record, such as `/addresses/0/postalCode`.
+/// Returns the JSON pointer of every value in a record, such as `/addresses/0/postalCode`.
 fn pointers(record: &Value) -> Vec<String> {
     let mut all = vec![];
     let inner: Vec<(String, &Value)> = match record {

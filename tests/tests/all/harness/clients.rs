@@ -1,4 +1,4 @@
-//! API clients for tests, made as `sluice client create` makes them: beside the running server.
+//! API clients for tests, created as `sluice client create` does beside a running server.
 
 use sluice_catalog::Store;
 use sluice_data_dir::CATALOGUE_FILE;
@@ -7,23 +7,23 @@ use sluice_server::access::NewClient;
 
 use crate::harness::server::Server;
 
-/// What a client is made with.
+/// Properties of a new API client.
 #[derive(Clone, Copy)]
-pub struct Made {
+pub struct ClientProperties {
     pub tenant: &'static str,
     pub permission: Permission,
-    /// Components; none stands for all.
+    /// Components; an empty list stands for all.
     pub domains: &'static [&'static str],
 }
 
-/// A token of a client that is made for this.
-pub async fn token(server: &Server, made: Made) -> String {
+/// Creates an API client and returns a token of it.
+pub async fn token(server: &Server, made: ClientProperties) -> String {
     let (id, secret) = client(server, made, None);
     server.token_of(&id, &secret).await
 }
 
-/// Id and secret of a client that is made for this.
-pub fn client(server: &Server, made: Made, expires_at: Option<jiff::Timestamp>) -> (String, String) {
+/// Creates an API client and returns its id and secret.
+pub fn client(server: &Server, made: ClientProperties, expires_at: Option<jiff::Timestamp>) -> (String, String) {
     let domains: Vec<&'static Domain> = made.domains.iter().filter_map(|name| Domain::by_component(name)).collect();
     let new = NewClient {
         tenant: Some(made.tenant.parse().unwrap()),
@@ -38,7 +38,7 @@ pub fn client(server: &Server, made: Made, expires_at: Option<jiff::Timestamp>) 
     (id.into(), secret.into())
 }
 
-/// The server's catalogue, opened beside it.
+/// Opens the catalogue of a running server.
 pub fn store(server: &Server) -> Store {
     Store::open(&server.data_dir.join(CATALOGUE_FILE)).unwrap()
 }

@@ -1,4 +1,4 @@
-//! A small lender in the platform's own shape: three records of each entity type, all of them right.
+//! A small lender without a mapper: three valid records of each entity type.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -6,8 +6,7 @@ use uuid::Uuid;
 
 use crate::harness::server::Migration;
 
-/// Entity types, each with the path of its domain, in an order in which everybody is there before
-/// anybody refers to them.
+/// Entity types, each with the path of its domain, in an order in which a record refers only to earlier ones.
 pub const TYPES: &[(&str, &str)] = &[
     ("counterparty-management", "counterparties"),
     ("financing-solution", "agreements"),
@@ -20,7 +19,7 @@ pub const TYPES: &[(&str, &str)] = &[
     ("administrate", "payment-administrations"),
 ];
 
-/// Sums over all three, as they must come out: exact, although no binary fraction is.
+/// Exact sums over all three records. No amount is an exact binary fraction.
 pub const SUMS: &[(&str, &str)] = &[
     ("additional-repayments", "1100.1"),
     ("agreements", "600000.6"),
@@ -33,7 +32,7 @@ pub const SUMS: &[(&str, &str)] = &[
     ("repayments", "600.6"),
 ];
 
-/// The lender of one migration: its ids are nobody else's.
+/// The lender of one migration, with reference ids of its own.
 pub struct Lender(pub Uuid);
 
 impl Lender {
@@ -41,12 +40,12 @@ impl Lender {
         Self(migration.id.parse().unwrap())
     }
 
-    /// The reference id of the so-many-eth record of an entity type.
+    /// Returns the reference id of a record by its entity type and number.
     pub fn id(&self, entity_type: &str, number: u32) -> Uuid {
         Uuid::new_v5(&self.0, format!("{entity_type}/{number}").as_bytes())
     }
 
-    /// One record; numbers from 1 to 3, or beyond for more of the same.
+    /// Returns a record. Numbers 1 to 3 are the lender's; higher ones give more of the same.
     pub fn record(&self, entity_type: &str, number: u32) -> Value {
         let id = |of: &str| self.id(of, number);
         let eur = |amount: f64| json!({"amount": amount, "currency": "EUR"});
@@ -106,7 +105,7 @@ impl Lender {
         record
     }
 
-    /// Stages three records of each entity type, but of what is generated one: two are still to be made.
+    /// Stages three records of each entity type, and one of the generated type: the import generates the other two.
     pub async fn stage(&self, migration: &Migration) {
         for (domain, entity_type) in TYPES {
             let most = if *entity_type == "payment-administrations" { 1 } else { 3 };
@@ -116,7 +115,7 @@ impl Lender {
     }
 }
 
-/// Stages records, each of which must be taken.
+/// Stages records, each of which must be accepted.
 pub async fn put(migration: &Migration, domain: &str, entity_type: &str, records: &[Value]) {
     let body: String = records.iter().map(|record| record.to_string() + "\n").collect();
     let results = migration.stage(domain, entity_type, body).await.lines();

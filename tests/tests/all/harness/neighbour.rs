@@ -1,4 +1,4 @@
-//! A well-behaved migration, to run beside others: the five steps for a few of a bank's clients.
+//! A well-behaved migration that runs beside others: the five steps for a few clients of a bank.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::harness::server::{Migration, shared};
 
 const CLIENTS: u64 = 25;
 
-/// Takes clients of its own through all five steps, and checks every figure on the way.
+/// Moves clients through all five steps, and checks every figure.
 pub async fn five_steps() {
     let migration = shared().register(Some("berka"), &["Counterparties"]).await;
     let client = |id| json!({"client_id": id, "birth_number": "706213", "district_id": 1}).to_string() + "\n";

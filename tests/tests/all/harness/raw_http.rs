@@ -1,4 +1,4 @@
-//! A client that is in no hurry to be polite: it writes HTTP as it likes, and reads when it likes.
+//! An HTTP client that writes requests byte by byte and reads answers when a test asks for it.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use tokio::net::TcpStream;
 
 use crate::harness::server::Server;
 
-/// Longer than anything here takes; what takes longer stands still for ever.
+/// Longest wait for one read or write. A longer one means that the server hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How the end of the body is known.
+/// The way in which a request marks the end of its body.
 #[derive(Clone, Copy)]
 pub enum Length {
     Chunked,
     Declared(usize),
 }
 
-/// One request on a connection of its own.
-pub struct Raw {
+/// A request on a connection of its own.
+pub struct RawRequest {
     stream: BufReader<TcpStream>,
     chunked: bool,
-    /// Of the answer: its status once its head is read, and what has been read and not yet been asked for.
+    /// State of the answer: the status once the head is read, and bytes that no caller has read yet.
     status: Option<u16>,
     read: Vec<u8>,
 }
@@ -32,13 +32,13 @@ async fn within<T>(what: &str, future: impl Future<Output = std::io::Result<T>>)
     done.unwrap_or_else(|_| panic!("{what} stands still")).unwrap_or_else(|error| panic!("{what}: {error}"))
 }
 
-impl Raw {
-    /// Begins an upload: writes the head of a request.
+impl RawRequest {
+    /// Begins an upload: writes the head of a PUT request.
     pub async fn put(server: &Server, path: &str, media_type: &str, length: Length) -> Self {
         Self::begin("PUT", server, path, media_type, length).await
     }
 
-    /// The same with another method.
+    /// Writes the head of a request with any method.
     pub async fn begin(method: &str, server: &Server, path: &str, media_type: &str, length: Length) -> Self {
         let host = server.url.strip_prefix("http://").unwrap();
         let stream = BufReader::new(within("connecting", TcpStream::connect(host)).await);
@@ -58,7 +58,7 @@ impl Raw {
         within("writing", self.stream.write_all(bytes)).await;
     }
 
-    /// Sends a piece of the body.
+    /// Sends a part of the body.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let bytes = bytes.as_ref();
         if self.chunked {
@@ -74,7 +74,7 @@ impl Raw {
         self.write(b"0\r\n\r\n").await;
     }
 
-    /// Goes away in the middle of it.
+    /// Closes the connection before the end of the body.
     pub async fn cut(mut self) {
         within("hanging up", self.stream.shutdown()).await;
     }
@@ -85,7 +85,7 @@ impl Raw {
         line.trim_end().to_owned()
     }
 
-    /// The answer's status.
+    /// Returns the answer's status.
     pub async fn status(&mut self) -> u16 {
         if let Some(status) = self.status {
             return status;
@@ -96,7 +96,7 @@ impl Raw {
         status
     }
 
-    /// The next line of an answer that is streamed; none at its end.
+    /// Returns the next line of a streamed answer; none at its end.
     pub async fn line(&mut self) -> Option<Value> {
         assert_eq!(self.status().await, 200);
         loop {

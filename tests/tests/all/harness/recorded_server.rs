@@ -1,5 +1,4 @@
-//! A server of its own, the very command that people run, and everything that it says: on standard error and in every
-//! answer that does not read records.
+//! A `sluice serve` process whose output is recorded: standard error, and every answer that does not read records.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -13,25 +12,25 @@ use serde_json::{Value, json};
 
 use sluice_data_dir::ADMIN_FILE;
 
-use crate::harness::canary::Place;
+use crate::harness::canary::SearchedPlace;
 use crate::harness::server::Answer;
 
-/// Limits as short as the other tests have them.
+/// Configuration with limits as short as those of `server.rs`.
 const CONFIG: &str = "[plugin]\nbatch_millis = 1500\nnarrowing_millis = 400\n[upload]\nmax_record_bytes = 262144\n[http]\n\
     requests_per_second = 100000\nrequest_burst = 100000\nconcurrent_requests = 1000\n";
 
-/// What is logged: everything of ours and of the HTTP layers under it.
+/// Log filter: all messages of Sluice and of the HTTP libraries.
 const FILTER: &str = "info,sluice=trace,tower_http=trace,axum=trace,hyper=trace";
 
-/// A running server that is listened to.
-pub struct Witness {
+/// A running server whose output is recorded.
+pub struct RecordedServer {
     child: Child,
     log: JoinHandle<Vec<u8>>,
     url: String,
     client: reqwest::Client,
     token: tokio::sync::OnceCell<String>,
     pub data_dir: PathBuf,
-    heard: Mutex<Vec<Place>>,
+    recorded: Mutex<Vec<SearchedPlace>>,
 }
 
 /// Returns the path of the command `sluice`, in the parent folder of this test's binary.
@@ -61,7 +60,7 @@ fn last_written(folder: &Path) -> SystemTime {
     times.max().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-impl Witness {
+impl RecordedServer {
     /// Starts a server in a directory, with these guests as mappers.
     pub fn start(dir: &Path, guests: &[&str]) -> Self {
         let data_dir = dir.join("data");
@@ -93,17 +92,17 @@ impl Witness {
             [said.lock().unwrap().clone(), rest].concat()
         });
         let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
-        Self { child, log, url, client, token: tokio::sync::OnceCell::new(), data_dir, heard: Mutex::default() }
+        Self { child, log, url, client, token: tokio::sync::OnceCell::new(), data_dir, recorded: Mutex::default() }
     }
 
-    /// Id and secret of the client that the server made when it first began.
+    /// Returns id and secret of the client that the server created at its first start.
     pub fn first_client(&self) -> (String, String) {
         let credentials = std::fs::read_to_string(self.data_dir.join(ADMIN_FILE)).unwrap();
         let (id, secret) = credentials.trim().split_once(':').unwrap();
         (id.into(), secret.into())
     }
 
-    /// A token of that client. This answer is not kept: it is meant to hold a secret.
+    /// Returns a token of that client. The answer is not recorded, because it contains a secret.
     async fn first_token(&self) -> String {
         let (id, secret) = self.first_client();
         let request = self.client.post(format!("{}/oauth2/token", self.url)).basic_auth(id, Some(secret));
@@ -112,13 +111,13 @@ impl Witness {
         answer["access_token"].as_str().unwrap().to_owned()
     }
 
-    /// The token that requests are made with.
+    /// Returns the token of the requests.
     pub fn token(&self) -> &str {
         self.token.get().expect("a request was made")
     }
 
-    /// Makes a request and keeps the answer, unless it is of records.
-    pub async fn ask(
+    /// Sends a request and records the answer, unless it reads records.
+    pub async fn send(
         &self,
         method: &str,
         path: &str,
@@ -139,33 +138,36 @@ impl Witness {
         let status = response.status().as_u16();
         let head = format!("{:?}", response.headers());
         let body = response.text().await.unwrap();
-        // Of records too the refusals are kept.
+        // Refusals are recorded, also those of requests that read records.
         if !(reads && status == 200) {
-            let number = self.heard.lock().unwrap().len();
+            let number = self.recorded.lock().unwrap().len();
             let name = format!("answer {number}, {status} to {method} {path}");
-            self.heard.lock().unwrap().push(Place { name, bytes: format!("{status} {head}\n{body}").into_bytes() });
+            self.recorded
+                .lock()
+                .unwrap()
+                .push(SearchedPlace { name, bytes: format!("{status} {head}\n{body}").into_bytes() });
         }
         Answer { status, body }
     }
 
     pub async fn get(&self, path: &str) -> Value {
-        let answer = self.ask("GET", path, &[], "").await;
+        let answer = self.send("GET", path, &[], "").await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         answer.json()
     }
 
     /// Uploads JSON Lines.
     pub async fn put(&self, path: &str, lines: impl Into<reqwest::Body>) -> Vec<Value> {
-        let answer = self.ask("PUT", path, &[("content-type", "application/jsonl")], lines).await;
+        let answer = self.send("PUT", path, &[("content-type", "application/jsonl")], lines).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         answer.lines()
     }
 
-    /// Registers a migration; its path.
+    /// Registers a migration and returns its path.
     pub async fn register(&self, mapper: Option<&str>, components: &[&str]) -> String {
         let body = json!({"components": components, "mapper": mapper}).to_string();
         let migrations = "/migration-assistance/migrations";
-        let answer = self.ask("POST", migrations, &[("content-type", "application/json")], body).await;
+        let answer = self.send("POST", migrations, &[("content-type", "application/json")], body).await;
         assert_eq!(answer.status, 201, "{}", answer.body);
         format!("{migrations}/{}", answer.json()["referenceId"].as_str().unwrap())
     }
@@ -175,26 +177,26 @@ impl Witness {
         self.job_with(migration, kind, "").await
     }
 
-    /// The same of a job that is told more.
-    pub async fn job_with(&self, migration: &str, kind: &str, told: impl Into<reqwest::Body>) -> Value {
+    /// Runs a job with parameters to its end.
+    pub async fn job_with(&self, migration: &str, kind: &str, parameters: impl Into<reqwest::Body>) -> Value {
         let headers = [("content-type", "application/json")];
-        let started = self.ask("PUT", &format!("{migration}/jobs/{kind}"), &headers, told).await;
+        let started = self.send("PUT", &format!("{migration}/jobs/{kind}"), &headers, parameters).await;
         assert_eq!(started.status, 200, "{kind}: {}", started.body);
         let path = format!("{migration}/jobs/{}", started.json().as_str().unwrap());
         loop {
-            let job = self.ask("GET", &path, &[("prefer", "wait=60")], "").await.json();
+            let job = self.send("GET", &path, &[("prefer", "wait=60")], "").await.json();
             if job["state"] != "running" {
                 return job;
             }
         }
     }
 
-    /// Ends the server; all that it has said.
-    pub fn end(mut self) -> Vec<Place> {
+    /// Kills the server and returns everything recorded.
+    pub fn end(mut self) -> Vec<SearchedPlace> {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        let mut places = self.heard.into_inner().unwrap();
-        places.push(Place { name: "standard error".into(), bytes: self.log.join().unwrap() });
+        let mut places = self.recorded.into_inner().unwrap();
+        places.push(SearchedPlace { name: "standard error".into(), bytes: self.log.join().unwrap() });
         places
     }
 }

@@ -1,4 +1,4 @@
-//! A server on a port of its own and a client that says what it sees.
+//! A server on a port of its own, and an API client that returns status and body.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -19,13 +19,13 @@ pub struct Server {
     pub url: String,
     pub data_dir: PathBuf,
     pub client: reqwest::Client,
-    /// Of the client that the server made when it first began.
+    /// Token of the client that the server created at its first start.
     pub token: String,
 }
 
-/// Guests that a server can be given; the others are refused, which a test of its own shows.
+/// Writes the guests that a server accepts into a folder. Other tests show that it refuses the rest.
 fn mappers(dir: &std::path::Path) -> Vec<PathBuf> {
-    // One is called like the embedded sample, and would take its place.
+    // One guest has the name of the embedded mapper and would replace it.
     let others = ["unoffered-import", "berka-b-closed"];
     let offered = sluice_tests::GUESTS.iter().filter(|(name, _)| !others.contains(name));
     offered
@@ -37,14 +37,14 @@ fn mappers(dir: &std::path::Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Short limits, so that what is contained is contained soon.
+/// Returns a configuration with short limits, which keep the tests short.
 fn config() -> Config {
     let mut config = Config::default();
     config.plugin.batch_millis = 1_500;
     config.plugin.narrowing_millis = 400;
     config.plugin.memory_bytes = 64 << 20;
     config.upload.max_record_bytes = 256 * 1024;
-    // All tests are one client, and do not wait for each other.
+    // All tests are one API client and must not wait for each other.
     config.http.requests_per_second = 1_000_000;
     config.http.request_burst = 1_000_000;
     config.http.concurrent_requests = 10_000;
@@ -52,7 +52,7 @@ fn config() -> Config {
     config
 }
 
-/// The server that most tests share, each with migrations of its own: what runs side by side must not meet.
+/// Returns the server that most tests share. Each test has migrations of its own, which do not affect others.
 pub fn shared() -> &'static Server {
     static SHARED: OnceLock<Server> = OnceLock::new();
     SHARED.get_or_init(|| {
@@ -62,7 +62,7 @@ pub fn shared() -> &'static Server {
     })
 }
 
-/// A server on a directory of its own, until `shutdown`; whoever joins the thread sees it ended.
+/// Starts a server on a directory until `shutdown` completes. The returned thread ends with the server.
 pub fn start(options: Options, shutdown: impl Future<Output = ()> + Send + 'static) -> (Server, JoinHandle<()>) {
     let data_dir = options.data_dir.clone();
     let (send, receive) = std::sync::mpsc::channel();
@@ -75,12 +75,12 @@ pub fn start(options: Options, shutdown: impl Future<Output = ()> + Send + 'stat
         });
     });
     let address = receive.recv().unwrap();
-    // A connection lives in the runtime of the test that opened it: none is kept for another.
+    // A connection belongs to the runtime of the test that opened it, so none is kept for another.
     let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
     let mut server = Server { url: format!("http://{address}"), data_dir, client, token: String::new() };
-    // On a thread of its own, since whoever calls may be in a runtime already.
-    let asked = || tokio::runtime::Runtime::new().unwrap().block_on(server.first_token());
-    server.token = std::thread::scope(|scope| scope.spawn(asked).join().unwrap());
+    // On a thread of its own, because the caller may be in a runtime.
+    let token = || tokio::runtime::Runtime::new().unwrap().block_on(server.first_token());
+    server.token = std::thread::scope(|scope| scope.spawn(token).join().unwrap());
     (server, thread)
 }
 
@@ -100,14 +100,14 @@ impl Answer {
         self.body.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
     }
 
-    /// Status and code of a problem document.
+    /// Returns status and code of a problem document.
     pub fn problem(&self) -> (u16, String) {
         (self.status, self.json()["code"].as_str().unwrap_or_default().to_owned())
     }
 }
 
 impl Server {
-    /// A token of the first client, as soon as the server is ready.
+    /// Returns a token of the first client, once the server is ready.
     async fn first_token(&self) -> String {
         assert_eq!(self.send(self.anonymous(Method::GET, "/health/ready")).await.status, 200);
         let credentials = std::fs::read_to_string(self.data_dir.join(ADMIN_FILE)).unwrap();
@@ -115,7 +115,7 @@ impl Server {
         self.token_of(id, secret).await
     }
 
-    /// A token for an id and a secret.
+    /// Returns a token for an id and a secret.
     pub async fn token_of(&self, id: &str, secret: &str) -> String {
         let request = self.anonymous(Method::POST, "/oauth2/token").basic_auth(id, Some(secret));
         let answer = self.send(request.form(&[("grant_type", "client_credentials")])).await;
@@ -123,7 +123,7 @@ impl Server {
         answer.json()["access_token"].as_str().unwrap().to_owned()
     }
 
-    /// A request without a token.
+    /// Builds a request without a token.
     pub fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url))
     }
@@ -141,7 +141,7 @@ impl Server {
         self.send(self.request(Method::GET, path)).await
     }
 
-    /// The catalogue's bytes: what is kept of all migrations outside their own directories.
+    /// Reads the catalogue: everything that is stored outside of the migrations' directories.
     pub fn catalogue(&self) -> Vec<u8> {
         let read = |name: &str| std::fs::read(self.data_dir.join(name)).unwrap_or_default();
         [read("catalogue.db"), read("catalogue.db-wal")].concat()
@@ -187,33 +187,33 @@ impl Migration {
         format!("/{domain}/migrations/{}/staging/{rest}", self.id)
     }
 
-    /// Uploads JSON Lines in the platform's own shape; or ids, to `…/delete`.
+    /// Uploads JSON Lines without a mapper, or ids to `…/delete`.
     pub async fn stage(&self, domain: &str, rest: &str, body: impl Into<reqwest::Body>) -> Answer {
         self.put_as(&self.staging(domain, rest), "application/jsonl", body).await
     }
 
-    /// What is staged of an entity type, in order.
+    /// Returns the staged records of an entity type, in order.
     pub async fn staged(&self, domain: &str, entity_type: &str) -> Vec<Value> {
         let answer = self.server.get(&self.staging(domain, &format!("{entity_type}/stream"))).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.lines()
     }
 
-    /// The migration's own directory.
+    /// Returns the migration's directory.
     pub fn directory(&self) -> PathBuf {
         self.server.data_dir.join("migrations").join(&self.id)
     }
 
-    /// Starts a job, or is told why not.
+    /// Starts a job; the answer can be a refusal.
     pub async fn start(&self, kind: &str) -> Answer {
         let path = self.path(&format!("/jobs/{kind}"));
         self.server.send(self.server.request(Method::PUT, &path)).await
     }
 
-    /// The same of a job that is told more.
-    pub async fn start_with(&self, kind: &str, told: &Value) -> Answer {
+    /// Starts a job with parameters.
+    pub async fn start_with(&self, kind: &str, parameters: &Value) -> Answer {
         let path = self.path(&format!("/jobs/{kind}"));
-        self.server.send(self.server.request(Method::PUT, &path).json(told)).await
+        self.server.send(self.server.request(Method::PUT, &path).json(parameters)).await
     }
 
     /// Runs a job to its end.
@@ -221,12 +221,12 @@ impl Migration {
         self.ended(self.start(kind).await).await
     }
 
-    /// The same of a job that is told more.
-    pub async fn job_with(&self, kind: &str, told: &Value) -> Value {
-        self.ended(self.start_with(kind, told).await).await
+    /// Runs a job with parameters to its end.
+    pub async fn job_with(&self, kind: &str, parameters: &Value) -> Value {
+        self.ended(self.start_with(kind, parameters).await).await
     }
 
-    /// A started job's end.
+    /// Waits for the end of a started job.
     pub async fn ended(&self, answer: Answer) -> Value {
         assert_eq!(answer.status, 200, "{}", answer.body);
         let job = answer.json();
@@ -240,7 +240,7 @@ impl Migration {
         }
     }
 
-    /// All issues of a phase, page by page.
+    /// Returns all issues of a phase.
     pub async fn issues(&self, phase: &str) -> Vec<Value> {
         let mut issues = vec![];
         loop {
@@ -253,7 +253,7 @@ impl Migration {
         }
     }
 
-    /// A count of a counts job's result: rows of one side.
+    /// Returns the rows of one side of a count.
     pub fn rows(counts: &Value, name: &str, side: &str) -> Vec<Vec<String>> {
         let counts = counts["result"].as_array().unwrap();
         let count = counts.iter().find(|count| count["type"] == name).unwrap_or_else(|| panic!("no {name}"));

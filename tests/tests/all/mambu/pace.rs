@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{mambu, platform, register, server};
 use crate::harness::server::Migration;
 
-/// Measures how much later than asked this machine wakes a waiting thread up.
+/// A thread that only waits, and that measures how long waits take on this machine.
 ///
 /// The pacer waits for each call. On a busy machine each wait takes longer, and the rate is lower, without any fault of
 /// the pacer. So its rate is compared with that of a thread which only waits, at the same time.

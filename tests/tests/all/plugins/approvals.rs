@@ -1,4 +1,4 @@
-//! Plugins that customers push: what is refused and how, who sees them, and that only what was approved is imported.
+//! Plugins that customers submit: refusals, visibility, and imports of approved plugins only.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -7,19 +7,19 @@ use sluice_keys::Signer;
 use sluice_model::{Digest, Permission, to_hex};
 use sluice_server::app::{Options, signed_text};
 
-use crate::harness::clients::{Made, token};
+use crate::harness::clients::{ClientProperties, token};
 use crate::harness::server::{Answer, Migration, Server, shared, start};
 
-/// Those who take part; each test has tenants of its own, as plugins stay.
-struct Cast {
+/// API clients of a test. Each test has tenants of its own, because plugins stay on the server.
+struct ApprovalClients {
     server: &'static Server,
     author: String,
     approver: String,
 }
 
-impl Cast {
+impl ApprovalClients {
     async fn of(server: &'static Server, tenant: &'static str) -> Self {
-        let made = |permission| Made { tenant, permission, domains: &[] };
+        let made = |permission| ClientProperties { tenant, permission, domains: &[] };
         let author = token(server, made(Permission::Migrate)).await;
         Self { server, author, approver: token(server, made(Permission::Approve)).await }
     }
@@ -52,7 +52,7 @@ impl Cast {
         self.send(&self.approver, Method::DELETE, &format!("/plugins/{digest}/approval"), None).await
     }
 
-    /// A migration with this mapper and so many clients in it, validated.
+    /// Registers a migration with a mapper, loads clients, and validates.
     async fn loaded(&self, mapper: &str, clients: u64) -> Migration {
         let body = json!({"components": ["Counterparties"], "mapper": mapper});
         let answer = self.send(&self.author, Method::POST, "/migration-assistance/migrations", Some(body)).await;
@@ -68,7 +68,7 @@ impl Cast {
         let path = migration.path("/sources/client");
         let upload = self.server.anonymous(Method::PUT, &path).header("content-type", "application/jsonl");
         let upload = upload.bearer_auth(&self.author);
-        let answer = self.server.send(upload.body(clients_of(clients))).await;
+        let answer = self.server.send(upload.body(client_lines(clients))).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         assert_eq!(self.job(migration, "validate").await["state"], "succeeded");
     }
@@ -99,20 +99,20 @@ impl Cast {
     }
 }
 
-/// So many clients.
-fn clients_of(many: u64) -> String {
+/// Returns the lines of some clients.
+fn client_lines(many: u64) -> String {
     (1..=many).map(|id| format!("{{\"client_id\":{id},\"birth_number\":\"706213\"}}\n")).collect()
 }
 
-/// The same component under another digest: what comes last is a section that nobody reads.
+/// Returns the same component with another digest: a custom section is added at the end.
 fn variant(component: &[u8], mark: u8) -> Vec<u8> {
-    // A custom section: its id, its length, the length of its name, its name.
+    // A custom section: id, length, length of its name, name.
     [component, &[0, 2, 1, mark]].concat()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_an_approved_digest_is_imported() {
-    let cast = Cast::of(shared(), "approving").await;
+async fn imports_only_records_of_an_approved_digest() {
+    let cast = ApprovalClients::of(shared(), "approving").await;
     let component = variant(sluice_tests::guest("panics"), b'a');
     let digest = Digest::of(&component).to_string();
 
@@ -124,11 +124,11 @@ async fn only_an_approved_digest_is_imported() {
     assert!(plugin["inspection"]["toolchain"].to_string().contains("rustc"), "{plugin}");
     let imports = plugin["inspection"]["imports"].as_array().unwrap();
     assert!(imports.iter().all(|import| import["allows"].as_str().unwrap().len() > 5), "{plugin}");
-    // Once more is no other plugin.
+    // Submitting the same component again is idempotent.
     assert_eq!(cast.push(&component, None).await.status, 200);
     let migration = cast.loaded(&digest, 300).await;
     assert_eq!(cast.start(&migration, "import").await.problem(), (409, "PLUGIN_NOT_APPROVED".into()));
-    // Its author may not approve it, and what is no limit is no limit.
+    // The author may not approve it, and an unknown limit is refused.
     let own = cast.send(&cast.author, Method::PUT, &format!("/plugins/{digest}/approval"), Some(json!({}))).await;
     assert_eq!(own.problem(), (403, "PERMISSION_MISSING".into()));
     for limits in [json!({"bath_millis": 1}), json!({"batch_millis": 0}), json!({"stack_bytes": 1 << 20})] {
@@ -140,7 +140,7 @@ async fn only_an_approved_digest_is_imported() {
     let imported = cast.job(&migration, "import").await;
     assert_eq!((&imported["state"], &imported["result"]["inserted"]), (&"succeeded".into(), &300.into()));
 
-    // Another digest starts again, and so does this one once it is revoked.
+    // Another digest needs an approval of its own, and so does a revoked one.
     let other = variant(&component, b'b');
     assert_eq!(cast.push(&other, None).await.status, 201);
     let another = cast.loaded(&Digest::of(&other).to_string(), 3).await;
@@ -149,7 +149,7 @@ async fn only_an_approved_digest_is_imported() {
     assert_eq!(cast.revoke(&digest).await.problem(), (404, "NO_SUCH_APPROVAL".into()));
     assert_eq!(cast.start(&migration, "import").await.problem(), (409, "PLUGIN_NOT_APPROVED".into()));
 
-    // Who approved what stands in the evidence, and in the trail of the server.
+    // The evidence and the server's trail name the approver.
     assert_eq!(cast.job(&migration, "counts").await["state"], "succeeded");
     let evidence = cast.send(&cast.author, Method::GET, &migration.path("/evidence"), None).await;
     let bundle: Value = serde_json::from_str(evidence.body.lines().next().unwrap()).unwrap();
@@ -157,7 +157,8 @@ async fn only_an_approved_digest_is_imported() {
     let of = approvals.iter().find(|approval| approval["digest"] == digest.as_str()).unwrap();
     assert_eq!((&of["tenant"], &of["limits"]), (&"approving".into(), &json!({"batch_millis": 3_000})));
     assert!(of["by"].is_string() && of["revokedAt"].is_string(), "{of}");
-    let admin = token(shared(), Made { tenant: "approving", permission: Permission::Admin, domains: &[] }).await;
+    let admin =
+        token(shared(), ClientProperties { tenant: "approving", permission: Permission::Admin, domains: &[] }).await;
     let whole = shared().anonymous(Method::GET, "/audit").bearer_auth(admin).header("accept", "application/jsonl");
     let trail = shared().send(whole).await.body;
     for action in ["PLUGIN_PUSHED", "PLUGIN_APPROVED", "APPROVAL_REVOKED"] {
@@ -167,21 +168,21 @@ async fn only_an_approved_digest_is_imported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_import_stops_when_its_plugin_is_revoked() {
+async fn stops_a_running_import_when_its_plugin_is_revoked() {
     let mut config = Config::default();
     config.import.transaction_records = 1_000;
     let dir = tempfile::tempdir().unwrap();
     let options = Options { data_dir: dir.path().join("data"), config, mappers: vec![] };
     let (server, _) = start(options, std::future::pending());
     let server: &'static Server = Box::leak(Box::new(server));
-    let cast = Cast::of(server, "default").await;
+    let cast = ApprovalClients::of(server, "default").await;
     let component = variant(sluice_tests::guest("panics"), b'r');
     let digest = Digest::of(&component).to_string();
     assert_eq!(cast.push(&component, None).await.status, 201);
     assert_eq!(cast.approve(&digest, json!({})).await.status, 200);
     let migration = cast.loaded(&digest, 60_000).await;
     let job = cast.start(&migration, "import").await.json();
-    // As soon as it has stored something it is held up, by somebody who writes to the target as well.
+    // Once it has imported something, it waits for a lock, because the test writes to the target too.
     let mut done = 0;
     while done < 1_000 {
         let shown = cast.read(&migration, &job, 0).await;
@@ -189,7 +190,7 @@ async fn a_running_import_stops_when_its_plugin_is_revoked() {
         done = shown["done"].as_u64().unwrap();
     }
     let beside = rusqlite::Connection::open(server.data_dir.join("platform.db")).unwrap();
-    // Planning goes on meanwhile, so that little time is between two transactions: whoever waits politely misses it.
+    // Planning continues meanwhile, so the time between two transactions is short, and a polite wait would miss it.
     while beside.execute_batch("PRAGMA busy_timeout = 0; BEGIN IMMEDIATE").is_err() {}
     assert_eq!(cast.revoke(&digest).await.status, 204);
     beside.execute_batch("COMMIT").unwrap();
@@ -205,7 +206,7 @@ async fn a_running_import_stops_when_its_plugin_is_revoked() {
     };
     let kept = imported(&migration).await;
     assert!((1_000..60_000).contains(&kept), "{kept}");
-    // Approved again, it goes on from there.
+    // After a new approval, the import continues.
     assert_eq!(cast.approve(&digest, json!({})).await.status, 200);
     let ended = cast.job(&migration, "import").await;
     assert_eq!((&ended["state"], &ended["result"]["inserted"]), (&"succeeded".into(), &(60_000 - kept).into()));
@@ -213,8 +214,8 @@ async fn a_running_import_stops_when_its_plugin_is_revoked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_tenants_plugin_does_not_exist() {
-    let (ours, theirs) = (Cast::of(shared(), "ours").await, Cast::of(shared(), "theirs").await);
+async fn hides_plugins_of_other_tenants() {
+    let (ours, theirs) = (ApprovalClients::of(shared(), "ours").await, ApprovalClients::of(shared(), "theirs").await);
     let component = variant(sluice_tests::guest("panics"), b'o');
     let digest = Digest::of(&component).to_string();
     assert_eq!(ours.push(&component, None).await.status, 201);
@@ -234,19 +235,19 @@ async fn another_tenants_plugin_does_not_exist() {
     let body = json!({"components": ["Counterparties"], "mapper": digest});
     let chosen = theirs.send(&theirs.author, Method::POST, "/migration-assistance/migrations", Some(body)).await;
     assert_eq!(chosen.problem(), (422, "UNKNOWN_MAPPER".into()));
-    // The same component, pushed by both, is approved by each for itself.
+    // Two tenants that submit the same component approve it separately.
     assert_eq!(theirs.push(&component, None).await.status, 201);
     assert_eq!(theirs.approve(&digest, json!({})).await.status, 200);
     let seen = ours.send(&ours.author, Method::GET, &path, None).await.json();
     assert_eq!((&seen["approved"], &seen["approvals"]), (&false.into(), &json!([])));
 }
 
-/// What is pushed, its signature, and the answer: status, code, and words that it has to have.
-type Refused<'a> = (&'a str, Vec<u8>, Option<&'a str>, u16, &'a str, &'a [&'a str]);
+/// A submitted file, its signature, and the answer: status, code, and words of the message.
+type Refusal<'a> = (&'a str, Vec<u8>, Option<&'a str>, u16, &'a str, &'a [&'a str]);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_plugin_is_refused_with_a_reason() {
-    let cast = Cast::of(shared(), "refused").await;
+async fn refuses_invalid_plugins_with_a_reason() {
+    let cast = ApprovalClients::of(shared(), "refused").await;
     let good = sluice_tests::guest("panics");
     let contract = |version: &str| {
         let text = |version: &str| format!("sluice:plugin/mapping@{version}").into_bytes();
@@ -261,7 +262,7 @@ async fn what_is_no_plugin_is_refused_with_a_reason() {
     };
     let domain = domain_component(shared(), "Counterparties").await;
     let signature = to_hex(&Signer::new(&[9; 32]).sign(b"something"));
-    let cases: &[Refused] = &[
+    let cases: &[Refusal] = &[
         ("text", b"fn main() {}".to_vec(), None, 422, "PLUGIN_REFUSED", &["it is not WebAssembly"]),
         (
             "newer",
@@ -300,7 +301,7 @@ async fn what_is_no_plugin_is_refused_with_a_reason() {
     }
     let listed = cast.send(&cast.author, Method::GET, "/plugins?limit=100", None).await.json();
     assert!(listed["items"].as_array().unwrap().iter().all(|plugin| plugin["tenant"] != "refused"), "{listed}");
-    // One that panics on a record without any field is taken, and how it breaks is told.
+    // A component that panics on an empty record is accepted, and the answer describes the failure.
     let breaks = cast.push(&variant(sluice_tests::guest("panics-always"), b'p'), None).await;
     let told = breaks.json()["inspection"]["breaks"].as_str().unwrap_or_default().to_owned();
     assert!(breaks.status == 201 && told.contains("without any field (PLUGIN_PANICKED)"), "{}", breaks.body);
@@ -309,7 +310,7 @@ async fn what_is_no_plugin_is_refused_with_a_reason() {
     assert_eq!(answer.problem(), (415, "UNSUPPORTED_MEDIA_TYPE".into()));
 }
 
-/// The component of the plugin that judges a domain.
+/// Returns the component of a domain's plugin.
 async fn domain_component(server: &Server, domain: &str) -> Vec<u8> {
     let listed = server.get("/plugins?limit=100").await.json();
     let plugins = listed["items"].as_array().unwrap();
@@ -318,7 +319,7 @@ async fn domain_component(server: &Server, domain: &str) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_can_insist_on_signatures_and_bounds() {
+async fn requires_signatures_and_bounded_limits_if_configured() {
     let mut config = Config::default();
     config.registry.require_signature = true;
     config.registry.plugins_per_tenant = 1;
@@ -327,7 +328,7 @@ async fn a_server_can_insist_on_signatures_and_bounds() {
     let options = Options { data_dir: dir.path().join("data"), config, mappers: vec![] };
     let (server, _) = start(options, std::future::pending());
     let server: &'static Server = Box::leak(Box::new(server));
-    let cast = Cast::of(server, "signing").await;
+    let cast = ApprovalClients::of(server, "signing").await;
     let component = sluice_tests::guest("panics");
     let signer = Signer::new(&[7; 32]);
     let sign = |component: &[u8]| to_hex(&signer.sign(signed_text(Digest::of(component)).as_bytes()));
@@ -340,8 +341,8 @@ async fn a_server_can_insist_on_signatures_and_bounds() {
     let put = async |token: &str| cast.send(token, Method::PUT, &key_path, None).await;
     assert_eq!(put(&cast.author).await.problem(), (403, "PERMISSION_MISSING".into()));
     assert_eq!((put(&cast.approver).await.status, put(&cast.approver).await.status), (204, 204));
-    // The key is this tenant's and no other's, and signs this component and no other.
-    let elsewhere = Cast::of(server, "elsewhere").await;
+    // The key belongs to this tenant alone, and the signature to this component alone.
+    let elsewhere = ApprovalClients::of(server, "elsewhere").await;
     assert_eq!(elsewhere.push(component, Some(&sign(component))).await.problem(), refused);
     assert_eq!(cast.push(component, Some(&sign(b"another"))).await.problem(), refused);
     let pushed = cast.push(component, Some(&sign(component))).await;
@@ -360,10 +361,10 @@ async fn a_server_can_insist_on_signatures_and_bounds() {
     assert_eq!(cast.push(component, Some(&sign(component))).await.problem(), refused);
 }
 
-/// An operator replaces a domain's plugin, for a tenant: it judges from then on, and what another judged before has to
-/// be judged again.
+/// An operator replaces a domain's plugin for a tenant. It validates from then on, and records that another plugin
+/// validated must be validated again.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operator_replaces_a_domain_plugin() {
+async fn operator_replaces_a_domain_plugin_for_a_tenant() {
     let server = shared();
     let component = variant(&domain_component(server, "Counterparties").await, b'd');
     let digest = Digest::of(&component).to_string();
@@ -389,7 +390,7 @@ async fn an_operator_replaces_a_domain_plugin() {
     assert_eq!(own.send(approve).await.status, 200);
     let (state, by_it) = judged_by("validate").await;
     assert!(by_it && state == "succeeded", "{state}");
-    // What was judged by the one is not imported under the other.
+    // Records that one plugin validated are not imported with the other.
     let revoke = || own.request(Method::DELETE, &format!("/plugins/{digest}/approval"));
     assert_eq!(own.send(revoke()).await.status, 204);
     let refused = migration.start("import").await;

@@ -1,5 +1,5 @@
-//! Plugins as their authors make them: the tutorial's commands in each language, from an empty folder to a component
-//! that maps the whole client table to the same bytes; and components that nobody shaped for this host.
+//! Plugins as authors make them: the tutorial's commands in each language, from an empty folder to a component with the
+//! expected output for the whole client table, and components of unmodified toolchains.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -11,15 +11,15 @@ use crate::documents::commands::tutorial;
 use crate::harness::recorded_server::command;
 use crate::harness::tools;
 
-/// Runs a script where the command is in the path.
+/// Runs a script with the folder of `sluice` in the search path.
 fn bash(dir: &Path, script: &str) -> Output {
     let path = std::env::var("PATH").unwrap();
     let path = format!("{}:{path}", command().parent().unwrap().display());
     Command::new("bash").args(["-euc", script]).current_dir(dir).env("PATH", path).output().unwrap()
 }
 
-/// What a script that has to succeed says, on standard output and standard error.
-fn typed(dir: &Path, script: &str) -> (String, String) {
+/// Runs a script that must succeed, and returns standard output and standard error.
+fn run_script(dir: &Path, script: &str) -> (String, String) {
     let done = bash(dir, script);
     let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success(), "{script}\n{out}\n{err}");
@@ -39,7 +39,7 @@ fn clients() -> String {
     )
 }
 
-/// What has to become of them, worked out here and by nobody's SDK.
+/// Returns the expected output, computed without the SDKs.
 fn counterparties(clients: &str, system: &str) -> String {
     let migration = Uuid::from_slice(b"sluice-test-case").unwrap();
     let mut lines = String::new();
@@ -62,12 +62,12 @@ fn counterparties(clients: &str, system: &str) -> String {
     lines
 }
 
-/// Types the commands of the tutorial for a language, and returns the project's folder. Then the whole table has to come
-/// out byte for byte, natively and in the sandbox.
-fn walk(dir: &Path, language: &str) -> PathBuf {
+/// Runs the tutorial's commands for a language, and returns the project's folder. The output for the whole table must
+/// agree byte for byte, natively and in the sandbox.
+fn follow_tutorial(dir: &Path, language: &str) -> PathBuf {
     let printed = tutorial();
     assert!(printed.contains("--lang python"), "{printed}");
-    let (out, err) = typed(dir, &printed.replace("--lang python", &format!("--lang {language}")));
+    let (out, err) = run_script(dir, &printed.replace("--lang python", &format!("--lang {language}")));
     assert_eq!(out.matches("{\"entityType\":\"counterparties\",").count(), 20, "{out}{err}");
     for said in ["client.broken: as expected", "µs a record", "MiB of memory"] {
         assert!(err.contains(said), "{said} is not in:\n{err}");
@@ -77,12 +77,12 @@ fn walk(dir: &Path, language: &str) -> PathBuf {
     std::fs::create_dir(&case).unwrap();
     std::fs::write(case.join("input.jsonl"), clients()).unwrap();
     std::fs::write(case.join("expected.jsonl"), counterparties(&clients(), "first")).unwrap();
-    let (_, err) = typed(&project, "sluice plugin test");
+    let (_, err) = run_script(&project, "sluice plugin test");
     assert!(err.contains("client.whole: as expected"), "{err}");
     project
 }
 
-/// Changes a file of the project, once.
+/// Replaces a text that occurs once in a file.
 fn replace(file: &Path, from: &str, to: &str) {
     let text = std::fs::read_to_string(file).unwrap();
     assert_eq!(text.matches(from).count(), 1, "{from} in {}", file.display());
@@ -92,10 +92,10 @@ fn replace(file: &Path, from: &str, to: &str) {
 const RUN: &str = "sluice plugin run dist/first.wasm --source client=data/client.jsonl";
 
 #[test]
-fn a_first_plugin_in_rust() {
+fn tutorial_in_rust() {
     let dir = tempfile::tempdir().unwrap();
-    let project = walk(dir.path(), "rust");
-    // What is not as expected is shown with its record, natively and in the sandbox.
+    let project = follow_tutorial(dir.path(), "rust");
+    // A difference is shown with its record, natively and in the sandbox.
     replace(&project.join("src/lib.rs"), "initials: \"C.\"", "initials: \"D.\"");
     let done = bash(&project, "sluice plugin test");
     let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
@@ -105,13 +105,13 @@ fn a_first_plugin_in_rust() {
     {
         assert!(err.contains(said) || clients().lines().count() == 2, "{said} is not in:\n{err}");
     }
-    typed(&project, "sluice plugin test --bless");
+    run_script(&project, "sluice plugin test --bless");
     let kept = std::fs::read_to_string(project.join("cases/client.broken/expected.jsonl")).unwrap();
     assert!(kept.contains("\"initials\":\"D.\""), "{kept}");
 }
 
 #[test]
-fn a_first_plugin_in_javascript_and_one_with_all_features() {
+fn tutorial_in_javascript_and_a_plugin_with_all_features() {
     let check =
         format!("node --version && npm view {} @bytecodealliance/componentize-js@0.23.0 version", tools::NPM_FETCH);
     let test = "authoring::a_first_plugin_in_javascript_and_one_with_all_features";
@@ -119,8 +119,8 @@ fn a_first_plugin_in_javascript_and_one_with_all_features() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let project = walk(dir.path(), "javascript");
-    // An exception of the author's loses its record, and is told with its place.
+    let project = follow_tutorial(dir.path(), "javascript");
+    // An exception of the author's code quarantines its record, and the message names the place in the source.
     let date = "const number = Number(birthNumber);";
     let thrown = format!("{date}\n  if (birthNumber === '620313') throw new Error('no such day');");
     let broken = "{\"client_id\":1,\"birth_number\":\"620313\"}\n{\"client_id\":2,\"birth_number\":\"450204\"}\n";
@@ -132,7 +132,7 @@ fn a_first_plugin_in_javascript_and_one_with_all_features() {
     for said in ["client, line 1: PLUGIN_PANICKED", "Error: no such day", "dayOfBirth@"] {
         assert!(err.contains(said), "{said} is not in:\n{err}");
     }
-    // With what the toolchain adds by itself it wants the network: refused, with the way out.
+    // With the toolchain's default features it imports the network: it is refused, and the message has the remedy.
     let features = "  disableFeatures: ['random', 'stdio', 'clocks', 'http', 'fetch-event'],\n";
     replace(&project.join("build.js"), features, "");
     let done = bash(&project, &format!("sluice plugin build && {RUN}"));
@@ -144,22 +144,23 @@ fn a_first_plugin_in_javascript_and_one_with_all_features() {
 }
 
 #[test]
-fn a_first_plugin_in_python_and_one_that_keeps_wasi() {
+fn tutorial_in_python_and_a_plugin_with_wasi() {
     let dir = tempfile::tempdir().unwrap();
     let download = "python3 -m pip --timeout 20 --retries 1 download --no-deps -q componentize-py==0.25.1 -d";
     let test = "authoring::a_first_plugin_in_python_and_one_that_keeps_wasi";
     if !tools::available(&tools::PYTHON, test, &format!("{download} {}", dir.path().join("wheels").display())) {
         return;
     }
-    let project = walk(dir.path(), "python");
+    let project = follow_tutorial(dir.path(), "python");
     replace(&project.join("build.py"), "\"--stub-wasi\", ", "");
     let date = "number = int(birth_number)";
     let thrown = format!("{date}\n    if birth_number == \"620313\":\n        raise RuntimeError(\"no such day\")");
     let broken = "{\"client_id\":1,\"birth_number\":\"620313\"}\n{\"client_id\":2,\"birth_number\":\"450204\"}\n";
     std::fs::write(project.join("broken.jsonl"), broken).unwrap();
     replace(&project.join("mapper.py"), date, &thrown);
-    // It imports all of WASI, sockets too, and runs: everything is denied.
-    let (out, err) = typed(&project, &format!("sluice plugin build && {RUN} && sluice plugin inspect dist/first.wasm"));
+    // It imports all of WASI, sockets included, and runs. The host denies all access.
+    let (out, err) =
+        run_script(&project, &format!("sluice plugin build && {RUN} && sluice plugin inspect dist/first.wasm"));
     assert_eq!(out.matches("{\"entityType\":\"counterparties\",").count(), 20, "{out}{err}");
     for said in ["wasi:sockets/", "nothing: every connection is refused", "nothing: there is no file"] {
         assert!(out.contains(said), "{said} is not in:\n{out}");

@@ -1,4 +1,4 @@
-//! Rules that need more than one record, through the API: a complete lender, and every way to break it.
+//! Rules of the domains about several records, tested through the API: a valid lender, and every violation.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::harness::lender::{Lender, SUMS, TYPES, put, remove};
 use crate::harness::server::{ALL, Migration, shared};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lender_whose_records_are_right() {
+async fn accepts_a_valid_lender() {
     let migration = shared().register(None, ALL).await;
     Lender::of(&migration).stage(&migration).await;
     let validation = migration.job("validate").await;
@@ -42,13 +42,13 @@ async fn a_lender_whose_records_are_right() {
     }
 }
 
-/// Entity type, which record, the field, what it is set to (`/counterparties/1` stands for that record's
-/// id, `?` for an id that nothing has), and what validation must find: severity, code or rule, field.
-type Breach = (&'static str, u32, &'static str, &'static str, &'static [(&'static str, &'static str, &'static str)]);
+/// A violation: entity type, number of the record, field, new value (`/counterparties/1` stands for that record's id,
+/// `?` for an id that no record has), and the expected issues: severity, code or rule, field.
+type Violation = (&'static str, u32, &'static str, &'static str, &'static [(&'static str, &'static str, &'static str)]);
 
 const UNKNOWN: &str = "UNKNOWN_REFERENCE";
 
-const BREACHES: &[Breach] = &[
+const VIOLATIONS: &[Violation] = &[
     ("counterparties", 1, "/associatedParties/0", "?", &[("error", UNKNOWN, "associatedParties[0]")]),
     (
         "counterparties",
@@ -110,13 +110,13 @@ const BREACHES: &[Breach] = &[
     ("payment-administrations", 1, "/facilityReferenceId", "?", &[("error", UNKNOWN, "facilityReferenceId")]),
 ];
 
-/// Each breach is found, nothing else is, and putting it right makes the migration valid again.
+/// Validation finds each violation and nothing else. Correcting it makes the migration valid again.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_way_to_break_it() {
+async fn finds_every_violation() {
     let migration = shared().register(None, ALL).await;
     let lender = Lender::of(&migration);
     lender.stage(&migration).await;
-    for (entity_type, number, field, value, expected) in BREACHES {
+    for (entity_type, number, field, value, expected) in VIOLATIONS {
         let (domain, _) = TYPES.iter().find(|(_, name)| name == entity_type).unwrap();
         let right = lender.record(entity_type, *number);
         let mut wrong = right.clone();
@@ -132,15 +132,15 @@ async fn every_way_to_break_it() {
     check(&migration, "as it was", &[]).await;
 }
 
-/// Payments that together exceed the facility, although each of them does not.
+/// Payments that together exceed the facility, although each alone does not.
 #[tokio::test(flavor = "multi_thread")]
-async fn sums_over_many_records() {
+async fn checks_sums_over_many_records() {
     let migration = shared().register(None, ALL).await;
     let lender = Lender::of(&migration);
     lender.stage(&migration).await;
     let mut parts = vec![];
     for number in 4..=12 {
-        // 10000.01 are paid out already, so nine times as much fills the facility but for 0.01.
+        // 10000.01 is paid out already, so nine times as much leaves 0.01 of the facility.
         let mut part = lender.record("disbursements", number);
         part["agreementReferenceId"] = json!(lender.id("agreements", 1));
         part["facilityReferenceId"] = json!(lender.id("facilities", 1));

@@ -1,4 +1,4 @@
-//! Hostile guests: each is contained and blamed by name, and a migration beside it is undisturbed.
+//! Faulty guests: each is contained and named as the cause, and a migration beside it is not disturbed.
 
 use std::collections::BTreeMap;
 
@@ -7,28 +7,28 @@ use serde_json::Value;
 use crate::harness::neighbour;
 use crate::harness::server::{Migration, shared};
 
-/// What is to become of the poisoned records.
-enum Fate {
-    /// The plugin broke on them: with this code, and a message that says this.
+/// The expected result for the poisoned records.
+enum PoisonResult {
+    /// The plugin failed on them: a code, and words of the message.
     Quarantined(&'static str, &'static str),
-    /// What it made of them is not taken, with this code and field.
+    /// The host rejects the plugin's output: a code and a field.
     Rejected(&'static str, &'static str),
 }
 
 struct Case {
     guest: &'static str,
-    /// The poison, as JSON.
+    /// Value that makes the guest fail, as JSON.
     poison: &'static str,
     clients: u64,
     poisoned: &'static [u64],
-    fate: Fate,
+    fate: PoisonResult,
 }
 
-const fn case(guest: &'static str, poison: &'static str, fate: Fate) -> Case {
+const fn case(guest: &'static str, poison: &'static str, fate: PoisonResult) -> Case {
     Case { guest, poison, clients: 200, poisoned: &[70], fate }
 }
 
-use Fate::{Quarantined, Rejected};
+use PoisonResult::{Quarantined, Rejected};
 
 const TIME: &[Case] = &[case("endless-loop", "true", Quarantined("PLUGIN_TIMED_OUT", "interrupt"))];
 
@@ -46,7 +46,7 @@ const ONE_IN_TEN_THOUSAND: &[Case] = &[Case {
     fate: Quarantined("PLUGIN_PANICKED", "cannot map client "),
 }];
 
-/// Answers that do not fit their batch. Where the trick spoils the first record, that is the poisoned one.
+/// Outputs that do not fit their batch. If the fault is in the first record, that record is the poisoned one.
 const CONTRACT: &[Case] = &[
     case("mismatched", r#""ends""#, Quarantined(BROKE, "ends do not fit")),
     case("mismatched", r#""bytes""#, Quarantined(BROKE, "ends do not fit")),
@@ -67,39 +67,39 @@ const LIES: &[Case] = &[
 const BROKE: &str = "PLUGIN_BROKE_CONTRACT";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn taking_all_the_time() {
+async fn contains_guests_that_use_all_their_time() {
     check(TIME).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn taking_all_the_space() {
+async fn contains_guests_that_use_all_their_memory() {
     check(SPACE).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn panicking_on_one_in_ten_thousand() {
+async fn contains_a_panic_on_one_record_in_ten_thousand() {
     check(ONE_IN_TEN_THOUSAND).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answering_what_was_not_asked() {
+async fn contains_output_that_does_not_fit_its_batch() {
     check(CONTRACT).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lying() {
+async fn contains_false_output() {
     check(LIES).await;
 }
 
 async fn check(cases: &[Case]) {
     for case in cases {
-        tokio::join!(contained(case), neighbour::five_steps());
+        tokio::join!(check_contained(case), neighbour::five_steps());
         assert_eq!(shared().get("/health/live").await.json()["status"], "ok", "{}", case.guest);
     }
 }
 
-/// Uploads the case's clients through its guest, and checks what became of each.
-async fn contained(case: &Case) {
+/// Uploads the case's clients through its guest, and checks the result of each.
+async fn check_contained(case: &Case) {
     let Case { guest, poison, clients, poisoned, fate } = case;
     let what = format!("{guest} {poison}");
     let migration = shared().register(Some(guest), &["Counterparties"]).await;
@@ -117,7 +117,7 @@ async fn contained(case: &Case) {
         assert_eq!(result["line"], id, "{what}");
         *outcomes.entry(result["outcome"].as_str().unwrap()).or_default() += 1;
         if poisoned.contains(&id) {
-            check_fate(&what, result, fate);
+            check_result(&what, result, fate);
         } else {
             assert_eq!((&result["isSuccessful"], &result["outcome"]), (&true.into(), &"mapped".into()), "{what} {id}");
         }
@@ -126,7 +126,7 @@ async fn contained(case: &Case) {
             staged.insert(record["referenceId"].as_str().unwrap().to_owned(), id.to_string());
         }
     }
-    // Exactly the mapped ones are staged, and each is what its own client was mapped to.
+    // Exactly the mapped records are staged, each with its own client's content.
     let found: BTreeMap<String, String> = migration
         .staged("counterparty-management", "counterparties")
         .await
@@ -135,14 +135,14 @@ async fn contained(case: &Case) {
         .collect();
     assert!(found == staged, "{what}: {} staged, {} mapped", found.len(), staged.len());
     check_sources(&what, &migration, &outcomes).await;
-    check_blame(&what, &migration, case, &answer.body).await;
+    check_cause(&what, &migration, case, &answer.body).await;
 }
 
 fn text(record: &Value, field: &str) -> String {
     record[field].as_str().unwrap().to_owned()
 }
 
-fn check_fate(what: &str, result: &Value, fate: &Fate) {
+fn check_result(what: &str, result: &Value, fate: &PoisonResult) {
     let (successful, outcome) = match fate {
         Quarantined(..) => (false, "quarantined"),
         Rejected(..) => (false, "rejected"),
@@ -161,7 +161,7 @@ fn check_fate(what: &str, result: &Value, fate: &Fate) {
     }
 }
 
-/// The sources' own account agrees with the results.
+/// Checks that the counts of the sources agree with the results.
 async fn check_sources(what: &str, migration: &Migration, outcomes: &BTreeMap<&str, u64>) {
     let sources = migration.get("/sources").await;
     let counted: BTreeMap<&str, u64> = sources["items"][0]["outcomes"]
@@ -173,8 +173,8 @@ async fn check_sources(what: &str, migration: &Migration, outcomes: &BTreeMap<&s
     assert_eq!(counted, *outcomes, "{what}");
 }
 
-/// The plugin is named, with its message, in the migration's own directory and nowhere else.
-async fn check_blame(what: &str, migration: &Migration, case: &Case, answer: &str) {
+/// Checks that the migration's directory, and nothing else, has the plugin's message.
+async fn check_cause(what: &str, migration: &Migration, case: &Case, answer: &str) {
     let quarantine = migration.get("/quarantine").await;
     let entries = quarantine["items"].as_array().unwrap();
     let Quarantined(code, message) = case.fate else {

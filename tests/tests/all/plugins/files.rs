@@ -1,13 +1,13 @@
-//! Files that are no plugin for this host: each is refused in one sentence, before anything is served.
+//! Files that are no plugin for this host: each is refused in one sentence, before a server starts.
 
 use sluice_config::{Config, PluginLimits};
 use sluice_plugin_host::{Engine, inspect};
 use sluice_server::app::{App, Options};
 
-/// A core module with nothing in it.
+/// An empty core module.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
-/// Name, file, and what must be said of it.
+/// Returns names, files, and words of each refusal.
 fn files() -> Vec<(&'static str, Vec<u8>, &'static [&'static str])> {
     let panics = sluice_tests::guest("panics");
     vec![
@@ -25,15 +25,15 @@ fn files() -> Vec<(&'static str, Vec<u8>, &'static [&'static str])> {
     ]
 }
 
-fn check(name: &str, told: &str, expected: &[&str]) {
+fn check(name: &str, message: &str, expected: &[&str]) {
     for part in expected.iter().chain(&[name]) {
-        assert!(told.contains(part), "{name}: {part:?} is not in {told:?}");
+        assert!(message.contains(part), "{name}: {part:?} is not in {message:?}");
     }
-    assert!(!told.contains('\n') && told.len() < 300, "{name}: not a sentence: {told}");
+    assert!(!message.contains('\n') && message.len() < 300, "{name}: not a sentence: {message}");
 }
 
 #[test]
-fn are_refused_by_inspection() {
+fn inspection_refuses_files_that_are_no_plugin() {
     let engine = Engine::new(PluginLimits::default(), None).unwrap();
     for (name, bytes, expected) in files() {
         let error = inspect(&engine, name, &bytes).map(|_| ()).unwrap_err();
@@ -42,7 +42,7 @@ fn are_refused_by_inspection() {
 }
 
 #[test]
-fn are_refused_by_a_server_before_it_starts() {
+fn server_refuses_files_that_are_no_plugin_before_it_starts() {
     let dir = tempfile::tempdir().unwrap();
     for (name, bytes, expected) in files() {
         let file = dir.path().join(format!("{name}.wasm"));

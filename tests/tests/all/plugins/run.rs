@@ -1,4 +1,4 @@
-//! `sluice plugin run`: what an author sees of a mapper and a file, without a server.
+//! `sluice plugin run`: maps a file with a mapper, without a server.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::recorded_server::command;
 
-/// The mapper, lines of `client`, the exit code, what comes out by its surname, and what has to be said.
+/// A mapper, lines of `client`, the exit code, the surnames of the output, and words of the messages.
 type Case = (&'static str, &'static [(u64, bool)], i32, &'static [&'static str], &'static [&'static str]);
 const CASES: &[Case] = &[
     ("panics", &[(1, false), (2, false)], 0, &["1", "2"], &["client", "mapped"]),
@@ -22,7 +22,7 @@ const CASES: &[Case] = &[
 ];
 
 #[test]
-fn what_an_author_sees() {
+fn prints_records_and_failures_for_the_author() {
     for (guest, clients, code, surnames, said) in CASES {
         let dir = tempfile::tempdir().unwrap();
         let (mapper, file) = (dir.path().join("mapper.wasm"), dir.path().join("client.jsonl"));
@@ -31,7 +31,7 @@ fn what_an_author_sees() {
         std::fs::write(&file, clients.iter().map(line).collect::<String>()).unwrap();
         let mut run = Command::new(command());
         run.args(["plugin", "run"]).arg(&mapper).arg("--source").arg(format!("client={}", file.display()));
-        // What it keeps meanwhile is kept here, and gone when it ends.
+        // Intermediate files are in this folder, and are deleted when the command ends.
         let run = run.env("TMPDIR", dir.path()).output().unwrap();
         let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
         assert_eq!(run.status.code(), Some(*code), "{guest}: {out}{err}");
@@ -46,7 +46,7 @@ fn what_an_author_sees() {
 }
 
 #[test]
-fn a_changed_file_is_mapped_again() {
+fn maps_a_changed_file_again() {
     let dir = tempfile::tempdir().unwrap();
     let (mapper, file) = (dir.path().join("mapper.wasm"), dir.path().join("client.jsonl"));
     std::fs::write(&mapper, sluice_tests::guest("panics")).unwrap();

@@ -1,4 +1,4 @@
-//! How much is tolerated of a plugin, and what it can carry over from one upload to the next: nothing.
+//! The number of failures that the host tolerates, and the isolation of uploads from each other.
 
 use serde_json::{Value, json};
 
@@ -9,9 +9,9 @@ fn clients(ids: std::ops::RangeInclusive<u64>) -> String {
     ids.map(|id| format!("{{\"client_id\":{id}}}\n")).collect()
 }
 
-/// What was worked on is answered; the rest is told once that the plugin is unfit.
+/// Processed records get results. The last line says once that the plugin is unfit.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plugin_that_breaks_on_everything_is_unfit() {
+async fn stops_a_plugin_that_fails_on_every_record() {
     let migration = shared().register(Some("panics-always"), &["Counterparties"]).await;
     let (answer, ()) = tokio::join!(migration.source("client", clients(1..=5_000)), neighbour::five_steps());
     let results = answer.lines();
@@ -22,8 +22,8 @@ async fn a_plugin_that_breaks_on_everything_is_unfit() {
     assert!(problem["detail"].as_str().unwrap().contains("plugin panics-always 0.1.0"), "{problem}");
     assert!(!answer.body.contains("cannot map anything"));
 
-    let told: Vec<u64> = worked.iter().map(|result| result["line"].as_u64().unwrap()).collect();
-    assert_eq!(told, (1..=worked.len() as u64).collect::<Vec<_>>());
+    let lines: Vec<u64> = worked.iter().map(|result| result["line"].as_u64().unwrap()).collect();
+    assert_eq!(lines, (1..=worked.len() as u64).collect::<Vec<_>>());
     assert!(worked.iter().all(|result| result["code"] == "PLUGIN_PANICKED"), "{:?}", worked.first());
     let sources = migration.get("/sources").await;
     let counted = sources["items"][0]["outcomes"][0]["count"].as_u64().unwrap_or(0);
@@ -31,7 +31,7 @@ async fn a_plugin_that_breaks_on_everything_is_unfit() {
 
     let log = migration.get("/logs").await;
     assert!(log["items"].as_array().unwrap().iter().any(|entry| entry["code"] == "PLUGIN_UNFIT_SHARE"), "{log}");
-    // The migration itself goes on, with a mapper that works.
+    // The migration continues with a mapper that works.
     let path = migration.path("/mapper");
     let chosen = shared().request(reqwest::Method::PUT, &path).json(&json!({"mapper": "silent"}));
     assert_eq!(shared().send(chosen).await.status, 200);
@@ -39,9 +39,9 @@ async fn a_plugin_that_breaks_on_everything_is_unfit() {
     assert!(results.len() == 5_000 && results.iter().all(|result| result["outcome"] == "mapped"));
 }
 
-/// Every upload starts from nothing: what a guest remembers does not reach the next.
+/// Every upload starts with a new store: a guest's memory does not reach the next upload.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_lives_no_longer_than_its_upload() {
+async fn discards_a_store_after_its_upload() {
     let migration = shared().register(Some("stateful"), &["Counterparties"]).await;
     for _ in 0..3 {
         let results = migration.source("client", clients(1..=3)).await.lines();
@@ -55,9 +55,9 @@ async fn a_store_lives_no_longer_than_its_upload() {
     assert_eq!(other.staged("counterparty-management", "counterparties").await[0]["surname"], "1");
 }
 
-/// However much a guest logs, a hundred entries of a batch are kept, and the log says how many more there were.
+/// The server keeps a hundred log entries of a batch, and logs the number of dropped ones.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_log_entries_is_cut() {
+async fn truncates_a_flood_of_log_entries() {
     let migration = shared().register(Some("floods-log"), &["Counterparties"]).await;
     let results = migration.source("client", "{\"client_id\":1,\"poison\":true}\n").await.lines();
     assert_eq!(results[0]["code"], "PLUGIN_TOO_MANY_CALLS", "{results:?}");

@@ -1,4 +1,4 @@
-//! A plain component for a std target, which imports WASI: it runs, and gets nothing.
+//! A component for a std target, which imports WASI: it runs without any access.
 
 use std::path::Path;
 use std::process::Command;
@@ -17,7 +17,7 @@ fn component(test: &str) -> Option<Vec<u8>> {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = command().parent().unwrap().join("wasi-guest");
     let mut build = Command::new(tests.join("wasi-guest/build.sh"));
-    // A test run by cargo has the outer one's settings in its environment.
+    // A test that cargo runs has cargo's settings in its environment.
     for name in ["CARGO", "RUSTC", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"]
     {
         build.env_remove(name);
@@ -35,7 +35,7 @@ fn component(test: &str) -> Option<Vec<u8>> {
     Some(adapted.unwrap().encode().unwrap())
 }
 
-/// What the command says of the component.
+/// Runs the command, which must succeed, and returns standard output and standard error.
 fn sluice(dir: &Path, arguments: &[&str]) -> (String, String) {
     let done = Command::new(command()).current_dir(dir).args(arguments).output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
@@ -44,7 +44,7 @@ fn sluice(dir: &Path, arguments: &[&str]) -> (String, String) {
 }
 
 #[test]
-fn a_plain_std_component_runs_and_gets_nothing() {
+fn runs_a_std_component_without_access() {
     let Some(component) = component("wasi::a_plain_std_component_runs_and_gets_nothing") else { return };
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("curious.wasm"), component).unwrap();
@@ -65,6 +65,6 @@ fn a_plain_std_component_runs_and_gets_nothing() {
         now.parse::<u64>().unwrap()
     });
     let midnights: Vec<u64> = midnights.collect();
-    // The clock stands at the day of registration.
+    // The clock shows the day of registration.
     assert!(midnights.iter().all(|now| now % 86_400 == 0 && *now > 1_700_000_000 && *now == midnights[0]), "{out}");
 }

@@ -1,4 +1,4 @@
-//! A real bank's records through all five steps, with the figures that must come out.
+//! The Berka bank's records through all five steps, with the expected figures.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ fn row(cells: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn five_steps() {
+async fn moves_the_berka_bank_through_five_steps() {
     let Some(dir) = berka_tables("berka::five_steps") else { return };
     let migration = shared().register(Some("berka"), ALL).await;
 
@@ -37,11 +37,11 @@ async fn five_steps() {
     assert_eq!(migration.start("import").await.problem(), (409, "VALIDATION_FOUND_ERRORS".into()));
     let issues = migration.issues("validate").await;
     let errors: Vec<&Value> = issues.iter().filter(|issue| issue["severity"] == "error").collect();
-    let told = |issue: &Value, code: &str| {
+    let matches = |issue: &Value, code: &str| {
         (&issue["entityType"], &issue["code"], &issue["field"])
             == (&json!("debit-mandates"), &json!(code), &json!("agreementReferenceId"))
     };
-    assert!(errors.iter().all(|issue| told(issue, "UNKNOWN_REFERENCE")), "{errors:?}");
+    assert!(errors.iter().all(|issue| matches(issue, "UNKNOWN_REFERENCE")), "{errors:?}");
     let mut dangling: Vec<&str> = errors.iter().map(|issue| issue["referenceId"].as_str().unwrap()).collect();
     dangling.sort();
     dangling.dedup();
@@ -49,7 +49,7 @@ async fn five_steps() {
     let path = migration.staging("financing-execution", &format!("debit-mandates/{}", dangling[0]));
     assert_eq!(shared().get(&path).await.json()["referenceId"], dangling[0]);
 
-    // Delete them, and go on.
+    // Delete them and continue.
     let ids: String = dangling.iter().map(|id| format!("\"{id}\"\n")).collect();
     let deleted = migration.stage("financing-execution", "debit-mandates/delete", ids).await.lines();
     assert!(deleted.len() == 35 && deleted.iter().all(|result| result["isSuccessful"] == true));
@@ -58,7 +58,7 @@ async fn five_steps() {
     let validation = migration.job("validate").await;
     assert_eq!(validation["state"], "succeeded", "{validation}");
 
-    // Import, and import again.
+    // Import twice.
     let first = migration.job("import").await;
     assert_eq!(first["state"], "succeeded", "{first}");
     assert_eq!(first["result"]["byEntityType"]["payment-administrations"]["inserted"], 682);
@@ -92,7 +92,7 @@ async fn five_steps() {
     check_migration(&migration).await;
 }
 
-/// Sluice's own answers apart: what plain SQL finds in the database.
+/// Checks the target's database with plain SQL, without Sluice's own figures.
 fn check_database(migration: &Migration, dir: &std::path::Path) {
     let database = rusqlite::Connection::open(shared().data_dir.join(sluice_data_dir::TARGET_FILE)).unwrap();
     let count = |query: &str| -> i64 {
@@ -101,7 +101,7 @@ fn check_database(migration: &Migration, dir: &std::path::Path) {
     };
     let dates = "SELECT count(*) FROM counterparties WHERE sluice_origin IN OURS AND birth_date IS NOT NULL";
     assert_eq!(count(dates), 5_369);
-    // Women are the clients whose month of birth is past 50; their birth dates are real all the same.
+    // Clients with a month of birth above 50 are women; their birth dates are converted.
     let clients = std::fs::read_to_string(dir.join("client.jsonl")).unwrap();
     let woman = |line: &&str| {
         let number: Value = serde_json::from_str(line).unwrap();

@@ -1,5 +1,4 @@
-//! Rows of the target that were changed since they were imported: counts say so, name them, and the next import stores
-//! them anew.
+//! Rows of the target that change after their import: the counts name them, and the next import restores them.
 
 use std::process::Command;
 
@@ -10,7 +9,7 @@ use crate::harness::server::{Migration, shared};
 
 const CLIENTS: u64 = 20;
 
-/// What is done to the row of one record (`IT`), and how many rows are altered then.
+/// A change of one record's row (`IT`), and the number of altered rows afterwards.
 const CHANGES: &[(&str, u64)] = &[
     ("SELECT 1", 0),
     ("UPDATE counterparties SET surname = 'x' WHERE IT", 1),
@@ -21,12 +20,12 @@ const CHANGES: &[(&str, u64)] = &[
     ("UPDATE counterparties SET sluice_hash = zeroblob(16) WHERE IT", 1),
     ("UPDATE counterparties SET sluice_check = sluice_check + 1 WHERE IT", 1),
     ("UPDATE counterparties SET surname = 'x', birth_date = 'y' WHERE OURS", CLIENTS),
-    // A row of a version that kept no checksums.
+    // A row of a version without checksums.
     ("UPDATE counterparties SET sluice_check = NULL WHERE IT", 0),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_that_were_changed_are_found_and_stored_anew() {
+async fn finds_and_restores_changed_rows() {
     let migration = shared().register(Some("berka"), &["Counterparties"]).await;
     let client = |id| json!({"client_id": id, "birth_number": "706213", "district_id": 1}).to_string() + "\n";
     migration.source("client", (1..=CLIENTS).map(client).collect::<String>()).await;
@@ -61,14 +60,14 @@ async fn rows_that_were_changed_are_found_and_stored_anew() {
         assert_eq!(migration.job("counts").await["state"], "succeeded", "{change}");
         assert_eq!(migration.get("/issues?phase=counts").await["total"], 0);
     }
-    // The command says it in a sentence, and going on with it puts it right.
+    // The command reports it in a sentence, and continuing restores the rows.
     let other = format!("(SELECT min(reference_id) FROM counterparties WHERE {ours} AND NOT {it})");
     target.execute_batch(&format!("UPDATE counterparties SET surname = 'x' WHERE reference_id = {other}")).unwrap();
     for (code, said) in [(1, "1 row of the target changed after the import"), (0, "All counts agree")] {
         let mut migrate = Command::new(command());
         migrate.args(["migrate", "--server", &shared().url, "--migration", &migration.id, "--client-file"]);
         let done = migrate.arg(shared().data_dir.join(sluice_data_dir::ADMIN_FILE)).output().unwrap();
-        let told = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
-        assert!(done.status.code() == Some(code) && told.contains(said), "{:?} {told}", done.status);
+        let message = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
+        assert!(done.status.code() == Some(code) && message.contains(said), "{:?} {message}", done.status);
     }
 }

@@ -1,14 +1,14 @@
-//! Records that cannot be taken: each gets its own result, and the good ones before and after it are staged.
+//! Invalid records: each gets a result of its own, and the valid ones before and after it are staged.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::harness::server::{Migration, shared};
 
-/// What is uploaded between good records, and its errors: `CODE field`, several with `; ` between.
+/// A name, the bytes between valid records, and the errors: `CODE field`, several separated by `; `.
 type Case = (&'static str, Vec<u8>, &'static str);
 
-/// What is no record at all, wherever it is sent.
+/// Returns lines that are no record of any kind.
 fn no_records() -> Vec<Case> {
     let nested = format!("{{\"a\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
     let objects = format!("{}{}", "{\"a\":".repeat(10_000), "}".repeat(10_000));
@@ -38,7 +38,7 @@ fn no_records() -> Vec<Case> {
     ]
 }
 
-/// What is no client of the sample bank.
+/// Returns records that are no client of the sample bank.
 fn no_clients() -> Vec<Case> {
     let client = |text: &str| text.as_bytes().to_vec();
     vec![
@@ -55,7 +55,7 @@ fn no_clients() -> Vec<Case> {
     ]
 }
 
-/// A good counterparty but for one field, which is given as it is.
+/// Returns a valid counterparty with one field replaced by a raw value.
 fn with(field: &str, value: &str) -> Vec<u8> {
     let mut record = format!("{{\"referenceId\":\"{}\"", Uuid::from_u128(0xbad << 96));
     let known = [("type", r#""person""#), ("initials", r#""J.""#), ("surname", r#""Nováková""#)];
@@ -68,7 +68,7 @@ fn with(field: &str, value: &str) -> Vec<u8> {
     record.into_bytes()
 }
 
-/// What is wrong in one field of a counterparty: every kind of field, every wrong type.
+/// Returns counterparties with one invalid field: every kind of field, every wrong type.
 fn wrong_fields() -> Vec<Case> {
     let amount = |amount: &str| with("income", &format!(r#"{{"amount":{amount},"currency":"EUR"}}"#));
     let thirty = "123456789012345678901234567890";
@@ -119,8 +119,8 @@ fn wrong_fields() -> Vec<Case> {
     cases
 }
 
-/// What is wrong with a counterparty so that it has no reference id.
-fn nameless() -> Vec<Case> {
+/// Returns counterparties without a valid reference id.
+fn without_reference_id() -> Vec<Case> {
     vec![
         ("empty", b"{}".into(), "MISSING_REQUIRED_FIELD referenceId; MISSING_REQUIRED_FIELD type"),
         (
@@ -152,12 +152,13 @@ fn client(number: usize) -> Vec<u8> {
 
 fn errors(result: &Value) -> String {
     let errors = result["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let told = |error: &Value| format!("{} {}", error["message"].as_str().unwrap(), error["field"].as_str().unwrap());
-    errors.iter().map(told).collect::<Vec<_>>().join("; ")
+    let errors_of =
+        |error: &Value| format!("{} {}", error["message"].as_str().unwrap(), error["field"].as_str().unwrap());
+    errors.iter().map(errors_of).collect::<Vec<_>>().join("; ")
 }
 
-/// Uploads every case with a good record before and after it, and checks each result; what is staged in
-/// the end are the good ones.
+/// Uploads every case between two valid records, and checks each result. Afterwards exactly the valid records are
+/// staged.
 async fn check(migration: &Migration, path: &str, cases: Vec<Case>, of_source: bool, good: fn(usize) -> Vec<u8>) {
     let mut body = vec![];
     for (number, (_, bad, _)) in cases.iter().enumerate() {
@@ -173,7 +174,7 @@ async fn check(migration: &Migration, path: &str, cases: Vec<Case>, of_source: b
         let good = line % 2 == 0;
         assert_eq!(result["isSuccessful"], good, "{name}: {result}");
         assert_eq!(errors(result), if good { "" } else { expected }, "{name}: {result}");
-        // What has no reference id can only be told by its line.
+        // A record without a reference id is identified by its line.
         if of_source || result["referenceId"].is_null() {
             assert_eq!(result["line"], line + 1, "{name}: {result}");
         }
@@ -181,27 +182,27 @@ async fn check(migration: &Migration, path: &str, cases: Vec<Case>, of_source: b
     }
     let staged = migration.staged("counterparty-management", "counterparties").await;
     assert_eq!(staged.len(), cases.len() + 1, "the good ones");
-    // Each is listed with its line and its code as well, in the same order.
+    // The list has each error with its line and code, in the same order.
     let issues = migration.issues("load").await;
     let listed: Vec<(usize, &str)> =
         issues.iter().map(|i| (i["line"].as_u64().unwrap() as usize, i["code"].as_str().unwrap())).collect();
-    let told = results.iter().zip(1..).flat_map(|(result, line)| {
+    let errors_of = results.iter().zip(1..).flat_map(|(result, line)| {
         let errors = result["errors"].as_array().into_iter().flatten();
         errors.map(move |error| (line, error["message"].as_str().unwrap()))
     });
-    assert_eq!(listed, told.collect::<Vec<_>>());
+    assert_eq!(listed, errors_of.collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_the_platform() {
+async fn reports_invalid_platform_records() {
     let migration = shared().register(None, &["Counterparties"]).await;
-    let cases = [no_records(), wrong_fields(), nameless()].concat();
+    let cases = [no_records(), wrong_fields(), without_reference_id()].concat();
     let path = migration.staging("counterparty-management", "counterparties");
     check(&migration, &path, cases, false, counterparty).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_source() {
+async fn reports_invalid_source_records() {
     let migration = shared().register(Some("berka"), &["Counterparties"]).await;
     let cases = [no_records(), no_clients()].concat();
     check(&migration, &migration.path("/sources/client"), cases, true, client).await;

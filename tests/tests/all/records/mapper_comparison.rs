@@ -1,4 +1,4 @@
-//! Comparing mappers: the report names the effect of the one rule in which they differ, and nothing else.
+//! Comparing mappers: the report has exactly the effects of the rule in which the mappers differ.
 
 use std::process::Command;
 
@@ -12,13 +12,13 @@ use crate::harness::recorded_server::command;
 use crate::harness::server::{ALL, Migration, shared};
 use crate::harness::tools::berka_tables;
 use crate::records::trial::bank;
-use crate::server::restart::{Life, begin_with};
+use crate::server::restart::{ServerRun, begin_with};
 
-/// The guest that differs from the sample mapper in one rule: a loan that has ended unpaid (B) is closed.
+/// The guest that differs from the sample mapper in one rule: it closes a loan that has ended unpaid (B).
 const VARIANT: &str = "berka-b-closed";
 
-/// A server with both mappers, which have one name; and their digests.
-async fn begin(dir: &std::path::Path) -> (Life, [String; 2]) {
+/// Starts a server with both mappers, which have the same name, and returns their digests.
+async fn begin(dir: &std::path::Path) -> (ServerRun, [String; 2]) {
     let file = dir.join("variant.wasm");
     std::fs::write(&file, sluice_tests::guest(VARIANT)).unwrap();
     let options = Options { data_dir: dir.join("data"), config: Config::default(), mappers: vec![file] };
@@ -36,13 +36,13 @@ async fn differences(migration: &Migration, job: &Value) -> Vec<Value> {
     answer.lines()
 }
 
-/// An amount, which is a number or its digits, in hundredths.
+/// Returns an amount in hundredths, from a number or from its digits.
 fn hundredths(amount: &Value) -> i64 {
     let digits = amount.as_str().map_or_else(|| amount.to_string(), str::to_owned);
     (digits.parse::<f64>().unwrap() * 100.0).round() as i64
 }
 
-/// Compares on these tables, and tries both mappers.
+/// Compares both mappers on tables, and runs a trial of each.
 async fn check(tables: Vec<(&'static str, Vec<u8>)>) {
     let dir = tempfile::tempdir().unwrap();
     let (life, [embedded, variant]) = begin(dir.path()).await;
@@ -79,7 +79,7 @@ async fn check(tables: Vec<(&'static str, Vec<u8>)>) {
             assert_eq!((&sum["from"], &sum["difference"]), (&sum["to"], &json!("0")), "{of}");
         }
     }
-    // Side by side: what was in default is closed, and nothing else differs.
+    // The report has the loans that changed from default to closed, and nothing else.
     let found = differences(&migration, &job).await;
     assert_eq!(found.len(), unpaid);
     for line in &found {
@@ -91,14 +91,14 @@ async fn check(tables: Vec<(&'static str, Vec<u8>)>) {
     }
     assert_eq!(migration.staged("financing-solution", "agreements").await, staged, "what is staged is as it was");
 
-    // A comparison with itself finds nothing, and its list takes the place of the last.
+    // A comparison of a mapper with itself finds nothing, and replaces the previous list.
     let same = migration.job_with("compare", &json!({"from": variant, "to": variant})).await;
     assert_eq!(same["result"]["isSame"], true, "{same}");
     assert!(differences(&migration, &same).await.is_empty());
     let path = migration.path(&format!("/jobs/{}/differences", job["jobId"].as_str().unwrap()));
     assert_eq!(migration.server.get(&path).await.problem(), (409, "DIFFERENCES_GONE".into()));
 
-    // Tried, both bring the same records and sums, but for what is generated: of a closed loan nothing is owed.
+    // Both trials have the same records and sums, except for generated records: a closed loan owes nothing.
     let mut tried = vec![];
     for digest in [embedded, variant] {
         let trial = migration.job_with("trial", &json!({"mapper": digest})).await;
@@ -124,36 +124,36 @@ async fn check(tables: Vec<(&'static str, Vec<u8>)>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_rule_on_a_synthetic_bank() {
+async fn reports_one_rule_on_a_synthetic_bank() {
     check(bank(400, None)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_rule_on_berka() {
+async fn reports_one_rule_on_the_berka_bank() {
     let Some(dir) = berka_tables("records::mapper_comparison") else { return };
     let read = |table: &'static str| Some((table, std::fs::read(dir.join(format!("{table}.jsonl"))).ok()?));
     check(["client", "account", "disp", "loan", "order", "trans"].into_iter().filter_map(read).collect()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_compared() {
+async fn refuses_invalid_comparisons() {
     let migration = shared().register(Some("panics"), &["Counterparties"]).await;
     migration.source("client", json!({"client_id": 1}).to_string()).await;
     let known = Digest::of(sluice_tests::guest("panics")).to_string();
-    for (told, expected) in [
+    for (message, expected) in [
         (json!({"from": known}), (400, "INVALID_BODY".into())),
         (json!({"from": known, "to": Digest::of(b"another").to_string()}), (422, "UNKNOWN_MAPPER".into())),
     ] {
-        assert_eq!(migration.start_with("compare", &told).await.problem(), expected, "{told}");
+        assert_eq!(migration.start_with("compare", &message).await.problem(), expected, "{message}");
     }
     let counts = migration.job("counts").await;
     let path = migration.path(&format!("/jobs/{}/differences", counts["jobId"].as_str().unwrap()));
     assert_eq!(shared().get(&path).await.problem(), (409, "NO_COMPARISON".into()));
 }
 
-/// What a person sees who compares files on their own machine.
+/// Compares files on the author's machine, without a server.
 #[test]
-fn on_ones_own_machine() {
+fn compares_without_a_server() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, bytes: &[u8]| {
         let path = dir.path().join(name);
@@ -179,9 +179,9 @@ fn on_ones_own_machine() {
     }
 }
 
-/// The same verbs on a server: a trial, what went wrong as a file, and mapping again.
+/// Runs the same commands on a server: a trial, failed records as a file, and mapping again.
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_server() {
+async fn compares_on_a_server() {
     let server = shared();
     let migration = server.register(Some("panics"), &["Counterparties"]).await;
     let client = |id: u64| json!({"client_id": id, "poison": id == 2}).to_string() + "\n";

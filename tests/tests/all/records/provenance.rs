@@ -1,15 +1,14 @@
-//! A record's story, and records run again: the same bytes come out of the same plugins, also where what they looked up
-//! has changed since.
+//! Provenance and replay of records: the same plugins give the same bytes, also after the records they looked up changed.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use sluice_model::Digest;
 
 use crate::contained::{Shape, component};
-use crate::harness::recorded_server::Witness;
+use crate::harness::recorded_server::RecordedServer;
 use crate::harness::server::{Migration, shared};
 
-/// Tables of a bank of twenty clients, each with an account and a loan, written as old systems write them.
+/// Returns the tables of a bank of twenty clients, each with an account and a loan, in varied formatting.
 fn tables() -> [(&'static str, String); 3] {
     let numbers = || 1..=20_u64;
     let clients = numbers().map(|n| format!("  {{\"client_id\":{n},\"birth_number\":\"706213\",\"x\":\"é\"}}\r\n\n"));
@@ -39,7 +38,7 @@ async fn loaded() -> (Migration, [(&'static str, String); 3]) {
     (migration, tables)
 }
 
-/// What every staged record's replay says.
+/// Replays every staged record and returns the answers.
 async fn replays(migration: &Migration) -> Vec<Value> {
     let mut replays = vec![];
     for (domain, entity_type) in DOMAINS {
@@ -52,7 +51,7 @@ async fn replays(migration: &Migration) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_record_comes_out_the_same() {
+async fn replays_every_record_with_the_same_bytes() {
     let (migration, _) = loaded().await;
     let check = async |when: &str| {
         let replays = replays(&migration).await;
@@ -60,10 +59,10 @@ async fn every_record_comes_out_the_same() {
         assert!(replays.iter().all(|replay| replay["same"] == true), "{when}: {replays:?}");
     };
     check("loaded").await;
-    // The account has another owner now: whoever maps the loan anew finds that one, and a replay the old one.
+    // The account gets another owner: mapping the loan now finds the new one, and a replay the old one.
     migration.source("disp", dispositions(7, 8)).await;
     check("looked up otherwise").await;
-    // What comes again in another batch is what it was.
+    // A record that comes again in another batch is unchanged.
     let again = format!("{}{}", dispositions(7, 8), dispositions(9, 9));
     migration.source("disp", again).await;
     let loans = tables()[2].1.clone();
@@ -76,7 +75,7 @@ async fn every_record_comes_out_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_records_story() {
+async fn describes_the_provenance_of_a_record() {
     let (migration, tables) = loaded().await;
     for (number, ((domain, entity_type), (source, body))) in
         [(DOMAINS[0], &tables[0]), (DOMAINS[1], &tables[2])].into_iter().enumerate()
@@ -86,7 +85,7 @@ async fn a_records_story() {
             let path = format!("/records/{entity_type}/{}/provenance", record["referenceId"].as_str().unwrap());
             let story = migration.get(&path).await;
             let from = &story["madeFrom"];
-            // Clients stand on every second line; `disp` was the second upload.
+            // Clients are on every second line; `disp` was the second upload.
             let (line, upload) = if number == 0 { (line * 2 - 1, 1) } else { (line, 3) };
             assert_eq!(
                 (&from["kind"], &from["source"], &from["line"]),
@@ -115,7 +114,7 @@ async fn a_records_story() {
     assert_eq!((&step["step"], &step["key"], &step["current"]), (&"store".into(), &id.into(), &true.into()), "{story}");
     assert_eq!(step["domainPlugin"], story["domainPlugin"]["digest"]);
 
-    // What was wrong with it stays in its story, also when it is put right.
+    // A past issue stays in the provenance, also after the record is corrected.
     let mut wrong = record.clone();
     wrong["borrowers"][0]["counterpartyReferenceId"] = json!(uuid::Uuid::new_v4());
     for body in [&wrong, &record] {
@@ -126,7 +125,7 @@ async fn a_records_story() {
     let issues = story["issues"].as_array().unwrap();
     let earlier = |issue: &Value| issue["phase"] == "validate" && issue["superseded"] == true;
     assert!(!issues.is_empty() && issues.iter().all(earlier), "{story}");
-    // It was uploaded as it is by now: no mapper made it.
+    // The current version was uploaded without a mapper.
     assert_eq!((&story["madeFrom"]["kind"], &story["madeFrom"]["line"]), (&"upload".into(), &1.into()));
     let replay = shared().get(&migration.path(&format!("{path}/replay"))).await;
     assert_eq!(replay.problem(), (409, "NOT_MAPPED".into()));
@@ -134,9 +133,9 @@ async fn a_records_story() {
     assert_eq!(shared().get(&migration.path(&nobody)).await.problem(), (404, "NO_SUCH_RECORD".into()));
 }
 
-/// A mapper that makes its records of chance and of the clock makes the same ones again, of the same batches.
+/// A mapper that uses random numbers and the clock gives the same records for the same batches.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_drawn_by_lot_is_drawn_again() {
+async fn replays_random_numbers() {
     let component = component("makes-by-lot", Shape::Mapper);
     let push = shared().request(Method::POST, "/plugins").header("content-type", "application/wasm");
     let pushed = shared().send(push.body(component)).await;
@@ -155,24 +154,24 @@ async fn what_was_drawn_by_lot_is_drawn_again() {
     assert_eq!(replayed["result"]["same"], records.len(), "{replayed}");
 }
 
-/// Another process, on the same directory, makes the same of everything.
+/// Another process gives the same answers on the same directory.
 #[tokio::test(flavor = "multi_thread")]
-async fn another_process_makes_the_same() {
+async fn replays_the_same_in_another_process() {
     let dir = tempfile::tempdir().unwrap();
-    let first = Witness::start(dir.path(), &[]);
+    let first = RecordedServer::start(dir.path(), &[]);
     let migration = first.register(Some("berka"), &["Counterparties", "FinancingSolutions"]).await;
     for (source, body) in tables() {
         let results = first.put(&format!("{migration}/sources/{source}"), body).await;
         assert_eq!(results.len(), 20, "{source}");
     }
-    let check = async |server: &Witness| {
+    let check = async |server: &RecordedServer| {
         let replayed = server.job(&migration, "replay").await;
         let figures = (&replayed["state"], &replayed["result"]["same"], &replayed["result"]["different"]);
         assert_eq!(figures, (&"succeeded".into(), &40.into(), &0.into()), "{replayed}");
     };
     check(&first).await;
     first.end();
-    let second = Witness::start(dir.path(), &[]);
+    let second = RecordedServer::start(dir.path(), &[]);
     check(&second).await;
     second.end();
 }

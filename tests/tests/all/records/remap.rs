@@ -1,4 +1,4 @@
-//! Mapping again what was loaded before, and records that went wrong as a file to be corrected.
+//! Mapping loaded records again, and downloading failed records to correct them.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ async fn set_mapper(migration: &Migration, mapper: &str) {
     assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
-/// How many source records came to each outcome and code.
+/// Counts source records by outcome and code.
 async fn outcomes(migration: &Migration) -> BTreeMap<String, u64> {
     let sources = migration.get("/sources").await;
     let outcomes =
@@ -44,7 +44,7 @@ fn counted(expected: &[(&str, u64)]) -> BTreeMap<String, u64> {
     expected.iter().map(|(outcome, count)| (outcome.to_string(), *count)).collect()
 }
 
-/// Clients 1 to 5, of which 2 and 4 break the mapper, and a line that is no record, twice.
+/// Loads clients 1 to 5, of which 2 and 4 make the mapper fail, and a line that is no record, twice.
 async fn broken() -> Migration {
     let migration = shared().register(Some("panics"), &["Counterparties"]).await;
     let lines: Vec<String> = (1..=5).map(|id| client(id, json!(id % 2 == 0))).collect();
@@ -54,7 +54,7 @@ async fn broken() -> Migration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mended_mapper_needs_no_second_upload() {
+async fn maps_again_with_a_corrected_mapper() {
     let migration = broken().await;
     let before = [("mapped", 3), ("quarantined PLUGIN_PANICKED", 2), ("rejected INVALID_JSON", 1)];
     assert_eq!(outcomes(&migration).await, counted(&before));
@@ -70,7 +70,7 @@ async fn a_mended_mapper_needs_no_second_upload() {
     assert_eq!(outcomes(&migration).await, counted(&[("mapped", 5), ("rejected INVALID_JSON", 1)]));
     assert_eq!(surnames(&migration).await, ["1", "2", "3", "4", "5"]);
 
-    // What changed has to be validated; what did not is as valid as before.
+    // Changed records need a validation. Unchanged ones stay valid.
     assert_eq!(migration.get("").await["stagingStatus"], "Staged");
     assert_eq!(migration.job("validate").await["state"], "succeeded");
     assert_eq!(migration.job("remap").await["result"]["changed"], 0);
@@ -78,7 +78,7 @@ async fn a_mended_mapper_needs_no_second_upload() {
     for kind in ["import", "counts"] {
         assert_eq!(migration.job(kind).await["state"], "succeeded", "{kind}");
     }
-    // Each was an upload of its own, and the evidence says that nothing was sent.
+    // Each run is an upload of its own, and the evidence says that no bytes were sent.
     let evidence = shared().get(&migration.path("/evidence")).await;
     let bundle = &evidence.lines()[0];
     let uploads = bundle["uploads"].as_array().unwrap_or_else(|| panic!("{bundle}"));
@@ -87,9 +87,9 @@ async fn a_mended_mapper_needs_no_second_upload() {
     assert_ne!(uploads[1]["mapper"], uploads[2]["mapper"]);
 }
 
-/// Only what went wrong is mapped again: this mapper would change every record.
+/// Only failed records are mapped again, with a mapper that would change every record.
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_was_quarantined() {
+async fn maps_only_quarantined_records_again() {
     let migration = broken().await;
     set_mapper(&migration, "stateful").await;
     let job = migration.job_with("remap", &json!({"only": ["quarantined"], "sources": ["client"]})).await;
@@ -100,7 +100,7 @@ async fn only_what_was_quarantined() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_mapped_again() {
+async fn refuses_invalid_runs() {
     let without = shared().register(None, &["Counterparties"]).await;
     assert_eq!(without.start("remap").await.problem(), (409, "NO_MAPPER".into()));
     let migration = broken().await;
@@ -121,9 +121,9 @@ async fn what_cannot_be_mapped_again() {
     assert_eq!(outcomes(&migration).await["mapped"], 3);
 }
 
-/// Records that went wrong come as a file, as they were uploaded; corrected they take their own places.
+/// Failed records come as a file, as they were uploaded. Their corrections replace them.
 #[tokio::test(flavor = "multi_thread")]
-async fn downloaded_corrected_and_uploaded_again() {
+async fn replaces_failed_records_with_corrections() {
     let migration = broken().await;
     let poisoned = [client(2, json!(true)), client(4, json!(true))];
     let lines = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
@@ -148,9 +148,9 @@ async fn downloaded_corrected_and_uploaded_again() {
     assert_eq!(outcomes(&migration).await, counted(&[("mapped", 5), ("rejected INVALID_JSON", 1)]));
 }
 
-/// The very same refused record is kept once, however often it comes; others are told apart by what they are.
+/// An identical rejected record is kept once, however often it is sent. Different ones are kept separately.
 #[tokio::test(flavor = "multi_thread")]
-async fn refused_records_are_kept_once() {
+async fn keeps_identical_rejected_records_once() {
     let migration = shared().register(Some("panics"), &["Counterparties"]).await;
     let long = "x".repeat(300 * 1024);
     let file = format!("nobody\n{{}}\n[]\n{long}\n{long}\n{}\n", client(1, json!(false)));
@@ -163,7 +163,7 @@ async fn refused_records_are_kept_once() {
         ("rejected INVALID_JSON", 1),
         ("rejected MISSING_KEY", 1),
         ("rejected NOT_AN_OBJECT", 1),
-        // Of these nothing is kept but where they stood.
+        // The server keeps only the positions of these.
         ("rejected RECORD_TOO_LARGE", 2),
     ];
     assert_eq!(outcomes(&migration).await, counted(&expected));

@@ -1,4 +1,4 @@
-//! What is staged: replacing, removing, uploading again, and what each of them does to a validation.
+//! Staged records: replacement, deletion and repeated uploads, and the effect of each on a validation.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ async fn validate(migration: &Migration) {
     assert_eq!(migration.get("").await["stagingStatus"], "Validated");
 }
 
-/// Whether the last validation still holds: an import may begin.
+/// Checks if the last validation still permits an import.
 async fn check_void(migration: &Migration, what: &str, void: bool) {
     let shown = migration.get("").await;
     assert_eq!(shown["stagingStatus"], if void { "Staged" } else { "Validated" }, "{what}");
@@ -38,9 +38,9 @@ fn client(id: u64, birth_number: &str) -> String {
     json!({"client_id": id, "birth_number": birth_number}).to_string() + "\n"
 }
 
-/// The newer body stands in for the older: it is read, streamed and imported, once.
+/// A newer record replaces an older one with the same reference id: it is read, streamed and imported once.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reference_id_again_replaces() {
+async fn replaces_a_record_with_the_same_reference_id() {
     let migration = migration("berka").await;
     let lender = Lender::of(&migration);
     let [first, mut second] = [3, 6].map(|number| lender.record(TYPE, number));
@@ -60,14 +60,14 @@ async fn a_reference_id_again_replaces() {
     let figures = ["inserted", "updated", "unchanged"].map(|name| import["result"][name].as_u64().unwrap());
     assert_eq!((figures[0], figures[1]), (0, 1), "{import}");
     assert_eq!(migration.job("counts").await["state"], "succeeded");
-    // The very same again is no change.
+    // An identical record is no change.
     put(&migration, PATH, TYPE, &[first, second]).await;
     check_void(&migration, "the same again", false).await;
 }
 
-/// What the ids are written as, and what becomes of each.
+/// Deletes by ids in several formats, and checks each result.
 #[tokio::test(flavor = "multi_thread")]
-async fn deleting_by_a_stream_of_ids() {
+async fn deletes_by_a_stream_of_ids() {
     let migration = migration("berka").await;
     let lender = Lender::of(&migration);
     let records: Vec<Value> = (1..=6).map(|number| lender.record(TYPE, number * 3)).collect();
@@ -95,7 +95,7 @@ async fn deleting_by_a_stream_of_ids() {
     assert_eq!(shared().get(&migration.staging(PATH, &format!("{TYPE}/{}", id(0)))).await.status, 404);
     check_void(&migration, "deleted", true).await;
     validate(&migration).await;
-    // What was not there cannot be missed.
+    // Deleting a missing record succeeds.
     let results = migration.stage(PATH, "counterparties/delete", format!("\"{strange}\"\n")).await.lines();
     assert_eq!(results[0]["isSuccessful"], false);
     check_void(&migration, "nothing deleted", false).await;
@@ -103,9 +103,9 @@ async fn deleting_by_a_stream_of_ids() {
     assert_eq!(migration.staged(PATH, TYPE).await.last(), Some(&records[0]), "it can be staged again");
 }
 
-/// Streams are in the order of staging, in either framing, however many batches there are.
+/// Streams have the order of staging, in either framing, over many batches.
 #[tokio::test(flavor = "multi_thread")]
-async fn streams_in_order() {
+async fn streams_records_in_order_of_staging() {
     let migration = migration("berka").await;
     let lender = Lender::of(&migration);
     let records: Vec<Value> = (0..2_500).map(|number| lender.record(TYPE, number * 3)).collect();
@@ -118,9 +118,9 @@ async fn streams_in_order() {
     assert_eq!(parsed, records);
 }
 
-/// A source uploaded again: what is the same changes nothing, what is not replaces what was made of it.
+/// A repeated upload of a source: an identical record changes nothing, a different one replaces its results.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_source_again() {
+async fn accepts_a_repeated_upload_of_a_source() {
     let migration = migration("berka").await;
     let table = [client(1, "706213"), client(2, "706213"), client(3, "700213")].concat();
     let first = migration.source("client", table.clone()).await.lines();
@@ -140,7 +140,7 @@ async fn a_source_again() {
     let import = migration.job("import").await;
     assert_eq!((&import["result"]["inserted"], &import["result"]["updated"]), (&json!(0), &json!(1)), "{import}");
 
-    // Now wrong: what was made of it is removed, and comes back when it is right again.
+    // An invalid record removes its earlier results. A corrected one restores them.
     let results = migration.source("client", client(2, "709999")).await.lines();
     assert_eq!(results[0]["outcome"], "rejected");
     assert_eq!(surnames(&migration).await, ["1", "3"]);
@@ -149,9 +149,9 @@ async fn a_source_again() {
     assert_eq!(surnames(&migration).await, ["1", "3", "2"]);
 }
 
-/// What a mapper skips now was perhaps mapped before: what was made of it goes.
+/// A record that the mapper now skips removes its earlier results.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_is_skipped_now() {
+async fn removes_results_of_a_record_that_is_now_skipped() {
     let migration =
         shared().register(Some("berka"), &["Counterparties", "FinancingSolutions", "FinancingExecutions"]).await;
     let order =
@@ -168,9 +168,9 @@ async fn a_record_that_is_skipped_now() {
     }
 }
 
-/// Twice in one upload: the first stays; and two records may not make the same reference id.
+/// Of two equal keys in one upload, the first counts. Two records may not have the same reference id.
 #[tokio::test(flavor = "multi_thread")]
-async fn duplicates() {
+async fn reports_duplicates() {
     let migration = migration("berka").await;
     let table = [client(1, "706213"), client(2, "706213"), client(1, "700101"), client(2, "706213")].concat();
     let results = migration.source("client", table).await.lines();
@@ -187,9 +187,9 @@ async fn duplicates() {
     assert_eq!(surnames(&migration).await, ["1", "2", "3"]);
 }
 
-/// A refused record is known of, so the status and what an import says of it agree.
+/// The server counts a rejected record, so status and import agree about it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_status_and_a_refusal_agree() {
+async fn status_and_refused_import_agree() {
     let table = "{\"client_id\":1}\n{\"client_id\":2,\"poison\":\"reference-id\"}\n";
     let migration = migration("forger").await;
     for _ in 0..2 {
@@ -201,9 +201,9 @@ async fn a_status_and_a_refusal_agree() {
     }
 }
 
-/// Removing what a source made does not stop it from being made again.
+/// A source maps a deleted record again when it is uploaded again.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_source_brings_back_what_was_deleted() {
+async fn restores_a_deleted_record_from_its_source() {
     let migration = migration("berka").await;
     let results = migration.source("client", client(1, "706213")).await.lines();
     let id = results[0]["records"][0]["referenceId"].as_str().unwrap().parse().unwrap();

@@ -1,4 +1,4 @@
-//! Trials: the whole way, nothing of the migration changed, and the figures of the import that follows.
+//! Trials: all steps run without changing the migration, and give the figures of the import that follows.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,21 +13,21 @@ use sluice_server::app::Options;
 use uuid::Uuid;
 
 use crate::harness::server::{ALL, Migration};
-use crate::server::restart::{Life, at, begin_with};
+use crate::server::restart::{ServerRun, at, begin_with};
 
-/// The bank's tables in upload order; some records are spoiled, if so many are.
+/// Returns the bank's tables in upload order, with invalid records if `spoil` asks for them.
 pub fn bank(customers: u64, spoil: Option<&str>) -> Vec<(&'static str, Vec<u8>)> {
     let spoil = spoil.map_or(vec![], |share| Spoil::parse(share).unwrap());
     let bank = Bank { customers, seed: 7, spoil };
     tables().map(|table| (table, bank.records(table).unwrap().flatten().collect())).collect()
 }
 
-fn begin(data_dir: &Path) -> Life {
+fn begin(data_dir: &Path) -> ServerRun {
     begin_with(Options { data_dir: data_dir.to_owned(), config: Config::default(), mappers: vec![] })
 }
 
-/// A bank of which some records are wrong at the upload, and others at validation; and a record without a mapper.
-async fn loaded(life: &Life) -> Migration {
+/// Loads a bank with records that are invalid at upload or at validation, and a record without a mapper.
+async fn loaded(life: &ServerRun) -> Migration {
     let migration = life.server.register(Some("berka"), ALL).await;
     for (table, lines) in bank(60, Some("0.05")) {
         assert_eq!(migration.source(table, lines).await.status, 200);
@@ -38,7 +38,7 @@ async fn loaded(life: &Life) -> Migration {
     migration
 }
 
-/// Every file below a folder but those of trials, by what it holds.
+/// Returns the digest of every file below a folder, without those of trials.
 fn tree(folder: &Path) -> BTreeMap<String, Digest> {
     let (mut found, mut open) = (BTreeMap::new(), vec![folder.to_owned()]);
     while let Some(folder) = open.pop() {
@@ -54,7 +54,7 @@ fn tree(folder: &Path) -> BTreeMap<String, Digest> {
     found
 }
 
-/// The rows of a database's tables, and what they are made by; without these tables.
+/// Returns schema and rows of a database, without some tables.
 fn dump(file: &Path, without: &[&str]) -> Vec<String> {
     let database = rusqlite::Connection::open(file).unwrap();
     let text = |row: &rusqlite::Row| {
@@ -76,8 +76,8 @@ fn rows<T>(database: &rusqlite::Connection, query: &str, read: impl Fn(&rusqlite
     query.query_map([], |row| Ok(read(row))).unwrap().map(Result::unwrap).collect()
 }
 
-/// Everything that a trial may not change. Its own job, log entries and audit entries it may.
-fn all_but_the_job(migration: &Migration) -> (BTreeMap<String, Digest>, Vec<String>, Vec<String>) {
+/// Returns all state that a trial may not change: everything but its job, log entries and audit entries.
+fn unchangeable_state(migration: &Migration) -> (BTreeMap<String, Digest>, Vec<String>, Vec<String>) {
     let data_dir = &migration.server.data_dir;
     let its_own = ["jobs", "logs", "sqlite_sequence", "audit", "audit_heads"];
     (
@@ -92,8 +92,8 @@ fn trials(migration: &Migration) -> Vec<std::path::PathBuf> {
     found.map(|entry| entry.unwrap().path()).collect()
 }
 
-/// Validates, deletes what is wrong until nothing is, imports and counts; the counts.
-async fn move_for_real(migration: &Migration) -> Value {
+/// Validates, deletes invalid records until none is left, imports and counts. Returns the counts.
+async fn run_all_steps(migration: &Migration) -> Value {
     while migration.job("validate").await["state"] == "failed" {
         let mut wrong: BTreeMap<String, String> = BTreeMap::new();
         for issue in migration.issues("validate").await.iter().filter(|issue| issue["severity"] == "error") {
@@ -116,13 +116,13 @@ async fn move_for_real(migration: &Migration) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn changes_nothing_and_says_what_the_import_does() {
+async fn trial_changes_nothing_and_predicts_the_import() {
     let dir = tempfile::tempdir().unwrap();
     let life = begin(&dir.path().join("data"));
     let migration = loaded(&life).await;
-    let before = all_but_the_job(&migration);
+    let before = unchangeable_state(&migration);
     let trial = migration.job("trial").await;
-    assert_eq!(all_but_the_job(&migration), before);
+    assert_eq!(unchangeable_state(&migration), before);
     assert!(trials(&migration).is_empty(), "{:?}", trials(&migration));
     let result = &trial["result"];
     assert_eq!(
@@ -132,7 +132,7 @@ async fn changes_nothing_and_says_what_the_import_does() {
     let invalid: u64 = result["leftOut"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
     assert!(invalid > 0, "{result}");
 
-    // What became of source records is what became of them at the upload.
+    // The outcomes of source records are those of the upload.
     let mut outcomes = BTreeMap::new();
     for source in migration.get("/sources").await["items"].as_array().unwrap() {
         for outcome in source["outcomes"].as_array().unwrap() {
@@ -146,7 +146,7 @@ async fn changes_nothing_and_says_what_the_import_does() {
     let tried = tried.map(|of| (format!("{} {} {}", of["source"], of["outcome"], of["code"]), of["count"].clone()));
     assert_eq!(tried.collect::<BTreeMap<_, _>>(), outcomes);
 
-    // Of each kind of issue some are named, and of each plugin what it took.
+    // The report has examples of each kind of issue, and the time of each plugin.
     let validated = migration.job("validate").await;
     for found in validated["result"]["issuesByCode"].as_array().unwrap() {
         let same = |issue: &&Value| {
@@ -168,7 +168,7 @@ async fn changes_nothing_and_says_what_the_import_does() {
     assert_eq!(steps, ["map", "copy", "validate", "leave out", "import", "count"]);
 
     // The figures are those of the import that follows.
-    let counts = move_for_real(&migration).await;
+    let counts = run_all_steps(&migration).await;
     assert_eq!(result["counts"], counts["result"]);
     let arriving: BTreeMap<&str, String> = result["arriving"]
         .as_array()
@@ -180,11 +180,11 @@ async fn changes_nothing_and_says_what_the_import_does() {
         assert_eq!(arriving[row[0].as_str()], row[1], "{row:?}");
     }
 
-    // Again after the import, a sample, the same each time.
-    let before = all_but_the_job(&migration);
+    // A second trial after the import, with a sample that is the same each time.
+    let before = unchangeable_state(&migration);
     let told = json!({"sample": {"records": 100, "seed": 3}});
     let (one, two) = (migration.job_with("trial", &told).await, migration.job_with("trial", &told).await);
-    assert_eq!(all_but_the_job(&migration), before);
+    assert_eq!(unchangeable_state(&migration), before);
     let chosen = one["result"]["sample"]["chosen"].as_u64().unwrap();
     assert!((50..200).contains(&chosen), "{}", one["result"]["sample"]);
     for of in ["counts", "issues", "sources", "sample", "leftOut"] {
@@ -194,7 +194,7 @@ async fn changes_nothing_and_says_what_the_import_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kept_for_a_while() {
+async fn keeps_a_trial_until_it_is_due() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let life = begin(&data);
@@ -210,7 +210,7 @@ async fn kept_for_a_while() {
     drop(database);
     life.end().await;
 
-    // It is there after a start, what nobody kept is not; and it goes when it is due.
+    // A restart keeps the kept trial, deletes the other, and deletes the kept one when it is due.
     let folder = file.parent().unwrap().to_owned();
     let left = folder.with_file_name(Uuid::new_v4().to_string());
     std::fs::create_dir(&left).unwrap();
@@ -221,7 +221,7 @@ async fn kept_for_a_while() {
     let life = begin(&data);
     assert!(!folder.exists());
 
-    // A purge takes it with it.
+    // A purge deletes the trial.
     let migration = at(life.server, &migration);
     migration.job_with("trial", &json!({"keepHours": 1})).await;
     assert_eq!(trials(&migration).len(), 1);
@@ -231,7 +231,7 @@ async fn kept_for_a_while() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cancelled_and_refused() {
+async fn cancels_and_refuses_trials() {
     let dir = tempfile::tempdir().unwrap();
     let life = begin(&dir.path().join("data"));
     let migration = life.server.register(Some("berka"), ALL).await;
@@ -245,7 +245,7 @@ async fn cancelled_and_refused() {
     ] {
         assert_eq!(migration.start_with("trial", &told).await.problem(), expected, "{told}");
     }
-    let before = all_but_the_job(&migration);
+    let before = unchangeable_state(&migration);
     let job = migration.start("trial").await;
     let path = migration.path(&format!("/jobs/{}/cancel", job.json().as_str().unwrap()));
     let cancel = life.server.send(life.server.request(Method::PUT, &path)).await;
@@ -253,6 +253,6 @@ async fn cancelled_and_refused() {
     let ended = migration.ended(job).await;
     assert!(["cancelled", "failed"].contains(&ended["state"].as_str().unwrap()), "{ended}");
     assert!(trials(&migration).is_empty());
-    assert_eq!(all_but_the_job(&migration), before);
+    assert_eq!(unchangeable_state(&migration), before);
     life.end().await;
 }

@@ -1,4 +1,4 @@
-//! The API as a product: request ids, entity tags, idempotency, limits, events, filters, health, metrics, its description.
+//! The API's general features: request ids, entity tags, idempotency, limits, events, filters, health, metrics, description.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use sluice_config::Config;
 use sluice_server::app::Options;
 use uuid::Uuid;
 
-use crate::harness::raw_http::{Length, Raw};
+use crate::harness::raw_http::{Length, RawRequest};
 use crate::harness::server::{ALL, Migration, Server, shared, start};
 
 const MIGRATIONS: &str = "/migration-assistance/migrations";
 
-/// Longer than anything here takes; what takes longer stands still for ever.
+/// Longest wait for one event. A longer one means that the server hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn head(server: &Server, method: Method, path: &str, headers: &[(&'static str, &str)], body: Value) -> Response {
@@ -30,7 +30,7 @@ fn field<'a>(response: &'a Response, name: &str) -> &'a str {
     response.headers().get(name).map_or("", |value| value.to_str().unwrap())
 }
 
-/// A caller gets the id of its request: its own if it is a UUID, and ours otherwise.
+/// An answer has the request's id: the client's if it is a UUID, and a new one otherwise.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_has_a_request_id() {
     let own = "3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10";
@@ -44,9 +44,9 @@ async fn every_answer_has_a_request_id() {
     }
 }
 
-/// Two people who choose a mapper for the same migration: the second is told that it is no longer what they saw.
+/// Two people choose a mapper for the same migration: the second is told of the change in between.
 #[tokio::test(flavor = "multi_thread")]
-async fn changes_of_what_is_no_longer_so() {
+async fn refuses_a_change_with_an_old_entity_tag() {
     let migration = shared().register(None, ALL).await;
     let path = migration.path("");
     let seen = head(shared(), Method::GET, &path, &[], Value::Null).await;
@@ -69,9 +69,9 @@ async fn changes_of_what_is_no_longer_so() {
     }
 }
 
-/// A registration whose answer was lost is sent again.
+/// A registration is sent again, because its answer was lost.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_registration_sent_again() {
+async fn answers_a_repeated_registration_from_its_key() {
     let key = Uuid::new_v4().to_string();
     let post = async |key: &str, components: &[&str]| {
         let body = json!({"components": components});
@@ -88,7 +88,7 @@ async fn a_registration_sent_again() {
     assert_eq!(post("not ascii \u{7f}".trim_end_matches('\u{7f}'), &["Collaterals"]).await.status().as_u16(), 400);
     let other = post(&Uuid::new_v4().to_string(), &["Administrate"]).await;
     assert_ne!(field(&other, "location"), place);
-    // What was refused is not kept: put right, it may be sent with the same key.
+    // A refused request is not kept: its correction may have the same key.
     let key = Uuid::new_v4().to_string();
     assert_eq!(post(&key, &["Nothing"]).await.status().as_u16(), 422);
     assert_eq!(post(&key, &["Administrate"]).await.status().as_u16(), 201);
@@ -105,9 +105,9 @@ fn limited(dir: &std::path::Path) -> Server {
     start(options, std::future::pending()).0
 }
 
-/// A server with narrow limits: what passes them is refused, and says when to try again.
+/// A server with narrow limits refuses requests beyond them, and says when to try again.
 #[tokio::test(flavor = "multi_thread")]
-async fn limits() {
+async fn enforces_limits() {
     let dir = tempfile::tempdir().unwrap();
     let server: &'static Server = Box::leak(Box::new(limited(dir.path())));
     let migration = server.register(None, &["Counterparties"]).await;
@@ -116,7 +116,7 @@ async fn limits() {
     assert_eq!(answer.status().as_u16(), 413);
     assert_eq!(answer.json::<Value>().await.unwrap()["code"], "BODY_TOO_LARGE");
 
-    // An upload without end is cut off, and what was whole before is kept.
+    // An endless upload is cut off, and its complete records are kept.
     let record = json!({"referenceId": Uuid::new_v4(), "type": "organisation", "name": "N"}).to_string();
     let body = record.clone() + "\n" + &" ".repeat(20_000) + "\n" + &record + "\n";
     let answer = migration.stage("counterparty-management", "counterparties", body).await;
@@ -126,11 +126,11 @@ async fn limits() {
     let log = migration.get("/logs?code=UPLOAD_BROKEN_OFF").await;
     assert_eq!(log["total"], 1, "{log}");
 
-    // Two uploads that stand open are all that one client may have in work.
+    // A client may have at most two open uploads.
     let path = |entity: &str| migration.staging("counterparty-management", entity);
     let mut open = vec![];
     for _ in 0..2 {
-        let mut raw = Raw::put(server, &path("counterparties"), "application/jsonl", Length::Chunked).await;
+        let mut raw = RawRequest::put(server, &path("counterparties"), "application/jsonl", Length::Chunked).await;
         raw.send(" ").await;
         open.push(raw);
     }
@@ -162,7 +162,7 @@ async fn limits() {
     assert_eq!((status, wait.parse::<u64>().is_ok()), (429, true));
 }
 
-/// Events of a stream until one is found.
+/// Reads a stream of events until one matches.
 async fn until(response: Response, found: impl Fn(&str) -> bool) -> Vec<String> {
     let mut pieces = response.bytes_stream();
     let mut text = String::new();
@@ -183,9 +183,9 @@ async fn job(migration: &Migration, kind: &str) -> Value {
     migration.job(kind).await
 }
 
-/// A client that falls silent, and one that sends a byte now and then, hold a source only so long.
+/// A silent client, and one that sends a byte now and then, occupy a source for a limited time only.
 #[tokio::test(flavor = "multi_thread")]
-async fn slow_clients() {
+async fn ends_slow_uploads() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = Config::default();
     config.upload.idle_seconds = 1;
@@ -195,7 +195,7 @@ async fn slow_clients() {
         let migration = server.register(None, &["Counterparties"]).await;
         let listening = head(server, Method::GET, &migration.path("/events"), &[], Value::Null).await;
         let path = migration.staging("counterparty-management", "counterparties");
-        let mut raw = Raw::put(server, &path, "application/jsonl", Length::Chunked).await;
+        let mut raw = RawRequest::put(server, &path, "application/jsonl", Length::Chunked).await;
         let record = json!({"referenceId": Uuid::new_v4(), "type": "organisation", "name": "N"}).to_string();
         raw.send(record + "\n{").await;
         let trickling = tokio::spawn(async move {
@@ -216,9 +216,9 @@ async fn slow_clients() {
     }
 }
 
-/// A listener that was away gets what it missed, once.
+/// A client that reconnects gets the events it missed, once.
 #[tokio::test(flavor = "multi_thread")]
-async fn events_go_on_where_they_were() {
+async fn events_continue_after_the_last_id() {
     let migration = shared().register(None, &["Counterparties"]).await;
     let path = migration.path("/events");
     let listening = head(shared(), Method::GET, &path, &[], Value::Null).await;
@@ -238,9 +238,9 @@ async fn events_go_on_where_they_were() {
     assert_eq!(wrong.status().as_u16(), 400);
 }
 
-/// Filters of the log, and how many entries of one life of a migration each lets through.
+/// Filters of the log, and the number of entries of one migration that pass each.
 #[tokio::test(flavor = "multi_thread")]
-async fn filters_of_the_log() {
+async fn filters_the_log() {
     let migration = shared().register(None, &["Counterparties"]).await;
     let record = json!({"referenceId": Uuid::new_v4(), "type": "organisation", "name": "N"}).to_string();
     migration.stage("counterparty-management", "counterparties", record + "\nnonsense\n").await;
@@ -260,9 +260,9 @@ async fn filters_of_the_log() {
     }
 }
 
-/// A job says how fast it was.
+/// A job reports its rate.
 #[tokio::test(flavor = "multi_thread")]
-async fn rate_of_a_job() {
+async fn job_reports_its_rate() {
     let migration = shared().register(None, &["Counterparties"]).await;
     let record = json!({"referenceId": Uuid::new_v4(), "type": "organisation", "name": "N"}).to_string();
     migration.stage("counterparty-management", "counterparties", record).await;
@@ -270,9 +270,9 @@ async fn rate_of_a_job() {
     assert!(job["recordsPerSecond"].as_f64().is_some_and(|rate| rate > 0.0) && job["secondsLeft"].is_null(), "{job}");
 }
 
-/// Metrics, in the names and with the units that Prometheus' conventions ask for.
+/// Metrics have names and units by Prometheus' conventions.
 #[tokio::test(flavor = "multi_thread")]
-async fn metrics() {
+async fn exposes_metrics() {
     let answer = shared().get("/metrics").await;
     for name in [
         "# TYPE sluice_http_requests counter",
@@ -286,9 +286,9 @@ async fn metrics() {
     }
 }
 
-/// Everything that the browsable page loads comes from this server.
+/// The API page loads only files of this server.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_loads_nothing_from_elsewhere() {
+async fn api_page_loads_only_own_files() {
     let get = async |path: &str| shared().send(shared().anonymous(Method::GET, path)).await;
     let page = get("/docs/").await;
     assert_eq!(page.status, 200);

@@ -1,18 +1,18 @@
-//! Migrations side by side: none sees another's records, and only what would disturb is refused.
+//! Concurrent migrations: none sees another's records, and only conflicting requests are refused.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::lender::{Lender, TYPES, put, set_mapper};
-use crate::harness::raw_http::{Length, Raw};
+use crate::harness::raw_http::{Length, RawRequest};
 use crate::harness::server::{ALL, Migration, shared};
 
 const PATH: &str = "counterparty-management";
 const TYPE: &str = "counterparties";
 
-/// The same reference ids in both, and nothing of either in the other.
+/// Two migrations with the same reference ids have separate records.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_ids_in_two_migrations() {
+async fn separates_migrations_with_the_same_ids() {
     let (one, two) = (shared().register(None, ALL).await, shared().register(None, ALL).await);
     let lender = Lender::of(&one);
     let record = |number: u32, name: &str| {
@@ -34,7 +34,7 @@ async fn the_same_ids_in_two_migrations() {
     let deleted = two.stage(PATH, "counterparties/delete", format!("\"{id}\"\n")).await.lines();
     assert_eq!(deleted[0]["errors"][0]["message"], "UNKNOWN_REFERENCE");
 
-    // A reference to what only the other has is unknown, until it is in the target.
+    // A reference to a record of the other migration is unknown until that record is in the target.
     let mut referring = record(4, "two");
     referring["associatedParties"] = json!([id]);
     put(&two, PATH, TYPE, &[referring]).await;
@@ -46,7 +46,7 @@ async fn the_same_ids_in_two_migrations() {
     }
     assert_eq!(two.job("validate").await["state"], "succeeded");
 
-    // What the first has imported is its own: the second leaves it out, says so, and is incomplete.
+    // Records that the first has imported belong to it: the second skips them, reports it, and is incomplete.
     for _ in 0..2 {
         let import = two.job("import").await;
         assert_eq!((&import["state"], &import["result"]["leftOut"]), (&json!("failed"), &json!(1)), "{import}");
@@ -59,7 +59,7 @@ async fn the_same_ids_in_two_migrations() {
     assert_eq!(one.job("counts").await["state"], "succeeded");
     assert_eq!(one.get("").await["importStatus"], "Imported");
 
-    // Without it the second is complete.
+    // Without that record, the second is complete.
     let id = theirs[0]["referenceId"].as_str().unwrap();
     two.stage(PATH, "counterparties/delete", format!("\"{id}\"\n")).await;
     for kind in ["validate", "import", "counts"] {
@@ -68,13 +68,14 @@ async fn the_same_ids_in_two_migrations() {
     assert_eq!(two.get("").await["importStatus"], "Imported");
 }
 
-/// While an upload is open, what would disturb it is refused; all else goes on.
+/// During an open upload, conflicting requests are refused and all others succeed.
 #[tokio::test(flavor = "multi_thread")]
-async fn while_an_upload_is_open() {
+async fn refuses_conflicting_requests_during_an_upload() {
     let migration = shared().register(Some("berka"), ALL).await;
     let other = shared().register(Some("berka"), ALL).await;
     let client = |id: u32| json!({"client_id": id, "birth_number": "706213"}).to_string() + "\n";
-    let mut open = Raw::put(shared(), &migration.path("/sources/client"), "application/jsonl", Length::Chunked).await;
+    let mut open =
+        RawRequest::put(shared(), &migration.path("/sources/client"), "application/jsonl", Length::Chunked).await;
     open.send(client(1)).await;
     assert_eq!(open.line().await.unwrap()["outcome"], "mapped");
 
@@ -87,7 +88,7 @@ async fn while_an_upload_is_open() {
     let purge = shared().request(Method::DELETE, &migration.path(""));
     assert_eq!(shared().send(purge).await.problem(), running);
 
-    // Another stream of the same migration, reading, and another migration.
+    // Allowed: another stream of the same migration, reading, and another migration.
     let disp = "{\"disp_id\":1,\"client_id\":1,\"account_id\":1,\"type\":\"OWNER\"}\n";
     assert_eq!(migration.source("disp", disp).await.lines()[0]["isSuccessful"], true);
     assert_eq!(migration.staged(PATH, TYPE).await.len(), 1);
@@ -105,9 +106,9 @@ async fn while_an_upload_is_open() {
     }
 }
 
-/// In an order that no state allows.
+/// Requests in an order that no state allows.
 #[tokio::test(flavor = "multi_thread")]
-async fn out_of_order() {
+async fn refuses_requests_out_of_order() {
     let migration = shared().register(Some("berka"), ALL).await;
     let nothing = (409, "NOTHING_STAGED".to_owned());
     assert_eq!(migration.start("validate").await.problem(), nothing);
@@ -128,7 +129,7 @@ async fn out_of_order() {
 
 const MANY: u32 = 20_000;
 
-/// Stages enough that a job takes a while.
+/// Stages enough records to make a job take a while.
 pub async fn stage_many(migration: &Migration) {
     let lender = Lender::of(migration);
     for (domain, entity_type) in &TYPES[..2] {
@@ -137,16 +138,16 @@ pub async fn stage_many(migration: &Migration) {
     }
 }
 
-/// A job that is cancelled, or was faster: either way everything can go on.
+/// A job is cancelled, or ends before: in both cases the migration continues.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_job() {
+async fn continues_after_a_cancelled_job() {
     let migration = shared().register(None, ALL).await;
     stage_many(&migration).await;
     let mut inserted = 0;
     for kind in ["validate", "import", "counts"] {
         let started = migration.start(kind).await.json();
         let path = migration.path(&format!("/jobs/{}", started.as_str().unwrap()));
-        // Whatever runs on it meanwhile is refused; if it has ended, there is nothing to refuse.
+        // A running job refuses conflicting requests; an ended one does not.
         let disturbing = migration.start("validate").await;
         let cancel = shared().send(shared().request(Method::PUT, &format!("{path}/cancel"))).await;
         assert!(matches!(cancel.status, 202 | 409), "{}", cancel.body);
@@ -176,7 +177,7 @@ async fn a_cancelled_job() {
             inserted += again["result"]["inserted"].as_u64().unwrap_or(0);
         }
     }
-    // A payment administration for each agreement is made on the way.
+    // The import generates a payment administration for each agreement.
     let shown = migration.get("").await;
     assert_eq!(shown["numberOfImportedEntities"], MANY + MANY / 2);
     assert!(inserted >= u64::from(MANY), "{inserted}");

@@ -1,4 +1,4 @@
-//! Migrations as resources: registering, listing, reading, choosing a mapper, purging.
+//! Migrations as resources: registration, lists, reading, choice of a mapper, purging.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ async fn post(media_type: &str, body: &str) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_registered_migration() {
+async fn registers_and_describes_a_migration() {
     let body = json!({"components": ALL, "mapper": "berka"});
     let request = shared().request(Method::POST, MIGRATIONS).json(&body);
     let response = request.send().await.unwrap();
@@ -51,7 +51,7 @@ const NOT_REGISTERED: &[(&str, &str, u16, &str)] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_registered() {
+async fn refuses_invalid_registrations() {
     for (media_type, body, status, code) in NOT_REGISTERED {
         assert_eq!(post(media_type, body).await.problem(), (*status, code.to_string()), "{body}");
     }
@@ -70,9 +70,9 @@ const BAD_PAGES: &[(&str, &str)] = &[
     ("limit=1&sort=up", "UNKNOWN_PARAMETER"),
 ];
 
-/// Every listing has the same pages.
+/// All lists have the same paging.
 #[tokio::test(flavor = "multi_thread")]
-async fn pages() {
+async fn pages_every_list() {
     let migration = shared().register(Some("berka"), &["Counterparties"]).await;
     // Three issues, three jobs and more than three log entries.
     let results = migration.source("client", "1\n2\n3\n").await.lines();
@@ -96,7 +96,7 @@ async fn pages() {
         let beyond = shared().get(&with("offset=1000000&limit=100")).await.json();
         assert_eq!(beyond["items"], json!([]), "{path}");
         assert_eq!(shared().get(&path).await.json()["limit"], 20, "{path}");
-        // Others register migrations at the same time; of this one's own nothing moves.
+        // Other tests register migrations meanwhile, but the items of this migration do not change.
         if path != MIGRATIONS {
             let whole = shared().get(&with("limit=100")).await.json();
             for offset in 0..total {
@@ -107,9 +107,9 @@ async fn pages() {
     }
 }
 
-/// Issues by phase, code and entity type, and their counts.
+/// Filters and counts issues by phase, code and entity type.
 #[tokio::test(flavor = "multi_thread")]
-async fn issues_are_filtered_and_counted() {
+async fn filters_and_counts_issues() {
     let migration = shared().register(Some("berka"), &["Counterparties"]).await;
     migration.source("client", "1\nx\n{\"client_id\":1,\"birth_number\":\"709999\"}\n").await;
     migration.stage("counterparty-management", "counterparties", "x\n").await;
@@ -139,7 +139,7 @@ async fn issues_are_filtered_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mapper_chosen_later() {
+async fn chooses_a_mapper_after_registration() {
     let migration = shared().register(None, &["Counterparties"]).await;
     let client = "{\"client_id\":1,\"birth_number\":\"706213\"}\n";
     assert_eq!(migration.source("client", client).await.problem(), (409, "NO_MAPPER".into()));
@@ -150,9 +150,9 @@ async fn a_mapper_chosen_later() {
     assert_eq!(migration.source("clients", client).await.problem(), (404, "NO_SUCH_SOURCE".into()));
 }
 
-/// Its records are gone but for what was imported; its figures stay.
+/// A purged migration has no records but those imported, and keeps its figures.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_purged_migration() {
+async fn purges_a_migration() {
     let migration = shared().register(Some("berka"), &["Counterparties"]).await;
     let other = shared().register(Some("berka"), &["Counterparties"]).await;
     for migration in [&migration, &other] {
@@ -205,7 +205,7 @@ async fn a_purged_migration() {
     assert_eq!(other.issues("load").await.len(), 1);
 }
 
-/// Rows that a migration has added to the platform's counterparties.
+/// Counts the rows that a migration has added to the platform's counterparties.
 fn imported(migration: &Migration) -> u64 {
     let database = rusqlite::Connection::open(shared().data_dir.join(sluice_data_dir::TARGET_FILE)).unwrap();
     let query = "SELECT count(*) FROM counterparties JOIN sluice_origins o ON o.number = sluice_origin

@@ -1,4 +1,4 @@
-//! Stopping and starting again on the same directory: nothing that was answered is lost, nothing is done twice.
+//! Stopping and starting on the same directory: no acknowledged record is lost, and no work is done twice.
 
 use std::path::Path;
 use std::thread::JoinHandle;
@@ -8,52 +8,52 @@ use sluice_config::Config;
 use sluice_server::app::Options;
 use tokio::sync::oneshot;
 
-use crate::harness::raw_http::{Length, Raw};
+use crate::harness::raw_http::{Length, RawRequest};
 use crate::harness::server::{ALL, Migration, Server, start};
 use crate::server::concurrent_migrations::stage_many;
 
 const PATH: &str = "counterparty-management";
 const TYPE: &str = "counterparties";
 
-/// One life of a server.
-pub struct Life {
+/// A server from start to stop.
+pub struct ServerRun {
     pub server: &'static Server,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<()>,
 }
 
-fn begin(data_dir: &Path) -> Life {
+fn begin(data_dir: &Path) -> ServerRun {
     begin_with(Options { data_dir: data_dir.to_owned(), config: Config::default(), mappers: vec![] })
 }
 
-pub fn begin_with(options: Options) -> Life {
+pub fn begin_with(options: Options) -> ServerRun {
     let (stop, stopped) = oneshot::channel();
     let (server, ended) = start(options, async { stopped.await.unwrap_or_default() });
-    Life { server: Box::leak(Box::new(server)), stop, ended }
+    ServerRun { server: Box::leak(Box::new(server)), stop, ended }
 }
 
-impl Life {
+impl ServerRun {
     pub async fn end(self) {
         self.stop.send(()).unwrap();
         tokio::task::spawn_blocking(move || self.ended.join().unwrap()).await.unwrap();
     }
 }
 
-/// The same migration, as another server knows it.
+/// Returns the same migration on another server.
 pub fn at(server: &'static Server, migration: &Migration) -> Migration {
     Migration { server, id: migration.id.clone() }
 }
 
-/// Everything that can be asked about a migration without changing it.
-async fn seen(migration: &Migration) -> Vec<Value> {
-    let mut seen = vec![];
+/// Requests everything about a migration that changes nothing.
+async fn visible_state(migration: &Migration) -> Vec<Value> {
+    let mut visible_state = vec![];
     for path in
         ["", "/sources", "/jobs?limit=100", "/logs?limit=100", "/issues?phase=load", "/issues", "/issues/counts"]
     {
-        seen.push(migration.get(path).await);
+        visible_state.push(migration.get(path).await);
     }
-    seen.extend(migration.staged(PATH, TYPE).await);
-    seen
+    visible_state.extend(migration.staged(PATH, TYPE).await);
+    visible_state
 }
 
 fn client(id: u64) -> String {
@@ -61,28 +61,28 @@ fn client(id: u64) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_goes_on_where_it_stopped() {
+async fn continues_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let life = begin(&data);
     let migration = life.server.register(Some("berka"), ALL).await;
     migration.source("client", (1..=20).map(client).collect::<String>() + "no client\n").await;
-    let before = seen(&migration).await;
+    let before = visible_state(&migration).await;
     life.end().await;
 
     let life = begin(&data);
     let migration = at(life.server, &migration);
-    assert_eq!(seen(&migration).await, before);
+    assert_eq!(visible_state(&migration).await, before);
     let again = migration.source("client", (15..=25).map(client).collect::<String>()).await.lines();
     assert!(again.iter().all(|result| result["outcome"] == "mapped"), "{again:?}");
     assert_eq!(migration.staged(PATH, TYPE).await.len(), 25, "the indexes know what was there before");
     assert_eq!(migration.job("validate").await["state"], "succeeded");
-    let before = seen(&migration).await;
+    let before = visible_state(&migration).await;
     life.end().await;
 
     let life = begin(&data);
     let migration = at(life.server, &migration);
-    assert_eq!(seen(&migration).await, before);
+    assert_eq!(visible_state(&migration).await, before);
     assert_eq!(migration.job("import").await["result"]["inserted"], 25, "the validation still holds");
     life.end().await;
 
@@ -94,9 +94,9 @@ async fn a_server_goes_on_where_it_stopped() {
     life.end().await;
 }
 
-/// A job that is running when the server is told to stop is interrupted, and goes on from there.
+/// A stop interrupts a running job, and the next start resumes it.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_job_goes_on() {
+async fn resumes_an_interrupted_job() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let mut life = begin(&data);
@@ -121,11 +121,11 @@ async fn an_interrupted_job_goes_on() {
     life.end().await;
 }
 
-/// A directory as a power cut leaves it, in the middle of an upload: every record that was answered is there.
-/// Killed after a job's beginning was noted with the migration, and before the job was: nothing runs, and nothing is in
-/// anybody's way.
+/// A directory as a power cut leaves it during an upload has every acknowledged record.
+/// A server is killed after it notes a job's beginning with the migration and before it stores the job: afterwards no job
+/// runs, and none blocks others.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_was_never_noted_is_in_nobodys_way() {
+async fn forgets_a_job_that_was_not_stored() {
     for (column, status) in [("staging", "Validating"), ("import", "Importing")] {
         let dir = tempfile::tempdir().unwrap();
         let data_dir = dir.path().join("data");
@@ -146,12 +146,12 @@ async fn a_job_that_was_never_noted_is_in_nobodys_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_answered_survives() {
+async fn keeps_acknowledged_records_after_a_power_cut() {
     let dir = tempfile::tempdir().unwrap();
     let life = begin(&dir.path().join("data"));
     let migration = life.server.register(Some("berka"), ALL).await;
     let path = migration.path("/sources/client");
-    let mut upload = Raw::put(life.server, &path, "application/jsonl", Length::Chunked).await;
+    let mut upload = RawRequest::put(life.server, &path, "application/jsonl", Length::Chunked).await;
     for id in 1..=3 {
         upload.send(client(id)).await;
         assert_eq!(upload.line().await.unwrap()["outcome"], "mapped");
@@ -187,9 +187,9 @@ pub fn copy_all(from: &Path, to: &Path) {
     }
 }
 
-/// Two servers on one directory would write over each other.
+/// Two servers on one directory would overwrite each other's data.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_server_on_the_same_directory_is_refused() {
+async fn refuses_a_second_server_on_the_same_directory() {
     let dir = tempfile::tempdir().unwrap();
     let life = begin(dir.path());
     life.server.get("/health/live").await;

@@ -1,4 +1,4 @@
-//! Under the API: TLS, tokens of another issuer, and where a server without clients listens.
+//! Transport: TLS, tokens of another issuer, and the addresses on which a server without clients listens.
 
 use aws_lc_rs::signature::KeyPair as _;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp};
@@ -13,7 +13,7 @@ use crate::harness::server::{Server, start};
 
 const MIGRATIONS: &str = "/migration-assistance/migrations";
 
-/// A server of plain text that gives the same JSON to everybody.
+/// Starts a plain HTTP server that sends one JSON document to every request.
 async fn publish(document: Value) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/keys", listener.local_addr().unwrap());
@@ -30,9 +30,9 @@ async fn publish(document: Value) -> String {
     url
 }
 
-/// Tokens of a configured issuer, and what they let in to.
+/// Tokens of a configured issuer, and their permissions.
 #[tokio::test(flavor = "multi_thread")]
-async fn another_issuer() {
+async fn accepts_tokens_of_a_configured_issuer() {
     let pair = aws_lc_rs::signature::Ed25519KeyPair::generate().unwrap();
     let key = EncodingKey::from_ed_der(pair.to_pkcs8v1().unwrap().as_ref());
     let mut jwk =
@@ -87,9 +87,9 @@ async fn another_issuer() {
     }
 }
 
-/// A server with a certificate speaks TLS, and only that.
+/// A server with a certificate accepts TLS only.
 #[tokio::test(flavor = "multi_thread")]
-async fn tls() {
+async fn serves_tls_only_with_a_certificate() {
     let dir = tempfile::tempdir().unwrap();
     let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
     let (certificate, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
@@ -115,9 +115,9 @@ async fn tls() {
     serving.await.unwrap().unwrap();
 }
 
-/// Without clients a server does not listen where strangers are.
+/// A server without clients listens on local addresses only.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_strangers_without_clients() {
+async fn listens_locally_without_clients() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { data_dir: dir.path().into(), config: Config::default(), mappers: vec![] };
     let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();

@@ -1,4 +1,4 @@
-//! Compressed uploads: the same records come out, in time and within limits, and what is broken says so.
+//! Compressed uploads: the same records, in time and within limits, and errors for damaged bodies.
 
 use async_compression::Level;
 use async_compression::tokio::write::{GzipEncoder, ZstdEncoder};
@@ -7,7 +7,7 @@ use sluice_config::Config;
 use sluice_server::app::Options;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use crate::harness::raw_http::{Length, Raw};
+use crate::harness::raw_http::{Length, RawRequest};
 use crate::harness::server::{Answer, Migration, Server, shared, start};
 
 const JSONL: &str = "application/jsonl";
@@ -21,7 +21,7 @@ fn counterparty(number: u64) -> String {
     json!({"referenceId": id, "type": "organisation", "name": number.to_string()}).to_string() + "\n"
 }
 
-/// Both ways in: where, and a record to send there.
+/// A kind of upload: its path, and a record for it.
 type Way = (fn(&Migration) -> String, fn(u64) -> String);
 
 const WAYS: &[Way] = &[
@@ -62,7 +62,7 @@ async fn staged(migration: &Migration) -> Vec<Value> {
     migration.staged("counterparty-management", "counterparties").await
 }
 
-/// Of the last upload: bytes and digest of what was compressed.
+/// Returns size and digest of the last upload's compressed body.
 async fn received(migration: &Migration) -> (Value, Value) {
     let request = migration.server.request(reqwest::Method::GET, &migration.path("/audit"));
     let trail = migration.server.send(request.header("accept", JSONL)).await.lines();
@@ -71,9 +71,9 @@ async fn received(migration: &Migration) -> (Value, Value) {
     (last["figures"]["bytes"].clone(), last["body"].clone())
 }
 
-/// The same table in whatever way it is compressed: the same results, the same records, and the same digest.
+/// A table gives the same results, records and digest in every compression.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_comes_out() {
+async fn gives_the_same_records_in_every_compression() {
     for (path, record) in WAYS {
         let text = (1..=3_000).map(record).collect::<String>() + "no record\n";
         let (one, two) = text.split_at(text.len() / 3);
@@ -109,7 +109,7 @@ async fn the_same_comes_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_encodings_are_refused() {
+async fn refuses_other_encodings() {
     for (path, record) in WAYS {
         let migration = migration(shared()).await;
         for coding in ["br", "deflate", "gzip, zstd", "compress", "utf-8"] {
@@ -123,14 +123,14 @@ async fn other_encodings_are_refused() {
     }
 }
 
-/// What was whole before a broken place stays, and the last line of the answer says what is the matter.
+/// Checks that complete records before the damage stay, and that the last line of the answer has the error.
 async fn ends_with(migration: &Migration, answer: &Answer, code: &str, what: &str) -> usize {
     assert_eq!(answer.status, 200, "{what}: {}", answer.body);
     let mut results = answer.lines();
     let last = results.pop().unwrap();
     assert_eq!((&last["isSuccessful"], &last["problem"]["code"]), (&json!(false), &json!(code)), "{what}: {last}");
     let successful = results.iter().filter(|result| result["isSuccessful"] == true).count();
-    // Neither format has checksums but at its end: what comes out of a changed place may be anything.
+    // Both formats have their checksum at the end, so records after a damage can have any content.
     assert!(successful == results.len() || what.ends_with("changed"), "{what}");
     assert_eq!(staged(migration).await.len(), successful, "{what}");
     let log = migration.get("/logs?code=UPLOAD_BROKEN_OFF").await;
@@ -139,8 +139,8 @@ async fn ends_with(migration: &Migration, answer: &Answer, code: &str, what: &st
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_broken_says_so() {
-    // Such as do not compress well, so that there is something before the broken place.
+async fn reports_damaged_bodies() {
+    // Records that compress badly, so that some come before the damage.
     let noisy = |record: &fn(u64) -> String| {
         (1..=20_000).map(|n: u64| record(n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16)).collect::<String>()
     };
@@ -162,7 +162,7 @@ async fn what_is_broken_says_so() {
                 let kept = ends_with(&migration, &answer, "INVALID_COMPRESSION", &format!("{coding} {what}")).await;
                 assert!(kept >= least, "{coding} {what}: {kept} were kept");
             }
-            // What is broken from the start is refused as a whole.
+            // A body that is damaged from the start is refused as a whole.
             let migration = migration(shared()).await;
             let answer = put(&migration, &path(&migration), coding, record(1).into()).await;
             assert_eq!(answer.problem(), (400, "INVALID_COMPRESSION".into()), "{coding}");
@@ -173,7 +173,7 @@ async fn what_is_broken_says_so() {
     }
 }
 
-/// A server of narrow limits.
+/// Starts a server with narrow limits.
 fn limited(dir: &std::path::Path) -> &'static Server {
     let mut config = Config::default();
     config.upload.max_bytes = 4 << 20;
@@ -182,9 +182,9 @@ fn limited(dir: &std::path::Path) -> &'static Server {
     Box::leak(Box::new(start(options, std::future::pending()).0))
 }
 
-/// What counts is what a body expands to.
+/// Limits apply to the decompressed size.
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_are_those_of_what_it_expands_to() {
+async fn limits_the_decompressed_size() {
     let dir = tempfile::tempdir().unwrap();
     let server = limited(dir.path());
     for (path, record) in WAYS {
@@ -201,7 +201,7 @@ async fn limits_are_those_of_what_it_expands_to() {
                 assert!(ends_with(&migration, &answer, code, &format!("{coding} {what}")).await >= 10);
             }
         }
-        // A window of 128 MiB is more memory than an upload is worth.
+        // A window of 128 MiB needs more memory than an upload may use.
         let wide = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x88, 0x01, 0x00, 0x00];
         let migration = migration(server).await;
         let answer = put(&migration, &path(&migration), "zstd", wide.to_vec()).await;
@@ -209,15 +209,15 @@ async fn limits_are_those_of_what_it_expands_to() {
     }
 }
 
-/// A client that waits for each result before it sends the next record, and flushes what it sends.
+/// A client waits for each result before it sends the next record, and flushes each record.
 #[tokio::test(flavor = "multi_thread")]
-async fn results_come_while_the_upload_goes_on() {
+async fn sends_results_during_the_upload() {
     let (ours, mut theirs) = tokio::io::duplex(1 << 20);
     let mut encoder = GzipEncoder::new(ours);
     let migration = migration(shared()).await;
     let path = migration.path("/sources/client");
     let headers = format!("{JSONL}\r\ncontent-encoding: gzip");
-    let mut upload = Raw::put(shared(), &path, &headers, Length::Chunked).await;
+    let mut upload = RawRequest::put(shared(), &path, &headers, Length::Chunked).await;
     for number in 1..=5 {
         encoder.write_all(client(number).as_bytes()).await.unwrap();
         encoder.flush().await.unwrap();

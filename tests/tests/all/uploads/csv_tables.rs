@@ -1,4 +1,4 @@
-//! Tables (CSV) as old systems write them: each row is a source record with its line, its outcome and its story.
+//! Tables (CSV) as old systems write them: each row is a source record with a line, an outcome and a provenance.
 
 use std::process::Command;
 
@@ -28,8 +28,8 @@ async fn source_records(migration: &Migration, query: &str) -> Answer {
     shared().get(&migration.path(&format!("/sources/client/records{query}"))).await
 }
 
-/// Line, outcome or first error, of each result.
-fn shorn(answer: &Answer) -> Vec<(u64, String)> {
+/// Returns the line and the outcome or first error of each result.
+fn lines_and_codes(answer: &Answer) -> Vec<(u64, String)> {
     let lines = answer.lines().into_iter();
     lines
         .map(|line| {
@@ -40,9 +40,9 @@ fn shorn(answer: &Answer) -> Vec<(u64, String)> {
         .collect()
 }
 
-/// The same clients, as lines and as a table: the same records come of them.
+/// A table gives the same records as JSON Lines with the same clients.
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_are_records() {
+async fn reads_rows_as_records() {
     let lines: String =
         (1..=2_500).map(|id| json!({"client_id": id, "birth_number": "706213"}).to_string() + "\n").collect();
     let rows = (1..=2_500).map(|id| format!("706213,{id}\r\n")).collect::<String>();
@@ -51,7 +51,7 @@ async fn rows_are_records() {
     let of_lines = one.source("client", lines).await;
     let of_rows = put(&other, "text/csv", &[], table).await;
     let expected: Vec<(u64, String)> = (2..=2_501).map(|line| (line, "mapped".into())).collect();
-    assert_eq!(shorn(&of_rows), expected);
+    assert_eq!(lines_and_codes(&of_rows), expected);
     assert_eq!(of_lines.lines().len(), 2_500);
     let staged = async |migration: &Migration| {
         let staged = migration.staged("counterparty-management", "counterparties").await;
@@ -64,24 +64,24 @@ async fn rows_are_records() {
     assert_eq!(staged(&one).await, staged(&other).await);
     let record = source_records(&other, "").await.body.lines().next().unwrap().to_owned();
     assert_eq!(record, r#"{"birth_number":"706213","client_id":"1"}"#, "as the mapper is given it");
-    // Its story: the line in the table, and no range of bytes, as the record stands nowhere in it.
+    // The provenance has the line in the table, and no byte range, because the record is not in the file as JSON.
     let made = of_rows.lines()[6]["records"][0]["referenceId"].as_str().unwrap().to_owned();
     let story = other.get(&format!("/records/counterparties/{made}/provenance")).await;
     assert_eq!((&story["madeFrom"]["line"], &story["madeFrom"]["bytes"]), (&json!(8), &Value::Null), "{story}");
     let replayed = other.get(&format!("/records/counterparties/{made}/replay")).await;
     assert_eq!(replayed["same"], true, "{replayed}");
-    // The same table once more changes nothing.
+    // The same table again changes nothing.
     let before = other.get("").await;
     let again = put(&other, "text/csv", &[], format!("birth_number,client_id\r\n{rows}")).await;
-    assert_eq!(shorn(&again), expected);
+    assert_eq!(lines_and_codes(&again), expected);
     assert_eq!(other.get("").await, before);
 }
 
-/// How it is written, its bytes, and what comes of its rows.
+/// Media type, query, bytes, and the expected lines and outcomes.
 type Table = (&'static str, &'static [(&'static str, &'static str)], Vec<u8>, &'static [(u64, &'static str)]);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_as_they_come() {
+async fn reads_every_dialect() {
     let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
     let tables: Vec<Table> = vec![
         ("text/csv; charset=utf-8; header=present", &[], b"client_id,birth_number\n1,706213\n".into(), &[(2, "mapped")]),
@@ -121,24 +121,24 @@ async fn rows_as_they_come() {
         let answer = put(&migration, media_type, query, body).await;
         assert_eq!(answer.status, 200, "{what}: {}", answer.body);
         let expected: Vec<(u64, String)> = expected.iter().map(|(line, code)| (*line, code.to_string())).collect();
-        assert_eq!(shorn(&answer), expected, "{what}: {}", answer.body);
+        assert_eq!(lines_and_codes(&answer), expected, "{what}: {}", answer.body);
     }
 }
 
-/// A row may hold what a line may, and not more; what comes after it is taken.
+/// A row has the same size limit as a line. Rows after one that is too long are accepted.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_beyond_the_limit_passes_by() {
+async fn skips_a_row_beyond_the_limit() {
     let migration = migration().await;
     let long = "x\n".repeat(200_000);
     let table = format!("client_id,birth_number,note\n1,706213,\"{long}\"\n2,706213,\n");
     let answer = put(&migration, "text/csv", &[], table).await;
-    assert_eq!(shorn(&answer), [(2, "RECORD_TOO_LARGE".into()), (200_003, "mapped".into())]);
+    assert_eq!(lines_and_codes(&answer), [(2, "RECORD_TOO_LARGE".into()), (200_003, "mapped".into())]);
 }
 
 /// Media type, query, body, and the problem.
-type Refused = (&'static str, &'static [(&'static str, &'static str)], &'static [u8], u16, &'static str);
+type Refusal = (&'static str, &'static [(&'static str, &'static str)], &'static [u8], u16, &'static str);
 
-const REFUSED: &[Refused] = &[
+const REFUSED: &[Refusal] = &[
     ("text/csv", &[], b"client_id,birth_number,client_id\n1,706213,1\n", 422, "INVALID_HEADER"),
     ("text/csv", &[], b"client_id,,birth_number\n1,2,706213\n", 422, "INVALID_HEADER"),
     ("text/csv", &[], b"client_id,b\xff\n1,706213\n", 422, "INVALID_HEADER"),
@@ -160,7 +160,7 @@ const REFUSED: &[Refused] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tables_that_are_refused() {
+async fn refuses_invalid_tables() {
     let migration = migration().await;
     for (media_type, query, body, status, code) in REFUSED {
         let what = format!("{media_type} {query:?} {:?}", String::from_utf8_lossy(body));
@@ -168,19 +168,19 @@ async fn tables_that_are_refused() {
         assert_eq!(answer.problem(), (*status, code.to_string()), "{what}: {}", answer.body);
         assert!(!answer.body.contains("client_id"), "a header may be somebody's data: {}", answer.body);
     }
-    // A header that never ends is no header.
+    // An endless header is refused.
     let answer = put(&migration, "text/csv", &[], "a,".repeat(1 << 20)).await;
     assert_eq!(answer.problem(), (422, "INVALID_HEADER".into()));
-    // Records in the platform's own shape are no rows.
+    // Uploads without a mapper accept no CSV.
     let path = migration.staging("counterparty-management", "counterparties");
     let answer = migration.put_as(&path, "text/csv", "a\n1\n").await;
     assert_eq!(answer.problem(), (415, "UNSUPPORTED_MEDIA_TYPE".into()));
     assert_eq!(migration.get("").await["stagingStatus"], "Pending");
 }
 
-/// The command takes tables, and compressed files as they are.
+/// `sluice migrate` accepts tables and compressed files.
 #[tokio::test(flavor = "multi_thread")]
-async fn files_of_each_kind() {
+async fn command_reads_every_kind_of_file() {
     let rows = "client_id;birth_number;city\n1;706213;Plze\u{148}\n2;706213;\u{17d}\u{10f}\u{e1}r\n";
     let lines = "{\"client_id\":1,\"birth_number\":\"706213\"}\n{\"client_id\":2,\"birth_number\":\"706213\"}\n";
     let dir = tempfile::tempdir().unwrap();

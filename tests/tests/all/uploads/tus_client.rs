@@ -1,5 +1,5 @@
-//! The public tus client from npm against the very command that people run: an upload that is cut at twenty places, in
-//! part because the server is killed, arrives as if it had come in one piece.
+//! The public tus client from npm against `sluice serve`: an upload that is interrupted twenty times, in part by killing
+//! the server, arrives completely.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -18,10 +18,10 @@ use crate::harness::server::{Migration, Server};
 use crate::harness::tools;
 use crate::uploads::tus_requests::{clients, ended, records};
 
-/// The client as it is published, by its version.
+/// The npm package of the client, and its version.
 const CLIENT: &str = "tus-js-client@4.3.1";
 
-/// Sends a file, over as many connections as it takes; where the upload is.
+/// A script that uploads a file over as many connections as needed and prints the upload's path.
 const SCRIPT: &str = "
 const { createReadStream } = require('node:fs');
 const tus = require('tus-js-client');
@@ -38,11 +38,11 @@ const upload = new tus.Upload(createReadStream(file), {
 upload.start();
 ";
 
-/// How many times it is cut, and each so-many-eth by killing the server.
+/// Number of interruptions. Each fourth one kills the server.
 const CUTS: usize = 20;
 const KILLS: usize = 4;
 
-/// Chance that can be repeated (SplitMix64).
+/// Returns a random number from a seed (SplitMix64).
 fn chance(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mixed = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -50,7 +50,7 @@ fn chance(seed: &mut u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// A server in a process of its own, and where it listens.
+/// Starts a server process, and returns it with its address.
 fn serve(dir: &Path) -> (Child, String) {
     let mut serve = Command::new(command());
     serve.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(dir.join("data"));
@@ -68,17 +68,17 @@ fn serve(dir: &Path) -> (Child, String) {
     (child, address)
 }
 
-/// Stands between the client and the server, and cuts what goes through it.
-struct Between {
+/// A proxy between client and server that interrupts connections.
+struct InterruptingProxy {
     dir: std::path::PathBuf,
     server: Mutex<(Child, String)>,
-    /// Where it cuts, in bytes that have gone through, ascending.
+    /// Byte counts at which it interrupts, ascending.
     places: Vec<u64>,
     through: AtomicU64,
     cuts: AtomicUsize,
 }
 
-impl Between {
+impl InterruptingProxy {
     async fn stand(self: Arc<Self>, listener: TcpListener) {
         loop {
             let (client, _) = listener.accept().await.unwrap();
@@ -87,7 +87,7 @@ impl Between {
         }
     }
 
-    /// Carries one connection, until either side ends it or it is cut.
+    /// Forwards a connection until either side ends it or the proxy interrupts it.
     async fn carry(&self, mut client: TcpStream) {
         let address = self.server.lock().unwrap().1.clone();
         let Ok(mut server) = TcpStream::connect(address).await else { return };
@@ -100,7 +100,7 @@ impl Between {
                     let cut = self.cuts.load(Ordering::SeqCst);
                     if self.places.get(cut).is_some_and(|place| *place <= through) {
                         self.cuts.store(cut + 1, Ordering::SeqCst);
-                        // Some of what came last arrives.
+                        // Half of the last bytes arrive.
                         let _ = server.write_all(&up[..bytes / 2]).await;
                         if cut % KILLS == KILLS - 1 {
                             self.kill();
@@ -130,7 +130,7 @@ impl Between {
     }
 }
 
-impl Drop for Between {
+impl Drop for InterruptingProxy {
     fn drop(&mut self) {
         let (child, _) = self.server.get_mut().unwrap();
         let _ = child.kill();
@@ -139,7 +139,7 @@ impl Drop for Between {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_cut_at_twenty_places_arrives() {
+async fn completes_an_upload_with_twenty_interruptions() {
     let client = tempfile::tempdir().unwrap();
     let check = format!("node --version && npm view {} {CLIENT} version", tools::NPM_FETCH);
     if !tools::available(&tools::NPM, "resumed_by_client::an_upload_cut_at_twenty_places_arrives", &check) {
@@ -164,14 +164,14 @@ async fn an_upload_cut_at_twenty_places_arrives() {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let started = serve(&home);
         let direct = format!("http://{}", started.1);
-        let between = Arc::new(Between {
+        let between = Arc::new(InterruptingProxy {
             dir: home.clone(),
             server: Mutex::new(started),
             places,
             through: AtomicU64::new(0),
             cuts: AtomicUsize::new(0),
         });
-        // What is set up before does not go through what cuts.
+        // Requests of the setup bypass the proxy.
         let known = |url: String, token: String| -> &'static Server {
             let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
             Box::leak(Box::new(Server { url, data_dir: home.join("data"), client: http, token }))
@@ -194,7 +194,7 @@ async fn an_upload_cut_at_twenty_places_arrives() {
         assert!(sent.status.success(), "seed {seed}: {said}{wrong}");
         assert_eq!(between.cuts.load(Ordering::SeqCst), CUTS, "seed {seed}");
 
-        // Once more killed, while it is worked on or about to be.
+        // Kills the server once more, before or during its work on the upload.
         tokio::task::block_in_place(|| between.kill());
         let last = between.server.lock().unwrap().1.clone();
         let resumed = Migration { server: known(format!("http://{last}"), token.clone()), id: resumed.id };

@@ -1,37 +1,37 @@
-//! Uploads that resume, over time: connections that break or hang, what waits for what, limits, and servers that stop.
+//! Resumable uploads over time: interrupted connections, waiting, limits, and restarts.
 
 use serde_json::{Value, json};
 use sluice_config::Config;
 use sluice_server::app::Options;
 
-use crate::harness::raw_http::{Length, Raw};
+use crate::harness::raw_http::{Length, RawRequest};
 use crate::harness::server::{Migration, Server, shared, start};
 use crate::server::restart::{at, begin_with};
 use crate::uploads::tus_requests::{PART, begin, clients, code, ended, lines, migration, offset, part, records, tus};
 
-/// Writes a part until it stands still, and leaves the connection as it is.
-async fn stand_still(migration: &Migration, upload: &str, at: u64, bytes: &str, length: usize) -> Raw {
+/// Writes a part without its end, and leaves the connection open.
+async fn send_without_end(migration: &Migration, upload: &str, at: u64, bytes: &str, length: usize) -> RawRequest {
     let headers = format!("{PART}\r\ntus-resumable: 1.0.0\r\nupload-offset: {at}");
-    let mut raw = Raw::begin("PATCH", migration.server, upload, &headers, Length::Declared(length)).await;
+    let mut raw = RawRequest::begin("PATCH", migration.server, upload, &headers, Length::Declared(length)).await;
     raw.send(bytes).await;
     raw
 }
 
-/// What came before a connection broke off is kept; and whoever comes again need not wait for one that hangs.
+/// Bytes before an interruption are kept, and a new request need not wait for a hanging one.
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_break_or_hang() {
+async fn survives_interrupted_and_hanging_connections() {
     let body = clients(1..=10);
     for hangs in [false, true] {
         let migration = migration(shared()).await;
         let upload = begin(&migration, body.len(), &lines()).await;
-        let raw = stand_still(&migration, &upload, 0, &body[..200], body.len()).await;
+        let raw = send_without_end(&migration, &upload, 0, &body[..200], body.len()).await;
         let hanging = if hangs {
             Some(raw)
         } else {
             raw.cut().await;
             None
         };
-        // What is still on its way may come or not: it is the client who asks.
+        // Bytes in transit may arrive or not: the client asks for the offset.
         let mut have = 0;
         while have < 200 {
             have = offset(&migration, &upload).await;
@@ -45,24 +45,24 @@ async fn connections_that_break_or_hang() {
         assert_eq!(part(&migration, &upload, 200, body[200..].to_owned(), &[]).await.status().as_u16(), 204);
         assert_eq!(ended(&migration, &upload).await["figures"]["accepted"], 10);
     }
-    // A part with a checksum is kept as a whole or not at all.
+    // A part with a checksum is kept completely or not at all.
     let migration = migration(shared()).await;
     let upload = begin(&migration, body.len(), &lines()).await;
     let headers = format!(
         "{PART}\r\ntus-resumable: 1.0.0\r\nupload-offset: 0\r\nupload-checksum: sha1 2jmj7l5rSw0yVb/vlWAYkK/YBwk="
     );
-    let mut raw = Raw::begin("PATCH", shared(), &upload, &headers, Length::Declared(body.len())).await;
+    let mut raw = RawRequest::begin("PATCH", shared(), &upload, &headers, Length::Declared(body.len())).await;
     raw.send(&body[..200]).await;
     raw.cut().await;
     assert_eq!(offset(&migration, &upload).await, 0);
 }
 
-/// An upload waits for what runs, in its turn; what it brings is there when both have ended.
+/// An upload waits for earlier work of its migration. Afterwards, the records of both are staged.
 #[tokio::test(flavor = "multi_thread")]
-async fn uploads_wait_for_each_other() {
+async fn processes_uploads_one_after_the_other() {
     let migration = migration(shared()).await;
     let path = migration.path("/sources/client");
-    let mut open = Raw::put(shared(), &path, "application/jsonl", Length::Chunked).await;
+    let mut open = RawRequest::put(shared(), &path, "application/jsonl", Length::Chunked).await;
     open.send(clients(1..=1)).await;
     assert_eq!(open.line().await.unwrap()["outcome"], "mapped");
     let body = clients(1..=5);
@@ -83,7 +83,7 @@ async fn uploads_wait_for_each_other() {
             "{shown}"
         );
     }
-    // The second brought nothing new, and is recognised.
+    // The second upload is identical, and is recognised.
     let log = migration.get("/logs?code=UPLOAD_ENDED").await;
     let changed: Vec<&Value> =
         log["items"].as_array().unwrap().iter().map(|entry| &entry["figures"]["changed"]).collect();
@@ -93,7 +93,7 @@ async fn uploads_wait_for_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_and_the_end_of_their_time() {
+async fn enforces_limits_and_expiry() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = Config::default();
     config.upload.resumable_uploads = 2;
@@ -112,7 +112,7 @@ async fn limits_and_the_end_of_their_time() {
     assert_eq!(code(post("1").await).await, (409, "TOO_MANY_UPLOADS".into()));
     assert_eq!(tus(&migration, "DELETE", &one, &[], "").await.status().as_u16(), 204);
     assert_eq!(post("1").await.status().as_u16(), 201);
-    // Another migration has room of its own; and nothing of a purged one is left, nor can be brought.
+    // Another migration has limits of its own. A purged one has no uploads and accepts none.
     let other = self::migration(server).await;
     let upload = begin(&other, 600, &lines()).await;
     assert_eq!(part(&other, &upload, 0, "canary", &[]).await.status().as_u16(), 204);
@@ -123,9 +123,9 @@ async fn limits_and_the_end_of_their_time() {
     assert_eq!(code(part(&other, &upload, 6, "more", &[]).await).await, (409, "MIGRATION_PURGED".into()));
 }
 
-/// A server that stops keeps what has come, and works on what had come whole.
+/// A stopping server keeps received bytes. The next start processes complete uploads.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_stops_and_starts() {
+async fn resumes_uploads_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let options = || Options { data_dir: dir.path().join("data"), config: Config::default(), mappers: vec![] };
     let body = clients(1..=2_000);
@@ -133,7 +133,7 @@ async fn a_server_that_stops_and_starts() {
     let migration = migration(life.server).await;
     let upload = begin(&migration, body.len(), &lines()).await;
     assert_eq!(part(&migration, &upload, 0, body[..1_000].to_owned(), &[]).await.status().as_u16(), 204);
-    let hanging = stand_still(&migration, &upload, 1_000, &body[1_000..3_000], body.len() - 1_000).await;
+    let hanging = send_without_end(&migration, &upload, 1_000, &body[1_000..3_000], body.len() - 1_000).await;
     life.end().await;
     drop(hanging);
 
@@ -141,9 +141,9 @@ async fn a_server_that_stops_and_starts() {
     let migration = at(life.server, &migration);
     let have = offset(&migration, &upload).await;
     assert!((1_000..=3_000).contains(&have), "{have}");
-    // The whole of it comes while another upload is in its way, and the server stops before it is worked on.
+    // The upload completes while another one is open, and the server stops before it processes it.
     let path = migration.path("/sources/client");
-    let mut open = Raw::put(life.server, &path, "application/jsonl", Length::Chunked).await;
+    let mut open = RawRequest::put(life.server, &path, "application/jsonl", Length::Chunked).await;
     open.send(clients(1..=1)).await;
     assert_eq!(open.line().await.unwrap()["outcome"], "mapped");
     let rest = body[have as usize..].to_owned();
@@ -162,7 +162,7 @@ async fn a_server_that_stops_and_starts() {
     assert!(!folder.join("bytes.sealed").exists(), "what was worked on is in staging");
     life.end().await;
 
-    // Nobody has touched it for four days.
+    // The upload was idle for four days.
     let old = std::time::SystemTime::now() - std::time::Duration::from_secs(4 * 24 * 60 * 60);
     std::fs::File::open(folder.join("about.sealed")).unwrap().set_modified(old).unwrap();
     let life = begin_with(options());
@@ -172,10 +172,10 @@ async fn a_server_that_stops_and_starts() {
     life.end().await;
 }
 
-/// A beginning that is sent again with its key, as its server was killed before it answered, begins nothing else; however
-/// far the server had come.
+/// A creation is sent again with its key, because the server was killed before it answered. No second upload is created,
+/// at any point of the kill.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_beginning_that_was_not_answered() {
+async fn creates_one_upload_for_a_repeated_request() {
     let dir = tempfile::tempdir().unwrap();
     let data_dir = dir.path().join("data");
     let mut config = Config::default();
@@ -218,14 +218,13 @@ async fn a_beginning_that_was_not_answered() {
     life.end().await;
 }
 
-/// Files that this process has open below a folder.
+/// Returns the files below a folder that this process has open.
 fn open_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let links = std::fs::read_dir("/proc/self/fd").unwrap().map(|link| std::fs::read_link(link.unwrap().path()));
     links.flatten().filter(|file| file.starts_with(folder)).collect()
 }
 
-/// Uploads to which nobody sends anything hold no file open, however many they are: neither what has come of them by now, nor
-/// after a start.
+/// Idle uploads hold no open files, in any number, before and after a restart.
 #[tokio::test(flavor = "multi_thread")]
 async fn unfinished_uploads_hold_no_files() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Uploads that resume, request by request: what tus 1.0 says, what is refused, what is kept, and what comes of it.
+//! Resumable uploads by request: tus 1.0, refusals, stored data and results.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -45,7 +45,7 @@ fn field(response: &Response, name: &str) -> String {
     response.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned()
 }
 
-/// Begins an upload; where its parts are sent.
+/// Creates an upload, and returns the path of its parts.
 pub async fn begin(migration: &Migration, length: usize, metadata: &str) -> String {
     let path = migration.path("/sources/client/uploads");
     let said = [("upload-length", &*length.to_string()), ("upload-metadata", metadata)];
@@ -73,7 +73,7 @@ pub async fn part(
     tus(migration, "PATCH", upload, &said, bytes).await
 }
 
-/// The upload once it has ended.
+/// Waits for an upload's end.
 pub async fn ended(migration: &Migration, upload: &str) -> Value {
     loop {
         let request = migration.server.request(Method::GET, upload).header("prefer", "wait=60");
@@ -94,7 +94,7 @@ pub async fn records(migration: &Migration) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn parts_become_one_upload() {
+async fn joins_parts_to_one_upload() {
     let body = clients(1..=3_000) + "no client\n" + &clients(3_001..=3_010);
     let (plain, other) = (migration(shared()).await, migration(shared()).await);
     let put = plain.source("client", body.clone()).await;
@@ -104,7 +104,7 @@ async fn parts_become_one_upload() {
         ("sha1", "sha1 2jmj7l5rSw0yVb/vlWAYkK/YBwk="),
         ("sha256", "sha256 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="),
     ];
-    // Sums of nothing at all fit an empty part, and no other.
+    // Checksums of an empty body match an empty part and no other.
     for (name, sum) in &sums[1..] {
         let fits = part(&other, &upload, 0, "", &[("upload-checksum", sum)]).await;
         assert_eq!((fits.status().as_u16(), &*field(&fits, "upload-offset")), (204, "0"), "{name}");
@@ -135,7 +135,7 @@ async fn parts_become_one_upload() {
     let told = tus(&other, "HEAD", &upload, &[], "").await;
     assert_eq!((field(&told, "upload-length"), field(&told, "upload-metadata")), (body.len().to_string(), lines()));
 
-    // As it is said where only POST gets through.
+    // With the method override, for networks that allow POST only.
     let said = [("content-type", PART), ("upload-offset", "100007"), ("x-http-method-override", "PATCH")];
     assert_eq!(tus(&other, "POST", &upload, &said, three.to_owned()).await.status().as_u16(), 204);
     let shown = ended(&other, &upload).await;
@@ -151,7 +151,7 @@ async fn parts_become_one_upload() {
     let sequence =
         shared().request(Method::GET, &(upload.clone() + "/results")).header("accept", "application/json-seq");
     assert_eq!(shared().send(sequence).await.body.matches("\u{1e}{").count(), 3_011);
-    // It was all received: a client that did not hear of it asks, and is done.
+    // The upload was complete: a client that missed the answer asks for the offset, and is done.
     assert_eq!(offset(&other, &upload).await, body.len() as u64);
     assert_eq!(part(&other, &upload, body.len() as u64, "", &[]).await.status().as_u16(), 204);
     let trail = other.get("/audit?limit=100").await;
@@ -169,7 +169,7 @@ async fn parts_become_one_upload() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tables_and_what_is_compressed() {
+async fn accepts_tables_and_compressed_bodies() {
     let table = "client_id;birth_number;m\u{11b}sto\n1;706213;Plze\u{148}\n2;706213;\n";
     let bytes: Vec<u8> = table
         .chars()
@@ -205,11 +205,11 @@ async fn tables_and_what_is_compressed() {
     }
 }
 
-/// What is said of an upload that is to be made, and the problem.
-type Refused = (&'static [(&'static str, &'static str)], u16, &'static str);
+/// Headers of a creation, and the problem.
+type Refusal = (&'static [(&'static str, &'static str)], u16, &'static str);
 
-/// `application/jsonl`, `text/csv; charset=shift_jis` and `br`, in base64.
-const REFUSED: &[Refused] = &[
+/// Creations that are refused. The base64 texts are `application/jsonl`, `text/csv; charset=shift_jis` and `br`.
+const REFUSED: &[Refusal] = &[
     (&[("upload-length", "5")], 415, "UNSUPPORTED_MEDIA_TYPE"),
     (&[("upload-metadata", "filetype YXBwbGljYXRpb24vanNvbmw=")], 400, "INVALID_HEADER_FIELD"),
     (&[("upload-length", "-5"), ("upload-metadata", "filetype YXBwbGljYXRpb24vanNvbmw=")], 400, "INVALID_HEADER_FIELD"),
@@ -238,7 +238,7 @@ const REFUSED: &[Refused] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused() {
+async fn refuses_invalid_requests() {
     let migration = migration(shared()).await;
     let path = migration.path("/sources/client/uploads");
     for (said, status, problem) in REFUSED {
@@ -289,7 +289,7 @@ async fn what_is_refused() {
             "{said:?}"
         );
     }
-    // Another source's, and another migration's, are not there.
+    // Uploads of another source and of another migration are not found.
     let elsewhere = upload.replace("/client/", "/loan/");
     assert_eq!(shared().get(&elsewhere).await.problem(), (404, "NO_SUCH_UPLOAD".into()));
     let other = self::migration(shared()).await;
@@ -298,9 +298,9 @@ async fn what_is_refused() {
     assert_eq!(shared().get(&upload).await.problem(), (404, "NO_SUCH_UPLOAD".into()));
 }
 
-/// A request that is made again with its key makes nothing new.
+/// A repeated request with its key creates nothing new.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_beginning_is_recognised() {
+async fn recognises_a_repeated_creation() {
     let migration = migration(shared()).await;
     let path = migration.path("/sources/client/uploads");
     let key = uuid::Uuid::new_v4().to_string();
