@@ -50,9 +50,9 @@ async fn run_trials(witness: &RecordedServer, migration: &str) {
     let mappers = witness.get("/migration-assistance/mappers").await;
     let berka = mappers["items"].as_array().unwrap().iter().find(|mapper| mapper["name"] == "berka").unwrap();
     let leaks = mappers["items"].as_array().unwrap().iter().find(|mapper| mapper["name"] == "leaks").unwrap();
-    let told = json!({"from": berka["digest"], "to": leaks["digest"]});
-    for (kind, told) in [("remap", json!({})), ("trial", json!({"keepHours": 1})), ("compare", told)] {
-        let job = witness.job_with(migration, kind, told.to_string()).await;
+    let parameters = json!({"from": berka["digest"], "to": leaks["digest"]});
+    for (kind, parameters) in [("remap", json!({})), ("trial", json!({"keepHours": 1})), ("compare", parameters)] {
+        let job = witness.job_with(migration, kind, parameters.to_string()).await;
         assert!(job["result"]["problem"].is_null() && job["state"] != "cancelled", "{kind}: {job}");
         if kind == "compare" {
             let path = format!("{migration}/jobs/{}/differences", job["jobId"].as_str().unwrap());
@@ -338,8 +338,8 @@ async fn discloses_no_content_of_a_record() {
     // Secrets are stored in their own files and nowhere else.
     for secret in [secret.as_bytes(), token.as_bytes()] {
         let holds = |place: &&SearchedPlace| place.bytes.windows(secret.len()).any(|window| window == secret);
-        let told: Vec<&str> = places.iter().filter(holds).map(|place| place.name.as_str()).collect();
-        assert!(told.iter().all(|name| *name == sluice_data_dir::ADMIN_FILE), "a secret is in {told:?}");
+        let names: Vec<&str> = places.iter().filter(holds).map(|place| place.name.as_str()).collect();
+        assert!(names.iter().all(|name| *name == sluice_data_dir::ADMIN_FILE), "a secret is in {names:?}");
     }
 
     // The same search finds a single leak in each place.

@@ -202,11 +202,11 @@ fn begin(data_dir: &Path) -> (&'static Server, oneshot::Sender<()>, std::thread:
 /// Returns action, outcome and the other required members of entries.
 fn summaries(items: &[Value]) -> Vec<String> {
     let word = |item: &Value, name: &str| item[name].as_str().map(|word| format!(" {word}")).unwrap_or_default();
-    let told = |item: &Value| {
+    let summary = |item: &Value| {
         let members = ["outcome", "code", "kind", "state", "stream"].map(|name| word(item, name)).concat();
         format!("{}{members}", item["action"].as_str().unwrap())
     };
-    items.iter().map(told).collect()
+    items.iter().map(summary).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -250,9 +250,9 @@ async fn records_every_action_of_a_migration() {
     assert!(upload["actor"]["client"].is_string(), "{upload}");
     assert_eq!(items[8]["actor"], "server");
     assert_eq!(migration.get("/audit?limit=1&offset=3").await["items"][0], *upload);
-    let told = export(server, &migration.path("/audit")).await;
+    let trail = export(server, &migration.path("/audit")).await;
     for value in ["77001", "706213", "Pek"] {
-        assert!(!String::from_utf8_lossy(&told).contains(value), "{value} is out of a record");
+        assert!(!String::from_utf8_lossy(&trail).contains(value), "{value} is out of a record");
     }
 
     purge(&migration).await;

@@ -74,18 +74,18 @@ fn refuses_each_file_in_one_sentence() {
     limits.batch_millis = 300;
     let engine = Engine::new(limits, None).unwrap();
     let made = REFUSED.iter().map(|row| {
-        let ExpectedResult::Refused(told) = row.fate else { panic!("{} is not to be refused", row.file) };
-        (row.file, description(row.file), component(row.file, row.shape), told)
+        let ExpectedResult::Refused(words) = row.fate else { panic!("{} is not to be refused", row.file) };
+        (row.file, description(row.file), component(row.file, row.shape), words)
     });
     let all =
-        raw().into_iter().map(|(name, description, file, told)| (name, description.to_owned(), file, told)).chain(made);
+        raw().into_iter().map(|(name, description, file, words)| (name, description.to_owned(), file, words)).chain(made);
     let (mut lines, mut wrong) = (vec![], vec![]);
     for (name, description, file, expected) in all {
         let began = Instant::now();
-        let told = inspect(&engine, name, &file).map(|_| ()).map_or_else(|error| error.to_string(), |()| String::new());
-        let sentence = told.contains(name) && !told.contains('\n') && told.len() < 400;
-        if !sentence || !told.contains(expected) {
-            wrong.push(format!("{name}: not a sentence with {expected:?}: {told}"));
+        let message = inspect(&engine, name, &file).map(|_| ()).map_or_else(|error| error.to_string(), |()| String::new());
+        let sentence = message.contains(name) && !message.contains('\n') && message.len() < 400;
+        if !sentence || !message.contains(expected) {
+            wrong.push(format!("{name}: not a sentence with {expected:?}: {message}"));
         }
         lines.push(format!("| {name} | {description} | refused: {expected} | {} ms |", began.elapsed().as_millis()));
     }

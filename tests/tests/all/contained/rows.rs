@@ -33,8 +33,8 @@ const fn row(file: &'static str, fate: ExpectedResult) -> Row {
     Row { file, fate, shape: Shape::Mapper, every: 0 }
 }
 
-const fn refused(file: &'static str, told: &'static str) -> Row {
-    row(file, Refused(told))
+const fn refused(file: &'static str, words: &'static str) -> Row {
+    row(file, Refused(words))
 }
 
 const fn quarantined(file: &'static str, code: &'static str) -> Row {

@@ -109,8 +109,8 @@ async fn check_cause(migration: &Migration, row: &Row) {
         "floods-log" => 990,
         _ => 0,
     };
-    let told = cut["items"].as_array().unwrap().iter().map(|entry| entry["figures"]["dropped"].as_u64().unwrap_or(0));
-    assert_eq!(told.sum::<u64>(), dropped, "{}: {cut}", row.file);
+    let counts = cut["items"].as_array().unwrap().iter().map(|entry| entry["figures"]["dropped"].as_u64().unwrap_or(0));
+    assert_eq!(counts.sum::<u64>(), dropped, "{}: {cut}", row.file);
 }
 
 /// A well-behaved migration on the same server, which uploads again and again.

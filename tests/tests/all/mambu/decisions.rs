@@ -35,10 +35,10 @@ async fn a_refused_call_stops_only_its_record() {
     mambu.order(refused("/loans/{id}/fee-transactions"));
     let end = import(&migration).await;
     assert_eq!((&end["state"], &end["result"]["leftOut"]), (&json!("failed"), &json!(1)), "{end}");
-    let told = failed(&migration).await;
+    let failures = failed(&migration).await;
     let expected = json!(["loans", id(&migration, "1"), "fee", "INVALID_PARAMETERS", 400, 7]);
     let [kind, record, step, code, status, calls] =
-        ["kind", "referenceId", "step", "code", "status", "calls"].map(|name| told[0][name].clone());
+        ["kind", "referenceId", "step", "code", "status", "calls"].map(|name| failures[0][name].clone());
     assert_eq!(json!([kind, record, step, code, status, calls]), expected);
     let issues = migration.issues("import").await;
     assert_eq!((&issues[0]["code"], &issues[0]["rule"]), (&json!("CALL_REFUSED"), &json!("INVALID_PARAMETERS")));

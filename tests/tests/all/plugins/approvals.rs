@@ -162,8 +162,8 @@ async fn imports_only_records_of_an_approved_digest() {
     let whole = shared().anonymous(Method::GET, "/audit").bearer_auth(admin).header("accept", "application/jsonl");
     let trail = shared().send(whole).await.body;
     for action in ["PLUGIN_PUSHED", "PLUGIN_APPROVED", "APPROVAL_REVOKED"] {
-        let told = |line: &str| line.contains(action) && line.contains(&digest) && line.contains("approving");
-        assert!(trail.lines().any(told), "{action}");
+        let matches = |line: &str| line.contains(action) && line.contains(&digest) && line.contains("approving");
+        assert!(trail.lines().any(matches), "{action}");
     }
 }
 
@@ -303,8 +303,8 @@ async fn refuses_invalid_plugins_with_a_reason() {
     assert!(listed["items"].as_array().unwrap().iter().all(|plugin| plugin["tenant"] != "refused"), "{listed}");
     // A component that panics on an empty record is accepted, and the answer describes the failure.
     let breaks = cast.push(&variant(sluice_tests::guest("panics-always"), b'p'), None).await;
-    let told = breaks.json()["inspection"]["breaks"].as_str().unwrap_or_default().to_owned();
-    assert!(breaks.status == 201 && told.contains("without any field (PLUGIN_PANICKED)"), "{}", breaks.body);
+    let message = breaks.json()["inspection"]["breaks"].as_str().unwrap_or_default().to_owned();
+    assert!(breaks.status == 201 && message.contains("without any field (PLUGIN_PANICKED)"), "{}", breaks.body);
     let request = shared().anonymous(Method::POST, "/plugins").bearer_auth(&cast.author);
     let answer = shared().send(request.header("content-type", "text/plain").body("x")).await;
     assert_eq!(answer.problem(), (415, "UNSUPPORTED_MEDIA_TYPE".into()));

@@ -164,13 +164,13 @@ async fn checks_sums_over_many_records() {
 async fn check(migration: &Migration, what: &str, expected: &[(&str, &str, &str)]) {
     let validation = migration.job("validate").await;
     let issues = migration.issues("validate").await;
-    let told = |issue: &Value, field: &str| issue[field].as_str().unwrap_or_default().to_owned();
+    let text = |issue: &Value, field: &str| issue[field].as_str().unwrap_or_default().to_owned();
     let mut found: Vec<(String, String, String)> = issues
         .iter()
         .map(|issue| {
             let code = if issue["rule"].is_null() { "code" } else { "rule" };
             assert!(code == "code" || issue["code"] == "RULE_VIOLATION", "{issue}");
-            (told(issue, "severity"), told(issue, code), told(issue, "field"))
+            (text(issue, "severity"), text(issue, code), text(issue, "field"))
         })
         .collect();
     found.sort();

@@ -25,8 +25,8 @@ async fn outcomes(migration: &Migration) -> BTreeMap<String, u64> {
     let outcomes =
         sources["items"].as_array().unwrap().iter().flat_map(|source| source["outcomes"].as_array().unwrap());
     let text = |value: &Value| value.as_str().map(|text| format!(" {text}")).unwrap_or_default();
-    let told = |outcome: &Value| format!("{}{}", outcome["outcome"].as_str().unwrap(), text(&outcome["code"]));
-    outcomes.map(|outcome| (told(outcome), outcome["count"].as_u64().unwrap())).collect()
+    let key = |outcome: &Value| format!("{}{}", outcome["outcome"].as_str().unwrap(), text(&outcome["code"]));
+    outcomes.map(|outcome| (key(outcome), outcome["count"].as_u64().unwrap())).collect()
 }
 
 async fn surnames(migration: &Migration) -> Vec<String> {
@@ -104,12 +104,12 @@ async fn refuses_invalid_runs() {
     let without = shared().register(None, &["Counterparties"]).await;
     assert_eq!(without.start("remap").await.problem(), (409, "NO_MAPPER".into()));
     let migration = broken().await;
-    for (told, expected) in [
+    for (parameters, expected) in [
         (json!({"sources": ["nobody"]}), (422, "NO_SUCH_SOURCE".into())),
         (json!({"only": ["lost"]}), (400, "INVALID_BODY".into())),
         (json!({"all": true}), (400, "INVALID_BODY".into())),
     ] {
-        assert_eq!(migration.start_with("remap", &told).await.problem(), expected, "{told}");
+        assert_eq!(migration.start_with("remap", &parameters).await.problem(), expected, "{parameters}");
     }
     let cancelled = migration.start("remap").await.json();
     let job = cancelled.as_str().unwrap();

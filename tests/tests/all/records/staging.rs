@@ -83,13 +83,13 @@ async fn deletes_by_a_stream_of_ids() {
         id(0)
     );
     let results = migration.stage(PATH, "counterparties/delete", body).await.lines();
-    let told: Vec<(bool, &str)> = results
+    let codes: Vec<(bool, &str)> = results
         .iter()
         .map(|result| (result["isSuccessful"] == true, result["errors"][0]["message"].as_str().unwrap_or("")))
         .collect();
     let unknown = (false, "UNKNOWN_REFERENCE");
     let nonsense = (false, "INVALID_FORMAT");
-    assert_eq!(told, [(true, ""), (true, ""), (true, ""), unknown, unknown, nonsense, nonsense, nonsense]);
+    assert_eq!(codes, [(true, ""), (true, ""), (true, ""), unknown, unknown, nonsense, nonsense, nonsense]);
     assert_eq!(results[3]["referenceId"], json!(strange));
     assert_eq!(migration.staged(PATH, TYPE).await, records[3..]);
     assert_eq!(shared().get(&migration.staging(PATH, &format!("{TYPE}/{}", id(0)))).await.status, 404);
@@ -174,16 +174,16 @@ async fn reports_duplicates() {
     let migration = migration("berka").await;
     let table = [client(1, "706213"), client(2, "706213"), client(1, "700101"), client(2, "706213")].concat();
     let results = migration.source("client", table).await.lines();
-    let told: Vec<&str> = results.iter().map(|result| result["errors"][0]["message"].as_str().unwrap_or("")).collect();
-    assert_eq!(told, ["", "", "DUPLICATE_KEY", ""], "a record that is there twice just so is one record");
+    let codes: Vec<&str> = results.iter().map(|result| result["errors"][0]["message"].as_str().unwrap_or("")).collect();
+    assert_eq!(codes, ["", "", "DUPLICATE_KEY", ""], "a record that is there twice just so is one record");
     assert_eq!(migration.staged(PATH, TYPE).await[0]["birthDate"], "1970-12-13");
     assert_eq!(surnames(&migration).await, ["1", "2"]);
 
     assert_eq!(set_mapper(&migration, "forger").await, 200);
     let results =
         migration.source("client", "{\"client_id\":3}\n{\"client_id\":4,\"poison\":\"reference-id\"}\n").await;
-    let told: Vec<Value> = results.lines().iter().map(|result| result["errors"][0]["message"].clone()).collect();
-    assert_eq!(told, [Value::Null, json!("DUPLICATE_REFERENCE_ID")]);
+    let codes: Vec<Value> = results.lines().iter().map(|result| result["errors"][0]["message"].clone()).collect();
+    assert_eq!(codes, [Value::Null, json!("DUPLICATE_REFERENCE_ID")]);
     assert_eq!(surnames(&migration).await, ["1", "2", "3"]);
 }
 

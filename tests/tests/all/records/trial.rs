@@ -182,8 +182,8 @@ async fn trial_changes_nothing_and_predicts_the_import() {
 
     // A second trial after the import, with a sample that is the same each time.
     let before = unchangeable_state(&migration);
-    let told = json!({"sample": {"records": 100, "seed": 3}});
-    let (one, two) = (migration.job_with("trial", &told).await, migration.job_with("trial", &told).await);
+    let parameters = json!({"sample": {"records": 100, "seed": 3}});
+    let (one, two) = (migration.job_with("trial", &parameters).await, migration.job_with("trial", &parameters).await);
     assert_eq!(unchangeable_state(&migration), before);
     let chosen = one["result"]["sample"]["chosen"].as_u64().unwrap();
     assert!((50..200).contains(&chosen), "{}", one["result"]["sample"]);
@@ -237,13 +237,13 @@ async fn cancels_and_refuses_trials() {
     let migration = life.server.register(Some("berka"), ALL).await;
     assert_eq!(migration.start("trial").await.problem(), (409, "NOTHING_STAGED".into()));
     let migration = loaded(&life).await;
-    for (told, expected) in [
+    for (parameters, expected) in [
         (json!({"mapper": Digest::of(b"another").to_string()}), (422, "UNKNOWN_MAPPER".into())),
         (json!({"keepHours": 169}), (422, "KEPT_TOO_LONG".into())),
         (json!({"mapper": "berka"}), (400, "INVALID_BODY".into())),
         (json!({"sample": {"seed": 1}}), (400, "INVALID_BODY".into())),
     ] {
-        assert_eq!(migration.start_with("trial", &told).await.problem(), expected, "{told}");
+        assert_eq!(migration.start_with("trial", &parameters).await.problem(), expected, "{parameters}");
     }
     let before = unchangeable_state(&migration);
     let job = migration.start("trial").await;

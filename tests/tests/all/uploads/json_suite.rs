@@ -109,7 +109,7 @@ async fn sent(
     }
     let answer: Answer = migration.put_as(path, "application/json-seq", body).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
-    let mut told = BTreeMap::new();
+    let mut outcomes = BTreeMap::new();
     for line in answer.lines() {
         let errors = line["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
         let words = errors.iter().map(|error| {
@@ -119,23 +119,23 @@ async fn sent(
         let words: Vec<String> = words.collect();
         let taken = line["outcome"].as_str().unwrap_or("staged").to_owned();
         let word = if line["isSuccessful"] == true { taken } else { words.join("+") };
-        assert!(!word.is_empty(), "it is told why: {line}");
+        assert!(!word.is_empty(), "a rejected record has an error: {line}");
         let number = line["line"].as_u64().or_else(|| {
             // A record with a reference id is identified by it.
             let id = line["referenceId"].as_str()?;
             Some(Uuid::parse_str(id).unwrap().as_u128() as u64)
         });
-        assert!(told.insert(number.unwrap(), word).is_none(), "one result for each: {line}");
+        assert!(outcomes.insert(number.unwrap(), word).is_none(), "one result for each: {line}");
     }
     // A case of blanks only is no record and has no result.
-    (1..=cases.len() as u64).map(|number| told.remove(&number).unwrap_or_else(|| "nothing".into())).collect()
+    (1..=cases.len() as u64).map(|number| outcomes.remove(&number).unwrap_or_else(|| "nothing".into())).collect()
 }
 
 /// Checks the outcomes against the suite's file names, and that all places agree.
 fn check(case: &Case, [bare, member, field, platform, value]: [&str; 5]) {
     let name = case.name.as_str();
-    for told in [bare, member, field, platform, value] {
-        assert!(!told.contains("PLUGIN_") && !told.contains("quarantined"), "{name} breaks a plugin: {told}");
+    for outcome in [bare, member, field, platform, value] {
+        assert!(!outcome.contains("PLUGIN_") && !outcome.contains("quarantined"), "{name} breaks a plugin: {outcome}");
     }
     let scanned = scan_object(&case.within("{\"client_id\":1,\"v\":"), MOST_DEPTH, |_, _| {});
     let faulty = String::from_utf8(case.bytes()).is_err();
@@ -148,7 +148,7 @@ fn check(case: &Case, [bare, member, field, platform, value]: [&str; 5]) {
     match name.split_once('_').unwrap().0 {
         "y" => assert_eq!(member, decided.unwrap_or("mapped"), "{name} must be taken"),
         "n" => {
-            let refused = |told: &str| told == "nothing" || told.chars().next().unwrap().is_uppercase();
+            let refused = |outcome: &str| outcome == "nothing" || outcome.chars().next().unwrap().is_uppercase();
             assert!(refused(bare) && refused(member) && refused(field) && refused(platform), "{name} must be refused");
             assert_ne!(bare, "NOT_AN_OBJECT", "{name} is no JSON");
         }
@@ -187,13 +187,13 @@ async fn has_the_recorded_outcome_for_each_case() {
             "mapped" => output_of(case, &case.within("{\"v\":")),
             _ => "-".into(),
         };
-        let told = [bare[index].as_str(), &member[index], &field[index], &platform[index], &value];
-        check(case, told);
-        listing += &format!("{} {}\n", case.name, told.join(" "));
+        let outcomes = [bare[index].as_str(), &member[index], &field[index], &platform[index], &value];
+        check(case, outcomes);
+        listing += &format!("{} {}\n", case.name, outcomes.join(" "));
     }
     // Accepted records are kept as they were sent, digit by digit.
     let kept = shared().get(&unread.path("/sources/client/records?outcome=mapped")).await;
-    let taken = cases.iter().zip(1..).zip(&member).filter(|(_, told)| *told == "mapped");
+    let taken = cases.iter().zip(1..).zip(&member).filter(|(_, outcome)| *outcome == "mapped");
     let came: Vec<Vec<u8>> = taken.map(|((case, number), _)| with_member(number, case)).collect();
     let blank = |record: &[u8]| record.iter().map(|byte| if b"\r\n".contains(byte) { b' ' } else { *byte }).collect();
     let came: Vec<Vec<u8>> = came.iter().map(|record| blank(record)).collect();

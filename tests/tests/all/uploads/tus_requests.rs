@@ -132,8 +132,8 @@ async fn joins_parts_to_one_upload() {
     );
     assert_eq!(shared().get(&(upload.clone() + "/results")).await.problem(), (409, "UPLOAD_NOT_ENDED".into()));
     assert_eq!(records(&other).await, "", "nothing is worked on before all has come");
-    let told = tus(&other, "HEAD", &upload, &[], "").await;
-    assert_eq!((field(&told, "upload-length"), field(&told, "upload-metadata")), (body.len().to_string(), lines()));
+    let response = tus(&other, "HEAD", &upload, &[], "").await;
+    assert_eq!((field(&response, "upload-length"), field(&response, "upload-metadata")), (body.len().to_string(), lines()));
 
     // With the method override, for networks that allow POST only.
     let said = [("content-type", PART), ("upload-offset", "100007"), ("x-http-method-override", "PATCH")];
@@ -258,15 +258,15 @@ async fn refuses_invalid_requests() {
         assert_eq!(field(&response, "tus-version"), "1.0.0");
         assert_eq!(code(response).await, (412, "UNKNOWN_TUS_VERSION".into()));
     }
-    let told = shared().request(Method::OPTIONS, &path).send().await.unwrap();
-    assert_eq!(told.status().as_u16(), 204);
+    let response = shared().request(Method::OPTIONS, &path).send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 204);
     for (name, value) in [
         ("tus-version", "1.0.0"),
         ("tus-extension", "creation,checksum,expiration,termination"),
         ("tus-checksum-algorithm", "sha1,sha256"),
         ("tus-max-size", "68719476736"),
     ] {
-        assert_eq!(field(&told, name), value);
+        assert_eq!(field(&response, name), value);
     }
     let upload = begin(&migration, 5, &lines()).await;
     for (said, status, problem) in [
