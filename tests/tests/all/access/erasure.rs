@@ -175,7 +175,7 @@ async fn keeps_no_record_in_plain_text() {
     let results = migration.stage("counterparty-management", "counterparties", wrong.to_string()).await.lines();
     assert_eq!(results[0]["isSuccessful"], false);
     assert_eq!(migration.job("validate").await["state"], "succeeded", "{:?}", migration.issues("validate").await);
-    assert_eq!(search(&data), Default::default(), "staged and validated");
+    assert_eq!(search(&data), Default::default(), "the source is staged and validated");
     let said = quarantined(&migration);
     assert!(said.len() == 1 && said[0]["message"].as_str().unwrap().contains(&poisoned.to_string()), "{said:?}");
     for id in ids {
@@ -190,7 +190,7 @@ async fn keeps_no_record_in_plain_text() {
     }
     let (elsewhere, target) = search(&data);
     assert_eq!(elsewhere, BTreeSet::new(), "imported");
-    assert_eq!(target, staged.0.iter().cloned().collect(), "what is searched for can be found");
+    assert_eq!(target, staged.0.iter().cloned().collect(), "the search finds what the target has");
 
     let before = dir.path().join("before");
     copy_all(&migration.directory(), &before);
@@ -205,7 +205,7 @@ async fn keeps_no_record_in_plain_text() {
     assert!(StagingError::KeyGone.to_string().contains("the key of this migration was destroyed"));
     let mut keys = vec![];
     files(&data.join("keys"), &mut keys);
-    assert!(!keys.iter().any(|(path, _)| path.contains(&migration.id)), "its key is gone");
+    assert!(!keys.iter().any(|(path, _)| path.contains(&migration.id)), "the purge deletes the key");
 
     // After the stopped server's directory is restored, the next start deletes it again and keeps the catalogue's entries.
     life.end().await;
@@ -242,7 +242,7 @@ async fn reports_a_missing_key() {
     let answer = life.server.get(&lost.path("/sources")).await;
     assert_eq!(answer.problem(), (500, "MIGRATION_KEY_GONE".into()));
     assert!(answer.json()["detail"].as_str().unwrap().contains("is not in the key directory"), "{}", answer.body);
-    assert!(!key.exists(), "no new key is made");
+    assert!(!key.exists(), "the server makes no new key");
     life.end().await;
 
     std::fs::rename(&away, &key).unwrap();
@@ -271,7 +271,7 @@ async fn purges_imported_migrations_after_their_retention() {
     let life = begin(&data, config);
     let [imported, validated] = [imported, validated].map(|migration| at(life.server, &migration));
     let purged = async { while imported.get("").await["stagingStatus"] != "Purged" {} };
-    tokio::time::timeout(Duration::from_secs(60), purged).await.expect("it is purged by itself");
+    tokio::time::timeout(Duration::from_secs(60), purged).await.expect("the server purges the migration");
     assert_eq!(validated.staged(TYPES[0].0, TYPES[0].1).await.len(), 1);
     life.end().await;
     assert!(!imported.directory().exists() && validated.directory().exists());

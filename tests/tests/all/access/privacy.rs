@@ -194,7 +194,7 @@ async fn run_leaking_mappers(witness: &RecordedServer, canaries: &mut Canaries) 
 
     let kept = witness.get(&format!("{migration}/quarantine?limit=100")).await.to_string();
     for (leak, secret) in secrets.iter().filter(|(leak, _)| !WITHOUT_TEXT.contains(leak)) {
-        assert!(kept.contains(secret.as_str()), "{leak} is kept for its author");
+        assert!(kept.contains(secret.as_str()), "the quarantine list has {leak} for the author");
     }
     let said = witness.get(&format!("{loud}/quarantine?limit=100")).await;
     assert_eq!(said["total"], lines.len(), "{said}");

@@ -341,7 +341,7 @@ async fn lists_every_route_of_the_description() {
         .flat_map(|(path, item)| item.as_object().unwrap().keys().map(|method| (method.clone(), path.clone())))
         .collect();
     let listed = ROUTES.iter().map(|(method, route, _)| (method.to_string(), route.to_string())).collect();
-    assert_eq!(described, listed, "a route needs a row in the table of who may use it");
+    assert_eq!(described, listed, "each route needs a row in ROUTES");
 }
 
 /// A client of one domain sees only that domain of a migration that covers two.

@@ -74,14 +74,17 @@ async fn evidence_describes_the_migration() {
 #[tokio::test(flavor = "multi_thread")]
 async fn detects_a_change_of_any_byte_of_evidence() {
     let (_, evidence, key) = evidence().await;
-    assert!(open_evidence(&evidence, Some(&Signer::new(&[9; 32]).public())).is_err(), "another key is pinned");
+    assert!(open_evidence(&evidence, Some(&Signer::new(&[9; 32]).public())).is_err(), "the pinned key is another");
     for at in 0..evidence.len() {
         let mut changed = evidence.clone();
         changed[at] ^= 1 << (at % 8);
         assert!(open_evidence(&changed, Some(&key)).is_err(), "byte {at}");
-        assert!(open_evidence(&evidence[..at], Some(&key)).is_err(), "the first {at} bytes");
+        assert!(open_evidence(&evidence[..at], Some(&key)).is_err(), "verification accepts the first {at} bytes");
     }
-    assert!(open_evidence(&[evidence.as_slice(), b"\n"].concat(), None).is_err(), "a line more");
+    assert!(
+        open_evidence(&[evidence.as_slice(), b"\n"].concat(), None).is_err(),
+        "verification accepts an additional line"
+    );
 }
 
 /// Changes to a copy of the target, and the figures that differ afterwards. `OURS` are the migration's rows.
@@ -136,13 +139,13 @@ async fn counts_the_target_again() {
         rusqlite::Connection::open(&copy).unwrap().execute_batch(&change.replace("OURS", &ours)).unwrap();
         assert_eq!(differing(&bundle, &copy), *expected, "{change}");
     }
-    assert_eq!(differing(&bundle, &original), [""; 0], "whatever its path is called");
+    assert_eq!(differing(&bundle, &original), [""; 0], "the path of the target may contain special characters");
     let files = std::fs::read_dir(dir.path()).unwrap().count();
-    assert_eq!(files, 2, "nothing is written beside what is only read");
+    assert_eq!(files, 2, "counting creates no file beside the target");
     // Counts a target that a server writes to.
     assert_eq!(differing(&bundle, &shared().data_dir.join(sluice_data_dir::TARGET_FILE)), [""; 0]);
     assert!(recount(&bundle, &dir.path().join("nothing.db")).is_err());
-    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), files, "nor is anything made");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), files, "counting creates no target");
 }
 
 fn differing(bundle: &Bundle, target: &Path) -> Vec<String> {

@@ -71,7 +71,7 @@ fn joined(lines: &[Vec<u8>]) -> Vec<u8> {
 
 fn check(tampered: &[u8], pinned: Option<&PublicKey>, place: Place, why: Why, what: &str) {
     match verify(tampered, pinned) {
-        Ok(_) => panic!("{what}: not found"),
+        Ok(_) => panic!("{what}: verification finds no change"),
         Err(found) => assert_eq!((found.place, found.why), (place, why), "{what}"),
     }
 }
@@ -252,7 +252,7 @@ async fn records_every_action_of_a_migration() {
     assert_eq!(migration.get("/audit?limit=1&offset=3").await["items"][0], *upload);
     let trail = export(server, &migration.path("/audit")).await;
     for value in ["77001", "706213", "Pek"] {
-        assert!(!String::from_utf8_lossy(&trail).contains(value), "{value} is out of a record");
+        assert!(!String::from_utf8_lossy(&trail).contains(value), "the trail has {value} of a record");
     }
 
     purge(&migration).await;
@@ -273,7 +273,7 @@ async fn records_every_action_of_a_migration() {
     let (server, stop, ended) = begin(dir.path());
     let own = export(server, "/audit").await;
     let verified = verify(&own, Some(&key(server).await)).unwrap();
-    assert_eq!((verified.scope, verified.hashes.len()), (Scope::Server, 4), "it goes on with the same key");
+    assert_eq!((verified.scope, verified.hashes.len()), (Scope::Server, 4), "the trail continues with the same key");
     assert_eq!(server.get("/audit").await.json()["total"], 4);
     stop.send(()).unwrap();
     tokio::task::spawn_blocking(move || ended.join().unwrap()).await.unwrap();

@@ -117,12 +117,12 @@ async fn refuses_data_of_other_versions() {
         let answer = life.server.get(&there.staging(PATH, &format!("{TYPE}/stream"))).await;
         assert_eq!(answer.problem(), (500, "STAGING_VERSION".into()));
         assert!(answer.body.contains("staged by another version of Sluice"), "{}", answer.body);
-        assert_eq!(std::fs::read(&segment).unwrap(), bytes, "nothing of it is cut off");
+        assert_eq!(std::fs::read(&segment).unwrap(), bytes, "the server does not truncate the journal");
         let backup = place.run(&["backup", &format!("of-{data}"), "--data-dir", &data]);
         let said = String::from_utf8(backup.stdout).unwrap();
         assert!(backup.status.code() == Some(2) && said.contains("DAMAGED: staging is of version"), "{said}");
         let delete = life.server.request(Method::DELETE, &there.path(""));
-        assert_eq!(life.server.send(delete).await.status, 204, "it can be purged");
+        assert_eq!(life.server.send(delete).await.status, 204, "a purge deletes the migration");
         life.end().await;
     }
 }

@@ -75,7 +75,7 @@ async fn backs_up_during_uploads_and_imports() {
         }
     }
     sending.end().await;
-    assert_eq!(sending.line().await, None, "the upload went on undisturbed");
+    assert_eq!(sending.line().await, None, "the backup does not disturb the upload");
     assert_eq!(ended(&parts, &upload).await["figures"]["accepted"], 2_000);
     for migration in [&many, &loading, &parts] {
         run_remaining_steps(migration).await;
@@ -89,7 +89,10 @@ async fn backs_up_during_uploads_and_imports() {
         let [many, loading, parts] = [&many, &loading, &parts].map(|migration| at(life.server, migration));
         let there = records(&loading).await;
         assert!(there.len() as u64 >= acknowledged, "{name}: {} of {acknowledged}", there.len());
-        assert!(there.iter().copied().eq(1..=there.len() as u64), "{name}: each once, and in order");
+        assert!(
+            there.iter().copied().eq(1..=there.len() as u64),
+            "{name}: the backup has each record once and in order"
+        );
         let again = loading.source("client", clients(1..=sent)).await.lines();
         assert!(again.iter().all(|result| result["isSuccessful"] == true), "{name}");
         let mut at = offset(&parts, &upload).await;

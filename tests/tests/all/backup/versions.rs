@@ -43,7 +43,7 @@ fn set_versions(place: &BackupFolder, name: &str, version: i64, said: i64) {
 /// A backup of each earlier version is restored unchanged. The first server that starts on it upgrades it.
 #[tokio::test(flavor = "multi_thread")]
 async fn upgrades_backups_of_earlier_versions() {
-    assert_eq!(UNDO.len() as i64, Store::version(), "a step of the catalogue is new: say how it is undone");
+    assert_eq!(UNDO.len() as i64, Store::version(), "UNDO lacks the newest version of the catalogue");
     let place = BackupFolder::new();
     let (life, migration) = small(&place).await;
     let before = migration.get("").await;

@@ -74,15 +74,20 @@ fn refuses_each_file_in_one_sentence() {
     limits.batch_millis = 300;
     let engine = Engine::new(limits, None).unwrap();
     let made = REFUSED.iter().map(|row| {
-        let ExpectedResult::Refused(words) = row.fate else { panic!("{} is not to be refused", row.file) };
+        let ExpectedResult::Refused(words) = row.fate else {
+            panic!("{} has another expected result than a refusal", row.file)
+        };
         (row.file, description(row.file), component(row.file, row.shape), words)
     });
-    let all =
-        raw().into_iter().map(|(name, description, file, words)| (name, description.to_owned(), file, words)).chain(made);
+    let all = raw()
+        .into_iter()
+        .map(|(name, description, file, words)| (name, description.to_owned(), file, words))
+        .chain(made);
     let (mut lines, mut wrong) = (vec![], vec![]);
     for (name, description, file, expected) in all {
         let began = Instant::now();
-        let message = inspect(&engine, name, &file).map(|_| ()).map_or_else(|error| error.to_string(), |()| String::new());
+        let message =
+            inspect(&engine, name, &file).map(|_| ()).map_or_else(|error| error.to_string(), |()| String::new());
         let sentence = message.contains(name) && !message.contains('\n') && message.len() < 400;
         if !sentence || !message.contains(expected) {
             wrong.push(format!("{name}: not a sentence with {expected:?}: {message}"));

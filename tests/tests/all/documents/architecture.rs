@@ -87,7 +87,7 @@ const FOLDERS: &[&str] = &["host", "plugins", "tests", "fuzz/targets"];
 fn every_file_begins_with_its_purpose() {
     for folder in FOLDERS {
         for (file, source) in sources(&root().join(folder)) {
-            assert!(source.starts_with("//!"), "{folder}/{file} does not say what it is for");
+            assert!(source.starts_with("//!"), "{folder}/{file} has no module documentation");
         }
     }
 }

@@ -69,7 +69,7 @@ pub fn tutorial() -> String {
 
 #[test]
 fn commands_of_the_guides_succeed() {
-    if !tools::available(&tools::CURL, "readme::commands_of_the_guides", "curl --version") {
+    if !tools::available(&tools::CURL, "documents::commands::commands_of_the_guides_succeed", "curl --version") {
         return;
     }
     let typed: String = GUIDES.iter().map(|guide| indented(&page(guide))).collect();

@@ -51,7 +51,7 @@ impl Canaries {
     pub fn number(&mut self) -> u64 {
         self.planted += 1;
         self.numbers += 1;
-        assert!(self.numbers < 200_000, "there are no more numbers of this length");
+        assert!(self.numbers < 200_000, "all numbers of this length are used");
         let digits = &self.digits[self.numbers as usize % 2];
         format!("{digits}{:05}", self.numbers / 2).parse().unwrap()
     }

@@ -16,7 +16,10 @@ pub async fn five_steps() {
     let staged = migration.staged("counterparty-management", "counterparties").await;
     let surnames: Vec<String> = staged.iter().map(|record| record["surname"].as_str().unwrap().to_owned()).collect();
     assert_eq!(surnames, (1..=CLIENTS).map(|id| id.to_string()).collect::<Vec<_>>());
-    assert!(staged.iter().all(|record| record["birthDate"] == "1970-12-13"), "a woman born on 13 December");
+    assert!(
+        staged.iter().all(|record| record["birthDate"] == "1970-12-13"),
+        "the mapper converts a woman's birth number"
+    );
     for kind in ["validate", "import", "counts"] {
         let job = migration.job(kind).await;
         assert_eq!(job["state"], "succeeded", "{job}");

@@ -29,7 +29,7 @@ pub struct RawRequest {
 
 async fn within<T>(what: &str, future: impl Future<Output = std::io::Result<T>>) -> T {
     let done = tokio::time::timeout(PATIENCE, future).await;
-    done.unwrap_or_else(|_| panic!("{what} stands still")).unwrap_or_else(|error| panic!("{what}: {error}"))
+    done.unwrap_or_else(|_| panic!("{what} hangs")).unwrap_or_else(|error| panic!("{what}: {error}"))
 }
 
 impl RawRequest {
@@ -108,7 +108,7 @@ impl RawRequest {
             let mut chunk = vec![0; bytes + 2];
             within("reading", self.stream.read_exact(&mut chunk)).await;
             if bytes == 0 {
-                assert!(self.read.is_empty(), "an answer ends with a whole line");
+                assert!(self.read.is_empty(), "the answer ends with a complete line");
                 return None;
             }
             self.read.extend_from_slice(&chunk[..bytes]);

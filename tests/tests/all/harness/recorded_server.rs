@@ -113,7 +113,7 @@ impl RecordedServer {
 
     /// Returns the token of the requests.
     pub fn token(&self) -> &str {
-        self.token.get().expect("a request was made")
+        self.token.get().expect("a request has fetched the token")
     }
 
     /// Sends a request and records the answer, unless it reads records.

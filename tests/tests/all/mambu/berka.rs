@@ -44,7 +44,7 @@ async fn stage(migration: &Migration, dir: &std::path::Path) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn imports_the_berka_bank_in_each_flow() {
-    let Some(dir) = berka_tables("mambu::berka::all_eight_steps") else { return };
+    let Some(dir) = berka_tables("mambu::berka::imports_the_berka_bank_in_each_flow") else { return };
     let mut totals = vec![];
     for flow in FLOWS {
         let mambu = mambu().await;
@@ -55,10 +55,10 @@ async fn imports_the_berka_bank_in_each_flow() {
         let fees = stage(&migration, &dir).await;
         let plan = migration.job("plan").await;
         assert_eq!((&plan["state"], &plan["result"]["leftOut"]), (&json!("succeeded"), &json!(0)), "{plan}");
-        assert_eq!(calls(&mambu), 0, "a plan calls nobody");
+        assert_eq!(calls(&mambu), 0, "planning makes no calls");
         let import = super::import(&migration).await;
         assert_eq!(import["state"], "succeeded", "{import}");
-        assert_eq!(plan["result"]["calls"], calls(&mambu), "the plan says how many");
+        assert_eq!(plan["result"]["calls"], calls(&mambu), "the plan has the number of calls");
         totals.push(calls(&mambu));
         let counts = agree(&migration).await;
         let rows = |name| Migration::rows(&counts, name, "importedRows");

@@ -140,7 +140,7 @@ async fn plan_lists_all_calls() {
     assert!(page.body.contains("<h1>Migration plan: mambu</h1>"), "{}", page.body);
     for text in [plan.to_string(), page.body] {
         for value in ["Nov", "1980", "U 1", "110 00", "Praha", ACCOUNT_IN_QUOTES, "336.67", "50.05"] {
-            assert!(!text.contains(value), "{value} is in it");
+            assert!(!text.contains(value), "the plan has {value} of a record");
         }
     }
     // A target without a platform has no plan.

@@ -31,7 +31,7 @@ impl KillableServer {
         let mut line = String::new();
         let url = loop {
             line.clear();
-            assert!(lines.read_line(&mut line).unwrap() > 0, "the server ended");
+            assert!(lines.read_line(&mut line).unwrap() > 0, "the server ended before it was ready");
             if let Some((_, rest)) = line.split_once("ready at ") {
                 break rest.split([',', ' ']).next().unwrap().to_owned();
             }

@@ -47,7 +47,7 @@ async fn repeats_no_call_that_is_newer_than_the_backup() {
             let migration = at(life.server, &migration);
             let again = import(&migration).await;
             assert_eq!(again["state"], "succeeded", "{name}: {again:#} {:#?}", migration.issues("import").await);
-            assert_eq!(call_results(&mambu), made, "{name}: nothing was made again");
+            assert_eq!(call_results(&mambu), made, "{name}: no call is repeated");
             check(&mambu, &migration);
             agree(&migration).await;
             life.end().await;

@@ -186,7 +186,7 @@ async fn stops_a_running_import_when_its_plugin_is_revoked() {
     let mut done = 0;
     while done < 1_000 {
         let shown = cast.read(&migration, &job, 0).await;
-        assert_eq!(shown["state"], "running", "it ended too soon: {shown}");
+        assert_eq!(shown["state"], "running", "the import ended too soon: {shown}");
         done = shown["done"].as_u64().unwrap();
     }
     let beside = rusqlite::Connection::open(server.data_dir.join("platform.db")).unwrap();

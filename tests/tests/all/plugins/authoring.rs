@@ -28,7 +28,7 @@ fn run_script(dir: &Path, script: &str) -> (String, String) {
 
 /// Returns the client table of the Berka bank, or two sample records on a machine without it.
 fn clients() -> String {
-    let tables = tools::berka_tables("authoring, in part: two sample records replace the client table");
+    let tables = tools::berka_tables("plugins::authoring, in part: two sample records replace the client table");
     tables.map_or_else(
         || {
             "{\"client_id\":1,\"birth_number\":\"706213\",\"district_id\":18}\n\
@@ -114,7 +114,7 @@ fn tutorial_in_rust() {
 fn tutorial_in_javascript_and_a_plugin_with_all_features() {
     let check =
         format!("node --version && npm view {} @bytecodealliance/componentize-js@0.23.0 version", tools::NPM_FETCH);
-    let test = "authoring::a_first_plugin_in_javascript_and_one_with_all_features";
+    let test = "plugins::authoring::tutorial_in_javascript_and_a_plugin_with_all_features";
     if !tools::available(&tools::NPM, test, &check) {
         return;
     }
@@ -147,7 +147,7 @@ fn tutorial_in_javascript_and_a_plugin_with_all_features() {
 fn tutorial_in_python_and_a_plugin_with_wasi() {
     let dir = tempfile::tempdir().unwrap();
     let download = "python3 -m pip --timeout 20 --retries 1 download --no-deps -q componentize-py==0.25.1 -d";
-    let test = "authoring::a_first_plugin_in_python_and_one_that_keeps_wasi";
+    let test = "plugins::authoring::tutorial_in_python_and_a_plugin_with_wasi";
     if !tools::available(&tools::PYTHON, test, &format!("{download} {}", dir.path().join("wheels").display())) {
         return;
     }

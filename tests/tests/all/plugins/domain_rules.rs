@@ -156,7 +156,7 @@ async fn checks_sums_over_many_records() {
     let found = [("error", "DISBURSED_MORE_THAN_FACILITY", "amount.amount")];
     check(&migration, "a cent more", &found).await;
     let issues = migration.issues("validate").await;
-    assert_eq!(issues[0]["referenceId"], cent["referenceId"], "the one that goes too far");
+    assert_eq!(issues[0]["referenceId"], cent["referenceId"], "the payment that exceeds the facility");
     remove(&migration, "financing-execution", "disbursements", lender.id("disbursements", 13)).await;
     check(&migration, "without it", &[]).await;
 }

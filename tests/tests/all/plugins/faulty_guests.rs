@@ -178,7 +178,7 @@ async fn check_cause(what: &str, migration: &Migration, case: &Case, answer: &st
     let quarantine = migration.get("/quarantine").await;
     let entries = quarantine["items"].as_array().unwrap();
     let Quarantined(code, message) = case.fate else {
-        assert!(entries.is_empty(), "{what}: nothing broke: {quarantine}");
+        assert!(entries.is_empty(), "{what}: the list has no failed record: {quarantine}");
         return;
     };
     assert_eq!((entries.len(), &quarantine["total"]), (case.poisoned.len(), &case.poisoned.len().into()), "{what}");
@@ -192,11 +192,11 @@ async fn check_cause(what: &str, migration: &Migration, case: &Case, answer: &st
         let said = entry["message"].as_str().unwrap();
         assert!(!said.is_empty() && said.contains(message), "{what}: {said}");
         let elsewhere = [answer, &logs, &serde_json::to_string(&issues).unwrap()];
-        assert!(elsewhere.iter().all(|text| !text.contains(said)), "{what}: the message is told");
+        assert!(elsewhere.iter().all(|text| !text.contains(said)), "{what}: an answer has the message");
         let kept_in = |bytes: &[u8]| bytes.windows(said.len()).any(|bytes| bytes == said.as_bytes());
-        assert!(!kept_in(&catalogue), "{what}: the message is kept");
+        assert!(!kept_in(&catalogue), "{what}: the server keeps the message");
         let list = std::fs::read(migration.directory().join("quarantine.sealed")).unwrap();
-        assert!(!kept_in(&list), "{what}: the message is not sealed");
+        assert!(!kept_in(&list), "{what}: the message is not encrypted");
         let listed = issues.iter().filter(|issue| issue["line"] == *line).collect::<Vec<_>>();
         assert_eq!((listed.len(), &listed[0]["code"]), (1, &code.into()), "{what}");
     }

@@ -41,7 +41,7 @@ fn prints_records_and_failures_for_the_author() {
         for text in *said {
             assert!(err.contains(text), "{guest}: {text} is not in:\n{err}");
         }
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "{guest}: nothing is left");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "{guest}: the command leaves files");
     }
 }
 
@@ -59,7 +59,7 @@ fn maps_a_changed_file_again() {
     let mut until = |mark: &str| {
         let mut said = String::new();
         while !said.contains(mark) {
-            said += &lines.next().unwrap_or_else(|| panic!("it ended: {said}")).unwrap();
+            said += &lines.next().unwrap_or_else(|| panic!("the command ended: {said}")).unwrap();
             said.push('\n');
         }
         said

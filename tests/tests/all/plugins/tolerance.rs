@@ -27,7 +27,7 @@ async fn stops_a_plugin_that_fails_on_every_record() {
     assert!(worked.iter().all(|result| result["code"] == "PLUGIN_PANICKED"), "{:?}", worked.first());
     let sources = migration.get("/sources").await;
     let counted = sources["items"][0]["outcomes"][0]["count"].as_u64().unwrap_or(0);
-    assert_eq!(counted, worked.len() as u64, "what was worked on and what is known of it: {sources}");
+    assert_eq!(counted, worked.len() as u64, "the counts agree with the results: {sources}");
 
     let log = migration.get("/logs").await;
     assert!(log["items"].as_array().unwrap().iter().any(|entry| entry["code"] == "PLUGIN_UNFIT_SHARE"), "{log}");

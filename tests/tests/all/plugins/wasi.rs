@@ -45,7 +45,7 @@ fn sluice(dir: &Path, arguments: &[&str]) -> (String, String) {
 
 #[test]
 fn runs_a_std_component_without_access() {
-    let Some(component) = component("wasi::a_plain_std_component_runs_and_gets_nothing") else { return };
+    let Some(component) = component("plugins::wasi::runs_a_std_component_without_access") else { return };
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("curious.wasm"), component).unwrap();
     std::fs::write(dir.path().join("client.jsonl"), "{\"client_id\":1}\n{\"client_id\":2}\n").unwrap();

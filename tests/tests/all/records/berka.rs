@@ -11,7 +11,7 @@ fn row(cells: &[&str]) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn moves_the_berka_bank_through_five_steps() {
-    let Some(dir) = berka_tables("berka::five_steps") else { return };
+    let Some(dir) = berka_tables("records::berka::moves_the_berka_bank_through_five_steps") else { return };
     let migration = shared().register(Some("berka"), ALL).await;
 
     // Load.
@@ -23,7 +23,7 @@ async fn moves_the_berka_bank_through_five_steps() {
         let Ok(body) = std::fs::read(dir.join(format!("{source}.jsonl"))) else { continue };
         let lines = body.iter().filter(|byte| **byte == b'\n').count();
         let results = migration.source(source, body).await.lines();
-        assert_eq!(results.len(), lines, "a result for every record of {source}: {:?}", results.last());
+        assert_eq!(results.len(), lines, "every record of {source} has a result: {:?}", results.last());
         assert!(results.iter().all(|result| result["isSuccessful"] == true), "{source}");
         mapped += results.iter().filter(|result| result["outcome"] == "mapped").count();
     }
@@ -134,5 +134,5 @@ async fn check_migration(migration: &Migration) {
         .flat_map(|source| source["outcomes"].as_array().unwrap())
         .map(|outcome| outcome["count"].as_u64().unwrap())
         .sum();
-    assert_eq!(total, 5_369 + 5_369 + 4_500 + 77 + 682 + 6_471 + 892 + 49_102, "every source record is accounted for");
+    assert_eq!(total, 5_369 + 5_369 + 4_500 + 77 + 682 + 6_471 + 892 + 49_102, "every source record has an outcome");
 }

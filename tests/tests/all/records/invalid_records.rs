@@ -168,7 +168,7 @@ async fn check(migration: &Migration, path: &str, cases: Vec<Case>, of_source: b
     let answer = migration.put_as(path, "application/jsonl", body).await;
     assert_eq!(answer.status, 200);
     let results = answer.lines();
-    assert_eq!(results.len(), cases.len() * 2 + 1, "a result for each record: {:?}", results.last());
+    assert_eq!(results.len(), cases.len() * 2 + 1, "each record has a result: {:?}", results.last());
     for (line, result) in results.iter().enumerate() {
         let (name, _, expected) = &cases[line.min(cases.len() * 2 - 1) / 2];
         let good = line % 2 == 0;
@@ -181,7 +181,7 @@ async fn check(migration: &Migration, path: &str, cases: Vec<Case>, of_source: b
         assert_eq!(result.get("outcome").is_some(), of_source, "{name}: {result}");
     }
     let staged = migration.staged("counterparty-management", "counterparties").await;
-    assert_eq!(staged.len(), cases.len() + 1, "the good ones");
+    assert_eq!(staged.len(), cases.len() + 1, "exactly the valid records are staged");
     // The list has each error with its line and code, in the same order.
     let issues = migration.issues("load").await;
     let listed: Vec<(usize, &str)> =

@@ -89,7 +89,11 @@ async fn check(tables: Vec<(&'static str, Vec<u8>)>) {
         assert_eq!(from, to);
         assert!(staged.iter().any(|staged| staged["referenceId"] == line["referenceId"]));
     }
-    assert_eq!(migration.staged("financing-solution", "agreements").await, staged, "what is staged is as it was");
+    assert_eq!(
+        migration.staged("financing-solution", "agreements").await,
+        staged,
+        "the comparison does not change staged records"
+    );
 
     // A comparison of a mapper with itself finds nothing, and replaces the previous list.
     let same = migration.job_with("compare", &json!({"from": variant, "to": variant})).await;
@@ -119,7 +123,7 @@ async fn check(tables: Vec<(&'static str, Vec<u8>)>) {
         |repayment: &&Value| found.iter().any(|line| line["referenceId"] == repayment["agreementReferenceId"]);
     let repayments = migration.staged("financing-execution", "repayments").await;
     let repaid: i64 = repayments.iter().filter(of_closed).map(|of| hundredths(&of["amount"]["amount"])).sum();
-    assert_eq!(tried[0].0 - tried[1].0, lent - repaid, "exactly what was still owed");
+    assert_eq!(tried[0].0 - tried[1].0, lent - repaid, "the difference is the amount owed");
     life.end().await;
 }
 
@@ -130,7 +134,7 @@ async fn reports_one_rule_on_a_synthetic_bank() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reports_one_rule_on_the_berka_bank() {
-    let Some(dir) = berka_tables("records::mapper_comparison") else { return };
+    let Some(dir) = berka_tables("records::mapper_comparison::reports_one_rule_on_the_berka_bank") else { return };
     let read = |table: &'static str| Some((table, std::fs::read(dir.join(format!("{table}.jsonl"))).ok()?));
     check(["client", "account", "disp", "loan", "order", "trans"].into_iter().filter_map(read).collect()).await;
 }
@@ -175,7 +179,7 @@ fn compares_without_a_server() {
         let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
         assert_eq!(run.status.code(), Some(code), "{out}{err}");
         assert!(said.iter().all(|text| out.contains(text)), "{out}{err}");
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 4, "nothing is left");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 4, "the command leaves files");
     }
 }
 

@@ -148,7 +148,7 @@ async fn replays_random_numbers() {
     }
     let records = migration.staged("counterparty-management", "counterparties").await;
     let drawn: std::collections::BTreeSet<String> = records.iter().map(Value::to_string).collect();
-    assert_eq!(drawn.len(), 60, "each batch draws otherwise: {drawn:?}");
+    assert_eq!(drawn.len(), 60, "batches have different random numbers: {drawn:?}");
     let replayed = migration.job("replay").await;
     assert_eq!((&replayed["state"], &replayed["result"]["different"]), (&"succeeded".into(), &0.into()), "{replayed}");
     assert_eq!(replayed["result"]["same"], records.len(), "{replayed}");

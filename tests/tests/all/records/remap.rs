@@ -94,7 +94,7 @@ async fn maps_only_quarantined_records_again() {
     set_mapper(&migration, "stateful").await;
     let job = migration.job_with("remap", &json!({"only": ["quarantined"], "sources": ["client"]})).await;
     assert_eq!(job["result"]["sources"][0]["changed"], 2, "{job}");
-    assert_eq!(surnames(&migration).await, ["1", "1", "2", "3", "5"], "the mapper counts what it has seen");
+    assert_eq!(surnames(&migration).await, ["1", "1", "2", "3", "5"], "the mapper counts its records");
     let job = migration.job_with("remap", &json!({"only": ["rejected"]})).await;
     assert_eq!(job["result"]["changed"], 0, "{job}");
 }

@@ -100,7 +100,7 @@ async fn deletes_by_a_stream_of_ids() {
     assert_eq!(results[0]["isSuccessful"], false);
     check_void(&migration, "nothing deleted", false).await;
     put(&migration, PATH, TYPE, &records[..1]).await;
-    assert_eq!(migration.staged(PATH, TYPE).await.last(), Some(&records[0]), "it can be staged again");
+    assert_eq!(migration.staged(PATH, TYPE).await.last(), Some(&records[0]), "a deleted record can be staged again");
 }
 
 /// Streams have the order of staging, in either framing, over many batches.
@@ -126,12 +126,16 @@ async fn accepts_a_repeated_upload_of_a_source() {
     let first = migration.source("client", table.clone()).await.lines();
     validate(&migration).await;
     check_void(&migration, "imported", false).await;
-    assert_eq!(migration.source("client", table.clone()).await.lines(), first, "the same answers");
+    assert_eq!(
+        migration.source("client", table.clone()).await.lines(),
+        first,
+        "the repeated upload has the same results"
+    );
     check_void(&migration, "the same table", false).await;
     assert_eq!(surnames(&migration).await, ["1", "2", "3"]);
 
     let results = migration.source("client", client(2, "706214")).await.lines();
-    assert_eq!(results[0]["records"], first[1]["records"], "the same reference id");
+    assert_eq!(results[0]["records"], first[1]["records"], "the replacement has the same reference id");
     check_void(&migration, "a changed record", true).await;
     let staged = migration.staged(PATH, TYPE).await;
     let birth: Vec<&Value> = staged.iter().map(|record| &record["birthDate"]).collect();
@@ -175,7 +179,7 @@ async fn reports_duplicates() {
     let table = [client(1, "706213"), client(2, "706213"), client(1, "700101"), client(2, "706213")].concat();
     let results = migration.source("client", table).await.lines();
     let codes: Vec<&str> = results.iter().map(|result| result["errors"][0]["message"].as_str().unwrap_or("")).collect();
-    assert_eq!(codes, ["", "", "DUPLICATE_KEY", ""], "a record that is there twice just so is one record");
+    assert_eq!(codes, ["", "", "DUPLICATE_KEY", ""], "an identical repeated record counts once");
     assert_eq!(migration.staged(PATH, TYPE).await[0]["birthDate"], "1970-12-13");
     assert_eq!(surnames(&migration).await, ["1", "2"]);
 

@@ -84,7 +84,7 @@ async fn answers_a_repeated_registration_from_its_key() {
     let again = post(&key, &["Administrate"]).await;
     assert_eq!((again.status().as_u16(), field(&again, "idempotent-replayed")), (201, "true"));
     assert_eq!((field(&again, "location").to_owned(), again.text().await.unwrap()), (place.clone(), body));
-    assert_eq!(post(&key, &["Collaterals"]).await.status().as_u16(), 422, "the key was another request's");
+    assert_eq!(post(&key, &["Collaterals"]).await.status().as_u16(), 422, "the key belongs to another request");
     assert_eq!(post("not ascii \u{7f}".trim_end_matches('\u{7f}'), &["Collaterals"]).await.status().as_u16(), 400);
     let other = post(&Uuid::new_v4().to_string(), &["Administrate"]).await;
     assert_ne!(field(&other, "location"), place);
@@ -122,7 +122,7 @@ async fn enforces_limits() {
     let answer = migration.stage("counterparty-management", "counterparties", body).await;
     let results = answer.lines();
     assert_eq!((results.len(), &results[0]["isSuccessful"]), (2, &json!(true)), "{}", answer.body);
-    assert_eq!(results[1]["problem"]["code"], "BODY_TOO_LARGE", "the last line says why the rest was not taken");
+    assert_eq!(results[1]["problem"]["code"], "BODY_TOO_LARGE", "the last line has the reason");
     let log = migration.get("/logs?code=UPLOAD_BROKEN_OFF").await;
     assert_eq!(log["total"], 1, "{log}");
 
@@ -158,7 +158,7 @@ async fn enforces_limits() {
             }
         }
     });
-    let (status, wait) = too_often.await.expect("the client is never told that it asks too often");
+    let (status, wait) = too_often.await.expect("the server never refuses for too many requests");
     assert_eq!((status, wait.parse::<u64>().is_ok()), (429, true));
 }
 
@@ -176,7 +176,7 @@ async fn until(response: Response, found: impl Fn(&str) -> bool) -> Vec<String> 
         }
         panic!("the stream ended: {text}");
     };
-    tokio::time::timeout(PATIENCE, reading).await.expect("the event never comes")
+    tokio::time::timeout(PATIENCE, reading).await.expect("the event does not arrive")
 }
 
 async fn job(migration: &Migration, kind: &str) -> Value {
@@ -210,9 +210,9 @@ async fn ends_slow_uploads() {
         let events = until(listening, |event| event.contains("UPLOAD_BROKEN_OFF")).await;
         trickling.abort();
         let last = events.iter().find(|event| event.contains("UPLOAD_BROKEN_OFF")).unwrap();
-        assert!(last.contains(r#""accepted":1"#), "what was whole is kept: {last}");
+        assert!(last.contains(r#""accepted":1"#), "the server keeps complete records: {last}");
         let again = migration.stage("counterparty-management", "counterparties", "{}").await;
-        assert_eq!(again.status, 200, "the source is free again: {}", again.body);
+        assert_eq!(again.status, 200, "the source accepts an upload again: {}", again.body);
     }
 }
 

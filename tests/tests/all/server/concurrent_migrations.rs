@@ -122,7 +122,11 @@ async fn refuses_requests_out_of_order() {
     let ended = job["jobId"].as_str().unwrap();
     assert_eq!(shared().send(cancel(ended)).await.problem(), (409, "JOB_ENDED".into()));
     let other = shared().register(None, ALL).await;
-    assert_eq!(shared().get(&other.path(&format!("/jobs/{ended}"))).await.status, 404, "another migration's job");
+    assert_eq!(
+        shared().get(&other.path(&format!("/jobs/{ended}"))).await.status,
+        404,
+        "the job belongs to another migration"
+    );
     assert_eq!(set_mapper(&migration, "silent").await, 200);
     assert_eq!(migration.job("import").await["state"], "succeeded");
 }
@@ -160,7 +164,11 @@ async fn continues_after_a_cancelled_job() {
             _ => {
                 let job = migration.path(&format!("/jobs/{}", disturbing.json().as_str().unwrap()));
                 let request = shared().request(Method::GET, &job).header("prefer", "wait=60");
-                assert_eq!(shared().send(request).await.json()["state"], "succeeded", "counting disturbs nobody");
+                assert_eq!(
+                    shared().send(request).await.json()["state"],
+                    "succeeded",
+                    "counting conflicts with no request"
+                );
             }
         }
         inserted += job["result"]["inserted"].as_u64().unwrap_or(0);

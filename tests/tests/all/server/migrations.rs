@@ -176,8 +176,8 @@ async fn purges_a_migration() {
     assert_eq!((&shown["numberOfStagedEntities"], &shown["numberOfImportedEntities"]), (&json!(0), &json!(1)));
     assert!(shown["purgedAt"].as_str().unwrap() > shown["registeredAt"].as_str().unwrap());
     let listed = shared().get(&format!("{MIGRATIONS}?limit=100")).await.json();
-    assert!(listed["items"].as_array().unwrap().contains(&shown), "it is listed as it is shown");
-    assert_eq!(migration.get("/jobs").await, jobs, "with their results");
+    assert!(listed["items"].as_array().unwrap().contains(&shown), "the list has the same representation");
+    assert_eq!(migration.get("/jobs").await, jobs, "jobs keep their results");
     assert_eq!(migration.get("/issues/counts?phase=load").await, counts);
     assert_eq!(migration.get("/issues?phase=load").await["total"], 0);
     let logs = migration.get("/logs").await;
@@ -197,11 +197,15 @@ async fn purges_a_migration() {
     }
     assert_eq!(migration.source("client", "{}\n").await.problem(), gone);
     assert_eq!(set_mapper(&migration, "berka").await, 409);
-    assert_eq!(delete(migration.path("")).await.status, 204, "again is as good as once");
+    assert_eq!(delete(migration.path("")).await.status, 204, "purging is idempotent");
     assert_eq!(migration.get("").await, shown);
-    assert!(!migration.directory().exists(), "asking for it does not bring it back");
-    assert_eq!(imported(&migration), 1, "what was imported stays");
-    assert_eq!(other.staged("counterparty-management", "counterparties").await.len(), 1, "nor is another touched");
+    assert!(!migration.directory().exists(), "reading does not restore the directory");
+    assert_eq!(imported(&migration), 1, "imported records stay");
+    assert_eq!(
+        other.staged("counterparty-management", "counterparties").await.len(),
+        1,
+        "other migrations do not change"
+    );
     assert_eq!(other.issues("load").await.len(), 1);
 }
 

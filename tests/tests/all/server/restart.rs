@@ -75,7 +75,7 @@ async fn continues_after_a_restart() {
     assert_eq!(visible_state(&migration).await, before);
     let again = migration.source("client", (15..=25).map(client).collect::<String>()).await.lines();
     assert!(again.iter().all(|result| result["outcome"] == "mapped"), "{again:?}");
-    assert_eq!(migration.staged(PATH, TYPE).await.len(), 25, "the indexes know what was there before");
+    assert_eq!(migration.staged(PATH, TYPE).await.len(), 25, "the indexes have the records of before the restart");
     assert_eq!(migration.job("validate").await["state"], "succeeded");
     let before = visible_state(&migration).await;
     life.end().await;
@@ -83,7 +83,7 @@ async fn continues_after_a_restart() {
     let life = begin(&data);
     let migration = at(life.server, &migration);
     assert_eq!(visible_state(&migration).await, before);
-    assert_eq!(migration.job("import").await["result"]["inserted"], 25, "the validation still holds");
+    assert_eq!(migration.job("import").await["result"]["inserted"], 25, "the validation stays valid");
     life.end().await;
 
     let life = begin(&data);

@@ -107,9 +107,15 @@ async fn serves_tls_only_with_a_certificate() {
     let client = reqwest::Client::builder().tls_certs_only([trusted]).no_proxy().build().unwrap();
     let health = client.get(format!("https://localhost:{port}/health/ready")).send().await.unwrap();
     assert_eq!(health.status().as_u16(), 200);
-    assert!(client.get(format!("http://localhost:{port}/health/ready")).send().await.is_err(), "plain text");
+    assert!(
+        client.get(format!("http://localhost:{port}/health/ready")).send().await.is_err(),
+        "the server refuses plain text"
+    );
     let stranger = reqwest::Client::builder().no_proxy().build().unwrap();
-    assert!(stranger.get(format!("https://localhost:{port}/health/ready")).send().await.is_err(), "not trusted");
+    assert!(
+        stranger.get(format!("https://localhost:{port}/health/ready")).send().await.is_err(),
+        "the client refuses an unknown certificate"
+    );
     drop(client);
     drop(stop);
     serving.await.unwrap().unwrap();

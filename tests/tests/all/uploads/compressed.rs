@@ -160,7 +160,7 @@ async fn reports_damaged_bodies() {
                 let migration = migration(shared()).await;
                 let answer = put(&migration, &path(&migration), coding, body).await;
                 let kept = ends_with(&migration, &answer, "INVALID_COMPRESSION", &format!("{coding} {what}")).await;
-                assert!(kept >= least, "{coding} {what}: {kept} were kept");
+                assert!(kept >= least, "{coding} {what}: the server kept {kept} records");
             }
             // A body that is damaged from the start is refused as a whole.
             let migration = migration(shared()).await;
@@ -224,7 +224,7 @@ async fn sends_results_during_the_upload() {
         let mut piece = vec![0; 1 << 16];
         let bytes = tokio::io::AsyncReadExt::read(&mut theirs, &mut piece).await.unwrap();
         upload.send(&piece[..bytes]).await;
-        let result = upload.line().await.expect("a result");
+        let result = upload.line().await.expect("the record has a result");
         assert_eq!((&result["line"], &result["outcome"]), (&json!(number), &json!("mapped")));
     }
     encoder.shutdown().await.unwrap();

@@ -63,7 +63,7 @@ async fn reads_rows_as_records() {
     };
     assert_eq!(staged(&one).await, staged(&other).await);
     let record = source_records(&other, "").await.body.lines().next().unwrap().to_owned();
-    assert_eq!(record, r#"{"birth_number":"706213","client_id":"1"}"#, "as the mapper is given it");
+    assert_eq!(record, r#"{"birth_number":"706213","client_id":"1"}"#, "the mapper reads this record");
     // The provenance has the line in the table, and no byte range, because the record is not in the file as JSON.
     let made = of_rows.lines()[6]["records"][0]["referenceId"].as_str().unwrap().to_owned();
     let story = other.get(&format!("/records/counterparties/{made}/provenance")).await;
@@ -166,7 +166,11 @@ async fn refuses_invalid_tables() {
         let what = format!("{media_type} {query:?} {:?}", String::from_utf8_lossy(body));
         let answer = put(&migration, media_type, query, *body).await;
         assert_eq!(answer.problem(), (*status, code.to_string()), "{what}: {}", answer.body);
-        assert!(!answer.body.contains("client_id"), "a header may be somebody's data: {}", answer.body);
+        assert!(
+            !answer.body.contains("client_id"),
+            "the answer quotes the header, which may be a record: {}",
+            answer.body
+        );
     }
     // An endless header is refused.
     let answer = put(&migration, "text/csv", &[], "a,".repeat(1 << 20)).await;
@@ -212,7 +216,11 @@ async fn command_reads_every_kind_of_file() {
         std::fs::write(&file, body).unwrap();
         if let Some(tool) = tool {
             let quiet: &[&str] = if tool == "zstd" { &["-q", "--rm"] } else { &[] };
-            if !tools::available(&tools::COMPRESSORS, "tables::files_of_each_kind", &format!("{tool} --version")) {
+            if !tools::available(
+                &tools::COMPRESSORS,
+                "uploads::csv_tables::command_reads_every_kind_of_file",
+                &format!("{tool} --version"),
+            ) {
                 std::fs::remove_file(&file).unwrap();
                 continue;
             }

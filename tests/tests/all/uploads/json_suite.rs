@@ -125,7 +125,7 @@ async fn sent(
             let id = line["referenceId"].as_str()?;
             Some(Uuid::parse_str(id).unwrap().as_u128() as u64)
         });
-        assert!(outcomes.insert(number.unwrap(), word).is_none(), "one result for each: {line}");
+        assert!(outcomes.insert(number.unwrap(), word).is_none(), "each record has one result: {line}");
     }
     // A case of blanks only is no record and has no result.
     (1..=cases.len() as u64).map(|number| outcomes.remove(&number).unwrap_or_else(|| "nothing".into())).collect()
@@ -146,10 +146,10 @@ fn check(case: &Case, [bare, member, field, platform, value]: [&str; 5]) {
     }
     let decided = DECIDED.iter().find(|(decided, _)| *decided == name).map(|(_, code)| *code);
     match name.split_once('_').unwrap().0 {
-        "y" => assert_eq!(member, decided.unwrap_or("mapped"), "{name} must be taken"),
+        "y" => assert_eq!(member, decided.unwrap_or("mapped"), "{name} must be accepted"),
         "n" => {
             let refused = |outcome: &str| outcome == "nothing" || outcome.chars().next().unwrap().is_uppercase();
-            assert!(refused(bare) && refused(member) && refused(field) && refused(platform), "{name} must be refused");
+            assert!(refused(bare) && refused(member) && refused(field) && refused(platform), "{name} must be rejected");
             assert_ne!(bare, "NOT_AN_OBJECT", "{name} is no JSON");
         }
         _ => {}
@@ -158,7 +158,7 @@ fn check(case: &Case, [bare, member, field, platform, value]: [&str; 5]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn has_the_recorded_outcome_for_each_case() {
-    let Some(cases) = suite("json_suite::the_public_suite_case_by_case") else { return };
+    let Some(cases) = suite("uploads::json_suite::has_the_recorded_outcome_for_each_case") else { return };
     let client = async || shared().register(Some("berka"), &["Counterparties"]).await;
     let unread = client().await;
     let path = |migration: &Migration| migration.path("/sources/client");
@@ -209,5 +209,5 @@ async fn has_the_recorded_outcome_for_each_case() {
     std::fs::write(&found, &listing).unwrap();
     let known = include_str!("../../../json-suite.txt");
     let changed = listing.lines().zip(known.lines()).find(|(now, before)| now != before);
-    assert!(listing == known, "{changed:?}; what it is now is in {}", found.display());
+    assert!(listing == known, "{changed:?}; the current outcomes are in {}", found.display());
 }

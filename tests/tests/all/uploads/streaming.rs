@@ -45,7 +45,7 @@ async fn sends_results_during_the_upload() {
         let mut upload = begin(&migration, way, Length::Chunked).await;
         for number in 1..=5 {
             upload.send((way.record)(number)).await;
-            let result = upload.line().await.expect("a result");
+            let result = upload.line().await.expect("the record has a result");
             assert_eq!(result["isSuccessful"], true, "{result}");
             // A record with a result is staged, even if the upload fails later.
             assert_eq!(staged(&migration).await as u64, number);
@@ -68,10 +68,10 @@ async fn accepts_a_record_in_many_pieces() {
         upload.send(b"no record").await;
         upload.end().await;
         for _ in 1..=2 {
-            let result = upload.line().await.expect("a result");
+            let result = upload.line().await.expect("the record has a result");
             assert_eq!(result["isSuccessful"], true, "{result}");
         }
-        let result = upload.line().await.expect("a result");
+        let result = upload.line().await.expect("the record has a result");
         assert_eq!(
             (&result["isSuccessful"], &result["line"]),
             (&json!(false), &json!(5)),
@@ -90,7 +90,7 @@ async fn waits_for_a_client_that_does_not_read() {
     let mut upload = begin(&migration, &SOURCE, Length::Declared(body.len())).await;
     upload.send(body).await;
     for number in 1..=RECORDS {
-        let result = upload.line().await.expect("a result");
+        let result = upload.line().await.expect("the record has a result");
         assert!(result["line"] == number && result["outcome"] == "mapped", "{number}: {result}");
     }
     assert_eq!(upload.line().await, None);

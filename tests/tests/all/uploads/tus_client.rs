@@ -142,7 +142,7 @@ impl Drop for InterruptingProxy {
 async fn completes_an_upload_with_twenty_interruptions() {
     let client = tempfile::tempdir().unwrap();
     let check = format!("node --version && npm view {} {CLIENT} version", tools::NPM_FETCH);
-    if !tools::available(&tools::NPM, "resumed_by_client::an_upload_cut_at_twenty_places_arrives", &check) {
+    if !tools::available(&tools::NPM, "uploads::tus_client::completes_an_upload_with_twenty_interruptions", &check) {
         return;
     }
     let mut install = Command::new("npm");
@@ -205,7 +205,7 @@ async fn completes_an_upload_with_twenty_interruptions() {
             (&json!(120_000), &json!(120_000)),
             "seed {seed}: {shown}"
         );
-        assert!(records(&resumed).await == expected, "seed {seed}: what is staged differs");
+        assert!(records(&resumed).await == expected, "seed {seed}: the staged records differ");
         let staged = resumed.staged("counterparty-management", "counterparties").await;
         assert_eq!(staged.len(), 120_000, "seed {seed}");
         println!("seed {seed}: {CUTS} cuts, {} of them kills: sources equal", CUTS / KILLS);

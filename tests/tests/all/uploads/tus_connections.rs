@@ -159,7 +159,7 @@ async fn resumes_uploads_after_a_restart() {
     assert_eq!(records(&migration).await, body);
     let kept: Vec<_> = std::fs::read_dir(migration.directory().join("uploads")).unwrap().collect();
     let folder = kept[0].as_ref().unwrap().path();
-    assert!(!folder.join("bytes.sealed").exists(), "what was worked on is in staging");
+    assert!(!folder.join("bytes.sealed").exists(), "processed records are staged");
     life.end().await;
 
     // The upload was idle for four days.

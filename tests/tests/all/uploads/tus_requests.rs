@@ -110,7 +110,7 @@ async fn joins_parts_to_one_upload() {
         assert_eq!((fits.status().as_u16(), &*field(&fits, "upload-offset")), (204, "0"), "{name}");
         let differs = part(&other, &upload, 0, body.clone(), &[("upload-checksum", sum)]).await;
         assert_eq!(code(differs).await, (460, "CHECKSUM_MISMATCH".into()), "{name}");
-        assert_eq!(offset(&other, &upload).await, 0, "{name}: nothing of it is kept");
+        assert_eq!(offset(&other, &upload).await, 0, "{name}: the server keeps no byte of a refused part");
     }
     let (one, rest) = body.split_at(100_000);
     let (two, three) = rest.split_at(7);
@@ -131,9 +131,12 @@ async fn joins_parts_to_one_upload() {
         (&json!("receiving"), &json!(100_007), &json!(body.len()))
     );
     assert_eq!(shared().get(&(upload.clone() + "/results")).await.problem(), (409, "UPLOAD_NOT_ENDED".into()));
-    assert_eq!(records(&other).await, "", "nothing is worked on before all has come");
+    assert_eq!(records(&other).await, "", "the server processes only complete uploads");
     let response = tus(&other, "HEAD", &upload, &[], "").await;
-    assert_eq!((field(&response, "upload-length"), field(&response, "upload-metadata")), (body.len().to_string(), lines()));
+    assert_eq!(
+        (field(&response, "upload-length"), field(&response, "upload-metadata")),
+        (body.len().to_string(), lines())
+    );
 
     // With the method override, for networks that allow POST only.
     let said = [("content-type", PART), ("upload-offset", "100007"), ("x-http-method-override", "PATCH")];
@@ -165,7 +168,7 @@ async fn joins_parts_to_one_upload() {
     assert_eq!(actions, ["MIGRATION_REGISTERED", "UPLOAD_CREATED", "UPLOAD_BEGUN", "UPLOAD_ENDED"]);
     assert_eq!(tus(&other, "DELETE", &upload, &[], "").await.status().as_u16(), 204);
     assert_eq!(tus(&other, "HEAD", &upload, &[], "").await.status().as_u16(), 404);
-    assert!(records(&other).await.len() > 100_000, "what it brought stays");
+    assert!(records(&other).await.len() > 100_000, "the records of a deleted upload stay");
 }
 
 #[tokio::test(flavor = "multi_thread")]
