@@ -89,7 +89,7 @@ async fn move_banks(witness: &RecordedServer, canaries: &mut Canaries) -> [Strin
     moved.try_into().unwrap()
 }
 
-/// Stages records without a mapper, valid ones and then invalid ones, and deletes some.
+/// Moves a lender without a mapper through the steps, then stages invalid records and sends ids to delete.
 async fn move_lender(witness: &RecordedServer, canaries: &mut Canaries) -> String {
     let migration = witness.register(None, ALL).await;
     let id = migration.rsplit('/').next().unwrap();
