@@ -144,7 +144,8 @@ async fn delete(migration: &Migration) -> u16 {
     migration.server.send(request).await.status
 }
 
-/// Uploads canaries in every field of every kind of record and runs every step. In plain text, only the target has them.
+/// Uploads canaries in every field of every kind of record and runs every step. In plain text, only the target has
+/// them.
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_no_record_in_plain_text() {
     let dir = tempfile::tempdir().unwrap();
@@ -207,7 +208,8 @@ async fn keeps_no_record_in_plain_text() {
     files(&data.join("keys"), &mut keys);
     assert!(!keys.iter().any(|(path, _)| path.contains(&migration.id)), "the purge deletes the key");
 
-    // After the stopped server's directory is restored, the next start deletes it again and keeps the catalogue's entries.
+    // After the stopped server's directory is restored, the next start deletes it again and keeps the catalogue's
+    // entries.
     life.end().await;
     copy_all(&before, &migration.directory());
     let life = begin(&data, Config::default());

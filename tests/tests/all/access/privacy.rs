@@ -20,99 +20,100 @@ fn holds_records(file: &Path) -> bool {
 }
 
 /// Requests everything of a migration that does not read records.
-async fn request_everything(witness: &RecordedServer, migration: &str) {
-    let jobs = witness.get(&format!("{migration}/jobs")).await;
+async fn request_everything(server: &RecordedServer, migration: &str) {
+    let jobs = server.get(&format!("{migration}/jobs")).await;
     for job in jobs["items"].as_array().unwrap() {
-        witness.get(&format!("{migration}/jobs/{}", job["jobId"].as_str().unwrap())).await;
+        server.get(&format!("{migration}/jobs/{}", job["jobId"].as_str().unwrap())).await;
     }
     for path in ["", "/sources", "/logs?limit=100", "/logs?offset=100&limit=100"] {
-        witness.get(&format!("{migration}{path}")).await;
+        server.get(&format!("{migration}{path}")).await;
     }
     for phase in ["load", "validate", "import"] {
-        witness.get(&format!("{migration}/issues/counts?phase={phase}")).await;
-        let total = witness.get(&format!("{migration}/issues?phase={phase}")).await["total"].as_u64().unwrap();
+        server.get(&format!("{migration}/issues/counts?phase={phase}")).await;
+        let total = server.get(&format!("{migration}/issues?phase={phase}")).await["total"].as_u64().unwrap();
         for offset in (0..total).step_by(100) {
-            witness.get(&format!("{migration}/issues?phase={phase}&limit=100&offset={offset}")).await;
+            server.get(&format!("{migration}/issues?phase={phase}&limit=100&offset={offset}")).await;
         }
     }
     for path in ["/quarantine", "/audit?limit=100"] {
-        witness.get(&format!("{migration}{path}")).await;
+        server.get(&format!("{migration}{path}")).await;
     }
     let lines: &[(&str, &str)] = &[("accept", "application/jsonl")];
     for (path, headers) in [("/audit", lines), ("/evidence", &[]), ("/events?follow=false", &[("last-event-id", "0")])]
     {
-        witness.send("GET", &format!("{migration}{path}"), headers, "").await;
+        server.send("GET", &format!("{migration}{path}"), headers, "").await;
     }
 }
 
 /// Maps again, keeps a trial and compares mappers, and reads the resulting records.
-async fn run_trials(witness: &RecordedServer, migration: &str) {
-    let mappers = witness.get("/migration-assistance/mappers").await;
+async fn run_trials(server: &RecordedServer, migration: &str) {
+    let mappers = server.get("/migration-assistance/mappers").await;
     let berka = mappers["items"].as_array().unwrap().iter().find(|mapper| mapper["name"] == "berka").unwrap();
     let leaks = mappers["items"].as_array().unwrap().iter().find(|mapper| mapper["name"] == "leaks").unwrap();
     let parameters = json!({"from": berka["digest"], "to": leaks["digest"]});
     for (kind, parameters) in [("remap", json!({})), ("trial", json!({"keepHours": 1})), ("compare", parameters)] {
-        let job = witness.job_with(migration, kind, parameters.to_string()).await;
+        let job = server.job_with(migration, kind, parameters.to_string()).await;
         assert!(job["result"]["problem"].is_null() && job["state"] != "cancelled", "{kind}: {job}");
         if kind == "compare" {
             let path = format!("{migration}/jobs/{}/differences", job["jobId"].as_str().unwrap());
-            assert_eq!(witness.send("GET", &path, &[], "").await.status, 200);
+            assert_eq!(server.send("GET", &path, &[], "").await.status, 200);
         }
     }
-    let records = witness.send("GET", &format!("{migration}/sources/client/records"), &[], "").await;
+    let records = server.send("GET", &format!("{migration}/sources/client/records"), &[], "").await;
     assert_eq!(records.status, 200);
 }
 
-/// Imports and purges a valid bank, after all five steps run twice. Runs as many steps as possible with an invalid bank.
-async fn move_banks(witness: &RecordedServer, canaries: &mut Canaries) -> [String; 2] {
+/// Moves a valid bank through all five steps, imports it again, and runs trials. Does the same with an invalid bank, as
+/// far as it gets.
+async fn move_banks(server: &RecordedServer, canaries: &mut Canaries) -> [String; 2] {
     let mut moved = vec![];
     for spoiled in [false, true] {
-        let migration = witness.register(Some("berka"), ALL).await;
+        let migration = server.register(Some("berka"), ALL).await;
         for (table, lines) in bank(canaries, spoiled) {
-            let results = witness.put(&format!("{migration}/sources/{table}"), lines).await;
+            let results = server.put(&format!("{migration}/sources/{table}"), lines).await;
             let taken = results.iter().filter(|result| result["isSuccessful"] == true).count();
             assert!(if spoiled { taken < results.len() } else { taken == results.len() }, "{table}: {results:?}");
         }
         for kind in ["validate", "import", "counts", "import"] {
             if spoiled && kind == "import" {
-                assert_eq!(witness.send("PUT", &format!("{migration}/jobs/import"), &[], "").await.status, 409);
+                assert_eq!(server.send("PUT", &format!("{migration}/jobs/import"), &[], "").await.status, 409);
                 continue;
             }
-            let job = witness.job(&migration, kind).await;
+            let job = server.job(&migration, kind).await;
             let wanted = if spoiled { "failed" } else { "succeeded" };
             assert_eq!(job["state"], wanted, "{kind}: {job}");
         }
-        run_trials(witness, &migration).await;
-        request_everything(witness, &migration).await;
+        run_trials(server, &migration).await;
+        request_everything(server, &migration).await;
         moved.push(migration);
     }
     moved.try_into().unwrap()
 }
 
 /// Moves a lender without a mapper through the steps, then stages invalid records and sends ids to delete.
-async fn move_lender(witness: &RecordedServer, canaries: &mut Canaries) -> String {
-    let migration = witness.register(None, ALL).await;
+async fn move_lender(server: &RecordedServer, canaries: &mut Canaries) -> String {
+    let migration = server.register(None, ALL).await;
     let id = migration.rsplit('/').next().unwrap();
     let of = Lender(id.parse().unwrap());
     let all = lender(canaries, &of);
     let path = |domain: &str, rest: &str| format!("/{domain}/migrations/{id}/staging/{rest}");
     for (domain, entity_type, sound, _) in &all {
-        let results = witness.put(&path(domain, entity_type), sound.clone()).await;
+        let results = server.put(&path(domain, entity_type), sound.clone()).await;
         assert!(results.iter().all(|result| result["isSuccessful"] == true), "{entity_type}: {results:?}");
     }
     for kind in ["validate", "import", "counts"] {
-        assert_eq!(witness.job(&migration, kind).await["state"], "succeeded", "{kind}");
+        assert_eq!(server.job(&migration, kind).await["state"], "succeeded", "{kind}");
     }
     for (domain, entity_type, _, spoiled) in all {
-        let results = witness.put(&path(domain, entity_type), spoiled).await;
+        let results = server.put(&path(domain, entity_type), spoiled).await;
         assert!(results.iter().any(|result| result["isSuccessful"] == false), "{entity_type}");
         let named = fill(canaries, &format!("\"@\"\n@\n{{\"referenceId\":\"@\"}}\n\"{}\"\n", of.id(entity_type, 1)));
-        witness.put(&path(domain, &format!("{entity_type}/delete")), named).await;
+        server.put(&path(domain, &format!("{entity_type}/delete")), named).await;
     }
     for kind in ["validate", "counts"] {
-        witness.job(&migration, kind).await;
+        server.job(&migration, kind).await;
     }
-    request_everything(witness, &migration).await;
+    request_everything(server, &migration).await;
     migration
 }
 
@@ -175,34 +176,35 @@ fn shown(result: &Value) -> String {
     }
 }
 
-/// Runs mappers that output record contents in every possible place. The quarantine list has their messages for the author.
-async fn run_leaking_mappers(witness: &RecordedServer, canaries: &mut Canaries) -> String {
-    let migration = witness.register(Some("leaks"), &["Counterparties"]).await;
+/// Runs mappers that output record contents in every possible place. The quarantine list has their messages for the
+/// author.
+async fn run_leaking_mappers(server: &RecordedServer, canaries: &mut Canaries) -> String {
+    let migration = server.register(Some("leaks"), &["Counterparties"]).await;
     let mut secrets = vec![];
     for (number, (leak, outcome, expected)) in LEAKS.iter().enumerate() {
         // Number fields take number canaries only.
         let secret = if *leak == "index" { canaries.number().to_string() } else { canaries.text() };
         let line = json!({"client_id": number, "poison": leak, "secret": secret}).to_string();
-        let results = witness.put(&format!("{migration}/sources/client"), line).await;
+        let results = server.put(&format!("{migration}/sources/client"), line).await;
         assert_eq!((&results[0]["outcome"], shown(&results[0])), (&json!(outcome), (*expected).into()), "{leak}");
         secrets.push((*leak, secret));
     }
     let lines = canaries_in_lines(canaries);
-    let loud = witness.register(Some("leaks-stderr"), &["Counterparties"]).await;
-    let results = witness.put(&format!("{loud}/sources/client"), lines.join("\n")).await;
+    let loud = server.register(Some("leaks-stderr"), &["Counterparties"]).await;
+    let results = server.put(&format!("{loud}/sources/client"), lines.join("\n")).await;
     assert!(results.iter().all(|result| result["outcome"] == "quarantined"), "{results:?}");
 
-    let kept = witness.get(&format!("{migration}/quarantine?limit=100")).await.to_string();
+    let kept = server.get(&format!("{migration}/quarantine?limit=100")).await.to_string();
     for (leak, secret) in secrets.iter().filter(|(leak, _)| !WITHOUT_TEXT.contains(leak)) {
         assert!(kept.contains(secret.as_str()), "the quarantine list has {leak} for the author");
     }
-    let said = witness.get(&format!("{loud}/quarantine?limit=100")).await;
+    let said = server.get(&format!("{loud}/quarantine?limit=100")).await;
     assert_eq!(said["total"], lines.len(), "{said}");
     for kind in ["validate", "import", "counts"] {
-        assert_eq!(witness.job(&migration, kind).await["state"], "succeeded", "{kind}");
+        assert_eq!(server.job(&migration, kind).await["state"], "succeeded", "{kind}");
     }
-    request_everything(witness, &migration).await;
-    request_everything(witness, &loud).await;
+    request_everything(server, &migration).await;
+    request_everything(server, &loud).await;
     migration
 }
 
@@ -210,7 +212,8 @@ fn canaries_in_lines(canaries: &mut Canaries) -> Vec<String> {
     (0..5).map(|number| json!({"client_id": number, "name": canaries.text()}).to_string()).collect()
 }
 
-/// Invalid requests: method, path (`~` is the migration's path), header, body and status. `@` is a new canary each time.
+/// Invalid requests: method, path (`~` is the migration's path), header, body and status. `@` is a new canary each
+/// time.
 const INVALID_REQUESTS: &[(&str, &str, &str, &str, u16)] = &[
     ("GET", "/@", "", "", 404),
     ("GET", "/@/@?@=@", "", "", 404),
@@ -287,11 +290,11 @@ const INVALID_REQUESTS: &[(&str, &str, &str, &str, u16)] = &[
     ("GET", "~", "traceparent: @", "", 200),
 ];
 
-async fn send_invalid_requests(witness: &RecordedServer, canaries: &mut Canaries, migration: &str) {
+async fn send_invalid_requests(server: &RecordedServer, canaries: &mut Canaries, migration: &str) {
     for (method, path, header, body, status) in INVALID_REQUESTS {
         let [method, path, header, body] = [method, path, header, body].map(|text| fill(canaries, text));
         let headers: Vec<(&str, &str)> = header.split_once(": ").into_iter().collect();
-        let answer = witness.send(&method, &path.replace('~', migration), &headers, body).await;
+        let answer = server.send(&method, &path.replace('~', migration), &headers, body).await;
         assert_eq!(answer.status, *status, "{method} {path} {header}: {}", answer.body);
     }
 }
@@ -300,27 +303,27 @@ async fn send_invalid_requests(witness: &RecordedServer, canaries: &mut Canaries
 async fn discloses_no_content_of_a_record() {
     let dir = tempfile::tempdir().unwrap();
     let mut canaries = Canaries::new();
-    let witness = RecordedServer::start(dir.path(), &["leaks", "leaks-stderr"]);
-    let [moved, spoiled] = move_banks(&witness, &mut canaries).await;
-    let lender = move_lender(&witness, &mut canaries).await;
-    let leaked = run_leaking_mappers(&witness, &mut canaries).await;
-    send_invalid_requests(&witness, &mut canaries, &leaked).await;
-    witness.get("/migration-assistance/migrations?limit=100").await;
-    witness.get("/migration-assistance/mappers").await;
-    witness.get("/audit?limit=100").await;
-    witness.get("/openapi.json").await;
+    let server = RecordedServer::start(dir.path(), &["leaks", "leaks-stderr"]);
+    let [moved, spoiled] = move_banks(&server, &mut canaries).await;
+    let lender = move_lender(&server, &mut canaries).await;
+    let leaked = run_leaking_mappers(&server, &mut canaries).await;
+    send_invalid_requests(&server, &mut canaries, &leaked).await;
+    server.get("/migration-assistance/migrations?limit=100").await;
+    server.get("/migration-assistance/mappers").await;
+    server.get("/audit?limit=100").await;
+    server.get("/openapi.json").await;
     for path in ["/metrics", "/docs/"] {
-        assert_eq!(witness.send("GET", path, &[], "").await.status, 200, "{path}");
+        assert_eq!(server.send("GET", path, &[], "").await.status, 200, "{path}");
     }
     // One migration is purged. The others stay.
-    assert_eq!(witness.send("DELETE", &moved, &[], "").await.status, 204);
+    assert_eq!(server.send("DELETE", &moved, &[], "").await.status, 204);
     for migration in [&spoiled, &lender] {
-        request_everything(&witness, migration).await;
+        request_everything(&server, migration).await;
     }
 
-    let data_dir = witness.data_dir.clone();
-    let ((_, secret), token) = (witness.first_client(), witness.token().to_owned());
-    let mut places = witness.end();
+    let data_dir = server.data_dir.clone();
+    let ((_, secret), token) = (server.first_client(), server.token().to_owned());
+    let mut places = server.end();
     // The search finds canaries where records are stored, which shows that it works.
     let inside = files(&data_dir, |file| !holds_records(file) && file != Path::new("migrations"));
     assert!(search(&canaries, &inside).iter().any(|found| found.starts_with(sluice_data_dir::TARGET_FILE)));

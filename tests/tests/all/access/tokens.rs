@@ -29,7 +29,8 @@ async fn status(server: &Server, token: &str, method: Method) -> u16 {
     server.send(request).await.status
 }
 
-/// A token request, and the status and error of the answer by RFC 6749. `ID` and `SECRET` stand for those of a valid client.
+/// A token request, and the status and error of the answer by RFC 6749. `ID` and `SECRET` stand for those of a valid
+/// client.
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_token_requests_by_rfc_6749() {
     let (id, secret) = client(shared(), MIGRATOR, None);

@@ -84,8 +84,8 @@ fn altered_entry(line: &[u8]) -> Vec<u8> {
     format!("{body},\"hash\":\"{}\"}}", Digest::of(body.as_bytes())).into_bytes()
 }
 
-/// A change of one entry of an export of `n` entries, and the place and reason that verification reports. `lines` begins
-/// with the header, so the entry with number k is at index k.
+/// A change of one entry of an export of `n` entries, and the place and reason that verification reports. `lines`
+/// begins with the header, so the entry with number k is at index k.
 type Tamper = (&'static str, fn(&mut Vec<Vec<u8>>, usize), fn(u64, u64) -> Option<(Place, Why)>);
 const TAMPERS: &[Tamper] = &[
     ("deleted", |lines, at| drop(lines.remove(at)), |k, _| Some((Place::Entry(k), Why::Missing))),

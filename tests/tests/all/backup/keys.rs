@@ -7,8 +7,8 @@ use super::{BackupFolder, PATH, TYPE, small};
 use crate::server::restart::at;
 use crate::uploads::tus_requests::clients;
 
-/// A backup contains no key and no secret. Restored without keys, the command says so and no server starts. With keys, the
-/// migration continues, and the trail records the restore.
+/// A backup contains no key and no secret. Restored without keys, the command says so and no server starts. With keys,
+/// the migration continues, and the trail records the restore.
 #[tokio::test(flavor = "multi_thread")]
 async fn restores_with_separately_copied_keys() {
     let place = BackupFolder::new();

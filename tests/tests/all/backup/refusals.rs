@@ -14,7 +14,8 @@ fn flip(file: &Path) {
     std::fs::write(file, bytes).unwrap();
 }
 
-/// A changed byte, a missing file and an additional file are each refused with the file's name, and nothing is restored.
+/// A changed byte, a missing file and an additional file are each refused with the file's name, and nothing is
+/// restored.
 #[tokio::test(flavor = "multi_thread")]
 async fn refuses_an_incomplete_backup() {
     let place = BackupFolder::new();

@@ -1,5 +1,5 @@
-//! Records with a canary in every field that accepts one: of a synthetic bank, of a lender without a mapper, and invalid
-//! variants of both.
+//! Records with a canary in every field that accepts one: of a synthetic bank, of a lender without a mapper, and
+//! invalid variants of both.
 
 use std::collections::HashMap;
 
@@ -12,8 +12,8 @@ use crate::harness::lender::{Lender, TYPES};
 /// Number of customers of the bank. With fewer, a sum could be over one record and equal its amount.
 const CUSTOMERS: u64 = 700;
 
-/// Fields whose words select a rule of the mapper. Valid records keep them, so that later rules run. Invalid records have
-/// canaries in them.
+/// Fields whose words select a rule of the mapper. Valid records keep them, so that later rules run. Invalid records
+/// have canaries in them.
 const DECIDING: &[&str] = &["k_symbol", "status", "kind", "birth_number"];
 
 /// Fields of dates and small numbers: six digits are too few to search for.

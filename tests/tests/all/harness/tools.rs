@@ -8,7 +8,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Name of the list of skipped tests in `CARGO_TARGET_TMPDIR`. A line has a test, a tool and a reason, separated by tabs.
+/// Name of the list of skipped tests in `CARGO_TARGET_TMPDIR`. A line has a test, a tool and a reason, separated by
+/// tabs.
 const SKIPPED_FILE: &str = "skipped.tsv";
 
 /// Options of npm that bound the time without a reachable registry to a few seconds, and that survive a slow answer.

@@ -10,8 +10,8 @@ use crate::harness::lender::put;
 use crate::harness::server::Migration;
 use crate::harness::tools::berka_tables;
 
-/// Stages the whole bank and, for each loan that has ended, an early repayment with a fee, which the bank's tables lack.
-/// Returns the number of early repayments.
+/// Stages the whole bank and, for each loan that has ended, an early repayment with a fee, which the bank's tables
+/// lack. Returns the number of early repayments.
 async fn stage(migration: &Migration, dir: &std::path::Path) -> usize {
     for source in ["district", "client", "account", "disp", "card", "loan", "order", "trans"] {
         let Ok(body) = std::fs::read(dir.join(format!("{source}.jsonl"))) else { continue };

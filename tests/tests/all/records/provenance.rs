@@ -1,4 +1,5 @@
-//! Provenance and replay of records: the same plugins give the same bytes, also after the records they looked up changed.
+//! Provenance and replay of records: the same plugins give the same bytes, also after the records they looked up
+//! changed.
 
 use reqwest::Method;
 use serde_json::{Value, json};

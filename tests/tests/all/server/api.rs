@@ -1,4 +1,5 @@
-//! The API's general features: request ids, entity tags, idempotency, limits, events, filters, health, metrics, description.
+//! The API's general features: request ids, entity tags, idempotency, limits, events, filters, health, metrics,
+//! description.
 
 use std::time::Duration;
 

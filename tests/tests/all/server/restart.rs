@@ -121,9 +121,8 @@ async fn resumes_an_interrupted_job() {
     life.end().await;
 }
 
-/// A directory as a power cut leaves it during an upload has every acknowledged record.
-/// A server is killed after it notes a job's beginning with the migration and before it stores the job: afterwards no job
-/// runs, and none blocks others.
+/// A server is killed after it notes a job's beginning with the migration and before it stores the job: afterwards no
+/// job runs, and none blocks others.
 #[tokio::test(flavor = "multi_thread")]
 async fn forgets_a_job_that_was_not_stored() {
     for (column, status) in [("staging", "Validating"), ("import", "Importing")] {
@@ -145,6 +144,7 @@ async fn forgets_a_job_that_was_not_stored() {
     }
 }
 
+/// A directory as a power cut leaves it during an upload has every acknowledged record.
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_acknowledged_records_after_a_power_cut() {
     let dir = tempfile::tempdir().unwrap();

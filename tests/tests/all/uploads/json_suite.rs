@@ -1,5 +1,5 @@
-//! Every case of the public suite of JSON parsers (Nicolas Seriot's JSONTestSuite, from npm), at every place where records
-//! enter. `json-suite.txt` has the outcome of each; a change of it needs a decision.
+//! Every case of the public suite of JSON parsers (Nicolas Seriot's JSONTestSuite, from npm), at every place where
+//! records enter. `json-suite.txt` has the outcome of each; a change of it needs a decision.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,8 +33,8 @@ reads! {
 }
 
 impl Case {
-    /// Returns the bytes to send. The package contains texts, with U+FFFD in place of invalid UTF-8, which is replaced by
-    /// invalid bytes again.
+    /// Returns the bytes to send. The package contains texts, with U+FFFD in place of invalid UTF-8, which is replaced
+    /// by invalid bytes again.
     fn bytes(&self) -> Vec<u8> {
         self.input.split('\u{fffd}').map(str::as_bytes).collect::<Vec<_>>().join(&0xff)
     }

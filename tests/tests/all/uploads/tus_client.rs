@@ -1,5 +1,5 @@
-//! The public tus client from npm against `sluice serve`: an upload that is interrupted twenty times, in part by killing
-//! the server, arrives completely.
+//! The public tus client from npm against `sluice serve`: an upload that is interrupted twenty times, in part by
+//! killing the server, arrives completely.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

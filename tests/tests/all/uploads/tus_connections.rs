@@ -172,8 +172,8 @@ async fn resumes_uploads_after_a_restart() {
     life.end().await;
 }
 
-/// A creation is sent again with its key, because the server was killed before it answered. No second upload is created,
-/// at any point of the kill.
+/// A creation is sent again with its key, because the server was killed before it answered. No second upload is
+/// created, at any point of the kill.
 #[tokio::test(flavor = "multi_thread")]
 async fn creates_one_upload_for_a_repeated_request() {
     let dir = tempfile::tempdir().unwrap();
