@@ -182,7 +182,7 @@ async fn stops_a_running_import_when_its_plugin_is_revoked() {
     assert_eq!(cast.approve(&digest, json!({})).await.status, 200);
     let migration = cast.loaded(&digest, 60_000).await;
     let job = cast.start(&migration, "import").await.json();
-    // Once it has imported something, it waits for a lock, because the test writes to the target too.
+    // After the first imported records, the test locks the target, so that the import waits.
     let mut done = 0;
     while done < 1_000 {
         let shown = cast.read(&migration, &job, 0).await;
@@ -190,7 +190,7 @@ async fn stops_a_running_import_when_its_plugin_is_revoked() {
         done = shown["done"].as_u64().unwrap();
     }
     let beside = rusqlite::Connection::open(server.data_dir.join("platform.db")).unwrap();
-    // Planning continues meanwhile, so the time between two transactions is short, and a polite wait would miss it.
+    // The import plans ahead, so the time between two transactions is short. A wait with pauses would miss it.
     while beside.execute_batch("PRAGMA busy_timeout = 0; BEGIN IMMEDIATE").is_err() {}
     assert_eq!(cast.revoke(&digest).await.status, 204);
     beside.execute_batch("COMMIT").unwrap();
