@@ -20,8 +20,10 @@ libc=${WASI_LIBC:-/usr/lib/wasm32-wasi}
 [ -f "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library/std/Cargo.toml" ] ||
     skip "no target wasm32-wasip1 and no source of std: apt-get install rustc-web cargo-web rust-web-src"
 host=$(rustc --version --verbose | sed -n 's/^host: //p')
+llvm=$(/usr/bin/rustc --version --verbose | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
 linker=$(rustc --print sysroot)/lib/rustlib/$host/bin/rust-lld
-[ -x "$linker" ] || skip "no rust-lld beside rustc"
+[ -x "$linker" ] || linker=$(command -v "wasm-ld-$llvm" || command -v wasm-ld || command -v rust-lld) ||
+    skip "no linker for Wasm: apt-get install lld-$llvm"
 for cargo in /usr/bin/cargo /usr/share/cargo/bin/cargo; do
     [ -x "$cargo" ] && break
 done

@@ -25,7 +25,7 @@ impl Mapper for Glance {
     }
 }
 
-/// What framing takes is taken or refused by a plugin, each record with a word.
+/// Checks that a plugin maps, skips or rejects each record that framing accepts.
 pub fn check_records(data: &[u8]) {
     let mut framer = Framer::new(Format::JsonLines, 4_096);
     framer.push(data, 100, usize::MAX);
