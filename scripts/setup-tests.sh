@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the tools that the tests run, on Debian and Ubuntu: Node.js with npm, Python, curl, strace, e2fsprogs,
-# compressors and a C library for WASI. Idempotent: with all tools present it starts no package manager. On other
+# and compressors. Idempotent: with all tools present it starts no package manager. On other
 # systems, and without the rights to install packages, it prints what is missing and exits with 0; tests without their
 # tool are then skipped, or fail with SLUICE_REQUIRE_ALL=1.
 set -euo pipefail
@@ -15,20 +15,6 @@ say() { echo "setup-tests: $*" >&2; }
 # Returns 0 if Python has pip and can make virtual environments.
 has_python() { has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null && python3 -m pip --version >/dev/null 2>&1; }
 
-# Returns 0 if cargo's toolchain has the standard library for WASI. Otherwise tests/wasi-guest/build.sh builds it from
-# the distribution's source, against the distribution's C library.
-has_wasi() {
-  local libraries
-  if libraries=$(rustc --print target-libdir --target wasm32-wasip1 2>/dev/null) && [ -n "$(ls -A "$libraries" 2>/dev/null)" ]; then
-    return 0
-  fi
-  [ -f "${WASI_LIBC:-/usr/lib/wasm32-wasi}/libc.a" ] && has_std_source
-}
-
-has_std_source() {
-  [ -x /usr/bin/rustc ] && [ -e "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library/std/Cargo.toml" ]
-}
-
 # Sets `packages` to the packages that contain the missing tools.
 find_missing() {
   packages=()
@@ -41,10 +27,6 @@ find_missing() {
   has mkfs.ext4 || packages+=(e2fsprogs)
   has gzip || packages+=(gzip)
   has zstd || packages+=(zstd)
-  if ! has_wasi; then
-    packages+=(wasi-libc)
-    has_std_source || packages+=(rustc-web cargo-web rust-web-src)
-  fi
 }
 
 find_missing

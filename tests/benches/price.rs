@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sluice_config::PluginLimits;
-use sluice_contract::{Batch, Context, Found, LookupRefusal, SourceLookup};
+use sluice_contract::{Batch, Context, LookupAnswer, LookupRefusal, SourceLookup};
 use sluice_demo::Bank;
 use sluice_mapper_berka::Berka;
 use sluice_mapper_smallest::Smallest;
@@ -49,9 +49,9 @@ impl Tables {
 }
 
 impl SourceLookup for Tables {
-    fn find(&self, source: &str, field: &str, keys: &[&[u8]], _most: usize) -> Result<Found, LookupRefusal> {
+    fn find(&self, source: &str, field: &str, keys: &[&[u8]], _most: usize) -> Result<LookupAnswer, LookupRefusal> {
         let index = self.0.get(&(source.into(), field.into())).ok_or(LookupRefusal::UnknownName)?;
-        let mut found = Found::default();
+        let mut found = LookupAnswer::default();
         for (key, answer) in keys.iter().zip(0..) {
             index.get(*key).into_iter().flatten().for_each(|line| found.push(answer, line));
         }

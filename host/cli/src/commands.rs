@@ -1,168 +1,141 @@
-//! The command line: its verbs, one file each, and what they share.
+//! The command line: its verbs, and their dispatch.
 
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
+
+use crate::server::serve::{LogFormat, ServeArgs};
+use crate::server::telemetry;
+use crate::{access, audit, backup, demo, evidence, migration, plugin, server};
 
 /// Moves a lender's data into a new lending platform, through sandboxed plugins.
 #[derive(Parser)]
 #[command(version, max_term_width = 100, after_help = "Begin with: sluice demo")]
 pub struct Cli {
     #[command(subcommand)]
-    verb: Verb,
+    command: CliCommand,
 }
 
 #[derive(Subcommand)]
-enum Verb {
-    /// Make a synthetic bank, and move it through all five steps on this machine
+enum CliCommand {
+    /// Generate a synthetic bank, and move it through all five steps on this machine
     #[command(after_help = "Example: sluice demo --customers 20000 --spoil 0.01\n\nExit codes: 0 all counts are as \
-                      expected, 1 they are not or something failed, 130 interrupted.")]
-    Demo(crate::demo::demo::Demo),
+                      expected, 1 counts differ or something failed, 130 interrupted.")]
+    Demo(demo::command::DemoArgs),
     /// Move a directory of source tables through a running server
     #[command(
         after_help = "Example: sluice migrate --server http://127.0.0.1:8080 --mapper berka ./berka\n\nExit codes: 0 \
-                      all is imported and all counts agree, 1 something failed, 2 records are wrong and nothing was \
-                      imported, 130 interrupted."
+                      everything is imported and all counts agree, 1 something failed, 2 records are invalid and \
+                      nothing was imported, 130 interrupted."
     )]
-    Migrate(crate::migration::migrate::Migrate),
-    /// Try a mapper on a migration, the whole way into a target that is thrown away
+    Migrate(migration::migrate::MigrateArgs),
+    /// Try a mapper on a migration: map, validate and import into a temporary target
     #[command(
-        after_help = "Example: sluice trial 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --sample 1000\n\nExit codes: 0 all would \
-                      arrive, 1 something failed, 2 records are wrong, 130 interrupted."
+        after_help = "Example: sluice trial 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --sample 1000\n\nExit codes: 0 all \
+                      records would be imported, 1 something failed, 2 records are invalid, 130 interrupted."
     )]
-    Trial(crate::migration::trial::Trial),
-    /// Compare what two mappers make of a migration's source records
+    Trial(migration::trial::TrialArgs),
+    /// Compare the records that two mappers produce from a migration's source records
     #[command(
         after_help = "Example: sluice compare 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --from DIGEST --to DIGEST\n\n\
-                      `sluice plugin compare` does it with files and without a server.\n\nExit codes: 0 they make the \
-                      same, 1 something failed, 2 they differ, 130 interrupted."
+                      `sluice plugin compare` compares them on files, without a server.\n\nExit codes: 0 both produce \
+                      the same, 1 something failed, 2 they differ, 130 interrupted."
     )]
-    Compare(crate::migration::trial::Compare),
-    /// Work out the calls that a platform would get, and hand it over as a page
+    Compare(migration::compare::CompareArgs),
+    /// Calculate the calls that a platform would receive, and export the plan as a page
     #[command(
         after_help = "Example: sluice plan 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --window-hours 8 --page plan.html\n\nExit \
-                      codes: 0 everything can be planned, 1 something failed, 2 some records cannot, 130 interrupted."
+                      codes: 0 all records can be planned, 1 something failed, 2 some records cannot be planned, 130 \
+                      interrupted."
     )]
-    Plan(crate::migration::connector::Plan),
-    /// Look at what was sent to a platform, and decide on what it refused
+    Plan(migration::plan::PlanArgs),
+    /// List the calls that were sent to a platform, and decide about the refused ones
     #[command(
         subcommand,
         after_help = "Example: sluice ledger list 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --state failed"
     )]
-    Ledger(crate::migration::connector::LedgerVerb),
-    /// Map a migration's source records again, without uploading them again
+    Ledger(migration::ledger::LedgerCommand),
+    /// Map a migration's source records again, without another upload
     #[command(
-        after_help = "Example: sluice remap 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --only quarantined\n\nExit codes: 0 it \
-                      is done, 1 something failed, 130 interrupted."
+        after_help = "Example: sluice remap 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --only quarantined\n\nExit codes: 0 the \
+                      records are mapped again, 1 something failed, 130 interrupted."
     )]
-    Remap(crate::migration::trial::Remap),
-    /// Print source records as they were uploaded, to be corrected and uploaded again
+    Remap(migration::remap::RemapArgs),
+    /// Print source records as they were uploaded, so that they can be corrected and uploaded again
     #[command(after_help = "Example: sluice records 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --source client --outcome \
                       quarantined --outcome rejected > bad.jsonl")]
-    Records(crate::migration::trial::Records),
+    Records(migration::records::RecordsArgs),
     /// Run the server
     #[command(
-        after_help = "Example: sluice serve --listen 127.0.0.1:8080 --data-dir ./sluice-data\n\nSLUICE_LOG says what \
-                      is logged, such as debug or sluice=debug."
+        after_help = "Example: sluice serve --listen 127.0.0.1:8080 --data-dir ./sluice-data\n\nSLUICE_LOG sets what is \
+                      logged, such as debug or sluice=debug."
     )]
-    Serve(crate::server::serve::Serve),
-    /// Say who the API lets in
+    Serve(ServeArgs),
+    /// Manage the clients of the API
     #[command(subcommand)]
-    Client(crate::access::ClientVerb),
-    /// Look after the keys that tokens are signed with
+    Client(access::client::ClientCommand),
+    /// Manage the keys that sign tokens
     #[command(subcommand)]
-    Keys(crate::access::KeysVerb),
-    /// Copy everything of a server but its keys to a folder, whether it runs or not
+    Keys(access::keys::KeysCommand),
+    /// Back up a server's data directory without its keys, whether the server runs or not
     #[command(
-        after_help = "Example: sluice backup /mnt/backups/2026-11-28 --data-dir ./sluice-data\n\nKeys are not in a \
-                      backup: back them up apart from it.\n\nExit codes: 0 all of it is whole, 1 something failed and \
-                      there is no backup, 2 it holds migrations that were damaged before."
+        after_help = "Example: sluice backup /mnt/backups/2026-11-28 --data-dir ./sluice-data\n\nA backup holds no keys: \
+                      back them up separately.\n\nExit codes: 0 the backup is complete, 1 something failed and there is \
+                      no backup, 2 the backup holds migrations that were damaged before."
     )]
-    Backup(crate::backup::Backup),
-    /// Make a data directory out of a backup
+    Backup(backup::BackupArgs),
+    /// Restore a data directory from a backup
     #[command(
-        after_help = "Example: sluice restore /mnt/backups/2026-11-28 --data-dir ./sluice-data\n\nThe data directory \
-                      has to be empty, but for its keys.\n\nExit codes: 0 all of it is restored and whole, 1 something \
-                      failed and nothing is restored, 2 it holds migrations that were damaged before they were backed up."
+        after_help = "Example: sluice restore /mnt/backups/2026-11-28 --data-dir ./sluice-data\n\nThe data directory may \
+                      hold its keys and nothing else.\n\nExit codes: 0 everything is restored, 1 something failed and \
+                      nothing is restored, 2 the backup holds migrations that were damaged before."
     )]
-    Restore(crate::backup::Restore),
-    /// Make plugins, test them, and look into them
+    Restore(backup::RestoreArgs),
+    /// Create, test, inspect and publish plugins
     #[command(after_help = "Example: sluice plugin new my-mapper --lang python")]
-    Plugin(crate::plugin::Plugin),
+    Plugin(plugin::PluginArgs),
     /// Verify audit trails, without a server
     #[command(after_help = "Example: sluice audit verify audit.jsonl --key audit.key")]
-    Audit(crate::audit::Audit),
+    Audit(audit::AuditArgs),
     /// Verify the evidence of a migration, without a server
     #[command(after_help = "Example: sluice evidence verify evidence.jsonl --key audit.key --target platform.db")]
-    Evidence(crate::evidence::Evidence),
+    Evidence(evidence::EvidenceArgs),
 }
 
-/// How a verb shows what it does.
-#[derive(Args)]
-pub struct Output {
-    /// One JSON document on standard output, and no progress
-    #[arg(long)]
-    pub json: bool,
-    /// No progress
-    #[arg(long, short)]
-    pub quiet: bool,
-}
-
-/// Does what was asked for; the exit code.
+/// Runs a command and returns its exit code.
 pub fn run(cli: Cli) -> Result<u8> {
-    let done = act(cli);
-    crate::server::telemetry::end();
-    done
+    let code = dispatch(cli.command);
+    telemetry::shut_down();
+    code
 }
 
-fn act(cli: Cli) -> Result<u8> {
-    match cli.verb {
-        Verb::Demo(args) => {
-            crate::server::telemetry::begin("warn", false);
-            runtime()?.block_on(crate::demo::demo::run(args))
+fn dispatch(command: CliCommand) -> Result<u8> {
+    match command {
+        CliCommand::Demo(args) => block_on(demo::command::run(args)),
+        CliCommand::Migrate(args) => block_on(migration::migrate::run(args)),
+        CliCommand::Trial(args) => block_on(migration::trial::run(args)),
+        CliCommand::Compare(args) => block_on(migration::compare::run(args)),
+        CliCommand::Plan(args) => block_on(migration::plan::run(args)),
+        CliCommand::Ledger(command) => block_on(migration::ledger::run(command)),
+        CliCommand::Remap(args) => block_on(migration::remap::run(args)),
+        CliCommand::Records(args) => block_on(migration::records::run(args)),
+        CliCommand::Serve(args) => {
+            telemetry::init("info", args.log_format == LogFormat::Json);
+            runtime()?.block_on(server::serve::run(args))
         }
-        Verb::Migrate(args) => {
-            crate::server::telemetry::begin("warn", false);
-            runtime()?.block_on(crate::migration::migrate::run(args))
-        }
-        Verb::Trial(args) => {
-            crate::server::telemetry::begin("warn", false);
-            runtime()?.block_on(crate::migration::trial::trial(args))
-        }
-        Verb::Compare(args) => {
-            crate::server::telemetry::begin("warn", false);
-            runtime()?.block_on(crate::migration::trial::compare(args))
-        }
-        Verb::Plan(args) => {
-            crate::server::telemetry::begin("warn", false);
-            runtime()?.block_on(crate::migration::connector::plan(args))
-        }
-        Verb::Ledger(verb) => {
-            crate::server::telemetry::begin("warn", false);
-            runtime()?.block_on(crate::migration::connector::ledger(verb))
-        }
-        Verb::Remap(args) => {
-            crate::server::telemetry::begin("warn", false);
-            runtime()?.block_on(crate::migration::trial::remap(args))
-        }
-        Verb::Records(args) => {
-            crate::server::telemetry::begin("warn", false);
-            runtime()?.block_on(crate::migration::trial::records(args))
-        }
-        Verb::Serve(args) => {
-            crate::server::telemetry::begin("info", args.log_format == crate::server::serve::LogFormat::Json);
-            runtime()?.block_on(crate::server::serve::run(args))
-        }
-        Verb::Client(verb) => crate::access::client(verb),
-        Verb::Keys(verb) => crate::access::keys(verb),
-        Verb::Backup(args) => crate::backup::backup(args),
-        Verb::Restore(args) => crate::backup::restore(args),
-        Verb::Plugin(args) => {
-            crate::server::telemetry::begin("warn", false);
-            runtime()?.block_on(crate::plugin::run(args))
-        }
-        Verb::Audit(args) => crate::audit::run(args),
-        Verb::Evidence(args) => crate::evidence::run(args),
+        CliCommand::Client(command) => access::client::run(command),
+        CliCommand::Keys(command) => access::keys::run(command),
+        CliCommand::Backup(args) => backup::backup(args),
+        CliCommand::Restore(args) => backup::restore(args),
+        CliCommand::Plugin(args) => block_on(plugin::run(args)),
+        CliCommand::Audit(args) => audit::run(args),
+        CliCommand::Evidence(args) => evidence::run(args),
     }
+}
+
+/// Runs an asynchronous verb. Only warnings and errors are logged.
+fn block_on(verb: impl Future<Output = Result<u8>>) -> Result<u8> {
+    telemetry::init("warn", false);
+    runtime()?.block_on(verb)
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

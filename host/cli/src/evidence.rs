@@ -1,80 +1,81 @@
-//! `sluice evidence verify`: whether evidence is as it was signed, and agrees with the target and the audit trail.
+//! `sluice evidence verify`: verification of evidence against its signature, the target and the audit trail.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use sluice_audit::{Scope, open_evidence};
+use sluice_audit::{AuditScope, verify_evidence};
 use sluice_keys::PublicKey;
 use sluice_model::JobState;
-use sluice_pipeline::{Bundle, Compared, recount};
+use sluice_pipeline::{EvidenceBundle, FigureComparison, verify_counts};
 
-use crate::audit::{key_line, pinned, verify_file};
-use crate::migration::report_text::table;
-use crate::view::{counted, grouped, print};
+use crate::audit::{key_line, parse_key, verify_file};
+use crate::format::{counted, grouped, table};
+use crate::output::print;
 
-/// What `sluice evidence` is told.
+/// Arguments of `sluice evidence`.
 #[derive(Args)]
-pub struct Evidence {
+pub struct EvidenceArgs {
     #[command(subcommand)]
-    verb: Verb,
+    command: EvidenceCommand,
 }
 
 #[derive(Subcommand)]
-enum Verb {
-    /// Verify a migration's evidence; nothing but the file is needed
+enum EvidenceCommand {
+    /// Verify a migration's evidence; the file alone is enough
     #[command(
         after_help = "Example: sluice evidence verify evidence.jsonl --key audit.key --target platform.db --audit \
-                      audit.jsonl\n\nExit codes: 0 it is as it was signed and agrees with what it was compared with, 1 it \
-                      does not."
+                      audit.jsonl\n\nExit codes: 0 the evidence is as it was signed and agrees with the target and the \
+                      trail, 1 it does not."
     )]
     Verify {
-        /// The evidence: what GET …/evidence answers
+        /// The evidence: the response to GET …/evidence
         file: PathBuf,
-        /// The server's public key, as digits or as a file: what GET /audit/key answers
+        /// The server's public key as hexadecimal digits, or a file with the response to GET /audit/key
         #[arg(long, value_name = "KEY-OR-FILE")]
         key: Option<String>,
-        /// The platform database, or a copy: what the migration brought is counted there again
+        /// The platform database or a copy of it, in which the imported records are counted again
         #[arg(long, value_name = "FILE")]
         target: Option<PathBuf>,
-        /// An export of the migration's audit trail, which must hold what the evidence says of it
+        /// An export of the migration's audit trail, which must hold the entry that the evidence names
         #[arg(long, value_name = "FILE")]
         audit: Option<PathBuf>,
     },
 }
 
-/// Runs it; the exit code.
-pub fn run(args: Evidence) -> Result<u8> {
-    let Verb::Verify { file, key, target, audit } = args.verb;
-    let pinned = key.as_deref().map(pinned).transpose()?;
+/// Runs a verb of `sluice evidence` and returns its exit code.
+pub fn run(args: EvidenceArgs) -> Result<u8> {
+    let EvidenceCommand::Verify { file, key, target, audit } = args.command;
+    let pinned = key.as_deref().map(parse_key).transpose()?;
     let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let opened = match open_evidence(&bytes, pinned.as_ref()) {
+    let opened = match verify_evidence(&bytes, pinned.as_ref()) {
         Ok(opened) => opened,
-        Err(why) => {
-            print(&format!("BROKEN {}: the evidence {why}\n", file.display()))?;
+        Err(fault) => {
+            print(&format!("BROKEN {}: the evidence {fault}\n", file.display()))?;
             return Ok(1);
         }
     };
-    let bundle = Bundle::read(opened.bundle)
-        .with_context(|| format!("{} is signed, but is no evidence of this version", file.display()))?;
+    let bundle = EvidenceBundle::read(opened.document)
+        .with_context(|| format!("{} is signed, but it is not evidence of this version", file.display()))?;
     let mut text = summary(&bundle) + &key_line(&opened.key, pinned.is_some());
     let mut good = bundle.audit.is_signed_by(bundle.migration, &opened.key);
     if !good {
         text += "BROKEN the audit trail's head in the evidence has a wrong signature\n";
     }
     if let Some(export) = audit {
-        let (line, agrees) = with_trail(&bundle, &export, &opened.key)?;
+        let (line, agrees) = compare_trail(&bundle, &export, &opened.key)?;
         text += &line;
         good &= agrees;
     }
     if let Some(target) = target {
-        let compared = recount(&bundle, &target).with_context(|| format!("cannot count in {}", target.display()))?;
+        let compared = verify_counts(&bundle, &target)
+            .with_context(|| format!("cannot count the records in {}", target.display()))?;
         let differing = compared.iter().filter(|compared| !compared.agrees()).count();
-        text += &format!("\n{}", figures(&compared));
+        text += &format!("\n{}", comparison_table(&compared));
         text += &match differing {
-            0 => "The target holds what the evidence says.\n".to_owned(),
-            1 => "DIFFERENT: 1 figure of the target is not what the evidence says.\n".to_owned(),
-            differing => format!("DIFFERENT: {differing} figures of the target are not what the evidence says.\n"),
+            0 => "The target agrees with the evidence.\n".to_owned(),
+            1 => "DIFFERENT: 1 count of the target is not as the evidence says.\n".to_owned(),
+            differing => format!("DIFFERENT: {differing} counts of the target are not as the evidence says.\n"),
         };
         good &= differing == 0;
     }
@@ -82,7 +83,7 @@ pub fn run(args: Evidence) -> Result<u8> {
     Ok(u8::from(!good))
 }
 
-fn summary(bundle: &Bundle) -> String {
+fn summary(bundle: &EvidenceBundle) -> String {
     let agreed = match bundle.counts.state {
         JobState::Succeeded => "staging and target agreed",
         _ => "staging and target DIFFERED",
@@ -101,35 +102,35 @@ fn summary(bundle: &Bundle) -> String {
     )
 }
 
-/// Whether an export of the trail is sound and holds the entry that the evidence names as the last.
-fn with_trail(bundle: &Bundle, export: &Path, key: &PublicKey) -> Result<(String, bool)> {
-    let shown = export.display();
+/// Verifies an export of the trail, and compares the entry that the evidence names as the last. Returns a line for the
+/// report, and true if they agree.
+fn compare_trail(bundle: &EvidenceBundle, export: &Path, key: &PublicKey) -> Result<(String, bool)> {
+    let path = export.display();
     Ok(match verify_file(export, Some(key))? {
-        Err(broken) => (format!("BROKEN {shown}: {broken}\n"), false),
-        Ok(verified) if verified.scope != Scope::Migration(bundle.migration) => {
-            (format!("BROKEN {shown}: it is the trail of {}\n", verified.scope), false)
+        Err(broken) => (format!("BROKEN {path}: {broken}\n"), false),
+        Ok(verified) if verified.scope != AuditScope::Migration(bundle.migration) => {
+            (format!("BROKEN {path}: it is the trail of {}\n", verified.scope), false)
         }
         Ok(verified) => {
             let last = bundle.audit.last;
-            let there = last.checked_sub(1).and_then(|at| verified.hashes.get(usize::try_from(at).ok()?));
-            match there {
-                _ if last == 0 => ("trail  sound; there was none when the evidence was made\n".to_owned(), true),
+            let hash = last.checked_sub(1).and_then(|index| verified.hashes.get(usize::try_from(index).ok()?));
+            match hash {
+                _ if last == 0 => ("trail  sound; it was empty when the evidence was made\n".to_owned(), true),
                 Some(hash) if *hash == bundle.audit.hash => {
-                    (format!("trail  sound, and entry {last} is what the evidence says\n"), true)
+                    (format!("trail  sound, and entry {last} is as the evidence says\n"), true)
                 }
-                Some(_) => (format!("BROKEN {shown}: entry {last} is not what the evidence says\n"), false),
-                None => (format!("BROKEN {shown}: entry {last} is missing\n"), false),
+                Some(_) => (format!("BROKEN {path}: entry {last} is not as the evidence says\n"), false),
+                None => (format!("BROKEN {path}: entry {last} is missing\n"), false),
             }
         }
     })
 }
 
-fn figures(compared: &[Compared]) -> String {
-    let cell = |figure: &Option<String>| figure.as_ref().map_or("none".to_owned(), grouped);
+fn comparison_table(compared: &[FigureComparison]) -> String {
+    let cell = |count: &Option<String>| count.as_ref().map_or("none".to_owned(), grouped);
     let rows = compared.iter().map(|compared| {
         let verdict = if compared.agrees() { "" } else { "DIFFERENT" };
-        let figures = [cell(&compared.evidence), cell(&compared.recounted)];
-        let [evidence, recounted] = figures;
+        let (evidence, recounted) = (cell(&compared.evidence), cell(&compared.recounted));
         vec![compared.count.clone(), compared.of.clone(), evidence, recounted, verdict.to_owned()]
     });
     table(&["count", " of", "evidence", "recounted", " "], rows)

@@ -1,4 +1,4 @@
-//! The `sluice` command: parses, runs, and says how it ended.
+//! The `sluice` command: parses the command line, runs the verb, and exits with its code.
 
 mod access;
 mod audit;
@@ -6,10 +6,12 @@ mod backup;
 mod commands;
 mod demo;
 mod evidence;
+mod format;
 mod migration;
+mod output;
 mod plugin;
+mod progress;
 mod server;
-mod view;
 
 use std::process::ExitCode;
 
@@ -18,10 +20,10 @@ use clap::Parser;
 fn main() -> ExitCode {
     let cli = match commands::Cli::try_parse() {
         Ok(cli) => cli,
-        Err(said) => {
-            // Help and version are no failure; 2 has a meaning of its own.
-            let code = if said.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
-            let _ = said.print();
+        Err(message) => {
+            // Clap reports help and version as errors. Its own exit code for misuse, 2, has another meaning here.
+            let code = if message.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+            let _ = message.print();
             return code;
         }
     };

@@ -1,30 +1,32 @@
-//! What a plugin's file may be before it is compiled: a few bytes of a component can ask a compiler for hours.
+//! Checks of a plugin's file before it is compiled. A component of a few bytes can keep a compiler busy for hours.
 //!
-//! Only lengths and counts are read here. What is not well formed is left to the compiler, which refuses it.
+//! The checks read lengths and counts only. The compiler refuses a file that is not well formed.
 
 use sluice_config::PluginLimits;
 
-/// Functions of all modules together. A Python guest has about 20,000; of empty ones, 100,000 take 3 s of a core and
-/// 570 MB to compile.
+/// Maximum number of functions in all modules together. A Python guest has about 20,000. Compiling 100,000 empty
+/// functions takes 3 s of a core and 570 MB.
 const MAX_FUNCTIONS: u64 = 60_000;
-/// Bytes of one function. The largest of an interpreter have some hundred thousand, and compiling takes more than its
-/// share where there are more: a second of a core for 260 KB of nothing but blocks.
+/// Maximum size of one function in bytes. The largest functions of an interpreter have some hundred thousand bytes. The
+/// compile time grows faster than the size: 260 KB of blocks alone take a second of a core.
 const MAX_FUNCTION_BYTES: u64 = 512 << 10;
-/// Components within components. Tools nest three deep.
+/// Maximum depth of components within components. Tools nest them three deep.
 const MAX_DEPTH: usize = 16;
-/// Instances that come of it at most. They are made one by one while it is compiled, and a component that makes two
-/// of one that makes two of one and so on has a thousand million of them in a kilobyte.
+/// Maximum number of instances that a component creates. The compiler creates them one by one. A component that creates
+/// two instances of a component that creates two instances of another, and so on, has a thousand million instances in a
+/// kilobyte.
 const MAX_INSTANCES: u64 = 100_000;
 
-/// Sections of a component.
+/// Id of a component's section of core instances.
 const CORE_INSTANCES: u8 = 2;
+/// Id of a component's section of instances.
 const INSTANCES: u8 = 5;
-/// The section of a core module that holds its functions.
+/// Id of a core module's section of functions.
 const CODE: u8 = 10;
-/// Magic number and version.
+/// Length of the magic number and the version, in bytes.
 const HEADER_BYTES: usize = 8;
 
-/// Whether a file is not more than a plugin may be; if it is, what it has too much of.
+/// Checks that a file is within the limits of a plugin. Returns a message that names the exceeded limit if it is not.
 pub(super) fn check(bytes: &[u8], limits: &PluginLimits) -> Result<(), String> {
     if bytes.len() > limits.file_bytes {
         let (is, most) = (bytes.len(), limits.file_bytes);
@@ -33,14 +35,17 @@ pub(super) fn check(bytes: &[u8], limits: &PluginLimits) -> Result<(), String> {
     Measure::default().component(bytes, 0).map(drop)
 }
 
+/// Counts of a component that is being read.
 #[derive(Default)]
 struct Measure {
+    /// Functions so far.
     functions: u64,
-    /// Instances of the component that has most, of those that have ended.
+    /// Largest number of instances that one of the components read so far creates.
     largest: u64,
 }
 
 impl Measure {
+    /// Adds a component and the modules and components in it. Returns a message if a limit is exceeded.
     fn component(&mut self, bytes: &[u8], depth: usize) -> Result<(), String> {
         if depth > MAX_DEPTH {
             return Err(format!("components are nested deeper than {MAX_DEPTH} in it"));
@@ -55,7 +60,7 @@ impl Measure {
                 _ => {}
             }
         }
-        // Whatever it makes instances of has ended before.
+        // A component stands in the file before its instances, so `largest` covers each component that is instantiated.
         let instances = own.saturating_add(made.saturating_mul(self.largest.max(1)));
         self.largest = self.largest.max(instances);
         if instances > MAX_INSTANCES {
@@ -64,6 +69,7 @@ impl Measure {
         Ok(())
     }
 
+    /// Adds the functions of a core module. Returns a message if a limit is exceeded.
     fn module(&mut self, bytes: &[u8]) -> Result<(), String> {
         for (id, mut section) in Sections::of(bytes) {
             if id != CODE {
@@ -84,15 +90,18 @@ impl Measure {
     }
 }
 
-/// The sections of a module or a component, as far as they are whole: each with its number.
+/// An iterator over the complete sections of a module or a component. Each item is the section's id and content.
 pub(super) struct Sections<'a>(&'a [u8]);
 
 impl<'a> Sections<'a> {
+    /// Id of a custom section.
     pub const CUSTOM: u8 = 0;
+    /// Id of a core module within a component.
     pub const CORE_MODULE: u8 = 1;
+    /// Id of a component within a component.
     pub const COMPONENT: u8 = 4;
 
-    /// Those after the header.
+    /// Returns the sections after the header.
     pub fn of(bytes: &'a [u8]) -> Self {
         Self(bytes.get(HEADER_BYTES..).unwrap_or_default())
     }
@@ -110,7 +119,8 @@ impl<'a> Iterator for Sections<'a> {
     }
 }
 
-/// An unsigned number of 32 bits in LEB128, taken off the front.
+/// Reads an unsigned 32-bit number in LEB128 from the front of `bytes` and removes it. Returns none if it is
+/// incomplete.
 pub(super) fn number(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..35).step_by(7) {

@@ -1,9 +1,9 @@
-//! Reads why a call failed.
+//! Determines the cause of a failed call.
 
 use super::state::State;
 use sluice_contract::{Cause, Confidential};
 
-/// Reads a failed call's cause from what wasmtime says and what the store has seen.
+/// Returns the cause and the message of a failed call, from wasmtime's error and the state of the store.
 pub(super) fn classify(error: &wasmtime::Error, state: &mut State) -> (Cause, Confidential) {
     let trap = error.downcast_ref::<wasmtime::Trap>();
     let panic = state.panic.take();

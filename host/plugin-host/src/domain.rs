@@ -1,4 +1,5 @@
-//! Runs a domain plugin: validation, planning and generation, each batch narrowed down where it breaks.
+//! Runs a domain plugin: validation, import planning and generation. If a batch fails, the host searches for the
+//! records at which the plugin fails.
 
 use std::sync::Arc;
 
@@ -10,19 +11,19 @@ use super::bindings::domain::{Domain, DomainPre};
 use super::bindings::types;
 use super::engine::{Engine, Runner};
 use super::inspect::link_error;
-use super::instance::{Instance, Returned, SaidLogs, described};
-use super::isolate::{Isolated, Poisoned};
+use super::instance::{Instance, PluginLogs, Returned, described};
+use super::isolate::{FailedRecord, Isolated};
 use super::mapper::Logged;
 use super::state::State;
 use super::usage::Usage;
 use sluice_config::PluginLimits;
 use sluice_contract::PluginError;
 use sluice_contract::RecordLookup;
-use sluice_contract::description::{DomainDescription, EntityType, Tally, check_domain};
+use sluice_contract::description::{DomainDescription, EntityType, TallyEntry, check_domain};
 use sluice_contract::output_validation::{check_generated, check_steps, check_validated, issue, unpack};
 use sluice_contract::wire::{Batch, Context, WireGenerated, WireImportPlan, WireValidated};
-use sluice_contract::{Undeclared, Vocabulary};
-use sluice_model::{Code, Digest, FieldPath, Issue, Title};
+use sluice_contract::{UndeclaredText, Vocabulary};
+use sluice_model::{Code, Digest, FieldPath, Issue, PluginTitle};
 
 /// A compiled domain plugin.
 #[derive(Clone)]
@@ -30,66 +31,66 @@ pub struct DomainPlugin {
     engine: Arc<Engine>,
     limits: PluginLimits,
     pre: DomainPre<State>,
-    /// SHA-256 of the component, in hexadecimal.
+    /// SHA-256 of the component.
     pub digest: Digest,
-    /// What it says of itself.
+    /// The plugin's description of itself.
     pub description: DomainDescription,
-    /// What it may say of records of its entity types, and of those that it generates from.
+    /// Declared codes and fields: those for records of its entity types, and those for records that it generates from.
     vocabularies: [Vocabulary; 2],
 }
 
-/// What validation found in a batch.
+/// Result of the validation of a batch.
 #[derive(Default)]
 pub struct Validated {
-    /// Reference id of each record that has one; in order, as many as records.
+    /// Reference id of each record in order, as many entries as records. None for a record without a reference id.
     pub ids: Vec<Option<[u8; 16]>>,
-    /// What is wrong with which record.
+    /// Issues, each with the position of its record.
     pub issues: Vec<(u32, Issue)>,
-    /// Parts in the rules over many records.
-    pub tallies: Vec<Tally>,
-    /// Records that broke the plugin.
-    pub poisoned: Vec<Poisoned>,
-    /// What it said without having declared it.
-    pub undeclared: Vec<Undeclared>,
-    /// What it logged.
+    /// Tallies of the records for the rules over many records.
+    pub tallies: Vec<TallyEntry>,
+    /// Records at which the plugin failed.
+    pub poisoned: Vec<FailedRecord>,
+    /// Codes and fields that the plugin returned without declaring them.
+    pub undeclared: Vec<UndeclaredText>,
+    /// Log entries of the plugin.
     pub logged: Logged,
 }
 
-/// What a plugin made of a batch, and of which records it could not.
+/// Results of a plugin for a batch, and the records without a result.
 pub struct Made<T> {
-    /// What it made.
+    /// Results, in the order of the records.
     pub made: Vec<T>,
-    /// What is wrong with which record.
+    /// Issues, each with the position of its record.
     pub issues: Vec<(u32, Issue)>,
-    /// Records that broke the plugin.
-    pub poisoned: Vec<Poisoned>,
-    /// What it said without having declared it.
-    pub undeclared: Vec<Undeclared>,
-    /// What it logged.
+    /// Records at which the plugin failed.
+    pub poisoned: Vec<FailedRecord>,
+    /// Codes and fields that the plugin returned without declaring them.
+    pub undeclared: Vec<UndeclaredText>,
+    /// Log entries of the plugin.
     pub logged: Logged,
 }
 
-/// One effect that a plugin has planned: storing a row.
+/// A planned effect of an import: the host stores one row.
 pub struct Step {
-    /// The record that it belongs to.
+    /// Position of the record that the step belongs to.
     pub position: u32,
-    /// What to store; none stands for the record as it is.
+    /// Row to store. None for the unchanged record.
     pub body: Option<Vec<u8>>,
 }
 
-/// A record that a plugin has made from imported ones.
+/// A record that a plugin made from imported records.
 pub struct GeneratedRecord {
-    /// The record.
+    /// Body of the record.
     pub body: Vec<u8>,
 }
 
 impl DomainPlugin {
-    /// Compiles a domain plugin and asks it to describe itself.
+    /// Compiles a domain plugin and reads its description.
     pub fn new(engine: &Arc<Engine>, name: &str, digest: Digest, bytes: &[u8]) -> Result<Arc<Self>, PluginError> {
         Self::of(engine, name, digest, &engine.compile(name, digest, bytes)?)
     }
 
-    /// The same of a component that is compiled already.
+    /// Makes a domain plugin of a compiled component and reads its description.
     pub(super) fn of(
         engine: &Arc<Engine>,
         name: &str,
@@ -113,33 +114,33 @@ impl DomainPlugin {
         }))
     }
 
-    /// The same plugin under other limits than the server's own.
+    /// Returns the same plugin with the given limits in place of the server's.
     pub fn limited(&self, limits: PluginLimits) -> Arc<Self> {
         Arc::new(Self { limits, ..self.clone() })
     }
 
-    /// The codes of its own that it may show.
+    /// Returns the codes that the plugin declares.
     pub fn codes(&self) -> Vec<Code> {
         self.vocabularies[0].codes()
     }
 
-    /// Name and version, as they stand in messages.
-    pub fn title(&self) -> Title {
-        Title { name: self.description.name.clone(), version: self.description.version.clone() }
+    /// Returns the plugin's name and version, as messages show them.
+    pub fn title(&self) -> PluginTitle {
+        PluginTitle { name: self.description.name.clone(), version: self.description.version.clone() }
     }
 
-    /// The entity type with this name.
+    /// Returns the entity type with this name.
     pub fn entity_type(&self, name: &str) -> Option<&EntityType> {
         self.description.entity_types.iter().find(|entity_type| entity_type.name == name)
     }
 
-    /// A path of an entity type's record, as far as it is declared.
+    /// Returns a path of an entity type's record. From the first undeclared name on, `?` replaces the path.
     pub fn field_path(&self, entity_type: &str, path: &str) -> FieldPath {
         self.vocabularies[0].path(entity_type, path, 0, &mut vec![])
     }
 
-    /// Prepares to run for one upload or job, whose usage this counts towards. Without lookups it can only judge
-    /// records on their own.
+    /// Prepares the plugin for one upload or job and counts its work in `usage`. Without a lookup, the plugin validates
+    /// each record on its own.
     pub fn instance(
         self: &Arc<Self>,
         context: Context,
@@ -152,7 +153,7 @@ impl DomainPlugin {
     }
 }
 
-/// A domain plugin at work for one upload or job.
+/// A domain plugin that is prepared for one upload or job.
 pub struct DomainInstance {
     plugin: Arc<DomainPlugin>,
     lookup: Option<Arc<dyn RecordLookup>>,
@@ -160,7 +161,7 @@ pub struct DomainInstance {
 }
 
 impl DomainInstance {
-    /// Validates a batch: in full where it was prepared with lookups, otherwise each record on its own.
+    /// Validates a batch: in the scope of the migration if the instance has a lookup, otherwise each record on its own.
     pub fn validate(&mut self, entity_type: &str, batch: &Batch) -> Result<Validated, PluginError> {
         let scope = if self.lookup.is_some() { Scope::Migration } else { Scope::Record };
         let rules = self.plugin.description.tally_rules.len();
@@ -183,9 +184,9 @@ impl DomainInstance {
             whole
                 .issues
                 .extend(issues.map(|said| issue(said, start, entity_type, &plugin.vocabularies[0], undeclared)));
-            whole
-                .tallies
-                .extend(validated.tallies.into_iter().map(|tally| Tally { position: tally.position + start, ..tally }));
+            whole.tallies.extend(
+                validated.tallies.into_iter().map(|tally| TallyEntry { position: tally.position + start, ..tally }),
+            );
         }
         whole.logged = Logged::read(said, &self.plugin.vocabularies[0], &mut whole.undeclared);
         Ok(whole)
@@ -216,7 +217,7 @@ impl DomainInstance {
         Ok(Made { made: steps, issues, poisoned, undeclared, logged })
     }
 
-    /// Makes records of an entity type from a batch of imported ones.
+    /// Makes records of an entity type from a batch of imported records.
     pub fn generate(&mut self, entity_type: &str, batch: &Batch) -> Result<Made<GeneratedRecord>, PluginError> {
         let limits = self.plugin.limits.clone();
         let (Isolated { parts, poisoned }, said) = self.isolated(batch, |domain, store, context, batch| {
@@ -240,11 +241,12 @@ impl DomainInstance {
         Ok(Made { made: records, issues, poisoned, undeclared, logged })
     }
 
+    /// Calls the plugin on a batch and isolates the records at which it fails. Sets the lookup of each store.
     fn isolated<T>(
         &mut self,
         batch: &Batch,
         mut call: impl FnMut(&Domain, &mut Store<State>, &types::Context, &types::Batch) -> Returned<T>,
-    ) -> Result<(Isolated<T>, SaidLogs), PluginError> {
+    ) -> Result<(Isolated<T>, PluginLogs), PluginError> {
         let Self { plugin, lookup, instance } = self;
         let instantiate = |store: &mut Store<State>| {
             let domain = plugin.pre.instantiate(&mut *store)?;

@@ -1,4 +1,4 @@
-//! The one engine: what code is compiled with, where compiled code is kept, and the tick that ends loops.
+//! The plugin engine: compiler settings, the cache of compiled code, and the clock that interrupts calls.
 
 use std::hash::{Hash, Hasher};
 use std::io::Write;
@@ -12,32 +12,39 @@ use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::bindings::{domain, mapper, platform};
 use super::bounds;
-use super::pool::{self, Rooms};
+use super::pool::{self, Semaphore};
 use super::state::State;
 use sluice_config::PluginLimits;
 use sluice_contract::PluginError;
 use sluice_model::Digest;
 
-/// How often the engine looks whether a call has run out of time: fine enough for limits of half a
-/// second, too coarse to cost anything.
+/// Interval at which the engine checks whether a call is over its time limit. Fine enough for limits of half a second,
+/// and coarse enough to cost nothing measurable.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Compiles plugins and links them to the host.
+/// A compiler of plugins that links them to the host.
 pub struct Engine {
-    /// In the pool, where this machine has one.
+    /// Runner with pooled memory. None if this machine cannot reserve the pool.
     pooled: Option<Runner>,
-    /// For what does not fit there.
+    /// Runner with memory on demand, for components that do not fit the pool.
     on_demand: Runner,
-    pub(super) rooms: Rooms,
+    /// Limit of the number of stores at a time.
+    pub(super) stores: Semaphore,
+    /// Default limits of each plugin.
     pub(super) limits: PluginLimits,
+    /// Directory of compiled components. None if compiled components are not kept.
     cache: Option<Dir>,
 }
 
-/// One of wasmtime's engines, and what it links to plugins.
+/// A wasmtime engine and the linkers of the three worlds.
 pub(super) struct Runner {
+    /// The wasmtime engine.
     pub wasmtime: wasmtime::Engine,
+    /// Linker of world `mapper`.
     pub mappers: Linker<State>,
+    /// Linker of world `domain`.
     pub domains: Linker<State>,
+    /// Linker of world `platform`.
     pub platforms: Linker<State>,
 }
 
@@ -65,8 +72,8 @@ impl Runner {
 }
 
 impl Engine {
-    /// An engine with these limits, which keeps compiled plugins in `cache`: a directory that only the
-    /// host writes.
+    /// Makes an engine with these limits and starts its clock thread. The engine keeps compiled plugins in `cache`, a
+    /// directory that only the host writes.
     pub fn new(limits: PluginLimits, cache: Option<Dir>) -> Result<Arc<Self>, PluginError> {
         let pooled = Runner::new(&limits, pool::pooled());
         if let Err(error) = &pooled {
@@ -90,15 +97,16 @@ impl Engine {
                 }
             })
             .map_err(|error| PluginError::Engine(error.to_string()))?;
-        Ok(Arc::new(Self { pooled, on_demand, rooms: Rooms::default(), limits, cache }))
+        Ok(Arc::new(Self { pooled, on_demand, stores: Semaphore::default(), limits, cache }))
     }
 
-    /// Ticks after which a call has run out of time.
+    /// Returns the number of ticks after which a call of `millis` milliseconds is over its time limit.
     pub(super) fn ticks(&self, millis: u64) -> u64 {
         millis.div_ceil(TICK.as_millis() as u64) + 1
     }
 
-    /// Compiles a component, or takes it from the cache; with what runs it.
+    /// Compiles a component, or reads the compiled code from the cache. Returns it with the runner that it is compiled
+    /// for. Compiles for the pool first, and for memory on demand if the component does not fit the pool.
     pub(super) fn compile(
         &self,
         name: &str,
@@ -122,6 +130,7 @@ impl Engine {
         Ok((component, &self.on_demand))
     }
 
+    /// Compiles a component for one runner, or reads the compiled code from the cache.
     fn compile_for(&self, runner: &Runner, digest: Digest, bytes: &[u8]) -> wasmtime::Result<Component> {
         let file = cached_name(runner, digest);
         if let Some(component) = self.cached(runner, &file) {
@@ -136,28 +145,32 @@ impl Engine {
         Ok(component)
     }
 
+    /// Reads a compiled component from the cache. Returns none if the file is missing, damaged or of other settings.
     fn cached(&self, runner: &Runner, file: &PathBuf) -> Option<Component> {
         let bytes = self.cache.as_ref()?.read(file).ok()?;
-        // A checksum of our own in front: a file cut short by a crash is compiled again.
+        // The file starts with a checksum. A file truncated by a crash fails the checksum, and the component is
+        // compiled again.
         let (checksum, code) = bytes.split_at_checked(4)?;
         if crc32fast::hash(code).to_le_bytes() != checksum {
             return None;
         }
-        // SAFETY: `deserialize` trusts its input to be what `serialize` of a compatible engine gave.
-        // The file stands in a directory that only this host writes, under the digest of the component
-        // and the hash of the engine's settings; it was written by `keep` below, its checksum fits, and
-        // wasmtime refuses code of another version or other settings. Nothing a customer uploads gets here.
+        // SAFETY: `deserialize` requires output of `serialize` of a compatible engine. The file is in a directory that
+        // only this host writes. Its name contains the digest of the component and the hash of the engine's settings.
+        // `keep` below wrote it, and its checksum matches. wasmtime refuses code of another version or other settings.
+        // No upload of a customer is written to this directory.
         #[allow(unsafe_code)]
         unsafe { Component::deserialize(&runner.wasmtime, code) }.ok()
     }
 }
 
+/// Returns the cache's file name for a component: its digest and the hash of the runner's settings.
 fn cached_name(runner: &Runner, digest: Digest) -> PathBuf {
     let mut hasher = std::hash::DefaultHasher::new();
     runner.wasmtime.precompile_compatibility_hash().hash(&mut hasher);
     format!("{digest}-{:016x}.cwasm", hasher.finish()).into()
 }
 
+/// Writes a compiled component to the cache under a temporary name, then renames it.
 fn keep(cache: &Dir, file: &PathBuf, component: &Component) -> anyhow::Result<()> {
     let code = component.serialize().map_err(|error| anyhow::anyhow!("{error:#}"))?;
     let unfinished = file.with_extension(format!("{}.new", std::process::id()));
@@ -169,6 +182,7 @@ fn keep(cache: &Dir, file: &PathBuf, component: &Component) -> anyhow::Result<()
     Ok(())
 }
 
+/// Converts an error of wasmtime into an error of the engine.
 pub(super) fn engine_error(error: wasmtime::Error) -> PluginError {
     PluginError::Engine(format!("{error:#}"))
 }

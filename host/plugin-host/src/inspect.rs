@@ -1,4 +1,5 @@
-//! What a file is before anything in it runs: a component of which world, wanting what; and then a first run on an empty object.
+//! Inspects a plugin's file: its world and imports before any of its code runs, then its description and a trial run on
+//! an empty object.
 
 use std::sync::Arc;
 
@@ -7,55 +8,56 @@ use wasmtime::component::Component;
 
 use super::domain::DomainPlugin;
 use super::engine::Engine;
+use super::import_hints::import_hint;
 use super::mapper::MapperPlugin;
-use super::remedy::remedy;
-use super::smoke::{try_domain, try_mapper};
 use super::toolchain::toolchain;
+use super::trial_run::{try_domain, try_mapper};
 use sluice_config::PluginLimits;
 use sluice_contract::PluginError;
 use sluice_model::{Code, Digest, Name, Version, World};
 
-/// What is known of a plugin's file.
+/// Facts about a plugin's file.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Inspection {
-    /// Which world it is made for.
+    /// World of the plugin.
     pub world: World,
-    /// Its name.
+    /// Name of the plugin.
     pub name: Name,
-    /// Its version.
+    /// Version of the plugin.
     pub version: Version,
     /// SHA-256 of the file.
     pub digest: Digest,
-    /// Length of the file.
+    /// Length of the file in bytes.
     pub bytes: usize,
-    /// The domain that a domain plugin is for.
+    /// Domain of a domain plugin. None for a mapper.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domain: Option<Name>,
-    /// The sources that a mapper takes, in the order in which they should be uploaded.
+    /// Sources of a mapper, in the order in which they should be uploaded.
     pub sources: Vec<InspectedSource>,
-    /// The entity types that it produces, or judges.
+    /// Entity types that a mapper produces or a domain plugin validates.
     pub entity_types: Vec<Name>,
-    /// The codes of its own that it may show.
+    /// Codes that the plugin declares.
     pub codes: Vec<Code>,
-    /// What it imports, and what that lets it do.
+    /// Imports of the component, each with its effect.
     pub imports: Vec<Import>,
-    /// What it says it was made with.
+    /// Languages and tools that the component names as its producers.
     pub toolchain: Vec<String>,
-    /// What it may use on this server, unless an approval says otherwise.
+    /// Limits of the plugin on this server. An approval can set others.
     pub limits: PluginLimits,
-    /// How it breaks on an empty object, if it does: told, and a reason to refuse what is pushed if it is unfit.
+    /// Message about the plugin's failure on an empty object, if it fails. If `unfit` is true, the server refuses a
+    /// push for this reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breaks: Option<String>,
-    /// Whether it breaks so that it could not be let near a record.
+    /// True if the plugin fails in a way that makes it unusable for any record.
     #[serde(skip)]
     pub unfit: bool,
 }
 
-/// A table of the old system.
+/// A source of a mapper: a table of the old system.
 #[derive(Clone, Debug, Serialize)]
 pub struct InspectedSource {
-    /// Its name.
+    /// Name of the source.
     pub name: Name,
     /// Fields that identify a record.
     pub key: Vec<String>,
@@ -63,16 +65,16 @@ pub struct InspectedSource {
     pub lookups: Vec<String>,
 }
 
-/// An interface that a plugin asks for.
+/// An interface that a plugin imports.
 #[derive(Clone, Debug, Serialize)]
 pub struct Import {
-    /// Its name, with its version.
+    /// Name of the interface, with its version.
     pub import: String,
-    /// What it lets a plugin do, in words.
+    /// Description of the effect of the import, such as `read a clock that stands still`.
     pub allows: &'static str,
 }
 
-/// Reads what a plugin's file is, asks it to describe itself, and lets it work on nothing.
+/// Reads a plugin's file and its description, and runs the plugin on an empty object.
 pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspection, PluginError> {
     let refused = |reason: String| PluginError::Refused { name: name.into(), reason };
     if !bytes.starts_with(b"\0asm") {
@@ -125,19 +127,20 @@ pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspect
     })
 }
 
-/// The contract's package, as interfaces are named in a component.
+/// Package of the contract, as a component names its interfaces.
 const PACKAGE: &str = "sluice:plugin/";
-/// The contract's version that this host speaks, as far as it matters: what is added within it breaks nothing.
+/// Major and minor version of the contract that this host implements. An addition within a minor version breaks no
+/// plugin.
 const CONTRACT: (u64, u64) = (0, 1);
 
-/// The version in `sluice:plugin/mapping@0.1.0`, as far as it matters.
+/// Returns the major and minor version of an interface's name, such as `sluice:plugin/mapping@0.1.0`.
 fn contract_version(interface: &str) -> Option<(u64, u64)> {
     let (_, version) = interface.split_once('@')?;
     let mut parts = version.split(['.', '-', '+']);
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// The world that a component's exports make, or in a sentence why it is none of ours.
+/// Returns the world that a component's exports implement. Returns the reason as a sentence if they implement none.
 fn world(component: &Component) -> Result<World, String> {
     let ty = component.component_type();
     let exports: Vec<String> = ty.exports(component.engine()).map(|(name, _)| name.to_owned()).collect();
@@ -170,13 +173,14 @@ fn world(component: &Component) -> Result<World, String> {
     }
 }
 
+/// Returns the imports of a component, each with its effect.
 fn imports(component: &Component) -> Vec<Import> {
     let ty = component.component_type();
     let names = ty.imports(component.engine()).map(|(name, _)| name.to_owned());
     names.map(|import| Import { allows: meaning(&import), import }).collect()
 }
 
-/// What an import lets a plugin do, in words.
+/// Returns the effect of an import, as a clause.
 fn meaning(import: &str) -> &'static str {
     const MEANINGS: &[(&str, &str)] = &[
         ("sluice:plugin/source-lookup", "read this migration's loaded source records, by key"),
@@ -196,13 +200,14 @@ fn meaning(import: &str) -> &'static str {
     known.map_or("not offered by this host", |(_, meaning)| meaning)
 }
 
-/// Why a component cannot be linked, in a sentence.
+/// Returns the error for a component that cannot be linked. Its reason is a sentence.
 pub(super) fn link_error(name: &str, error: &wasmtime::Error) -> PluginError {
     let text = format!("{error:#}");
+    // Text of wasmtime:
     // `component imports instance `a:b/c`, but a matching implementation was not found in the linker`
     let reason = match text.split('`').nth(1) {
         Some(import) if text.contains("imports") => {
-            format!("it imports {import}, which this host does not offer: {}", remedy(import))
+            format!("it imports {import}, which this host does not offer: {}", import_hint(import))
         }
         _ => format!("it does not fit the contract sluice:plugin@0.1.0: {text}"),
     };

@@ -1,7 +1,7 @@
-//! A plugin at work: a store for each call, thrown away with it.
+//! A plugin prepared for one upload or job. Each call runs in a store of its own.
 //!
-//! So what comes out of a batch follows from that batch, the lookups and the context alone: no plugin can carry
-//! anything over to the next, and a batch that is run again gives the same bytes.
+//! So the output of a batch depends on the batch, the lookups and the context alone. A plugin cannot carry state from
+//! one batch to the next, and a batch that runs again gives the same bytes.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,66 +14,68 @@ use super::classify::classify;
 use super::engine::{Engine, Runner};
 use super::inspect::link_error;
 use super::isolate::{CallError, Isolated, isolate};
-use super::state::{SaidLog, State};
+use super::state::{PluginLogEntry, State};
 use super::usage::Usage;
 use sluice_config::PluginLimits;
 use sluice_contract::output_validation::slice;
 use sluice_contract::wire::{Batch, Context};
 use sluice_contract::{Cause, Confidential, PluginError, PluginFailure};
-use sluice_model::{Digest, Title};
+use sluice_model::{Digest, PluginTitle};
 
-/// What a call comes to that returned: a result, or why it does not fit what was given.
+/// Result of a call that returned: its output, or the reason why the output does not fit the input.
 pub(super) type Returned<T> = wasmtime::Result<Result<T, (Cause, String)>>;
 
-/// One call into a plugin of a world, on a batch.
+/// A function that calls a plugin of a world on a batch.
 pub(super) type Call<'a, B, T> = dyn FnMut(&B, &mut Store<State>, &types::Context, &types::Batch) -> Returned<T> + 'a;
 
-/// Makes the bindings of a plugin in a new store.
+/// A function that makes the bindings of a plugin in a new store.
 pub(super) type Instantiate<'a, B> = dyn Fn(&mut Store<State>) -> wasmtime::Result<B> + 'a;
 
-/// A plugin at work.
+/// A plugin prepared for one upload or job.
 pub(super) struct Instance {
     engine: Arc<Engine>,
     wasmtime: wasmtime::Engine,
     limits: PluginLimits,
-    title: Title,
+    title: PluginTitle,
     digest: Digest,
     context: Context,
     usage: Usage,
-    logs: SaidLogs,
+    logs: PluginLogs,
 }
 
-/// What a plugin logged for a batch.
+/// Log entries of a plugin for a batch.
 #[derive(Default)]
-pub(super) struct SaidLogs {
-    pub kept: Vec<SaidLog>,
+pub(super) struct PluginLogs {
+    /// Entries within the limit.
+    pub kept: Vec<PluginLogEntry>,
+    /// Number of entries beyond the limit.
     pub dropped: u64,
 }
 
 impl Instance {
-    /// Not yet instantiated: that is done with each call.
+    /// Returns an instance without a store. Each call makes its own store.
     pub fn new(
         (engine, wasmtime): (&Arc<Engine>, &wasmtime::Engine),
         limits: &PluginLimits,
-        title: Title,
+        title: PluginTitle,
         digest: Digest,
         context: Context,
         usage: &Usage,
     ) -> Self {
         let (engine, wasmtime, limits, usage) = (engine.clone(), wasmtime.clone(), limits.clone(), usage.clone());
-        Self { engine, wasmtime, limits, title, digest, context, usage, logs: SaidLogs::default() }
+        Self { engine, wasmtime, limits, title, digest, context, usage, logs: PluginLogs::default() }
     }
 
-    /// Makes `call` on a batch; what breaks the plugin is narrowed down to its records.
+    /// Makes `call` on a batch. If it fails, searches for the records at which the plugin fails.
     pub fn isolated<B, T>(
         &mut self,
         batch: &Batch,
         instantiate: &Instantiate<B>,
         call: &mut Call<'_, B, T>,
-    ) -> Result<(Isolated<T>, SaidLogs), PluginError> {
+    ) -> Result<(Isolated<T>, PluginLogs), PluginError> {
         let (usage, digest, limits) = (self.usage.clone(), self.digest, self.limits.clone());
         usage.of(digest, |used| used.begin(batch.ends.len() as u64, &self.title, &limits))?;
-        self.logs = SaidLogs::default();
+        self.logs = PluginLogs::default();
         let note = |failure: &PluginFailure, alone| usage.of(digest, |used| used.note(failure, alone, &limits));
         let packed = types::Batch { bytes: batch.bytes.clone(), ends: batch.ends.clone() };
         let work = |part, whole| self.call(&packed, &part, whole, instantiate, call);
@@ -81,6 +83,7 @@ impl Instance {
         Ok((isolated, std::mem::take(&mut self.logs)))
     }
 
+    /// Calls the plugin on a part of a batch, in a new store. `whole` is true if the part is the batch.
     fn call<B, T>(
         &mut self,
         batch: &types::Batch,
@@ -93,7 +96,7 @@ impl Instance {
         let in_time = self.usage.of(self.digest, |used| used.check_time(&self.title, limits));
         in_time.map_err(CallError::Fatal)?;
         let engine = self.engine.clone();
-        let room = engine.rooms.take();
+        let permit = engine.stores.acquire();
         let began = Instant::now();
         let limit = if whole { limits.batch_millis } else { limits.narrowing_millis };
         let cut;
@@ -121,9 +124,9 @@ impl Instance {
             Err(error) => Err(classify(&error, store.data_mut())),
         };
         let mut state = store.into_data();
-        drop(room);
+        drop(permit);
         self.usage.of(self.digest, |used| used.spend(began.elapsed(), state.limits.memory_bytes()));
-        // A part that failed is run again in halves, and says again what it has to say.
+        // The host calls the plugin again on the halves of a failed part, and the plugin repeats its log entries.
         if failed.is_ok() || part.len() == 1 {
             self.take_logs(&mut state, part);
         }
@@ -136,13 +139,13 @@ impl Instance {
         })
     }
 
-    /// Takes over what was logged of a part, as far as the batch may log.
+    /// Adds the log entries of a part to those of the batch, up to the batch's limit.
     fn take_logs(&mut self, state: &mut State, part: &Range<usize>) {
-        let SaidLogs { kept, dropped } = &mut self.logs;
+        let PluginLogs { kept, dropped } = &mut self.logs;
         let room = self.limits.log_entries.saturating_sub(kept.len());
         *dropped += state.dropped_logs + state.logs.len().saturating_sub(room) as u64;
         for mut said in state.logs.drain(..).take(room) {
-            // A number beyond the part is no position, and could be anything else.
+            // A position outside the part can carry other data, so the entry loses it.
             said.position = said.position.filter(|position| (*position as usize) < part.len());
             said.position = said.position.map(|position| position + part.start as u32);
             kept.push(said);
@@ -150,7 +153,7 @@ impl Instance {
     }
 }
 
-/// A store with all limits, whose clock stands at the migration's registration.
+/// Makes a store with all limits. Its clock stands at midnight (UTC) of the migration's registration date.
 fn new_store(engine: &wasmtime::Engine, limits: &PluginLimits, context: &Context, records: &[u8]) -> Store<State> {
     let midnight = context.registered_on.parse::<jiff::civil::Date>().ok();
     let now = midnight.and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC).ok());
@@ -162,12 +165,12 @@ fn new_store(engine: &wasmtime::Engine, limits: &PluginLimits, context: &Context
     store
 }
 
-/// Bytes at the front and at the end of a batch that its randomness follows from.
+/// Number of bytes at the front and at the end of a batch that its random seed depends on.
 const SEED_BYTES: usize = 256;
 
-/// What a batch's randomness follows from: the migration and the batch, so that the same is drawn for the same batch
-/// again, and something else, such as another id, for another. Both ends of a batch tell it from others as well as all of
-/// it would, and are read in no time.
+/// Returns the random seed of a batch, derived from the migration and the batch. The same batch gets the same random
+/// numbers again, and another batch gets other ones, such as other ids. Both ends and the length of a batch distinguish
+/// it from other batches as well as all of its bytes, and are read in constant time.
 fn seed(context: &Context, records: &[u8]) -> [u8; 16] {
     let (front, back) = (records.len().min(SEED_BYTES), records.len().saturating_sub(SEED_BYTES));
     let length = (records.len() as u64).to_le_bytes();
@@ -175,14 +178,14 @@ fn seed(context: &Context, records: &[u8]) -> [u8; 16] {
     *drawn.bytes().first_chunk().expect("a digest has 32 bytes")
 }
 
-/// Handles that a store may hold, of streams, clocks and the like: each is some hundred bytes of the host's. A guest with
-/// a standard library has a handful.
+/// Maximum number of handles of a store, for streams, clocks and the like. Each handle takes some hundred bytes of the
+/// host's memory. A guest with a standard library has a handful.
 const MAX_HANDLES: usize = 10_000;
 
-/// Bytes of a description: a few thousand codes and names of fields.
+/// Maximum size of a description in bytes. Enough for a few thousand codes and names of fields.
 const MAX_DESCRIPTION_BYTES: usize = 4 << 20;
 
-/// Asks a plugin to describe itself, in a store of its own that has seen no record, and checks what it says.
+/// Reads a plugin's description in a new store that has received no record, and checks it.
 pub(super) fn described<D, C>(
     engine: &Engine,
     runner: &Runner,
@@ -192,17 +195,17 @@ pub(super) fn described<D, C>(
 ) -> Result<C, PluginError> {
     let refused = |reason: String| PluginError::Refused { name: name.into(), reason };
     let context = Context { migration: vec![0; 16], registered_on: "1970-01-01".into() };
-    let _room = engine.rooms.take();
+    let _permit = engine.stores.acquire();
     let mut store = new_store(&runner.wasmtime, &engine.limits, &context, b"");
     store.set_epoch_deadline(engine.ticks(engine.limits.batch_millis));
     store.set_hostcall_fuel(engine.limits.output_bytes.min(MAX_DESCRIPTION_BYTES));
     let description = describe(&mut store).map_err(|error| {
-        // An export of another shape than the contract's is found out when it is bound, not when it is linked.
+        // wasmtime detects an export whose type differs from the contract when it binds the export, not when it links.
         if format!("{error:#}").contains("failed to convert function to given type") {
             return link_error(name, &error);
         }
         let (cause, message) = classify(&error, store.data_mut());
-        // It has seen no record that it could quote.
+        // The plugin has received no record, so the message cannot quote one.
         let message = message.for_quarantine();
         refused(format!("it broke when asked to describe itself ({}): {message}", cause.code()))
     })?;

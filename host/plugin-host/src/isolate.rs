@@ -1,35 +1,37 @@
-//! Narrows a failing batch down to the records that break the plugin, so that the rest goes on.
+//! Searches a failing batch for the records at which the plugin fails, so that the other records are processed.
 
 use std::ops::Range;
 
 use sluice_contract::{PluginError, PluginFailure};
 
-/// A record that broke a plugin.
+/// A record at which a plugin failed.
 #[derive(Clone, Debug)]
-pub struct Poisoned {
-    /// Its position in the batch.
+pub struct FailedRecord {
+    /// Position of the record in the batch.
     pub position: u32,
-    /// How the plugin broke.
+    /// The plugin's failure.
     pub failure: PluginFailure,
 }
 
-/// What a call into a plugin comes to when it does not come to a result.
+/// Reason why a call into a plugin has no result.
 pub(super) enum CallError {
-    /// The plugin failed: on a record, perhaps.
+    /// Failure of the plugin, possibly at one record.
     Plugin(PluginFailure),
-    /// Something else did, and there is no use in going on.
+    /// Failure of anything else. The host does not continue with the batch.
     Fatal(PluginError),
 }
 
-/// Results for parts of a batch, in order, and the records that broke the plugin.
+/// Results for parts of a batch, in order, and the records at which the plugin failed.
 pub(super) struct Isolated<T> {
+    /// Results, each with the positions of its part.
     pub parts: Vec<(Range<usize>, T)>,
-    pub poisoned: Vec<Poisoned>,
+    /// Records at which the plugin failed, in order.
+    pub poisoned: Vec<FailedRecord>,
 }
 
-/// Runs `call` on the whole batch; where it fails, on its halves, and so on down to single records.
-/// `call` is told whether the part is the whole, which has the full time limit; `note` of each failure, and
-/// whether it was one record's, and may end it all.
+/// Calls `call` on the whole batch. If the call fails, calls it on both halves, and so on down to single records. The
+/// second argument of `call` is true for the whole batch, which has the full time limit. `note` receives each failure,
+/// with true if the part was a single record. An error of `note` ends the search.
 pub(super) fn isolate<T>(
     records: usize,
     mut note: impl FnMut(&PluginFailure, bool) -> Result<(), PluginError>,
@@ -37,7 +39,7 @@ pub(super) fn isolate<T>(
 ) -> Result<Isolated<T>, PluginError> {
     let mut isolated = Isolated { parts: vec![], poisoned: vec![] };
     let whole = 0..records;
-    // A batch of none has nothing that could be blamed.
+    // An empty batch has no record at which a plugin could fail.
     let mut open = if records == 0 { vec![] } else { vec![whole] };
     while let Some(part) = open.pop() {
         match call(part.clone(), part.len() == records) {
@@ -46,7 +48,7 @@ pub(super) fn isolate<T>(
             Err(CallError::Plugin(failure)) => {
                 note(&failure, part.len() == 1)?;
                 if part.len() == 1 {
-                    isolated.poisoned.push(Poisoned { position: part.start as u32, failure });
+                    isolated.poisoned.push(FailedRecord { position: part.start as u32, failure });
                 } else {
                     let middle = part.start + part.len() / 2;
                     open.push(middle..part.end);
@@ -64,10 +66,10 @@ mod tests {
     use super::*;
     use sluice_config::PluginLimits;
     use sluice_contract::{Cause, Confidential};
-    use sluice_model::{Digest, Title, Version};
+    use sluice_model::{Digest, PluginTitle, Version};
 
     fn failing(cause: Cause) -> CallError {
-        let plugin = Title { name: "p".into(), version: Version::declared("1").unwrap() };
+        let plugin = PluginTitle { name: "p".into(), version: Version::from_description("1").unwrap() };
         let (digest, message) = (Digest::of(b""), Confidential::new(""));
         CallError::Plugin(PluginFailure { plugin, digest, cause, message })
     }

@@ -1,4 +1,4 @@
-//! Components by their digests: kept as files, compiled when they are first needed.
+//! A library of components by digest. Components are kept as files and compiled at their first use.
 
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,41 +12,44 @@ use super::mapper::MapperPlugin;
 use sluice_contract::PluginError;
 use sluice_model::Digest;
 
-/// Every component that this server has, each under its digest. None is removed: what was made with one can be made
-/// again.
+/// A library of all components of this server, each under its digest. Components are never removed, so that the output
+/// of a component can be reproduced.
 pub struct Library {
     engine: Arc<Engine>,
     files: Dir,
     held: Mutex<Held>,
 }
 
+/// Compiled components by digest.
 #[derive(Default)]
 struct Held {
     mappers: HashMap<Digest, Arc<MapperPlugin>>,
     domains: HashMap<Digest, Arc<DomainPlugin>>,
 }
 
+/// Returns the file name of a component.
 fn file_name(digest: Digest) -> String {
     format!("{digest}.wasm")
 }
 
 impl Library {
-    /// Components in a directory that only the host writes.
+    /// Opens a library in a directory that only the host writes.
     pub fn new(engine: Arc<Engine>, files: Dir) -> Self {
         Self { engine, files, held: Mutex::default() }
     }
 
-    /// What they are compiled with.
+    /// Returns the engine that compiles the components.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
     }
 
+    /// Locks the compiled components.
     fn held(&self) -> MutexGuard<'_, Held> {
-        // A panic leaves it as it was: a plugin is added whole.
+        // A panic cannot leave an incomplete entry, because an entry is inserted in one step.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps a component, durably; its digest.
+    /// Stores a component durably and returns its digest.
     pub fn keep(&self, bytes: &[u8]) -> std::io::Result<Digest> {
         let digest = Digest::of(bytes);
         let file = file_name(digest);
@@ -62,18 +65,18 @@ impl Library {
                 return Err(error);
             }
         }
-        // The name is not on disk before its directory is.
+        // The name is durable only after the directory is synced.
         self.files.open(".")?.sync_all()?;
         Ok(digest)
     }
 
-    /// The component with this digest, and nothing else that may stand in its file.
+    /// Returns the component with this digest. Fails if the content of the file has another digest.
     pub fn component(&self, digest: Digest) -> Result<Vec<u8>, PluginError> {
         let bytes = self.files.read(file_name(digest)).ok();
         bytes.filter(|bytes| Digest::of(bytes) == digest).ok_or(PluginError::Missing(digest))
     }
 
-    /// The mapper with this digest.
+    /// Returns the mapper with this digest. Compiles it at its first use.
     pub fn mapper(&self, digest: Digest) -> Result<Arc<MapperPlugin>, PluginError> {
         let mut held = self.held();
         if let Some(mapper) = held.mappers.get(&digest) {
@@ -84,7 +87,7 @@ impl Library {
         Ok(mapper)
     }
 
-    /// The domain plugin with this digest.
+    /// Returns the domain plugin with this digest. Compiles it at its first use.
     pub fn domain(&self, digest: Digest) -> Result<Arc<DomainPlugin>, PluginError> {
         let mut held = self.held();
         if let Some(domain) = held.domains.get(&digest) {

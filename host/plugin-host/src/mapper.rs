@@ -1,4 +1,4 @@
-//! Runs a mapper, batch by batch.
+//! Runs a mapper, one batch at a time.
 
 use std::sync::Arc;
 
@@ -8,18 +8,18 @@ use wasmtime::component::Component;
 use super::bindings::mapper::{Mapper, MapperPre};
 use super::engine::{Engine, Runner};
 use super::inspect::link_error;
-use super::instance::{Instance, SaidLogs, described};
-use super::isolate::{Isolated, Poisoned};
+use super::instance::{Instance, PluginLogs, described};
+use super::isolate::{FailedRecord, Isolated};
 use super::state::State;
 use super::usage::Usage;
 use sluice_config::PluginLimits;
 use sluice_contract::PluginError;
 use sluice_contract::SourceLookup;
-use sluice_contract::description::{MapperDescription, Source, check_mapper};
+use sluice_contract::description::{MapperDescription, SourceTable, check_mapper};
 use sluice_contract::output_validation::{check_transformed, described_type, issue};
 use sluice_contract::wire::{Batch, Context, WireTransformed};
-use sluice_contract::{Undeclared, Vocabulary};
-use sluice_model::{Code, Digest, Issue, Level, Name, Title};
+use sluice_contract::{UndeclaredText, Vocabulary};
+use sluice_model::{Code, Digest, Issue, Level, Name, PluginTitle};
 
 /// A compiled mapper.
 #[derive(Clone)]
@@ -27,36 +27,37 @@ pub struct MapperPlugin {
     engine: Arc<Engine>,
     limits: PluginLimits,
     pre: MapperPre<State>,
-    /// SHA-256 of the component, in hexadecimal.
+    /// SHA-256 of the component.
     pub digest: Digest,
-    /// What it says of itself.
+    /// The plugin's description of itself.
     pub description: MapperDescription,
     vocabulary: Vocabulary,
 }
 
-/// Records that a mapper made.
+/// A batch of records that a mapper made.
 pub struct ProducedBatch {
-    /// Entity type of all of them.
+    /// Entity type of the records.
     pub entity_type: Name,
     /// The records.
     pub records: Batch,
-    /// The position in the batch that each came from.
+    /// Position in the input batch of each record's origin.
     pub origins: Vec<u32>,
 }
 
-/// What a plugin logged for a batch.
+/// Log entries of a plugin for a batch.
 #[derive(Default)]
 pub struct Logged {
-    /// Codes, and the record's position where it was about one.
+    /// Entries: level, code, and the position of the record if the entry names one.
     pub entries: Vec<(Level, Code, Option<u32>)>,
-    /// How many more there were.
+    /// Number of entries beyond the limit.
     pub dropped: u64,
 }
 
 impl Logged {
-    /// What was said, in words that the plugin has declared.
-    pub(super) fn read(said: SaidLogs, vocabulary: &Vocabulary, undeclared: &mut Vec<Undeclared>) -> Self {
-        let SaidLogs { kept, dropped } = said;
+    /// Converts the plugin's log entries. Replaces each code that the plugin does not declare and notes it in
+    /// `undeclared`.
+    pub(super) fn read(said: PluginLogs, vocabulary: &Vocabulary, undeclared: &mut Vec<UndeclaredText>) -> Self {
+        let PluginLogs { kept, dropped } = said;
         let read = kept.into_iter().map(|said| {
             let code = vocabulary.code(said.code.for_quarantine(), said.position, undeclared);
             (said.level, code, said.position)
@@ -65,30 +66,30 @@ impl Logged {
     }
 }
 
-/// What came of a batch. Positions are those of the batch that was passed in.
+/// Result of the mapping of a batch. Positions refer to the input batch.
 #[derive(Default)]
 pub struct Transformed {
-    /// Records by entity type, each with the position it came from.
+    /// Records by entity type, each with the position of its origin.
     pub produced: Vec<ProducedBatch>,
-    /// Codes, and the positions that were skipped with them.
+    /// Codes, each with the positions of the records that the mapper skipped with it.
     pub skipped: Vec<(Code, Vec<u32>)>,
-    /// What is wrong with which record.
+    /// Issues, each with the position of its record.
     pub issues: Vec<(u32, Issue)>,
-    /// Records that broke the mapper.
-    pub poisoned: Vec<Poisoned>,
-    /// What it logged.
+    /// Records at which the mapper failed.
+    pub poisoned: Vec<FailedRecord>,
+    /// Log entries of the mapper.
     pub logged: Logged,
-    /// What it said without having declared it.
-    pub undeclared: Vec<Undeclared>,
+    /// Codes and fields that the mapper returned without declaring them.
+    pub undeclared: Vec<UndeclaredText>,
 }
 
 impl MapperPlugin {
-    /// Compiles a mapper and asks it to describe itself.
+    /// Compiles a mapper and reads its description.
     pub fn new(engine: &Arc<Engine>, name: &str, digest: Digest, bytes: &[u8]) -> Result<Arc<Self>, PluginError> {
         Self::of(engine, name, digest, &engine.compile(name, digest, bytes)?)
     }
 
-    /// The same of a component that is compiled already.
+    /// Makes a mapper of a compiled component and reads its description.
     pub(super) fn of(
         engine: &Arc<Engine>,
         name: &str,
@@ -112,27 +113,27 @@ impl MapperPlugin {
         }))
     }
 
-    /// The same plugin under other limits than the server's own.
+    /// Returns the same mapper with the given limits in place of the server's.
     pub fn limited(&self, limits: PluginLimits) -> Arc<Self> {
         Arc::new(Self { limits, ..self.clone() })
     }
 
-    /// The codes of its own that it may show.
+    /// Returns the codes that the mapper declares.
     pub fn codes(&self) -> Vec<Code> {
         self.vocabulary.codes()
     }
 
-    /// Name and version, as they stand in messages.
-    pub fn title(&self) -> Title {
-        Title { name: self.description.name.clone(), version: self.description.version.clone() }
+    /// Returns the mapper's name and version, as messages show them.
+    pub fn title(&self) -> PluginTitle {
+        PluginTitle { name: self.description.name.clone(), version: self.description.version.clone() }
     }
 
-    /// The source with this name.
-    pub fn source(&self, name: &str) -> Option<&Source> {
+    /// Returns the source with this name.
+    pub fn source(&self, name: &str) -> Option<&SourceTable> {
         self.description.sources.iter().find(|source| source.name == name)
     }
 
-    /// Prepares to run for one upload, whose usage this counts towards.
+    /// Prepares the mapper for one upload and counts its work in `usage`.
     pub fn instance(
         self: &Arc<Self>,
         context: Context,
@@ -145,7 +146,7 @@ impl MapperPlugin {
     }
 }
 
-/// A mapper at work for one upload.
+/// A mapper that is prepared for one upload.
 pub struct MapperInstance {
     plugin: Arc<MapperPlugin>,
     lookup: Arc<dyn SourceLookup>,
@@ -153,7 +154,7 @@ pub struct MapperInstance {
 }
 
 impl MapperInstance {
-    /// Maps a batch; what breaks the mapper is narrowed down to its records.
+    /// Maps a batch. If a call fails, searches for the records at which the mapper fails.
     pub fn transform(&mut self, source: &str, batch: &Batch) -> Result<Transformed, PluginError> {
         let Self { plugin, lookup, instance } = self;
         let instantiate = |store: &mut Store<State>| {
@@ -178,6 +179,7 @@ impl MapperInstance {
 }
 
 impl Transformed {
+    /// Adds the result of a part of the batch. `start` is the position of the part's first record.
     fn add(&mut self, start: u32, part: WireTransformed, plugin: &MapperPlugin, source: &str) {
         for produced in part.produced {
             let Some(entity_type) = described_type(&plugin.description, &produced.entity_type) else { continue };

@@ -1,4 +1,5 @@
-//! Runs a platform plugin: it plans calls for a batch of records, narrowed down where it breaks.
+//! Runs a platform plugin, which plans the calls for a batch of records. If a batch fails, the host searches for the
+//! records at which the plugin fails.
 
 use std::sync::Arc;
 
@@ -20,9 +21,9 @@ use sluice_contract::PluginError;
 use sluice_contract::Vocabulary;
 use sluice_contract::call_plan::PlannedEntity;
 use sluice_contract::output_validation::{check_calls, issue};
-use sluice_contract::platform::{Kind, PlatformDescription, check_platform};
+use sluice_contract::platform::{PlatformDescription, PlatformKind, check_platform};
 use sluice_contract::wire::{Batch, Context, WireCallPlans};
-use sluice_model::{Digest, Title};
+use sluice_model::{Digest, PluginTitle};
 
 /// A compiled platform plugin.
 #[derive(Clone)]
@@ -32,13 +33,13 @@ pub struct PlatformPlugin {
     pre: PlatformPre<State>,
     /// SHA-256 of the component.
     pub digest: Digest,
-    /// What it says of itself.
+    /// The plugin's description of itself.
     pub description: PlatformDescription,
     vocabulary: Vocabulary,
 }
 
 impl PlatformPlugin {
-    /// Compiles a platform plugin and asks it to describe itself.
+    /// Compiles a platform plugin and reads its description.
     pub fn new(engine: &Arc<Engine>, name: &str, digest: Digest, bytes: &[u8]) -> Result<Arc<Self>, PluginError> {
         let (component, runner) = engine.compile(name, digest, bytes)?;
         let pre = runner.platforms.instantiate_pre(&component).and_then(PlatformPre::new);
@@ -52,12 +53,12 @@ impl PlatformPlugin {
         Ok(Arc::new(Self { engine, limits, pre, digest, description, vocabulary }))
     }
 
-    /// Name and version, as they stand in messages.
-    pub fn title(&self) -> Title {
-        Title { name: self.description.name.clone(), version: self.description.version.clone() }
+    /// Returns the plugin's name and version, as messages show them.
+    pub fn title(&self) -> PluginTitle {
+        PluginTitle { name: self.description.name.clone(), version: self.description.version.clone() }
     }
 
-    /// Prepares to plan for one job, whose usage this counts towards.
+    /// Prepares the plugin for one job and counts its work in `usage`.
     pub fn instance(self: &Arc<Self>, context: Context, usage: &Usage) -> PlatformInstance {
         let instance =
             Instance::new((&self.engine, self.pre.engine()), &self.limits, self.title(), self.digest, context, usage);
@@ -65,18 +66,18 @@ impl PlatformPlugin {
     }
 }
 
-/// A platform plugin at work for one job.
+/// A platform plugin that is prepared for one job.
 pub struct PlatformInstance {
     plugin: Arc<PlatformPlugin>,
     instance: Instance,
 }
 
 impl PlatformInstance {
-    /// Plans the calls for a batch of records of a kind, each with those that go with it. A record with an issue has no
+    /// Plans the calls for a batch of records of a kind, each with its companion records. A record with an issue has no
     /// plan.
     pub fn plan(
         &mut self,
-        kind: &Kind,
+        kind: &PlatformKind,
         flow: Flow,
         settings: &[(String, String)],
         batch: &Batch,

@@ -1,4 +1,4 @@
-//! The plugins that a tenant's migrations may use: a domain plugin for each domain, and mappers to choose from.
+//! The plugins that a tenant's migrations can use: one domain plugin for each domain, and the approved mappers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use sluice_config::PluginLimits;
 use sluice_contract::PluginError;
 use sluice_model::Digest;
 
-/// What a tenant's migrations may use.
+/// A set of plugins that a tenant's migrations can use.
 pub struct Plugins {
     library: Arc<Library>,
     domains: Vec<Arc<DomainPlugin>>,
-    /// With the limits that each was approved under.
+    /// Approved mappers, each with the limits of its approval.
     mappers: BTreeMap<Digest, PluginLimits>,
 }
 
 impl Plugins {
-    /// These domain plugins, and these mappers under these limits.
+    /// Makes a set of these domain plugins, and of these mappers with these limits.
     pub fn new(
         library: Arc<Library>,
         domains: Vec<Arc<DomainPlugin>>,
@@ -28,28 +28,28 @@ impl Plugins {
         Self { library, domains, mappers }
     }
 
-    /// The mapper with this digest, if it may be used.
+    /// Returns the mapper with this digest, or none if it is not approved.
     pub fn mapper(&self, digest: Digest) -> Result<Option<Arc<MapperPlugin>>, PluginError> {
         let Some(limits) = self.mappers.get(&digest) else { return Ok(None) };
         Ok(Some(self.library.mapper(digest)?.limited(limits.clone())))
     }
 
-    /// The domain plugin with this digest, whether or not it judges at present.
+    /// Returns the domain plugin with this digest, also if it no longer validates records.
     pub fn earlier_domain(&self, digest: Digest) -> Result<Arc<DomainPlugin>, PluginError> {
         self.library.domain(digest)
     }
 
-    /// The domain plugins.
+    /// Returns the domain plugins.
     pub fn domains(&self) -> &[Arc<DomainPlugin>] {
         &self.domains
     }
 
-    /// The plugin of a domain, as the API names it.
+    /// Returns the plugin of a domain, by the domain's name in the API.
     pub fn domain(&self, component: &str) -> Option<&Arc<DomainPlugin>> {
         self.domains.iter().find(|plugin| plugin.description.domain == component)
     }
 
-    /// The plugin that judges this entity type.
+    /// Returns the plugin that validates this entity type.
     pub fn of_entity_type(&self, entity_type: &str) -> Option<&Arc<DomainPlugin>> {
         self.domains.iter().find(|plugin| plugin.entity_type(entity_type).is_some())
     }

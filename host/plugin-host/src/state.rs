@@ -1,5 +1,5 @@
-//! What stands behind a plugin's imports: lookups that were handed in, a log of codes, and a WASI that
-//! gives nothing, with a clock that stands still.
+//! Host side of a plugin's imports: the lookups of the caller, a log of codes, and a WASI without files, network,
+//! arguments or environment, whose clock stands still.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,29 +17,36 @@ use super::bindings::{record_lookup, source_lookup};
 use sluice_config::PluginLimits;
 use sluice_contract::Confidential;
 use sluice_contract::output_validation::unpack;
-use sluice_contract::{Found, LookupRefusal, RecordLookup, SourceLookup};
+use sluice_contract::{LookupAnswer, LookupRefusal, RecordLookup, SourceLookup};
 use sluice_model::{Code, Level};
 
-/// A plugin's log entry, as the plugin has it.
-pub(super) struct SaidLog {
+/// A log entry as the plugin wrote it, before its code is checked.
+pub(super) struct PluginLogEntry {
+    /// Level of the entry.
     pub level: Level,
+    /// Code of the entry, not checked.
     pub code: Confidential,
     /// Position of the record in the batch.
     pub position: Option<u32>,
 }
 
-/// What a store holds.
+/// Data of a store.
 pub(super) struct State {
+    /// Memory and table elements that the store can use.
     pub limits: Limits,
+    /// Lookup of a mapper.
     pub sources: Option<Arc<dyn SourceLookup>>,
+    /// Lookup of a domain plugin.
     pub records: Option<Arc<dyn RecordLookup>>,
-    pub logs: Vec<SaidLog>,
-    /// Log entries beyond those that are kept.
+    /// Log entries within the limit.
+    pub logs: Vec<PluginLogEntry>,
+    /// Number of log entries beyond the limit.
     pub dropped_logs: u64,
+    /// Message of the plugin's panic, if it reported one.
     pub panic: Option<String>,
-    /// A lookup that failed on the host's side: the plugin is not to blame.
+    /// Code of a lookup that failed on the host's side. The plugin is not the cause of such a failure.
     pub unavailable: Option<Code>,
-    /// Calls into the host so far.
+    /// Number of calls into the host so far.
     calls: u64,
     stderr: MemoryOutputPipe,
     bounds: PluginLimits,
@@ -47,11 +54,11 @@ pub(super) struct State {
     table: ResourceTable,
 }
 
-/// Bytes of standard error that are kept for a message.
+/// Maximum number of bytes of standard error that are kept for a message.
 const STDERR_BYTES: usize = 4_096;
 
 impl State {
-    /// A state whose clock stands at `now` and whose randomness follows from `seed`.
+    /// Makes a state whose clock stands at `now` and whose random numbers derive from `seed`.
     pub fn new(bounds: &PluginLimits, now: Duration, seed: [u8; 16]) -> Self {
         let stderr = MemoryOutputPipe::new(STDERR_BYTES);
         let random = |salt: u8| {
@@ -90,12 +97,12 @@ impl State {
         }
     }
 
-    /// What the plugin wrote to standard error.
+    /// Returns the plugin's standard error, without white space at its ends.
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.stderr.contents()).trim().to_owned()
     }
 
-    /// Counts a call into the host; beyond what is allowed it ends the guest.
+    /// Counts a call into the host. Returns an error, which ends the guest, if the calls exceed their limit.
     fn count_call(&mut self) -> Result<()> {
         self.calls += 1;
         if self.too_many_calls() {
@@ -104,18 +111,22 @@ impl State {
         Ok(())
     }
 
-    /// Whether it has called the host more often than it may.
+    /// Returns true if the plugin exceeded the limit of calls into the host.
     pub fn too_many_calls(&self) -> bool {
         self.calls > self.bounds.host_calls
     }
 
-    fn answer(&mut self, found: Result<Found, LookupRefusal>) -> Result<Result<types::Found, LookupError>> {
+    /// Converts the result of a lookup for the plugin.
+    fn answer(&mut self, found: Result<LookupAnswer, LookupRefusal>) -> Result<Result<types::Found, LookupError>> {
         Ok(match found {
-            Ok(Found { answers, bytes, ends }) => Ok(types::Found { records: types::Batch { bytes, ends }, answers }),
+            Ok(LookupAnswer { answers, bytes, ends }) => {
+                Ok(types::Found { records: types::Batch { bytes, ends }, answers })
+            }
             Err(refusal) => Err(self.refuse(refusal)),
         })
     }
 
+    /// Converts the refusal of a lookup for the plugin. Keeps the code of a lookup that failed on the host's side.
     fn refuse(&mut self, refusal: LookupRefusal) -> LookupError {
         match refusal {
             LookupRefusal::UnknownName => LookupError::UnknownName,
@@ -128,6 +139,7 @@ impl State {
         }
     }
 
+    /// Splits the bytes of reference ids. Returns an error if they are more than a lookup can have.
     fn ids(&self, ids: &[u8]) -> Result<Vec<[u8; 16]>, LookupError> {
         if ids.len() > self.bounds.lookup_keys * 16 {
             return Err(LookupError::TooManyKeys);
@@ -206,7 +218,7 @@ impl log::Host for State {
                 log::Level::Warning => Level::Warning,
                 log::Level::Error => Level::Error,
             };
-            self.logs.push(SaidLog { level, code: Confidential::word(&code), position });
+            self.logs.push(PluginLogEntry { level, code: Confidential::word(&code), position });
         }
         Ok(())
     }
@@ -224,21 +236,22 @@ impl WasiView for State {
     }
 }
 
-/// What a store may still grow by, and whether it wanted more.
+/// Remaining memory and table elements of a store.
 pub(super) struct Limits {
     memory: Allowance,
     table_elements: Allowance,
+    /// True if the plugin asked for more than remained.
     pub denied: bool,
 }
 
-/// So much of something, for everything in a store together: a component may have thousands of memories.
+/// An amount of a resource, shared by all memories or tables of a store. A component can have thousands of memories.
 struct Allowance {
     left: usize,
     taken: usize,
 }
 
 impl Allowance {
-    /// Whether it can grow from `current` to `desired`; then that is taken.
+    /// Takes the growth from `current` to `desired`. Returns false and takes nothing if less remains.
     fn grow(&mut self, current: usize, desired: usize) -> bool {
         let more = desired.saturating_sub(current);
         let Some(left) = self.left.checked_sub(more) else { return false };
@@ -248,7 +261,7 @@ impl Allowance {
 }
 
 impl Limits {
-    /// Memory that the store has taken, in bytes.
+    /// Returns the memory that the store has taken, in bytes.
     pub fn memory_bytes(&self) -> u64 {
         self.memory.taken as u64
     }

@@ -1,4 +1,4 @@
-//! What a component was made with, as it and the modules in it say themselves.
+//! Reads the toolchain of a component from its `producers` sections and those of the modules in it.
 
 use std::collections::BTreeSet;
 
@@ -6,23 +6,24 @@ use wasm_metadata::Producers;
 
 use super::bounds::{Sections, number};
 
-/// Languages and tools that are shown.
+/// Maximum number of languages and tools that are returned.
 const MOST: usize = 20;
 
-/// Longest name with its version.
+/// Maximum length of a name with its version, in bytes.
 const MAX_BYTES: usize = 64;
 
-/// Components within components that are looked into: no tool nests deeper.
+/// Maximum depth of components within components that are read. No tool nests them deeper.
 const MAX_DEPTH: usize = 4;
 
-/// Languages and tools that worked on a component, with their versions, such as `Rust 1.96.0`: what its `producers`
-/// sections say, which nobody checks.
+/// Returns the languages and tools that made a component, with their versions, such as `Rust 1.96.0`. The source is the
+/// `producers` sections, which are not verified.
 pub(super) fn toolchain(bytes: &[u8]) -> Vec<String> {
     let mut tools = BTreeSet::new();
     gather(bytes, 0, &mut tools);
     tools.into_iter().take(MOST).collect()
 }
 
+/// Adds the producers of a component or module, and of those within it, to `tools`.
 fn gather(bytes: &[u8], depth: usize, tools: &mut BTreeSet<String>) {
     for (id, section) in Sections::of(bytes) {
         match id {
@@ -33,7 +34,7 @@ fn gather(bytes: &[u8], depth: usize, tools: &mut BTreeSet<String>) {
     }
 }
 
-/// What a custom section names, if it is one of producers.
+/// Returns the producers of a custom section, or none if it is another section.
 fn named(mut section: &[u8]) -> Option<Vec<String>> {
     let length = number(&mut section)? as usize;
     let (name, content) = section.split_at_checked(length)?;
@@ -45,9 +46,9 @@ fn named(mut section: &[u8]) -> Option<Vec<String>> {
     Some(fields.filter_map(|(tool, version)| plain(&format!("{tool} {version}"))).collect())
 }
 
-/// The text, where it looks like a tool and its version.
+/// Returns the text if it looks like the name and version of a tool.
 fn plain(text: &str) -> Option<String> {
-    // A Rust version has its commit and date in brackets, which say nothing to most.
+    // A Rust version ends in its commit and date in brackets. Most readers do not need them.
     let text = text.split(" (").next().unwrap_or_default().trim();
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b" .-+_/@#".contains(&byte);
     ((1..=MAX_BYTES).contains(&text.len()) && text.bytes().all(fits)).then(|| text.to_owned())

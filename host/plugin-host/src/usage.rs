@@ -1,4 +1,4 @@
-//! What plugins have used up in one upload or job: time, and the patience with what they break on.
+//! Usage of plugins in one upload or job: time, memory, quarantined records and time-outs, checked against the limits.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,27 +6,27 @@ use std::time::Duration;
 
 use sluice_config::PluginLimits;
 use sluice_contract::{Cause, PluginError, PluginFailure};
-use sluice_model::{Digest, Title};
+use sluice_model::{Digest, PluginTitle};
 
-/// Of one upload or job, by plugin: however many instances of it work, they share this.
+/// Usage of one upload or job, by plugin. All instances of a plugin in the upload or job share it.
 #[derive(Clone, Default)]
 pub struct Usage(Arc<Mutex<BTreeMap<Digest, Tolerance>>>);
 
-/// What one plugin has taken of the host.
+/// Usage of the host by one plugin.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Taken {
-    /// Batches that it was given.
+    /// Number of batches that the plugin received.
     pub batches: u64,
-    /// Records in them; each as often as the plugin saw it.
+    /// Number of records in those batches. A record that is sent again is counted again.
     pub records: u64,
-    /// Time in it, the host's answers to its lookups included.
+    /// Time in the plugin, including the host's answers to its lookups.
     pub time: Duration,
-    /// Most memory that a store of it had, in bytes.
+    /// Largest memory of one of its stores, in bytes.
     pub memory_bytes: u64,
 }
 
 impl Usage {
-    /// What the plugin with this digest has taken so far.
+    /// Returns the usage of the plugin with this digest so far.
     pub fn taken(&self, digest: Digest) -> Taken {
         self.of(digest, |used| Taken {
             batches: used.batches,
@@ -36,14 +36,14 @@ impl Usage {
         })
     }
 
-    /// What the plugin with this digest has used.
+    /// Calls `read` with the usage of the plugin with this digest.
     pub(super) fn of<T>(&self, digest: Digest, read: impl FnOnce(&mut Tolerance) -> T) -> T {
         let mut plugins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         read(plugins.entry(digest).or_default())
     }
 }
 
-/// What one plugin has used.
+/// Usage of one plugin and its checks against the limits.
 #[derive(Default)]
 pub(super) struct Tolerance {
     batches: u64,
@@ -55,8 +55,9 @@ pub(super) struct Tolerance {
 }
 
 impl Tolerance {
-    /// Before a batch: whether what was quarantined up to now is not too large a part of what was seen.
-    pub fn begin(&mut self, records: u64, plugin: &Title, limits: &PluginLimits) -> Result<(), PluginError> {
+    /// Counts a batch before it starts. Returns an error if the quarantined share of the records so far is over the
+    /// limit.
+    pub fn begin(&mut self, records: u64, plugin: &PluginTitle, limits: &PluginLimits) -> Result<(), PluginError> {
         let PluginLimits { max_quarantined_share: percent, share_after_records, .. } = *limits;
         let (quarantined, seen) = (self.quarantined, self.seen);
         if seen >= share_after_records && u128::from(quarantined) * 100 > u128::from(seen) * u128::from(percent) {
@@ -67,8 +68,8 @@ impl Tolerance {
         Ok(())
     }
 
-    /// Before a call: whether there is time left.
-    pub fn check_time(&self, plugin: &Title, limits: &PluginLimits) -> Result<(), PluginError> {
+    /// Checks before a call that time is left. Returns an error if the plugin has used all of its time.
+    pub fn check_time(&self, plugin: &PluginTitle, limits: &PluginLimits) -> Result<(), PluginError> {
         let seconds = limits.total_seconds;
         if self.spent > Duration::from_secs(seconds) {
             return Err(PluginError::OutOfTime { plugin: plugin.clone(), seconds });
@@ -76,13 +77,14 @@ impl Tolerance {
         Ok(())
     }
 
-    /// After a call that took so long and so many bytes of memory.
+    /// Adds the time and the memory in bytes of a call, after it ended.
     pub fn spend(&mut self, time: Duration, memory_bytes: u64) {
         self.spent += time;
         self.memory_bytes = self.memory_bytes.max(memory_bytes);
     }
 
-    /// After a call that failed, of one record alone or of several.
+    /// Counts a failed call. `alone` is true if the call had a single record. Returns an error if the quarantined
+    /// records or the time-outs are over their limit.
     pub fn note(&mut self, failure: &PluginFailure, alone: bool, limits: &PluginLimits) -> Result<(), PluginError> {
         self.quarantined += u64::from(alone);
         self.timeouts += u64::from(failure.cause == Cause::TimedOut);
@@ -102,11 +104,11 @@ mod tests {
     use super::*;
     use sluice_model::Version;
 
-    fn title() -> Title {
-        Title { name: "p".into(), version: Version::declared("1").unwrap() }
+    fn title() -> PluginTitle {
+        PluginTitle { name: "p".into(), version: Version::from_description("1").unwrap() }
     }
 
-    /// Records seen and quarantined before a batch, and whether that is too many.
+    /// Cases: records seen and quarantined before a batch, and true if the share is over the limit.
     const SHARES: &[(u64, u64, bool)] =
         &[(0, 0, false), (999, 999, false), (1_000, 200, false), (1_000, 201, true), (100_000, 20_001, true)];
 

@@ -90,7 +90,7 @@ pub fn transformed(migration: &[u8], clients: &[GuestClient]) -> Transformed {
 #[macro_export]
 macro_rules! on_poison {
     ($name:literal, $attack:expr) => {
-        struct Guest;
+        pub struct Guest;
 
         impl $crate::sluice_sdk::Mapper for Guest {
             fn describe() -> $crate::sluice_sdk::Description {

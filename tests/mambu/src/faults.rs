@@ -139,6 +139,6 @@ impl FaultRules {
                 }
             }
         }
-        struck
+        kind
     }
 }

@@ -94,7 +94,7 @@ impl MockService {
         let Some(path) = request.path.strip_prefix("/api") else {
             return error_action(&INVALID_API_OPERATION.status(404));
         };
-        let route = ApiRoute::parse(path);
+        let route = ApiRoute::of(path);
         let rate = self.options.calls_per_second;
         let within = self.call_counter().record_arrival(request.arrived, &request.method, route.template, rate);
         if !within {

@@ -1,39 +1,40 @@
-//! What must come of the synthetic bank against what came of it.
+//! Comparison of the demo's result with the expected counts of the synthetic bank.
 
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
-use sluice_demo::Expected;
-use sluice_demo::spoil::{Outcome, WAYS};
+use sluice_demo::ExpectedCounts;
+use sluice_demo::{SPOIL_KINDS, SpoilOutcome};
 
-use crate::migration::report::Report;
-use crate::migration::report_text::{sums, table};
-use crate::view::grouped;
+use crate::format::{grouped, table};
+use crate::migration::run::report::MigrationReport;
+use crate::migration::run::report_text::sums;
 
-/// What is generated at the import, one for each agreement, as the bank's agreements have one facility each.
+/// Entity type that the import generates: one record for each agreement, because the bank's agreements have one facility
+/// each.
 const GENERATED: &str = "payment-administrations";
 
-/// A sentence for everything that is not as expected.
-pub fn differences(expected: &Expected, report: &Report) -> Vec<String> {
-    let mut found = vec![];
-    let mut check = |what: String, wanted: u64, is: u64| {
-        if wanted != is {
-            found.push(format!("{what}: expected {}, found {}", grouped(wanted), grouped(is)));
+/// Returns a sentence for each count that differs from the expectation.
+pub fn differences(expected: &ExpectedCounts, report: &MigrationReport) -> Vec<String> {
+    let mut differences = vec![];
+    let mut check = |name: String, expected: u64, found: u64| {
+        if expected != found {
+            differences.push(format!("{name}: expected {}, found {}", grouped(expected), grouped(found)));
         }
     };
     for table in &expected.tables {
         let tally = report.sources.iter().find(|source| source.source == table.table).map(|source| &source.tally);
-        let of = |outcome| tally.map_or(0, |tally| tally.of(outcome));
+        let count = |outcome| tally.map_or(0, |tally| tally.count(outcome));
         let name = table.table;
         check(format!("records of {name}"), table.records, tally.map_or(0, |tally| tally.records));
-        check(format!("{name} mapped"), table.records - table.skipped - table.rejected, of("mapped"));
-        check(format!("{name} skipped"), table.skipped, of("skipped"));
-        check(format!("{name} rejected"), table.rejected, of("rejected"));
+        check(format!("{name} mapped"), table.records - table.skipped - table.rejected, count("mapped"));
+        check(format!("{name} skipped"), table.skipped, count("skipped"));
+        check(format!("{name} rejected"), table.rejected, count("rejected"));
     }
     let totals = report.totals();
-    for (name, sound, amount) in entities(expected) {
+    for (name, valid, amount) in entities(expected) {
         let total = totals.iter().find(|total| total.entity_type == name);
-        check(format!("{name} staged"), sound, total.map_or(0, |total| total.staged));
-        check(format!("{name} imported"), sound, total.map_or(0, |total| total.imported));
+        check(format!("{name} staged"), valid, total.map_or(0, |total| total.staged));
+        check(format!("{name} imported"), valid, total.map_or(0, |total| total.imported));
         let Some(amount) = amount else { continue };
         let sum = total.map(|total| hundredths(&total.imported_sums)).unwrap_or_default();
         check(format!("hundredths of CZK in {name}"), amount, sum);
@@ -43,54 +44,54 @@ pub fn differences(expected: &Expected, report: &Report) -> Vec<String> {
         let deleted = deleted.map_or(0, |deleted| deleted.count);
         check(format!("{} deleted", entity.entity_type), entity.staged - entity.sound, deleted);
     }
-    found
+    differences
 }
 
-/// Counts that were expected beside counts that came.
-pub fn totals(expected: &Expected, report: &Report) -> String {
+/// Returns a table of expected, staged and imported counts.
+pub fn totals(expected: &ExpectedCounts, report: &MigrationReport) -> String {
     let entities: Vec<_> = entities(expected).collect();
     let rows = report.totals().into_iter().map(|total| {
-        let wanted = entities.iter().find(|(name, ..)| *name == total.entity_type);
-        let wanted = wanted.map_or(String::new(), |(_, sound, _)| grouped(*sound));
+        let expected = entities.iter().find(|(name, ..)| *name == total.entity_type);
+        let expected = expected.map_or(String::new(), |(_, valid, _)| grouped(*valid));
         let amount = sums(&total.imported_sums);
-        vec![total.entity_type, wanted, grouped(total.staged), grouped(total.imported), amount]
+        vec![total.entity_type, expected, grouped(total.staged), grouped(total.imported), amount]
     });
     table(&["entity type", "expected", "staged", "imported", "amount imported"], rows.collect::<Vec<_>>())
 }
 
-/// What was spoiled, what that should have come to, and what it came to; nothing for a sound bank.
-pub fn spoiled(expected: &Expected, report: &Report) -> String {
-    let spoiled = WAYS.iter().zip(&expected.spoiled).filter(|(_, (_, count))| *count > 0);
+/// Returns tables of the spoiled records, with their expected and found outcomes. Returns nothing for a bank without any.
+pub fn spoiled_records(expected: &ExpectedCounts, report: &MigrationReport) -> String {
+    let spoiled = SPOIL_KINDS.iter().zip(&expected.spoiled).filter(|(_, (_, count))| *count > 0);
     let rows: Vec<Vec<String>> = spoiled
         .map(|((_, name, how, outcome), (_, count))| {
-            let fate = match outcome {
-                Outcome::RejectedAtLoad => "rejected at the upload",
-                Outcome::FoundByValidation => "found by validation",
-                Outcome::Unchanged => "accepted, and staged once",
-                Outcome::SecondRejected => "the second is rejected at the upload",
+            let expected_outcome = match outcome {
+                SpoilOutcome::RejectedAtLoad => "rejected at the upload",
+                SpoilOutcome::FoundByValidation => "found by validation",
+                SpoilOutcome::Unchanged => "accepted, and staged once",
+                SpoilOutcome::SecondRejected => "the second is rejected at the upload",
             };
-            vec![(*name).to_owned(), grouped(*count), (*how).to_owned(), fate.to_owned()]
+            vec![(*name).to_owned(), grouped(*count), (*how).to_owned(), expected_outcome.to_owned()]
         })
         .collect();
     if rows.is_empty() {
         return String::new();
     }
     let rejected: u64 = expected.tables.iter().map(|table| table.rejected).sum();
-    let lost: u64 = expected.entities.iter().map(|entity| entity.staged - entity.sound).sum();
-    let rows_of = |what: &str, wanted: u64, is: u64| vec![what.to_owned(), grouped(wanted), grouped(is)];
-    let fates = [
-        rows_of("source records rejected at the upload", rejected, report.refused()),
-        rows_of("staged records wrong, or referring to what is wrong: deleted", lost, report.deleted()),
+    let invalid: u64 = expected.entities.iter().map(|entity| entity.staged - entity.sound).sum();
+    let row = |name: &str, expected: u64, found: u64| vec![name.to_owned(), grouped(expected), grouped(found)];
+    let outcomes = [
+        row("source records rejected at the upload", rejected, report.refused()),
+        row("invalid staged records, and records that refer to them: deleted", invalid, report.deleted()),
     ];
     format!(
         "{}\n{}\n",
-        table(&["spoiled", "records", " how", " must be"], rows),
-        table(&["", "expected", "found"], fates)
+        table(&["spoiled", "records", " how", " expected outcome"], rows),
+        table(&["", "expected", "found"], outcomes)
     )
 }
 
-/// The expectation as part of the JSON document.
-pub fn as_json(expected: &Expected) -> Value {
+/// Returns the expectation as part of the JSON document.
+pub fn as_json(expected: &ExpectedCounts) -> Value {
     let of_table = |table: &sluice_demo::TableCount| {
         json!({"source": table.table, "records": table.records, "skipped": table.skipped, "rejected": table.rejected,
                "repeated": table.repeated})
@@ -107,11 +108,11 @@ pub fn as_json(expected: &Expected) -> Value {
     })
 }
 
-/// Entity types with the number that must be imported, and their amount in hundredths where it is known.
-fn entities(expected: &Expected) -> impl Iterator<Item = (&'static str, u64, Option<u64>)> {
-    let given = expected.entities.iter().map(|entity| (entity.entity_type, entity.sound, Some(entity.sound_amount)));
+/// Returns each entity type with the expected number of records and, if it is known, the amount in hundredths.
+fn entities(expected: &ExpectedCounts) -> impl Iterator<Item = (&'static str, u64, Option<u64>)> {
+    let mapped = expected.entities.iter().map(|entity| (entity.entity_type, entity.sound, Some(entity.sound_amount)));
     let agreements = expected.entity("agreements").map_or(0, |agreements| agreements.sound);
-    given.chain([(GENERATED, agreements, None)])
+    mapped.chain([(GENERATED, agreements, None)])
 }
 
 fn hundredths(sums: &[(String, String)]) -> u64 {

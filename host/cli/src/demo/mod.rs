@@ -1,5 +1,5 @@
-//! `sluice demo`: a synthetic bank through all five steps.
+//! `sluice demo`: moves a synthetic bank through all five steps.
 
-pub mod demo;
+pub mod command;
 pub mod expectation;
 pub mod mock_platform;

@@ -1,11 +1,15 @@
 //! Verbs about a migration: moving, trying, comparing, planning.
 
-pub mod connector;
-pub mod invalid_records;
+pub mod args;
+pub mod compare;
+pub mod entity_path;
+pub mod job;
+pub mod ledger;
 pub mod migrate;
-pub mod report;
-pub mod report_text;
+pub mod plan;
+pub mod records;
+pub mod remap;
+pub mod result_text;
+pub mod run;
 pub mod source_files;
-pub mod steps;
 pub mod trial;
-pub mod trial_text;

@@ -1,4 +1,4 @@
-//! Files of source tables: which there are, how records stand in them, and their bytes as they are.
+//! Files of source tables: their names, formats and bytes.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -6,82 +6,83 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use sluice_client::{Chunks, Form};
+use sluice_client::{BodyChunks, UploadFormat};
 
-/// Bytes read of a file at a time.
-const CHUNK: usize = 64 * 1024;
+/// Size of a chunk, in bytes.
+const CHUNK_SIZE: usize = 64 * 1024;
 
-/// What a table's file may be called after its source, the media type, and how it is compressed.
-const KINDS: [(&str, &str, Option<&str>); 6] = [
-    (".jsonl", LINES, None),
-    (".jsonl.gz", LINES, Some("gzip")),
-    (".jsonl.zst", LINES, Some("zstd")),
-    (".csv", TABLE, None),
-    (".csv.gz", TABLE, Some("gzip")),
-    (".csv.zst", TABLE, Some("zstd")),
+/// File name extensions of tables, with media type and content encoding.
+const EXTENSIONS: [(&str, &str, Option<&str>); 6] = [
+    (".jsonl", JSON_LINES, None),
+    (".jsonl.gz", JSON_LINES, Some("gzip")),
+    (".jsonl.zst", JSON_LINES, Some("zstd")),
+    (".csv", CSV, None),
+    (".csv.gz", CSV, Some("gzip")),
+    (".csv.zst", CSV, Some("zstd")),
 ];
 
-const LINES: &str = "application/jsonl";
-const TABLE: &str = "text/csv";
+const JSON_LINES: &str = "application/jsonl";
+const CSV: &str = "text/csv";
 
-/// How tables (CSV) are written.
+/// Options that describe CSV tables.
 #[derive(Args, Clone, Debug, Default)]
-pub struct Csv {
-    /// Of tables (CSV): what stands between two fields, one character or `tab` [default: a comma]
+pub struct CsvArgs {
+    /// CSV tables: separator between fields, one character or `tab` [default: a comma]
     #[arg(long, value_name = "CHAR")]
     separator: Option<String>,
-    /// Of tables (CSV): what stands around a field, one character or `none` [default: a double quote]
+    /// CSV tables: quote around a field, one character or `none` [default: a double quote]
     #[arg(long, value_name = "CHAR")]
     quote: Option<String>,
-    /// Of tables (CSV): their encoding, such as windows-1250 [default: utf-8]
+    /// CSV tables: character encoding, such as windows-1250 [default: utf-8]
     #[arg(long, value_name = "NAME")]
     charset: Option<String>,
-    /// Of tables (CSV) without a header: their fields' names
+    /// CSV tables without a header: names of the fields, separated by commas
     #[arg(long, value_name = "LIST")]
     columns: Option<String>,
 }
 
-/// How they stand in a file, by its name.
-pub fn form_of(path: &Path, csv: &Csv) -> Form {
+/// Returns the format of a file by its name. A file with another extension is read as JSON Lines.
+pub fn format_of(path: &Path, csv: &CsvArgs) -> UploadFormat {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let ends = |(end, ..): &&(&str, &str, Option<&str>)| name.ends_with(end);
-    let Some((_, media_type, coding)) = KINDS.iter().find(ends) else { return Form::lines() };
-    if *media_type == LINES {
-        return Form { coding: *coding, ..Form::lines() };
+    let matches = |(extension, ..): &&(&str, &str, Option<&str>)| name.ends_with(extension);
+    let Some((_, media_type, encoding)) = EXTENSIONS.iter().find(matches) else { return UploadFormat::json_lines() };
+    if *media_type == JSON_LINES {
+        return UploadFormat { content_encoding: *encoding, ..UploadFormat::json_lines() };
     }
     let charset = csv.charset.as_ref().map(|charset| format!("; charset={charset}")).unwrap_or_default();
     let header = if csv.columns.is_some() { "; header=absent" } else { "" };
-    let given = [("separator", &csv.separator), ("quote", &csv.quote), ("columns", &csv.columns)];
-    let query = given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
-    Form { media_type: format!("{media_type}{charset}{header}"), coding: *coding, query }
+    let options = [("separator", &csv.separator), ("quote", &csv.quote), ("columns", &csv.columns)];
+    let query = options.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
+    UploadFormat { media_type: format!("{media_type}{charset}{header}"), content_encoding: *encoding, query }
 }
 
-/// The file of a source in a directory; none if there is not any.
+/// Finds the file of a source in a directory. Fails if there are several.
 pub fn find(dir: &Path, source: &str) -> Result<Option<PathBuf>> {
-    let mut found = KINDS.iter().map(|(end, ..)| dir.join(format!("{source}{end}"))).filter(|path| path.exists());
+    let paths = EXTENSIONS.iter().map(|(extension, ..)| dir.join(format!("{source}{extension}")));
+    let mut found = paths.filter(|path| path.exists());
     let file = found.next();
     if let (Some(one), Some(other)) = (&file, found.next()) {
-        bail!("{} and {} are both there for the source {source}: leave one", one.display(), other.display());
+        bail!("{} and {} are both files of the source {source}: keep only one of them", one.display(), other.display());
     }
     Ok(file)
 }
 
-/// The source that a file is called after, if it is one of a table.
+/// Returns the source that a file name stands for, if it has the extension of a table.
 pub fn source_of(name: &str) -> Option<&str> {
-    KINDS.iter().find_map(|(end, ..)| name.strip_suffix(end))
+    EXTENSIONS.iter().find_map(|(extension, ..)| name.strip_suffix(extension))
 }
 
-/// A file in chunks; none if there is nothing in it.
-pub fn chunks(path: &Path) -> Result<Option<(Chunks, u64)>> {
-    let cannot = || format!("cannot read {}", path.display());
-    let mut file = std::fs::File::open(path).with_context(cannot)?;
-    let bytes = file.metadata().with_context(cannot)?.len();
+/// Opens a file and returns its chunks and its size in bytes, or none if it is empty.
+pub fn read_chunks(path: &Path) -> Result<Option<(BodyChunks, u64)>> {
+    let cannot_read = || format!("cannot read {}", path.display());
+    let mut file = std::fs::File::open(path).with_context(cannot_read)?;
+    let bytes = file.metadata().with_context(cannot_read)?.len();
     if bytes == 0 {
         return Ok(None);
     }
     let next = move || {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        match Read::by_ref(&mut file).take(CHUNK as u64).read_to_end(&mut chunk) {
+        let mut chunk = Vec::with_capacity(CHUNK_SIZE);
+        match Read::by_ref(&mut file).take(CHUNK_SIZE as u64).read_to_end(&mut chunk) {
             Ok(0) => None,
             Ok(_) => Some(Ok(chunk)),
             Err(error) => Some(Err::<Vec<u8>, io::Error>(error)),
@@ -95,18 +96,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms() {
-        let csv = Csv { separator: Some(";".into()), charset: Some("windows-1250".into()), ..Csv::default() };
-        let headless = Csv { columns: Some("a,b".into()), ..Csv::default() };
-        for (name, csv, media_type, coding, query) in [
-            ("client.jsonl", &csv, LINES, None, 0),
-            ("client.jsonl.zst", &csv, LINES, Some("zstd"), 0),
+    fn formats() {
+        let csv = CsvArgs { separator: Some(";".into()), charset: Some("windows-1250".into()), ..CsvArgs::default() };
+        let headless = CsvArgs { columns: Some("a,b".into()), ..CsvArgs::default() };
+        for (name, csv, media_type, encoding, query) in [
+            ("client.jsonl", &csv, JSON_LINES, None, 0),
+            ("client.jsonl.zst", &csv, JSON_LINES, Some("zstd"), 0),
             ("client.csv.gz", &csv, "text/csv; charset=windows-1250", Some("gzip"), 1),
             ("client.csv", &headless, "text/csv; header=absent", None, 1),
-            ("whatever", &csv, LINES, None, 0),
+            ("whatever", &csv, JSON_LINES, None, 0),
         ] {
-            let form = form_of(Path::new(name), csv);
-            assert_eq!((&*form.media_type, form.coding, form.query.len()), (media_type, coding, query), "{name}");
+            let format = format_of(Path::new(name), csv);
+            let found = (&*format.media_type, format.content_encoding, format.query.len());
+            assert_eq!(found, (media_type, encoding, query), "{name}");
         }
         assert_eq!(["a.csv.zst", "a.jsonl", "a.txt"].map(source_of), [Some("a"), Some("a"), None]);
     }

@@ -1,66 +1,64 @@
-//! `sluice plugin compare`: what two mappers make of the same files, on this machine.
+//! `sluice plugin compare`: compares two mappers on the same files, on this machine.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use uuid::Uuid;
+use sluice_client::SluiceClient;
 
-use crate::migration::source_files as files;
-use crate::migration::source_files::{Csv, form_of};
-use crate::migration::steps::MIGRATIONS;
-use crate::migration::trial::compared;
+use crate::migration::compare::compare;
+use crate::migration::source_files::{self, CsvArgs};
+use crate::output::OutputArgs;
 use crate::plugin::run::source;
-use crate::server::local_server::{Source, digest_of, registered, throw_away};
-use crate::view::View;
-use sluice_client::Client;
-use sluice_client::upload;
+use crate::progress::ProgressDisplay;
+use crate::server::local_server::{file_digest, register, with_temporary_server};
 
-/// What `sluice plugin compare` is told.
+/// Arguments of `sluice plugin compare`.
 #[derive(Args)]
-pub struct Compare {
-    /// The mapper that is there, a WebAssembly component
+pub struct PluginCompareArgs {
+    /// WebAssembly component of the current mapper
     from: PathBuf,
-    /// The mapper that may take its place
+    /// WebAssembly component of the mapper to compare with it
     to: PathBuf,
-    /// A source and its file, of JSON lines or a table (.csv), compressed (.gz, .zst) or not; may be given more than once.
-    /// Sources that others look up are loaded first
+    /// Source and its file, JSON Lines or a table (.csv), plain or compressed (.gz, .zst); may be given more than once.
+    /// Sources that other sources look up are loaded first
     #[arg(long, value_name = "NAME=FILE", required = true, value_parser = source)]
     source: Vec<(String, PathBuf)>,
     #[command(flatten)]
-    csv: Csv,
-    /// Limits (TOML), as a server has them
+    csv: CsvArgs,
+    /// Configuration of a server (TOML), for its limits
     #[arg(long, value_name = "FILE", env = "SLUICE_CONFIG")]
     config: Option<PathBuf>,
-    /// Show no records
+    /// Print counts and sums only, no records
     #[arg(long)]
     figures: bool,
     #[command(flatten)]
-    output: crate::commands::Output,
+    output: OutputArgs,
 }
 
-/// Compares; the exit code.
-pub async fn run(args: Compare) -> Result<u8> {
-    let view = View::new(args.output.quiet || args.output.json);
+/// Compares the mappers and returns the exit code.
+pub async fn run(args: PluginCompareArgs) -> Result<u8> {
+    let progress = args.output.progress();
     let mappers = vec![args.from.clone(), args.to.clone()];
-    throw_away(view, args.config.as_deref(), mappers, async |client| compare(&args, view, client).await).await
+    let work = async |client: &SluiceClient| compare_on(client, &args, progress).await;
+    with_temporary_server(progress, args.config.as_deref(), mappers, work).await
 }
 
-async fn compare(args: &Compare, view: View, client: &Client) -> Result<u8> {
-    let from = digest_of(&args.from)?;
-    // Where both have one name, it is the second that is listed.
-    let (mapper, migration) = registered(client, &args.to, &args.source).await?;
-    let migration: Uuid = migration.parse()?;
-    for Source { name } in &mapper.sources {
-        for (_, file) in args.source.iter().filter(|(given, _)| given == name) {
-            let Some((chunks, bytes)) = files::chunks(file)? else { continue };
-            let bar = view.bar(&format!("Loading {name}"), Some(bytes));
-            let path = format!("{MIGRATIONS}/{migration}/sources/{name}");
-            upload(client, &path, &form_of(file, &args.csv), chunks, |sent, _| bar.set_position(sent)).await?;
+async fn compare_on(client: &SluiceClient, args: &PluginCompareArgs, progress: ProgressDisplay) -> Result<u8> {
+    let from = file_digest(&args.from)?;
+    // If both mappers have the same name, the server lists the second one.
+    let (mapper, migration) = register(client, &args.to, &args.source).await?;
+    for source in &mapper.sources {
+        let name = &source.name;
+        for (_, file) in args.source.iter().filter(|(source, _)| source == name) {
+            let Some((chunks, bytes)) = source_files::read_chunks(file)? else { continue };
+            let bar = progress.bar(&format!("Loading {name}"), Some(bytes));
+            let format = source_files::format_of(file, &args.csv);
+            client.upload_source(migration, name, &format, chunks, |sent, _| bar.set_position(sent)).await?;
             bar.finish_and_clear();
         }
     }
-    let told = json!({"from": from, "to": mapper.digest});
-    compared(client, view, migration, &told, args.output.json, args.figures).await
+    let parameters = json!({"from": from, "to": mapper.digest});
+    compare(client, migration, &parameters, &args.output, args.figures).await
 }

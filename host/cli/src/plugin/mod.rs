@@ -1,13 +1,14 @@
-//! `sluice plugin`: what a plugin's file is and what it would be allowed to do, and what it does to records.
+//! `sluice plugin`: projects, tests and inspection of plugins on this machine, and plugins on a server.
 
+pub mod case;
 pub mod compare;
 pub mod difference;
+pub mod file_watcher;
 pub mod new;
 pub mod project;
+pub mod registry;
 pub mod run;
-pub mod store;
 pub mod test;
-pub mod watch;
 
 use std::path::PathBuf;
 
@@ -17,115 +18,111 @@ use sluice_config::{Config, PluginLimits};
 use sluice_model::World;
 use sluice_plugin_host::{Engine, Inspection, inspect};
 
-use crate::migration::report_text::table;
-use crate::plugin::compare as plugin_compare;
-use crate::plugin::new as plugin_new;
-use crate::plugin::run as plugin_run;
-use crate::plugin::store as plugin_store;
-use crate::plugin::test as plugin_test;
-use crate::view::{grouped, print};
+use crate::format::{grouped, table};
+use crate::output::print;
 
-/// What `sluice plugin` is told.
+/// Arguments of `sluice plugin`.
 #[derive(Args)]
-pub struct Plugin {
+pub struct PluginArgs {
     #[command(subcommand)]
-    verb: Verb,
+    command: PluginCommand,
 }
 
 #[derive(Subcommand)]
-enum Verb {
-    /// Make a small complete project: a mapper with sample data, cases and a README of its own
+enum PluginCommand {
+    /// Create a small complete project: a mapper with sample data, test cases and a README
     #[command(after_help = "Example: sluice plugin new my-mapper --lang python")]
-    New(plugin_new::New),
-    /// Make a project's component, with its language's own tools; what they need is installed into the project's folder
+    New(new::NewArgs),
+    /// Build a project's component with the tools of its language; dependencies are installed into the project's folder
     #[command(after_help = "Example: sluice plugin build my-mapper")]
-    Build(plugin_new::Build),
-    /// Run a project's cases, natively and in the sandbox, and show what is not as expected
+    Build(new::BuildArgs),
+    /// Run a project's test cases natively and in the sandbox, and show differences from the expectation
     #[command(
-        after_help = "Example: sluice plugin test my-mapper\n\nA case is a folder cases/SOURCE or cases/SOURCE.SOMETHING \
-                      with input.jsonl, expected.jsonl, issues.json if anything has to be said, and loaded/OTHER.jsonl for \
-                      records that are looked up.\n\nExit codes: 0 all is as expected, 1 something failed, 2 it is not."
+        after_help = "Example: sluice plugin test my-mapper\n\nA test case is a folder cases/SOURCE or cases/SOURCE.NAME with \
+                      input.jsonl, expected.jsonl, issues.json for expected issues, and loaded/OTHER.jsonl for records \
+                      that are looked up.\n\nExit codes: 0 all cases are as expected, 1 something failed, 2 a case is not \
+                      as expected."
     )]
-    Test(plugin_test::Test),
+    Test(test::TestArgs),
     /// Show a plugin's world, sources or entity types, imports, size and digest
     #[command(after_help = "Example: sluice plugin inspect my_mapper.wasm")]
     Inspect {
         /// The WebAssembly component
         file: PathBuf,
-        /// One JSON document instead of text
+        /// Print one JSON document instead of text
         #[arg(long)]
         json: bool,
-        /// Limits (TOML), as a server has them
+        /// Configuration of a server (TOML), for its limits
         #[arg(long, value_name = "FILE", env = "SLUICE_CONFIG")]
         config: Option<PathBuf>,
     },
-    /// Map files on this machine, under the limits of a server, and show what comes out
+    /// Map files on this machine under the limits of a server, and print the records
     #[command(
-        after_help = "Example: sluice plugin run my_mapper.wasm --source client=client.jsonl\n\nThe records that it makes \
-                      go to standard output, an object a line with its entity type; everything else to standard error.\n\n\
-                      Exit codes: 0 every record was mapped or skipped, 1 something failed, 2 records were refused."
+        after_help = "Example: sluice plugin run my_mapper.wasm --source client=client.jsonl\n\nRecords are printed on \
+                      standard output, one object a line with its entity type. Everything else is printed on standard \
+                      error.\n\nExit codes: 0 every record was mapped or skipped, 1 something failed, 2 records were refused."
     )]
-    Run(plugin_run::Run),
-    /// Compare what two mappers make of the same files, on this machine
+    Run(run::RunArgs),
+    /// Compare the records that two mappers produce from the same files, on this machine
     #[command(
-        after_help = "Example: sluice plugin compare old.wasm new.wasm --source client=client.jsonl\n\nExit codes: 0 they \
-                      make the same, 1 something failed, 2 they differ, 130 interrupted."
+        after_help = "Example: sluice plugin compare old.wasm new.wasm --source client=client.jsonl\n\nExit codes: 0 both \
+                      produce the same, 1 something failed, 2 they differ, 130 interrupted."
     )]
-    Compare(plugin_compare::Compare),
+    Compare(compare::PluginCompareArgs),
     #[command(flatten)]
-    Store(plugin_store::StoreVerb),
+    Registry(registry::RegistryCommand),
 }
 
-/// Runs it; the exit code.
-pub async fn run(args: Plugin) -> Result<u8> {
-    let (file, json, config) = match args.verb {
-        Verb::Inspect { file, json, config } => (file, json, config),
-        Verb::New(args) => return plugin_new::new(&args),
-        Verb::Build(args) => return plugin_new::build(&args),
-        Verb::Test(args) => return plugin_test::run(&args),
-        Verb::Run(args) => return plugin_run::run(args).await,
-        Verb::Compare(args) => return plugin_compare::run(args).await,
-        Verb::Store(verb) => return plugin_store::run(verb).await,
+/// Runs a verb of `sluice plugin` and returns its exit code.
+pub async fn run(args: PluginArgs) -> Result<u8> {
+    let (file, json, config) = match args.command {
+        PluginCommand::Inspect { file, json, config } => (file, json, config),
+        PluginCommand::New(args) => return new::new(&args),
+        PluginCommand::Build(args) => return new::build(&args),
+        PluginCommand::Test(args) => return test::run(&args),
+        PluginCommand::Run(args) => return run::run(args).await,
+        PluginCommand::Compare(args) => return compare::run(args).await,
+        PluginCommand::Registry(command) => return registry::run(command).await,
     };
     let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let limits = config.as_deref().map(Config::read).transpose()?.unwrap_or_default().plugin;
     limits.check()?;
     let engine = Engine::new(limits.clone(), None)?;
-    let found = inspect(&engine, &file.display().to_string(), &bytes)?;
-    print(&if json { as_json(&found)? } else { as_text(&found, &limits) })?;
+    let inspection = inspect(&engine, &file.display().to_string(), &bytes)?;
+    print(&if json { as_json(&inspection)? } else { as_text(&inspection, &limits) })?;
     Ok(0)
 }
 
-fn as_json(found: &Inspection) -> Result<String> {
-    Ok(format!("{}\n", serde_json::to_string_pretty(found)?))
+fn as_json(inspection: &Inspection) -> Result<String> {
+    Ok(format!("{}\n", serde_json::to_string_pretty(inspection)?))
 }
 
-fn as_text(found: &Inspection, limits: &PluginLimits) -> String {
-    let world = match found.world {
+fn as_text(inspection: &Inspection, limits: &PluginLimits) -> String {
+    let world = match inspection.world {
         World::Mapper => "mapper",
         World::Domain => "domain",
     };
     let mut rows = vec![
-        ["name", &*found.name].map(str::to_owned),
-        ["version", &*found.version].map(str::to_owned),
+        ["name", &*inspection.name].map(str::to_owned),
+        ["version", &*inspection.version].map(str::to_owned),
         ["world", world].map(str::to_owned),
-        ["size".into(), format!("{} bytes", grouped(found.bytes))],
-        ["digest".into(), format!("sha256:{}", found.digest)],
+        ["size".into(), format!("{} bytes", grouped(inspection.bytes))],
+        ["digest".into(), format!("sha256:{}", inspection.digest)],
     ];
-    if found.world == World::Mapper {
-        let sources = found.sources.iter().map(|source| format!("{} ({})", source.name, source.key.join("+")));
+    if inspection.world == World::Mapper {
+        let sources = inspection.sources.iter().map(|source| format!("{} ({})", source.name, source.key.join("+")));
         rows.push(["sources (key)".into(), sources.collect::<Vec<_>>().join("\n")]);
     }
-    rows.push(["entity types".into(), found.entity_types.join("\n")]);
-    rows.push(["codes of its own".into(), found.codes.join("\n")]);
+    rows.push(["entity types".into(), inspection.entity_types.join("\n")]);
+    rows.push(["own codes".into(), inspection.codes.join("\n")]);
     rows.push([
         "first run".into(),
-        found.breaks.clone().unwrap_or_else(|| "fine, on records without any field".into()),
+        inspection.breaks.clone().unwrap_or_else(|| "succeeded, on records without fields".into()),
     ]);
-    rows.push(["made with".into(), found.toolchain.join("\n")]);
+    rows.push(["built with".into(), inspection.toolchain.join("\n")]);
     let facts = table(&["plugin", " "], rows.into_iter().map(Vec::from));
-    let imports = found.imports.iter().map(|import| vec![import.import.clone(), import.allows.to_owned()]);
-    let imports = table(&["it imports", " which lets it"], imports);
-    let limits = limits.figures().into_iter().map(|(name, value, ..)| vec![name.to_owned(), grouped(value)]);
-    format!("{facts}\n{imports}\n{}", table(&["it is limited by", "to"], limits))
+    let imports = inspection.imports.iter().map(|import| vec![import.import.clone(), import.allows.to_owned()]);
+    let imports = table(&["import", " permits"], imports);
+    let limits = limits.ranges().into_iter().map(|(name, value, ..)| vec![name.to_owned(), grouped(value)]);
+    format!("{facts}\n{imports}\n{}", table(&["limit", "at most"], limits))
 }

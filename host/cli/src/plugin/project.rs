@@ -1,4 +1,4 @@
-//! A plugin's own project: its language, and that language's own tools.
+//! A plugin's project: its language, and the tools of that language.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -10,16 +10,19 @@ use std::{env, fs};
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
-/// A language that plugins are written in.
+/// A programming language for plugins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Language {
+    /// Rust.
     Rust,
+    /// JavaScript.
     Javascript,
+    /// Python.
     Python,
 }
 
 impl Language {
-    /// Its name, as it is typed.
+    /// Returns the name of the language on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Language::Rust => "rust",
@@ -28,7 +31,7 @@ impl Language {
         }
     }
 
-    /// The file by which a project in it is known; it holds the plugin's name.
+    /// Returns the name of the project file, which identifies the language and holds the plugin's name.
     fn manifest(self) -> &'static str {
         match self {
             Language::Rust => "Cargo.toml",
@@ -38,24 +41,27 @@ impl Language {
     }
 }
 
-/// A folder that `sluice plugin new` made, or one like it.
+/// A project of a plugin, such as `sluice plugin new` creates.
 pub struct Project {
+    /// Folder of the project.
     pub dir: PathBuf,
+    /// Programming language.
     pub language: Language,
+    /// Name of the plugin.
     pub name: String,
 }
 
-/// What is made by tools, and by which nothing is out of date.
-const MADE: [&str; 6] = ["dist", "target", "node_modules", ".venv", "__pycache__", "cases"];
+/// Folders that are not sources of the component: outputs of tools, and test cases.
+const NO_SOURCES: [&str; 6] = ["dist", "target", "node_modules", ".venv", "__pycache__", "cases"];
 
 impl Project {
-    /// The project in a folder.
+    /// Finds the project in a folder.
     pub fn find(dir: &Path) -> Result<Self> {
         let known = Language::value_variants().iter().find(|language| dir.join(language.manifest()).is_file());
         let Some(&language) = known else {
             bail!(
-                "{} is no plugin's project, as it has no Cargo.toml, package.json or pyproject.toml: name its folder, or \
-                 make one with `sluice plugin new`",
+                "{} is not a plugin's project, because it has no Cargo.toml, package.json or pyproject.toml: name the \
+                 project's folder, or create a project with `sluice plugin new`",
                 dir.display()
             );
         };
@@ -64,12 +70,12 @@ impl Project {
         let name = match language {
             Language::Javascript => {
                 let manifest: serde_json::Value =
-                    serde_json::from_str(&text).with_context(|| format!("{} is no JSON", file.display()))?;
+                    serde_json::from_str(&text).with_context(|| format!("{} is not JSON", file.display()))?;
                 manifest["name"].as_str().map(str::to_owned)
             }
             Language::Rust | Language::Python => {
                 let section = if language == Language::Rust { "package" } else { "project" };
-                let manifest: toml::Table = text.parse().with_context(|| format!("{} is no TOML", file.display()))?;
+                let manifest: toml::Table = text.parse().with_context(|| format!("{} is not TOML", file.display()))?;
                 manifest.get(section).and_then(|section| section.get("name")?.as_str()).map(str::to_owned)
             }
         };
@@ -77,24 +83,24 @@ impl Project {
         Ok(Self { dir: dir.into(), language, name })
     }
 
-    /// Where its component is, once it was built.
+    /// Returns the path of the built component.
     pub fn component(&self) -> PathBuf {
         self.dir.join("dist").join(&self.name).with_extension("wasm")
     }
 
-    /// Whether the component is there and newer than everything that it is made of.
+    /// Returns true if the component exists and is newer than all of its sources.
     pub fn is_built(&self) -> bool {
         let built = fs::metadata(self.component()).and_then(|file| file.modified());
-        built.is_ok_and(|built| newest(&self.dir).is_some_and(|source| source <= built))
+        built.is_ok_and(|built| last_change(&self.dir).is_some_and(|source| source <= built))
     }
 
-    /// Makes the component, after whatever setting up that takes.
+    /// Builds the component. Installs the dependencies of the build first, if they are missing.
     pub fn build(&self) -> Result<()> {
         let Self { dir, name, .. } = self;
         fs::create_dir_all(dir.join("dist")).with_context(|| format!("cannot write in {}", dir.display()))?;
         match self.language {
             Language::Rust => {
-                self.see("cargo", "--version")?;
+                self.check_tool("cargo", "--version")?;
                 let root = dir.canonicalize()?;
                 sluice_guest_builder::build_project(&root, name, &root.join("dist"))?;
             }
@@ -113,40 +119,40 @@ impl Project {
             }
         }
         let component = self.component();
-        ensure!(component.is_file(), "the build left no {}", component.display());
+        ensure!(component.is_file(), "the build did not create {}", component.display());
         Ok(())
     }
 
-    /// Runs its cases with the language's own test runner, which says what is wrong; whether all is well.
+    /// Runs the test cases with the language's test runner, which prints failures. Returns true if all tests pass.
     pub fn passes_natively(&self) -> Result<bool> {
         let (tool, arguments): (_, &[&str]) = match self.language {
             Language::Rust => ("cargo", &["test", "--quiet"]),
             Language::Javascript => ("node", &["--test"]),
             Language::Python => ("python3", &["-m", "unittest"]),
         };
-        let status = self.command(tool)?.args(arguments).status().map_err(|error| missing(tool, &error))?;
+        let status = self.command(tool)?.args(arguments).status().map_err(|error| start_error(tool, &error))?;
         Ok(status.success())
     }
 
     fn run(&self, tool: &str, arguments: &[&str]) -> Result<()> {
-        let status = self.command(tool)?.args(arguments).status().map_err(|error| missing(tool, &error))?;
+        let status = self.command(tool)?.args(arguments).status().map_err(|error| start_error(tool, &error))?;
         ensure!(status.success(), "`{tool} {}` in {} failed", arguments.join(" "), self.dir.display());
         Ok(())
     }
 
-    /// Says that a tool is missing where it is.
-    fn see(&self, tool: &str, argument: &str) -> Result<()> {
-        let output = self.command(tool)?.arg(argument).output().map_err(|error| missing(tool, &error))?;
+    /// Fails if a tool is missing or does not run.
+    fn check_tool(&self, tool: &str, argument: &str) -> Result<()> {
+        let output = self.command(tool)?.arg(argument).output().map_err(|error| start_error(tool, &error))?;
         ensure!(output.status.success(), "{tool} does not run: {}", String::from_utf8_lossy(&output.stderr).trim());
         Ok(())
     }
 
-    /// A tool, by its name or by its place in the project.
+    /// Returns the command of a tool: a name, or a path in the project.
     fn command(&self, tool: &str) -> Result<Command> {
         let path = if tool.contains('/') { self.dir.canonicalize()?.join(tool) } else { tool.into() };
         let mut command = Command::new(path);
         command.current_dir(&self.dir);
-        // A test run by an outer cargo is none of the inner one's business.
+        // Variables of an outer cargo that runs this command would mislead the inner one.
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO_PKG_")) {
             command.env_remove(name);
         }
@@ -154,7 +160,8 @@ impl Project {
     }
 }
 
-fn missing(tool: &str, error: &std::io::Error) -> anyhow::Error {
+/// Returns the error for a tool that did not start, with a remedy if it is not installed.
+fn start_error(tool: &str, error: &std::io::Error) -> anyhow::Error {
     if error.kind() != ErrorKind::NotFound {
         return anyhow::anyhow!("{tool} could not be started: {error}");
     }
@@ -164,15 +171,15 @@ fn missing(tool: &str, error: &std::io::Error) -> anyhow::Error {
         "python3" => "install Python 3.10 or later with venv; on Debian and Ubuntu `apt-get install python3-venv`",
         _ => "remove .venv and build again",
     };
-    anyhow::anyhow!("{tool} is not on this machine: {remedy}")
+    anyhow::anyhow!("{tool} is not installed: {remedy}")
 }
 
-/// When the newest source of a project was written.
-fn newest(folder: &Path) -> Option<SystemTime> {
-    let made = |name: &OsStr| MADE.iter().any(|made| name == *made);
-    let entries = fs::read_dir(folder).ok()?.flatten().filter(|entry| !made(&entry.file_name()));
+/// Returns the time of the last change of a source.
+fn last_change(folder: &Path) -> Option<SystemTime> {
+    let is_source = |name: &OsStr| NO_SOURCES.iter().all(|folder| name != *folder);
+    let entries = fs::read_dir(folder).ok()?.flatten().filter(|entry| is_source(&entry.file_name()));
     let times = entries.filter_map(|entry| match entry.file_type().ok()?.is_dir() {
-        true => newest(&entry.path()),
+        true => last_change(&entry.path()),
         false => entry.metadata().ok()?.modified().ok(),
     });
     times.max()

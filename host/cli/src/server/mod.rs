@@ -1,5 +1,6 @@
-//! A server for the command: running one, reaching one, its log.
+//! The server from the command's side: running one, its data directory, logging in to one, its log.
 
+pub mod data_dir;
 pub mod local_server;
 pub mod login;
 pub mod serve;

@@ -1,4 +1,4 @@
-//! `sluice serve`: the server, until somebody ends it.
+//! `sluice serve`: runs the server until SIGINT or SIGTERM.
 
 use std::path::PathBuf;
 
@@ -8,56 +8,57 @@ use sluice_config::Config;
 use sluice_server::app::Options;
 use tokio::net::TcpListener;
 
-/// What `sluice serve` is told.
+/// Arguments of `sluice serve`.
 #[derive(Args)]
-pub struct Serve {
-    /// Address to listen on; port 0 takes a free one
+pub struct ServeArgs {
+    /// Address to listen on; port 0 selects a free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", env = "SLUICE_LISTEN")]
     listen: String,
-    /// Where everything is kept
+    /// Directory for all data of the server
     #[arg(long, value_name = "DIR", default_value = "./sluice-data", env = "SLUICE_DATA_DIR")]
     data_dir: PathBuf,
-    /// Limits (TOML); what the file leaves out keeps its default
+    /// Configuration file (TOML); settings that it omits keep their defaults
     #[arg(long, value_name = "FILE", env = "SLUICE_CONFIG")]
     config: Option<PathBuf>,
-    /// A mapper beside the embedded one; may be given more than once
+    /// Mapper to offer in addition to the embedded one; may be given more than once
     #[arg(long, value_name = "FILE")]
     mapper: Vec<PathBuf>,
-    /// How log lines look: text or json
+    /// Format of log lines: text or json
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     pub log_format: LogFormat,
 }
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
+    /// Text.
     Text,
-    /// An object a line.
+    /// JSON, one object a line.
     Json,
 }
 
-/// A panic is logged with its place and without its message, which may quote what it was about.
-fn panic_quietly() {
+/// Logs panics with their place and without their message, which may quote customer data.
+fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
         let (file, line) = panic.location().map_or(("?", 0), |place| (place.file(), place.line()));
         tracing::error!(code = "HOST_PANICKED", file, line, "a mistake in the server");
     }));
 }
 
-/// Runs it; the exit code.
-pub async fn run(args: Serve) -> Result<u8> {
-    panic_quietly();
+/// Runs the server and returns the exit code.
+pub async fn run(args: ServeArgs) -> Result<u8> {
+    install_panic_hook();
     let config = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
     let listener =
         TcpListener::bind(&args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
-    let stop = stopped()?;
+    let stop = stop_signal()?;
     sluice_server::serve(listener, Options { data_dir: args.data_dir, config, mappers: args.mapper }, stop).await?;
     tracing::info!("stopped");
     Ok(0)
 }
 
-/// Ends with the first SIGINT or SIGTERM.
-fn stopped() -> Result<impl Future<Output = ()> + Send + 'static> {
+/// Returns a future that ends with the first SIGINT or SIGTERM.
+fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     Ok(async move {
@@ -65,6 +66,6 @@ fn stopped() -> Result<impl Future<Output = ()> + Send + 'static> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        tracing::info!("stopping: running requests come to their end, jobs stop at their next batch");
+        tracing::info!("stopping: running requests finish, jobs stop at their next batch");
     })
 }

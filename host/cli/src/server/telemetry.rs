@@ -1,4 +1,4 @@
-//! Where the server's log and its spans go.
+//! The log on standard error, and spans for an OpenTelemetry collector.
 
 use std::io::IsTerminal;
 
@@ -6,9 +6,9 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
-/// Logs on standard error, from this level on unless SLUICE_LOG says otherwise; with the feature `opentelemetry`, spans
-/// go to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names as well.
-pub fn begin(level: &str, json: bool) {
+/// Starts logging on standard error, from a level that SLUICE_LOG overrides. With the feature `opentelemetry`, spans are
+/// also sent to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names.
+pub fn init(level: &str, json: bool) {
     let filter = EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let text = text.with_ansi(std::io::stderr().is_terminal());
@@ -20,10 +20,10 @@ pub fn begin(level: &str, json: bool) {
     Registry::default().with(layers).init();
 }
 
-/// Sends what is still to be sent, before the process ends.
-pub fn end() {
+/// Sends the remaining spans. Call it before the process ends.
+pub fn shut_down() {
     #[cfg(feature = "opentelemetry")]
-    spans::end();
+    spans::shut_down();
 }
 
 #[cfg(feature = "opentelemetry")]
@@ -39,13 +39,13 @@ mod spans {
 
     static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 
-    /// The layer that sends spans, if a collector is named.
+    /// Returns the layer that sends spans, if OTEL_EXPORTER_OTLP_ENDPOINT names a collector.
     pub fn layer() -> Option<Box<dyn Layer<Registry> + Send + Sync>> {
         std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT")?;
         let exporter = match SpanExporter::builder().with_http().build() {
             Ok(exporter) => exporter,
             Err(error) => {
-                eprintln!("warning: no spans are sent: {error}");
+                eprintln!("warning: spans are not sent: {error}");
                 return None;
             }
         };
@@ -55,7 +55,7 @@ mod spans {
         Some(tracing_opentelemetry::layer().with_tracer(tracer).with_filter(LevelFilter::INFO).boxed())
     }
 
-    pub fn end() {
+    pub fn shut_down() {
         if let Some(provider) = PROVIDER.get() {
             let _ = provider.shutdown();
         }

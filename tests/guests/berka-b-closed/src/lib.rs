@@ -10,7 +10,7 @@ const UNPAID: &[u8] = br#""status":"B""#;
 /// Status of a loan that was paid.
 const PAID: &[u8] = br#""status":"A""#;
 
-struct Component;
+pub struct Component;
 
 impl mapping::Guest for Component {
     fn describe() -> mapping::Description {

@@ -3,7 +3,7 @@
 
 use sluice_guest_kit::{GuestClient, counterparty, put, sluice_sdk::prelude::*};
 
-struct Guest;
+pub struct Guest;
 
 impl Mapper for Guest {
     fn describe() -> Description {

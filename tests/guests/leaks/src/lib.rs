@@ -13,7 +13,7 @@ reads! {
     }
 }
 
-struct Guest;
+pub struct Guest;
 
 impl Mapper for Guest {
     fn describe() -> Description {

@@ -6,7 +6,7 @@ use sluice_guest_kit::sluice_sdk::bindings::types::{Batch, Context, Issue, Sever
 /// A position that no batch has.
 const INVALID_POSITION: u32 = u32::MAX;
 
-struct Guest;
+pub struct Guest;
 
 impl mapping::Guest for Guest {
     fn describe() -> mapping::Description {

@@ -2,7 +2,7 @@
 
 use sluice_guest_kit::{GuestClient, sluice_sdk::prelude::*};
 
-struct Guest;
+pub struct Guest;
 
 impl Mapper for Guest {
     fn describe() -> Description {

@@ -7,7 +7,7 @@ use sluice_guest_kit::{GuestClient, sluice_sdk::prelude::*};
 /// Number of records seen.
 static SEEN: AtomicU64 = AtomicU64::new(0);
 
-struct Guest;
+pub struct Guest;
 
 impl Mapper for Guest {
     fn describe() -> Description {

@@ -25,7 +25,7 @@ mod bindings {
     });
 }
 
-struct Guest;
+pub struct Guest;
 
 impl Mapping for Guest {
     fn describe() -> Description {

@@ -182,7 +182,7 @@ fn terms(input: &Input) -> Result<LoanTerms, MambuError> {
         return Err(INVALID_PARAMETERS.at(schedule.source("repaymentPeriodCount")));
     }
     let unit = schedule.text("repaymentPeriodUnit")?.unwrap_or_else(|| "MONTHS".to_owned());
-    let unit = PeriodUnit::parse(&unit);
+    let unit = PeriodUnit::read(&unit);
     let unit = unit.ok_or_else(|| INVALID_PARAMETERS.at(schedule.source("repaymentPeriodUnit")))?;
     let interest = input.object("interestSettings")?;
     if let Some(interest) = &interest {

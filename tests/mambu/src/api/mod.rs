@@ -64,7 +64,7 @@ pub fn handle(bank: &mut MockBank, options: &MockOptions, route: &ApiRoute, requ
 }
 
 /// Returns a response with this value as its body.
-fn shown<T: Serialize>(status: u16, value: &T) -> Result<MockResponse, MambuError> {
+pub fn json_response<T: Serialize>(status: u16, value: &T) -> Result<MockResponse, MambuError> {
     Ok(MockResponse::json(status, serde_json::to_vec(value).unwrap_or_default()))
 }
 

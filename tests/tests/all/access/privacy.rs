@@ -330,10 +330,10 @@ async fn discloses_no_content_of_a_record() {
     places.extend(files(&data_dir, holds_records));
     let bytes: usize = places.iter().map(|place| place.bytes.len()).sum();
     println!(
-        "{} canaries planted; {} places with {bytes} bytes searched, for {} guises",
+        "{} canaries planted; {} places with {bytes} bytes searched, in {} encodings",
         canaries.planted(),
         places.len(),
-        canaries.guises().len()
+        canaries.encodings().len()
     );
     let found = search(&canaries, &places);
     assert!(found.is_empty(), "{} found:\n{}", found.len(), found.into_iter().collect::<Vec<_>>().join("\n"));

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use sluice_audit::{open_evidence, verify};
+use sluice_audit::{verify, verify_evidence};
 use sluice_keys::{PublicKey, Signer};
 use sluice_model::Digest;
-use sluice_pipeline::{Bundle, recount};
+use sluice_pipeline::{EvidenceBundle, verify_counts};
 
 use crate::audit::trail::{export, key};
 use crate::harness::lender::{Lender, put};
@@ -29,15 +29,15 @@ async fn evidence() -> (Migration, Vec<u8>, PublicKey) {
 
 const SOURCE: &str = "{\"client_id\":1,\"birth_number\":\"706213\"}\nno client\n";
 
-fn bundle(evidence: &[u8]) -> Bundle {
-    Bundle::read(open_evidence(evidence, None).unwrap().bundle).unwrap()
+fn bundle(evidence: &[u8]) -> EvidenceBundle {
+    EvidenceBundle::read(verify_evidence(evidence, None).unwrap().document).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn evidence_describes_the_migration() {
     let (migration, evidence, key) = evidence().await;
-    let opened = open_evidence(&evidence, Some(&key)).unwrap();
-    let said: Value = serde_json::from_str(opened.bundle).unwrap();
+    let opened = verify_evidence(&evidence, Some(&key)).unwrap();
+    let said: Value = serde_json::from_str(opened.document).unwrap();
     assert_eq!(said["migration"], migration.id);
     let upload = &said["uploads"][0];
     assert_eq!(upload["sha256"], Digest::of(SOURCE.as_bytes()).to_string());
@@ -74,15 +74,15 @@ async fn evidence_describes_the_migration() {
 #[tokio::test(flavor = "multi_thread")]
 async fn detects_a_change_of_any_byte_of_evidence() {
     let (_, evidence, key) = evidence().await;
-    assert!(open_evidence(&evidence, Some(&Signer::new(&[9; 32]).public())).is_err(), "the pinned key is another");
+    assert!(verify_evidence(&evidence, Some(&Signer::new(&[9; 32]).public())).is_err(), "the pinned key is another");
     for at in 0..evidence.len() {
         let mut changed = evidence.clone();
         changed[at] ^= 1 << (at % 8);
-        assert!(open_evidence(&changed, Some(&key)).is_err(), "byte {at}");
-        assert!(open_evidence(&evidence[..at], Some(&key)).is_err(), "verification accepts the first {at} bytes");
+        assert!(verify_evidence(&changed, Some(&key)).is_err(), "byte {at}");
+        assert!(verify_evidence(&evidence[..at], Some(&key)).is_err(), "verification accepts the first {at} bytes");
     }
     assert!(
-        open_evidence(&[evidence.as_slice(), b"\n"].concat(), None).is_err(),
+        verify_evidence(&[evidence.as_slice(), b"\n"].concat(), None).is_err(),
         "verification accepts an additional line"
     );
 }
@@ -144,12 +144,12 @@ async fn counts_the_target_again() {
     assert_eq!(files, 2, "counting creates no file beside the target");
     // Counts a target that a server writes to.
     assert_eq!(differing(&bundle, &shared().data_dir.join(sluice_data_dir::TARGET_FILE)), [""; 0]);
-    assert!(recount(&bundle, &dir.path().join("nothing.db")).is_err());
+    assert!(verify_counts(&bundle, &dir.path().join("nothing.db")).is_err());
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), files, "counting creates no target");
 }
 
-fn differing(bundle: &Bundle, target: &Path) -> Vec<String> {
-    let compared = recount(bundle, target).unwrap();
+fn differing(bundle: &EvidenceBundle, target: &Path) -> Vec<String> {
+    let compared = verify_counts(bundle, target).unwrap();
     assert!(compared.len() > 15, "{compared:?}");
     let differing = compared.iter().filter(|compared| !compared.agrees());
     differing.map(|compared| format!("{} {}", compared.count, compared.of)).collect()

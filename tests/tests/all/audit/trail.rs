@@ -4,8 +4,11 @@ use std::path::Path;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use sluice_audit::{Action, Entry, Head, Link, Place, Scope, Why, extends, header, key_from_hex, verify};
-use sluice_catalog::{Page, Store};
+use sluice_audit::{
+    Action, AuditEntry, AuditScope, ExportLocation, Head, Link, VerificationFault, extends, header, key_from_hex,
+    verify,
+};
+use sluice_catalog::{Catalog, Pagination};
 use sluice_config::Config;
 use sluice_keys::{PublicKey, Signer};
 use sluice_model::{Actor, Digest};
@@ -69,10 +72,10 @@ fn joined(lines: &[Vec<u8>]) -> Vec<u8> {
     lines.iter().flat_map(|line| [line.as_slice(), b"\n"].concat()).collect()
 }
 
-fn check(tampered: &[u8], pinned: Option<&PublicKey>, place: Place, why: Why, what: &str) {
+fn check(tampered: &[u8], pinned: Option<&PublicKey>, location: ExportLocation, fault: VerificationFault, what: &str) {
     match verify(tampered, pinned) {
         Ok(_) => panic!("{what}: verification finds no change"),
-        Err(found) => assert_eq!((found.place, found.why), (place, why), "{what}"),
+        Err(found) => assert_eq!((found.location, found.fault), (location, fault), "{what}"),
     }
 }
 
@@ -86,18 +89,38 @@ fn altered_entry(line: &[u8]) -> Vec<u8> {
 
 /// A change of one entry of an export of `n` entries, and the place and reason that verification reports. `lines`
 /// begins with the header, so the entry with number k is at index k.
-type Tamper = (&'static str, fn(&mut Vec<Vec<u8>>, usize), fn(u64, u64) -> Option<(Place, Why)>);
+type Tamper = (&'static str, fn(&mut Vec<Vec<u8>>, usize), fn(u64, u64) -> Option<(ExportLocation, VerificationFault)>);
 const TAMPERS: &[Tamper] = &[
-    ("deleted", |lines, at| drop(lines.remove(at)), |k, _| Some((Place::Entry(k), Why::Missing))),
-    ("swapped", |lines, at| lines.swap(at, at + 1), |k, n| (k < n).then_some((Place::Entry(k), Why::OutOfOrder))),
-    ("all after it gone", |lines, at| lines.truncate(at + 1), |_, _| Some((Place::Head, Why::Missing))),
+    (
+        "deleted",
+        |lines, at| drop(lines.remove(at)),
+        |k, _| Some((ExportLocation::Entry(k), VerificationFault::Missing)),
+    ),
+    (
+        "swapped",
+        |lines, at| lines.swap(at, at + 1),
+        |k, n| (k < n).then_some((ExportLocation::Entry(k), VerificationFault::OutOfOrder)),
+    ),
+    (
+        "all after it gone",
+        |lines, at| lines.truncate(at + 1),
+        |_, _| Some((ExportLocation::Head, VerificationFault::Missing)),
+    ),
     (
         "all after it but the head gone",
         |lines, at| drop(lines.drain(at + 1..lines.len() - 1)),
-        |k, n| (k < n).then_some((Place::Entry(k + 1), Why::Missing)),
+        |k, n| (k < n).then_some((ExportLocation::Entry(k + 1), VerificationFault::Missing)),
     ),
-    ("twice", |lines, at| lines.insert(at, lines[at].clone()), |k, _| Some((Place::Entry(k), Why::Repeated))),
-    ("forged", |lines, at| lines[at] = altered_entry(&lines[at]), |k, _| Some((Place::Entry(k), Why::Changed))),
+    (
+        "twice",
+        |lines, at| lines.insert(at, lines[at].clone()),
+        |k, _| Some((ExportLocation::Entry(k), VerificationFault::Repeated)),
+    ),
+    (
+        "forged",
+        |lines, at| lines[at] = altered_entry(&lines[at]),
+        |k, _| Some((ExportLocation::Entry(k), VerificationFault::Changed)),
+    ),
 ];
 
 /// Verification finds each change of each entry and names the entry.
@@ -120,11 +143,13 @@ async fn detects_every_change_of_an_entry() {
             let what = format!("a bit of line {at}, at {place}");
             let last = place == line.len();
             match at {
-                0 if last => check(&flipped, None, Place::Entry(1), Why::Missing, &what),
-                0 => check(&flipped, None, Place::Header, Why::Changed, &what),
-                _ if at == n && last => check(&flipped, None, Place::Head, Why::Changed, &what),
-                _ if at <= n => check(&flipped, None, Place::Entry(at as u64), Why::Changed, &what),
-                _ => assert_eq!(verify(&flipped, None).unwrap_err().place, Place::Head, "{what}"),
+                0 if last => check(&flipped, None, ExportLocation::Entry(1), VerificationFault::Missing, &what),
+                0 => check(&flipped, None, ExportLocation::Header, VerificationFault::Changed, &what),
+                _ if at == n && last => check(&flipped, None, ExportLocation::Head, VerificationFault::Changed, &what),
+                _ if at <= n => {
+                    check(&flipped, None, ExportLocation::Entry(at as u64), VerificationFault::Changed, &what)
+                }
+                _ => assert_eq!(verify(&flipped, None).unwrap_err().location, ExportLocation::Head, "{what}"),
             }
         }
         start += line.len() + 1;
@@ -153,7 +178,7 @@ async fn accepts_one_scope_and_one_key_only() {
     assert_eq!((early_verified.hashes.len(), late_verified.hashes.len()), (1, 2));
     extends(&late_verified, &early_verified).unwrap();
     let back = extends(&early_verified, &late_verified).unwrap_err();
-    assert_eq!((back.place, back.why), (Place::Entry(2), Why::RolledBack));
+    assert_eq!((back.location, back.fault), (ExportLocation::Entry(2), VerificationFault::RolledBack));
 
     // A trail that another key signed: only an auditor with the pinned key finds it.
     let stranger = Signer::new(&[9; 32]);
@@ -163,33 +188,39 @@ async fn accepts_one_scope_and_one_key_only() {
     lines[0] = header(head.scope, &stranger.public()).into_bytes();
     lines[3] = head.sign(&stranger).into_bytes();
     assert_eq!(verify(&joined(&lines), None).unwrap().key, stranger.public());
-    check(&joined(&lines), Some(&key), Place::Head, Why::UnknownKey, "another key");
+    check(&joined(&lines), Some(&key), ExportLocation::Head, VerificationFault::UnknownKey, "another key");
     let mut mixed = own.clone();
     mixed[0] = lines[0].clone();
-    check(&joined(&mixed), Some(&key), Place::Header, Why::Changed, "another key in the header");
+    check(&joined(&mixed), Some(&key), ExportLocation::Header, VerificationFault::Changed, "another key in the header");
     let text = String::from_utf8(own[3].clone()).unwrap();
     mixed = own.clone();
     mixed[3] = text.replace("\"entries\":2", "\"entries\":1").into_bytes();
-    check(&joined(&mixed), Some(&key), Place::Head, Why::WrongSignature, "another number of entries");
+    check(
+        &joined(&mixed),
+        Some(&key),
+        ExportLocation::Head,
+        VerificationFault::WrongSignature,
+        "another number of entries",
+    );
 
     // An entry of another migration, which is valid in its own trail.
     mixed = own.clone();
     mixed[2] = self::lines(&export(shared(), &other.path("/audit")).await)[2].clone();
-    check(&joined(&mixed), Some(&key), Place::Entry(2), Why::Foreign, "another's entry");
+    check(&joined(&mixed), Some(&key), ExportLocation::Entry(2), VerificationFault::Foreign, "another's entry");
     // An additional entry with a correct hash and without a signature.
     let last = Link::read(&own[2]).unwrap();
-    let entry = Entry::new(Actor::Operator, Action::MapperSet);
-    let (_, line) = Link::forge(last.scope, 3, last.hash, &entry);
+    let entry = AuditEntry::new(Actor::Operator, Action::MapperSet);
+    let (_, line) = Link::append(last.scope, 3, last.hash, &entry);
     mixed = own.clone();
     mixed.insert(3, line.into_bytes());
-    check(&joined(&mixed), Some(&key), Place::Entry(3), Why::Added, "an entry more");
+    check(&joined(&mixed), Some(&key), ExportLocation::Entry(3), VerificationFault::Added, "an entry more");
     // A trail with new hashes from the first entry on.
-    let (first, first_line) = Link::forge(last.scope, 1, Digest::default(), &entry);
-    let (_, second_line) = Link::forge(last.scope, 2, first.hash, &entry);
+    let (first, first_line) = Link::append(last.scope, 1, Digest::default(), &entry);
+    let (_, second_line) = Link::append(last.scope, 2, first.hash, &entry);
     mixed = own;
     (mixed[1], mixed[2]) = (first_line.into_bytes(), second_line.into_bytes());
-    check(&joined(&mixed), Some(&key), Place::Entry(2), Why::Changed, "chained anew");
-    check(b"", None, Place::Header, Why::Changed, "nothing at all");
+    check(&joined(&mixed), Some(&key), ExportLocation::Entry(2), VerificationFault::Changed, "chained anew");
+    check(b"", None, ExportLocation::Header, VerificationFault::Changed, "nothing at all");
 }
 
 fn begin(data_dir: &Path) -> (&'static Server, oneshot::Sender<()>, std::thread::JoinHandle<()>) {
@@ -259,21 +290,25 @@ async fn records_every_action_of_a_migration() {
     stop.send(()).unwrap();
     tokio::task::spawn_blocking(move || ended.join().unwrap()).await.unwrap();
     // The trail outlives the migration. The server's own trail has the registration and the purge.
-    let store = Store::open(&dir.path().join("catalogue.db")).unwrap();
+    let store = Catalog::open(&dir.path().join("catalogue.db")).unwrap();
     let of = |scope| {
-        let (lines, _) = store.audit_lines(scope, Page { offset: 0, limit: 100 }).unwrap();
+        let (lines, _) = store.audit_lines(scope, Pagination { offset: 0, limit: 100 }).unwrap();
         let items: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
         summaries(&items)
     };
-    let after = of(Scope::Migration(migration.id.parse().unwrap()));
+    let after = of(AuditScope::Migration(migration.id.parse().unwrap()));
     assert_eq!((after.len(), after[13].as_str()), (14, "MIGRATION_PURGED done"));
-    assert_eq!(of(Scope::Server), ["SERVER_STARTED done", "CLIENT_MADE done", "SERVER_STOPPED done"]);
+    assert_eq!(of(AuditScope::Server), ["SERVER_STARTED done", "CLIENT_MADE done", "SERVER_STOPPED done"]);
     drop(store);
 
     let (server, stop, ended) = begin(dir.path());
     let own = export(server, "/audit").await;
     let verified = verify(&own, Some(&key(server).await)).unwrap();
-    assert_eq!((verified.scope, verified.hashes.len()), (Scope::Server, 4), "the trail continues with the same key");
+    assert_eq!(
+        (verified.scope, verified.hashes.len()),
+        (AuditScope::Server, 4),
+        "the trail continues with the same key"
+    );
     assert_eq!(server.get("/audit").await.json()["total"], 4);
     stop.send(()).unwrap();
     tokio::task::spawn_blocking(move || ended.join().unwrap()).await.unwrap();

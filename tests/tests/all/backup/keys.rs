@@ -27,7 +27,7 @@ async fn restores_with_separately_copied_keys() {
     assert_eq!(names, ["catalogue.db", "manifest.jsonl", "migrations", "platform.db", "plugins"]);
     let restored = place.run(&["restore", "backup", "--data-dir", "restored"]);
     let said = String::from_utf8(restored.stdout).unwrap();
-    assert!(restored.status.success() && said.contains("None are there: put the master key"), "{said}");
+    assert!(restored.status.success() && said.contains("There are no keys here: put the master key"), "{said}");
     assert!(said.contains("KEY MISSING, checksums of"), "{said}");
     let refused = place.refused(&["serve", "--listen", "127.0.0.1:0", "--data-dir", "restored"]);
     assert!(refused.contains("are these the keys that this data directory was written with?"), "{refused}");

@@ -72,7 +72,7 @@ async fn refuses_invalid_commands() {
         (&["restore", "full", "--data-dir", "new"], "full is not a backup"),
         (&["restore", "backup", "--data-dir", "full"], "full is not empty: there is anything in it"),
         (&["restore", "backup", "--data-dir", "data"], "data is not empty"),
-        (&["serve", "--listen", "127.0.0.1:0", "--data-dir", "half"], "a restore into half was broken off"),
+        (&["serve", "--listen", "127.0.0.1:0", "--data-dir", "half"], "a restore into half did not finish"),
     ];
     for (arguments, sentence) in cases {
         let said = place.refused(arguments);
@@ -94,7 +94,7 @@ async fn refuses_data_of_other_versions() {
         rusqlite::Connection::open(file).unwrap().pragma_update(None, "user_version", version).unwrap()
     };
     for (file, sentence) in [
-        ("catalogue.db", "the catalogue is of version 1000, and this Sluice knows versions up to"),
+        ("catalogue.db", "the catalog is of version 1000, and this Sluice knows versions up to"),
         ("platform.db", "the platform database is of version 1000, and this Sluice knows versions up to"),
     ] {
         copy_all(&place.path("data"), &place.path("newer"));

@@ -1,8 +1,8 @@
 //! Backups of other versions of Sluice: earlier ones are upgraded, later ones are refused.
 
 use serde_json::{Value, json};
-use sluice_audit::seal_manifest;
-use sluice_catalog::Store;
+use sluice_audit::sign_manifest;
+use sluice_catalog::Catalog;
 use sluice_keys::Keyring;
 use sluice_model::Digest;
 
@@ -32,23 +32,23 @@ fn set_versions(place: &BackupFolder, name: &str, version: i64, said: i64) {
     let mut changed = manifest.lines().next().unwrap().to_owned();
     let file = |of: &Value| format!("\"bytes\":{},\"sha256\":{}", of["bytes"], of["sha256"]);
     let of_version = |version: i64| format!("\"catalogue\":{version}");
-    for (from, to) in [(of_version(Store::version()), of_version(said)), (file(known), file(&now))] {
+    for (from, to) in [(of_version(Catalog::version()), of_version(said)), (file(known), file(&now))] {
         assert_eq!(changed.matches(&from).count(), 1, "{from}");
         changed = changed.replace(&from, &to);
     }
     let signer = Keyring::open(&keys.join("keys"), &keys.join("master.key")).unwrap().signer("audit").unwrap();
-    std::fs::write(backup.join("manifest.jsonl"), seal_manifest(&signer, &changed)).unwrap();
+    std::fs::write(backup.join("manifest.jsonl"), sign_manifest(&signer, &changed)).unwrap();
 }
 
 /// A backup of each earlier version is restored unchanged. The first server that starts on it upgrades it.
 #[tokio::test(flavor = "multi_thread")]
 async fn upgrades_backups_of_earlier_versions() {
-    assert_eq!(UNDO.len() as i64, Store::version(), "UNDO lacks the newest version of the catalogue");
+    assert_eq!(UNDO.len() as i64, Catalog::version(), "UNDO lacks the newest version of the catalogue");
     let place = BackupFolder::new();
     let (life, migration) = small(&place).await;
     let before = migration.get("").await;
     life.end().await;
-    for version in 0..Store::version() {
+    for version in 0..Catalog::version() {
         let (backup, restored) = (format!("backup-{version}"), format!("restored-{version}"));
         set_versions(&place, &backup, version, version);
         place.said(&["backup", "--verify", &backup]);
@@ -65,7 +65,7 @@ async fn upgrades_backups_of_earlier_versions() {
         assert_eq!(there.staged(PATH, TYPE).await.len(), 20, "{version}");
         assert_eq!(there.job("counts").await["state"], "succeeded", "{version}");
         life.end().await;
-        assert_eq!(user_version(), Store::version());
+        assert_eq!(user_version(), Catalog::version());
     }
 }
 
@@ -75,10 +75,10 @@ async fn refuses_backups_of_later_versions() {
     let place = BackupFolder::new();
     let (life, _) = small(&place).await;
     life.end().await;
-    let (known, later) = (Store::version(), Store::version() + 1);
+    let (known, later) = (Catalog::version(), Catalog::version() + 1);
     let versions = format!("of version {later}, and this Sluice knows versions up to {known}");
     for (name, said, of) in
-        [("of-a-later", later, "the backup is of a catalogue"), ("of-a-lying", known, "the catalogue is")]
+        [("of-a-later", later, "the backup has a catalogue"), ("of-a-lying", known, "the catalog is")]
     {
         set_versions(&place, name, later, said);
         place.copy_keys("empty");

@@ -3,7 +3,7 @@
 use sluice_config::PluginLimits;
 use sluice_contract::{Batch, Context, PluginError};
 use sluice_model::Digest;
-use sluice_plugin_host::{DomainPlugin, Engine, Poisoned, Usage};
+use sluice_plugin_host::{DomainPlugin, Engine, FailedRecord, Usage};
 
 use sluice_tests::wat::domain;
 
@@ -22,7 +22,7 @@ const LIST: Option<&str> = Some("PLUGIN_BROKE_CONTRACT");
 const RECORDS: usize = 3;
 
 /// Returns the records on which an export failed.
-fn broken(export: usize, plugin: &std::sync::Arc<DomainPlugin>) -> Result<Vec<Poisoned>, PluginError> {
+fn broken(export: usize, plugin: &std::sync::Arc<DomainPlugin>) -> Result<Vec<FailedRecord>, PluginError> {
     let context = Context { migration: vec![7; 16], registered_on: "2026-01-31".into() };
     let mut instance = plugin.instance(context, None, &Usage::default());
     let batch = Batch { bytes: b"{}{}{}".to_vec(), ends: vec![2, 4, 6] };

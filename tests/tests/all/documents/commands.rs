@@ -93,7 +93,7 @@ fn commands_of_the_guides_succeed() {
         ("backups/monday is a whole backup of ./sluice-data", 1),
         ("backups/monday is whole", 1),
         ("restored is restored from backups/monday", 1),
-        ("Those that are there open everything", 3),
+        ("The keys here open everything", 3),
     ] {
         assert!(said.matches(expected).count() >= times, "{expected} {times} times in:\n{said}\n{log}");
     }

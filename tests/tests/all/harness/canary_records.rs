@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
-use sluice_demo::{Bank, Spoil, tables};
+use sluice_demo::{Bank, SpoilRate, tables};
 
 use crate::harness::canary::Canaries;
 use crate::harness::lender::{Lender, TYPES};
@@ -21,7 +21,7 @@ const SMALL: &[&str] = &["date", "duration", "rank", "valued", "issued", "A1", "
 
 /// Returns the bank's tables in upload order, each as lines: valid with canaries, or invalid.
 pub fn bank(canaries: &mut Canaries, spoiled: bool) -> Vec<(&'static str, Vec<u8>)> {
-    let spoil = if spoiled { Spoil::parse("0.13").unwrap() } else { vec![] };
+    let spoil = if spoiled { SpoilRate::parse("0.13").unwrap() } else { vec![] };
     let bank = Bank { customers: CUSTOMERS, seed: 7, spoil };
     let mut keys = HashMap::new();
     let mut planted = vec![];

@@ -1,7 +1,7 @@
 //! API clients for tests, created as `sluice client create` does beside a running server.
 
-use sluice_catalog::Store;
-use sluice_data_dir::CATALOGUE_FILE;
+use sluice_catalog::Catalog;
+use sluice_data_dir::CATALOG_FILE;
 use sluice_model::{Domain, Grant, Permission};
 use sluice_server::access::NewClient;
 
@@ -28,7 +28,7 @@ pub fn client(server: &Server, made: ClientProperties, expires_at: Option<jiff::
     let new = NewClient {
         tenant: Some(made.tenant.parse().unwrap()),
         permissions: vec![made.permission],
-        domains: if domains.is_empty() { Grant::every_domain() } else { domains },
+        domains: if domains.is_empty() { Grant::all_domains() } else { domains },
         expires_at,
     };
     let (client, credentials) = new.make(jiff::Timestamp::now());
@@ -39,6 +39,6 @@ pub fn client(server: &Server, made: ClientProperties, expires_at: Option<jiff::
 }
 
 /// Opens the catalogue of a running server.
-pub fn store(server: &Server) -> Store {
-    Store::open(&server.data_dir.join(CATALOGUE_FILE)).unwrap()
+pub fn store(server: &Server) -> Catalog {
+    Catalog::open(&server.data_dir.join(CATALOG_FILE)).unwrap()
 }

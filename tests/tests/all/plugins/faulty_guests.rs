@@ -35,7 +35,7 @@ const TIME: &[Case] = &[case("endless-loop", "true", Quarantined("PLUGIN_TIMED_O
 const SPACE: &[Case] = &[
     case("memory-bomb", "true", Quarantined("PLUGIN_OUT_OF_MEMORY", "")),
     case("floods-log", "true", Quarantined("PLUGIN_TOO_MANY_CALLS", "more than 10000 times")),
-    case("deep-recursion", "true", Quarantined("PLUGIN_STACK_OVERFLOW", "dive")),
+    case("deep-recursion", "true", Quarantined("PLUGIN_STACK_OVERFLOW", "recurse")),
 ];
 
 const ONE_IN_TEN_THOUSAND: &[Case] = &[Case {

@@ -19,7 +19,7 @@ async fn stops_a_plugin_that_fails_on_every_record() {
     let problem = &last["problem"];
     assert_eq!((&last["isSuccessful"], &problem["code"]), (&json!(false), &json!("PLUGIN_UNFIT_SHARE")), "{last}");
     assert_eq!(problem["blame"], "plugin");
-    assert!(problem["detail"].as_str().unwrap().contains("plugin panics-always 0.1.0"), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("Plugin panics-always 0.1.0"), "{problem}");
     assert!(!answer.body.contains("cannot map anything"));
 
     let lines: Vec<u64> = worked.iter().map(|result| result["line"].as_u64().unwrap()).collect();

@@ -169,9 +169,9 @@ fn compares_without_a_server() {
     let [panics, mended, stateful] =
         ["panics", "mended", "stateful"].map(|guest| file(&format!("{guest}.wasm"), sluice_tests::guest(guest)));
     for (from, to, code, said) in [
-        (&mended, &mended, 0, &["the same of 2 source records"][..]),
-        (&panics, &mended, 2, &["PLUGIN_PANICKED", "added counterparties", "something else of 2"][..]),
-        (&mended, &stateful, 0, &["the same of 2"][..]),
+        (&mended, &mended, 0, &["the same records from 2 source records"][..]),
+        (&panics, &mended, 2, &["PLUGIN_PANICKED", "added counterparties", "different records from 2"][..]),
+        (&mended, &stateful, 0, &["the same records from 2"][..]),
     ] {
         let mut run = Command::new(command());
         run.args(["plugin", "compare"]).arg(from).arg(to).arg("--source").arg(format!("client={}", clients.display()));

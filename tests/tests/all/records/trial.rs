@@ -6,8 +6,8 @@ use std::path::Path;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sluice_config::Config;
-use sluice_data_dir::{CATALOGUE_FILE, TARGET_FILE};
-use sluice_demo::{Bank, Spoil, tables};
+use sluice_data_dir::{CATALOG_FILE, TARGET_FILE};
+use sluice_demo::{Bank, SpoilRate, tables};
 use sluice_model::Digest;
 use sluice_server::app::Options;
 use uuid::Uuid;
@@ -17,7 +17,7 @@ use crate::server::restart::{ServerRun, at, begin_with};
 
 /// Returns the bank's tables in upload order, with invalid records if `spoil` asks for them.
 pub fn bank(customers: u64, spoil: Option<&str>) -> Vec<(&'static str, Vec<u8>)> {
-    let spoil = spoil.map_or(vec![], |share| Spoil::parse(share).unwrap());
+    let spoil = spoil.map_or(vec![], |share| SpoilRate::parse(share).unwrap());
     let bank = Bank { customers, seed: 7, spoil };
     tables().map(|table| (table, bank.records(table).unwrap().flatten().collect())).collect()
 }
@@ -80,11 +80,7 @@ fn rows<T>(database: &rusqlite::Connection, query: &str, read: impl Fn(&rusqlite
 fn unchangeable_state(migration: &Migration) -> (BTreeMap<String, Digest>, Vec<String>, Vec<String>) {
     let data_dir = &migration.server.data_dir;
     let its_own = ["jobs", "logs", "sqlite_sequence", "audit", "audit_heads"];
-    (
-        tree(&migration.directory()),
-        dump(&data_dir.join(CATALOGUE_FILE), &its_own),
-        dump(&data_dir.join(TARGET_FILE), &[]),
-    )
+    (tree(&migration.directory()), dump(&data_dir.join(CATALOG_FILE), &its_own), dump(&data_dir.join(TARGET_FILE), &[]))
 }
 
 fn trials(migration: &Migration) -> Vec<std::path::PathBuf> {

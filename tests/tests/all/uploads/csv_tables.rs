@@ -236,5 +236,5 @@ async fn command_reads_every_kind_of_file() {
         std::fs::write(dir.path().join(name), rows).unwrap();
     }
     let said = migrate(&[]);
-    assert!(said.starts_with("Some(1)") && said.contains("are both there for the source client"), "{said}");
+    assert!(said.starts_with("Some(1)") && said.contains("are both files of the source client"), "{said}");
 }
