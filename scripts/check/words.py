@@ -22,6 +22,9 @@ UNIQUE = ["host", "plugins/builder/src", "tests/mambu/src", "tests/properties", 
 # Folders whose doc comments and names are checked.
 READ = ["host", "plugins", "tests", "fuzz/targets"]
 
+# Generated source, which is not checked.
+GENERATED = ROOT / "plugins/sdk/src/bindings"
+
 # Words that no doc comment begins with: the sentence would have no subject, or one that the reader has to find.
 BEGINNINGS = re.compile(r"^\s*//[/!] (What|Whatever|Whether|How|However|Who|Whoever|Whom|Whose|Somebody|Nobody)\b")
 
@@ -62,7 +65,7 @@ def sources(folders):
     """Yields the path and the lines of each Rust file below the folders, without build output."""
     for folder in folders:
         for path in sorted((ROOT / folder).rglob("*.rs")):
-            if "target" not in path.relative_to(ROOT).parts[1:2]:
+            if "target" not in path.relative_to(ROOT).parts[1:2] and GENERATED not in path.parents:
                 yield path.relative_to(ROOT), path.read_text().split("\n")
 
 

@@ -1,46 +1,23 @@
 //! Rust bindings of the contract in `wit/`. Plugins use the traits of this crate instead.
+//!
+//! wit-bindgen generates the files of this folder. They are checked in because the generator takes longer to compile
+//! than this crate. `SLUICE_BLESS=1 cargo test -p sluice-guest-builder --test bindings` writes them again, and without
+//! the variable it checks that they match the contract.
 
-#![allow(missing_docs)]
-
-/// Bindings of world `mapper`.
-pub mod mapper {
-    wit_bindgen::generate!({
-        path: "../../wit",
-        world: "mapper",
-        pub_export_macro: true,
-        export_macro_name: "export_mapper",
-        default_bindings_module: "sluice_sdk::bindings::mapper",
-    });
-}
+// The attributes apply to generated source. Its unsafe code converts values to and from the canonical ABI. Its format is
+// the generator's, and not every item of the contract has a doc comment.
+#![allow(missing_docs, unsafe_code, clippy::all, clippy::pedantic)]
 
 /// Bindings of world `domain`.
-pub mod domain {
-    wit_bindgen::generate!({
-        path: "../../wit",
-        world: "domain",
-        pub_export_macro: true,
-        export_macro_name: "export_domain",
-        default_bindings_module: "sluice_sdk::bindings::domain",
-        with: {
-            "sluice:plugin/types@0.1.0": crate::bindings::mapper::sluice::plugin::types,
-            "sluice:plugin/log@0.1.0": crate::bindings::mapper::sluice::plugin::log,
-        },
-    });
-}
+#[rustfmt::skip]
+pub mod domain;
+
+/// Bindings of world `mapper`, and the types that all worlds share.
+#[rustfmt::skip]
+pub mod mapper;
 
 /// Bindings of world `platform`.
-pub mod platform {
-    wit_bindgen::generate!({
-        path: "../../wit",
-        world: "platform",
-        pub_export_macro: true,
-        export_macro_name: "export_platform",
-        default_bindings_module: "sluice_sdk::bindings::platform",
-        with: {
-            "sluice:plugin/types@0.1.0": crate::bindings::mapper::sluice::plugin::types,
-            "sluice:plugin/log@0.1.0": crate::bindings::mapper::sluice::plugin::log,
-        },
-    });
-}
+#[rustfmt::skip]
+pub mod platform;
 
 pub use mapper::sluice::plugin::types;
