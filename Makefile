@@ -48,7 +48,7 @@ check: setup
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	python3 scripts/check/words.py
-	cargo doc --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
 # Checks the documents without building the book: links, named files, shown sources, reference pages, the crates' picture.
 check-docs:

@@ -96,7 +96,9 @@ const FOLDERS: &[&str] = &["host", "plugins", "tests", "fuzz/targets"];
 fn every_file_begins_with_its_purpose() {
     for folder in FOLDERS {
         for (file, source) in sources(&root().join(folder)) {
-            assert!(source.starts_with("//!"), "{folder}/{file} has no module documentation");
+            // The generator writes its own first line; the module above says what the files are for.
+            let generated = folder == &"plugins" && file.starts_with("sdk/src/bindings/");
+            assert!(generated || source.starts_with("//!"), "{folder}/{file} has no module documentation");
         }
     }
 }
