@@ -33,15 +33,9 @@ mod service;
 mod stats;
 
 // Former names, for tests of other crates.
-#[doc(hidden)]
-pub use faults::{FaultKind as Kind, FaultRule as Fault};
 pub use faults::{FaultKind, FaultRule, FaultStatus};
-#[doc(hidden)]
-pub use options::MockOptions as Options;
 pub use options::{MockCredentials, MockOptions};
 pub use server::{MockMambu, MockServer};
-#[doc(hidden)]
-pub use server::{MockMambu as Mambu, MockServer as Running};
 pub use stats::{CallCount, CallStats};
 
 /// Encoded key of the only loan product.

@@ -70,7 +70,7 @@ impl<K: Clone + Eq + Hash> KeyedLocks<K> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
-    use std::sync::mpsc;
+    use std::sync::{Barrier, mpsc};
     use std::thread;
     use std::time::Duration;
 
@@ -112,9 +112,11 @@ mod tests {
         let cells: KeyedCells<u32, u32> = KeyedCells::default();
         let computed = AtomicU32::new(0);
         assert_eq!(cells.get_or_try_init(&1, || Err::<u32, _>("failed")), Err("failed"));
+        let started = Barrier::new(4);
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
+                    started.wait();
                     let value = cells.get_or_try_init(&1, || {
                         thread::yield_now();
                         Ok::<_, ()>(computed.fetch_add(1, Ordering::Relaxed))
@@ -131,9 +133,11 @@ mod tests {
     fn locks_by_key() {
         let locks: KeyedLocks<u32> = KeyedLocks::default();
         let inside = AtomicU32::new(0);
+        let started = Barrier::new(4);
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
+                    started.wait();
                     locks.with(&1, || {
                         assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
                         thread::yield_now();

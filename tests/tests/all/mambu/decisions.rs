@@ -1,6 +1,6 @@
 //! Decisions about calls that the platform refuses, and rollback of imported records.
 
-use mock_mambu::{Fault, Kind};
+use mock_mambu::{FaultKind, FaultRule};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sluice_config::Flow;
@@ -9,9 +9,9 @@ use super::small::{check, id, stage};
 use super::{agree, import, mambu, platform, register, server};
 use crate::harness::server::{Answer, Migration};
 
-fn refused(path: &str) -> Fault {
-    let kind = Kind::Refuse { status: 400, code: 4, reason: "INVALID_PARAMETERS".into() };
-    Fault::nth("POST", path, 1, kind)
+fn refused(path: &str) -> FaultRule {
+    let kind = FaultKind::Refuse { status: 400, code: 4, reason: "INVALID_PARAMETERS".into() };
+    FaultRule::nth("POST", path, 1, kind)
 }
 
 async fn failed(migration: &Migration) -> Vec<Value> {
@@ -88,7 +88,7 @@ async fn a_refused_call_stops_only_its_record() {
     let migration = register(server, "mambu").await;
     stage(&migration, &mambu).await;
     mambu.clear_faults();
-    mambu.order(Fault::nth("POST", "/clients", 1, Kind::Redirect(format!("{}/elsewhere", mambu.url()))));
+    mambu.order(FaultRule::nth("POST", "/clients", 1, FaultKind::Redirect(format!("{}/elsewhere", mambu.url()))));
     assert_eq!(import(&migration).await["state"], "failed");
     assert_eq!(failed(&migration).await[0]["code"], "REDIRECTED");
 }
@@ -100,7 +100,7 @@ async fn rollback_removes_imported_records() {
     let migration = register(server, "mambu").await;
     stage(&migration, &mambu).await;
     // A partial import: the last repayment is refused, and its record abandoned.
-    mambu.order(Fault { nth: Some(2), ..refused("/loans/{id}/repayment-transactions") });
+    mambu.order(FaultRule { nth: Some(2), ..refused("/loans/{id}/repayment-transactions") });
     assert_eq!(import(&migration).await["state"], "failed");
     assert_eq!(decide(&migration, "loans", "1", "abandon").await.json()["state"], "abandoned");
     let before = mambu.state();
@@ -108,8 +108,8 @@ async fn rollback_removes_imported_records() {
     let steps = json!({"approval": 1, "disbursement": 1, "fee": 1, "loan-creation": 1, "repayment": 1});
     assert_eq!(preview["result"]["wouldUndo"], steps, "{preview}");
     assert_eq!(mambu.state(), before, "a preview changes nothing");
-    mambu.order(Fault::nth("POST", "/loans/transactions/{id}:adjust", 1, Kind::LostAnswer));
-    mambu.order(Fault::nth("DELETE", "/loans/{id}", 1, Kind::ErrorAfter(500)));
+    mambu.order(FaultRule::nth("POST", "/loans/transactions/{id}:adjust", 1, FaultKind::LostAnswer));
+    mambu.order(FaultRule::nth("DELETE", "/loans/{id}", 1, FaultKind::ErrorAfter(500)));
     let undone = migration.job_with("undo", &json!({"only": "abandoned"})).await;
     assert_eq!((&undone["state"], &undone["result"]["undone"]), (&json!("succeeded"), &steps), "{undone}");
     assert_eq!(mambu.state()["loans"].as_array().unwrap().len(), 1, "the draft");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mock_mambu::{Fault, Kind, Mambu, Options};
+use mock_mambu::{FaultKind, FaultRule, MockMambu, MockOptions};
 use sluice_config::Flow;
 
 use super::small::{EVERY_STEP, check, stage};
@@ -21,22 +21,22 @@ const STEPS: &[(&str, &str)] = &[
     ("POST", "/loans/{id}/repayment-transactions"),
 ];
 
-fn kinds() -> Vec<Kind> {
-    let busy = |reason: &str| Kind::Refuse { status: 409, code: 1, reason: reason.into() };
+fn kinds() -> Vec<FaultKind> {
+    let busy = |reason: &str| FaultKind::Refuse { status: 409, code: 1, reason: reason.into() };
     vec![
-        Kind::ErrorBefore(500),
-        Kind::ErrorBefore(503),
-        Kind::ErrorAfter(502),
-        Kind::LostAnswer,
-        Kind::ResetBefore,
-        Kind::CutAnswer,
-        Kind::Slow(1_400),
-        Kind::SlowAnswer(1_400),
-        Kind::Stall,
-        Kind::TooManyRequests(1),
-        Kind::Processing,
-        Kind::Restart { ms: 50, committed: false },
-        Kind::Restart { ms: 50, committed: true },
+        FaultKind::ErrorBefore(500),
+        FaultKind::ErrorBefore(503),
+        FaultKind::ErrorAfter(502),
+        FaultKind::LostAnswer,
+        FaultKind::ResetBefore,
+        FaultKind::CutAnswer,
+        FaultKind::Slow(1_400),
+        FaultKind::SlowAnswer(1_400),
+        FaultKind::Stall,
+        FaultKind::TooManyRequests(1),
+        FaultKind::Processing,
+        FaultKind::Restart { ms: 50, committed: false },
+        FaultKind::Restart { ms: 50, committed: true },
         busy("BLOCKING_OPERATION_IN_PROGRESS"),
         busy("DATA_IMPORT_IN_PROGRESS"),
     ]
@@ -47,9 +47,12 @@ async fn imports_each_record_once_after_each_fault_at_each_step() {
     let mut mambus = vec![];
     for kind in kinds() {
         // The mock platform forgets idempotency keys at once, so the importer has to query what was done.
-        let forgetful =
-            Options { idempotency: Duration::from_millis(1), close_after_processing: true, ..Options::default() };
-        mambus.push((kind, Mambu::start(forgetful).await.unwrap()));
+        let forgetful = MockOptions {
+            idempotency: Duration::from_millis(1),
+            close_after_processing: true,
+            ..MockOptions::default()
+        };
+        mambus.push((kind, MockMambu::start(forgetful).await.unwrap()));
     }
     let config = |mambu: &_| platform(mambu, |config| config.flow = Flow::EveryStep);
     let platforms = mambus.iter().enumerate().map(|(index, (_, mambu))| (format!("mambu-{index}"), config(mambu)));
@@ -60,7 +63,7 @@ async fn imports_each_record_once_after_each_fault_at_each_step() {
             for (method, path) in STEPS {
                 let migration = register(server, &format!("mambu-{index}")).await;
                 stage(&migration, &mambu).await;
-                mambu.order(Fault::nth(method, path, 1, kind.clone()));
+                mambu.order(FaultRule::nth(method, path, 1, kind.clone()));
                 let end = import(&migration).await;
                 assert_eq!(end["state"], "succeeded", "{kind:?} at {path}: {end}");
                 assert!(mambu.faults().iter().all(|ordered| ordered.struck == 1), "{kind:?} at {path}");

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use mock_mambu::{PRODUCT_KEY, Running};
+use mock_mambu::{MockServer, PRODUCT_KEY};
 use serde_json::{Value, json};
 use sluice_data_dir::ADMIN_FILE;
 use uuid::Uuid;
@@ -117,7 +117,7 @@ async fn stage(life: &KillableServer, migration: &str, count: usize) {
 }
 
 /// Checks that the mock platform has each loan once, with its three transactions.
-fn check(mambu: &Running, count: usize) {
+fn check(mambu: &MockServer, count: usize) {
     let state = mambu.state();
     let loans = state["loans"].as_array().unwrap();
     assert_eq!((state["clients"].as_array().unwrap().len(), loans.len()), (count, count));

@@ -8,7 +8,7 @@ mod pace;
 mod restored;
 mod small;
 
-use mock_mambu::{BRANCH_KEY, FEE_KEY, Mambu, Options as MambuOptions, PRODUCT_KEY, Running};
+use mock_mambu::{BRANCH_KEY, FEE_KEY, MockMambu, MockOptions, MockServer, PRODUCT_KEY};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sluice_config::{Config, Flow, PlatformConfig};
@@ -17,7 +17,7 @@ use sluice_server::app::Options;
 use crate::harness::server::{ALL, Migration, Server, start};
 
 /// Returns the configuration of a mock platform, with short pauses.
-pub fn platform(mambu: &Running, change: impl FnOnce(&mut PlatformConfig)) -> PlatformConfig {
+pub fn platform(mambu: &MockServer, change: impl FnOnce(&mut PlatformConfig)) -> PlatformConfig {
     let text = json!({
         "plugin": "mambu", "base_url": format!("{}/api", mambu.url()), "user": mock_mambu::USER,
         "calls_per_second": 5_000, "parallel_calls": 8, "retry_millis": 5, "timeout_seconds": 1,
@@ -32,8 +32,8 @@ pub fn platform(mambu: &Running, change: impl FnOnce(&mut PlatformConfig)) -> Pl
 }
 
 /// Starts a mock platform.
-pub async fn mambu() -> Running {
-    Mambu::start(MambuOptions { close_after_processing: true, ..MambuOptions::default() }).await.unwrap()
+pub async fn mambu() -> MockServer {
+    MockMambu::start(MockOptions { close_after_processing: true, ..MockOptions::default() }).await.unwrap()
 }
 
 /// Starts a server with these platforms, which runs until the process ends.
@@ -71,7 +71,7 @@ pub async fn agree(migration: &Migration) -> Value {
 }
 
 /// Counts the calls of the plan, without the queries that verify the result.
-pub fn calls(mambu: &Running) -> u64 {
+pub fn calls(mambu: &MockServer) -> u64 {
     let stats = mambu.stats();
     let asked = [("GET", "/clients"), ("GET", "/loans"), ("POST", "/loans/transactions:search")];
     stats.calls - asked.iter().map(|(method, path)| stats.of(method, path)).sum::<u64>()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mock_mambu::{Mambu, Options, Running};
+use mock_mambu::{MockMambu, MockOptions, MockServer};
 use serde_json::{Value, json};
 use sluice_config::Config;
 
@@ -12,7 +12,7 @@ use crate::backup::BackupFolder;
 use crate::server::restart::at;
 
 /// Returns clients, loans and transactions: the results of calls that must not be repeated.
-fn call_results(mambu: &Running) -> Vec<Value> {
+fn call_results(mambu: &MockServer) -> Vec<Value> {
     let state = mambu.state();
     let loans = state["loans"].as_array().unwrap();
     let of_loan = |loan: &Value| json!([loan["encodedKey"], loan["accountState"], loan["transactions"]]);
@@ -24,9 +24,12 @@ fn call_results(mambu: &Running) -> Vec<Value> {
 async fn repeats_no_call_that_is_newer_than_the_backup() {
     for flow in FLOWS {
         // The mock platform forgets idempotency keys at once, so the importer has to query what was done.
-        let forgetful =
-            Options { idempotency: Duration::from_millis(1), close_after_processing: true, ..Options::default() };
-        let mambu = Mambu::start(forgetful).await.unwrap();
+        let forgetful = MockOptions {
+            idempotency: Duration::from_millis(1),
+            close_after_processing: true,
+            ..MockOptions::default()
+        };
+        let mambu = MockMambu::start(forgetful).await.unwrap();
         let configured = || Config {
             platforms: [("mambu".to_owned(), platform(&mambu, |config| config.flow = flow))].into(),
             ..Config::default()

@@ -1,7 +1,7 @@
 //! A lender that uses every step: a person with a loan that is linked, edited, approved, disbursed, charged and repaid,
 //! and a second loan that stays a draft.
 
-use mock_mambu::Running;
+use mock_mambu::MockServer;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -26,7 +26,7 @@ pub fn short(migration: &Migration, of: &str) -> String {
 }
 
 /// Stages the lender, and creates the account that it refers to.
-pub async fn stage(migration: &Migration, mambu: &Running) {
+pub async fn stage(migration: &Migration, mambu: &MockServer) {
     let _ = mambu.make_deposits(&[ACCOUNT]);
     let id = |of: &str| id(migration, of);
     let eur = |amount: f64| json!({"amount": amount, "currency": "EUR"});
@@ -64,7 +64,7 @@ pub async fn stage(migration: &Migration, mambu: &Running) {
 }
 
 /// Checks that the platform has each record exactly once and with the right content.
-pub fn check(mambu: &Running, migration: &Migration) {
+pub fn check(mambu: &MockServer, migration: &Migration) {
     let state = mambu.state();
     let of = |list: &str, name: &str| {
         let list = state[list].as_array().unwrap();
