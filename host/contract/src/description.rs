@@ -7,7 +7,7 @@
 use super::vocabulary::Vocabulary;
 pub use super::wire::{ColumnKind, Reference, Tally};
 use super::wire::{WireCountGroup, WireDomainDescription, WireEntityType, WireMapperDescription};
-use sluice_model::{Code, FieldPath, Name, Version};
+use sluice_model::{Code, FieldPath, Name, Severity, Version};
 
 /// Codes that a plugin may declare: far more than anyone will read about.
 const MAX_CODES: usize = 500;
@@ -82,6 +82,8 @@ pub struct CountGroup {
 pub struct TallyRule {
     /// Its code.
     pub code: Code,
+    /// Severity of its issues.
+    pub severity: Severity,
     /// The field that an issue names.
     pub field: FieldPath,
 }
@@ -93,6 +95,8 @@ pub struct Generation {
     pub entity_type: Name,
     /// From what.
     pub source: Name,
+    /// Entity types whose records must have been imported before.
+    pub after: Vec<Name>,
 }
 
 /// A domain plugin's description.
@@ -203,6 +207,7 @@ pub fn check_domain(described: WireDomainDescription) -> Checked<(DomainDescript
     let tally_rules = described.tally_rules.iter().zip(rules).map(|(rule, code)| {
         let field = vocabulary.declared_path(&rule.field);
         Ok(TallyRule {
+            severity: rule.severity.into(),
             field: field.ok_or_else(|| format!("rule {code} names a field that it does not declare"))?,
             code,
         })
@@ -213,13 +218,28 @@ pub fn check_domain(described: WireDomainDescription) -> Checked<(DomainDescript
         let (made, source) = (entity_type_name(&generation.entity_type)?, entity_type_name(&generation.source)?);
         bounded("fields of a generation", MAX_FIELDS, &generation.fields)?;
         of_sources.add_fields(&made, &generation.fields);
-        generations.push(Generation { entity_type: made, source });
+        let after = check_after(&made, &generation.after)?;
+        generations.push(Generation { entity_type: made, source, after });
     }
     let count_groups = described.count_groups.iter().map(check_count_group).collect::<Checked<_>>()?;
     let domain = name("its domain", &described.domain)?;
     let name = plugin;
     let description = DomainDescription { name, version, domain, entity_types, count_groups, tally_rules, generations };
     Ok((description, [vocabulary, of_sources]))
+}
+
+/// Checks the entity types that have to be imported before a generation of `made`.
+fn check_after(made: &Name, after: &[String]) -> Checked<Vec<Name>> {
+    bounded("entity types that a generation comes after", MAX_ENTRIES, after)?;
+    let earlier = |name: &String| {
+        let name = path_name(name)
+            .ok_or_else(|| format!("the generation of {made} comes after an entity type without a proper name"))?;
+        if name == *made {
+            return Err(format!("the generation of {made} comes after {made} itself"));
+        }
+        Ok(name)
+    };
+    after.iter().map(earlier).collect()
 }
 
 fn check_entity_type(entity_type: &WireEntityType) -> Checked<EntityType> {
@@ -249,4 +269,54 @@ fn check_count_group(group: &WireCountGroup) -> Checked<CountGroup> {
         field: name("the field of a count", &group.field)?,
         values: group.values.iter().map(|value| name("a value that is counted", value)).collect::<Checked<_>>()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::{WireColumn, WireGeneration, WireSeverity, WireTallyRule};
+    use super::*;
+
+    /// A description with one entity type, one rule and one generation.
+    fn described(severity: WireSeverity, after: &[&str]) -> WireDomainDescription {
+        let column = WireColumn { name: "id".into(), path: "id".into(), kind: ColumnKind::Id };
+        let (references, amounts, fields) = (vec![], vec![], vec!["amount".into()]);
+        let columns = vec![column];
+        let (entity_type, source) = ("schedules".to_owned(), "loans".to_owned());
+        let after = after.iter().map(|name| (*name).to_owned()).collect();
+        WireDomainDescription {
+            name: "given".into(),
+            version: "1".into(),
+            domain: "Given".into(),
+            entity_types: vec![WireEntityType { name: "loans".into(), columns, references, amounts, fields }],
+            count_groups: vec![],
+            tally_rules: vec![WireTallyRule { code: "TOO_MUCH".into(), severity, field: "amount".into() }],
+            generations: vec![WireGeneration { entity_type, source, after, fields: vec![] }],
+            codes: vec![],
+        }
+    }
+
+    #[test]
+    fn severity_and_order_are_read() {
+        for (wire, severity) in [(WireSeverity::Error, Severity::Error), (WireSeverity::Warning, Severity::Warning)] {
+            let (description, _) = check_domain(described(wire, &["repayments", "loans"])).unwrap();
+            assert_eq!(description.tally_rules[0].severity, severity);
+            assert_eq!(description.generations[0].after, [Name::new("repayments"), Name::new("loans")]);
+        }
+        let (description, _) = check_domain(described(WireSeverity::Error, &[])).unwrap();
+        assert!(description.generations[0].after.is_empty());
+    }
+
+    #[test]
+    fn a_generation_comes_after_proper_names_of_other_types() {
+        let many = vec!["loans"; MAX_ENTRIES + 1];
+        let cases: [(&[&str], &str); 4] = [
+            (&["loans", "Loans!"], "the generation of schedules comes after an entity type without a proper name"),
+            (&[""], "the generation of schedules comes after an entity type without a proper name"),
+            (&["loans", "schedules"], "the generation of schedules comes after schedules itself"),
+            (&many, "it describes more than 2000 entity types that a generation comes after"),
+        ];
+        for (after, message) in cases {
+            assert_eq!(check_domain(described(WireSeverity::Error, after)).map(drop).unwrap_err(), message);
+        }
+    }
 }

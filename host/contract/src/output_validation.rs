@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::wire::{
-    Batch, Tally, WireEntityPlan, WireGenerated, WireImportPlan, WireIssue, WireProduced, WireSeverity,
-    WireTransformed, WireValidated,
+    Batch, Tally, WireEntityPlan, WireGenerated, WireImportPlan, WireIssue, WireProduced, WireTransformed,
+    WireValidated,
 };
 
 use super::call_plan::{PlannedEntity, planned};
@@ -13,7 +13,7 @@ use super::failure::Cause;
 use super::platform::{Kind, PlatformDescription};
 use super::vocabulary::{Undeclared, Vocabulary};
 use sluice_config::PluginLimits;
-use sluice_model::{Issue, Name, Severity};
+use sluice_model::{Issue, Name};
 
 /// Nothing, or what is wrong: why, and in words for the plugin's author.
 pub type Fits<T = ()> = Result<T, (Cause, String)>;
@@ -166,10 +166,7 @@ pub fn issue(
 ) -> (u32, Issue) {
     let position = said.position + start;
     let issue = Issue {
-        severity: match said.severity {
-            WireSeverity::Error => Severity::Error,
-            WireSeverity::Warning => Severity::Warning,
-        },
+        severity: said.severity.into(),
         code: vocabulary.code(&said.code, Some(position), undeclared),
         field: vocabulary.path(stream, &said.field, position, undeclared),
         rule: said.rule.as_ref().map(|rule| vocabulary.code(rule, Some(position), undeclared)),

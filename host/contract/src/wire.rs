@@ -1,5 +1,7 @@
 //! Values as they cross the plugin boundary, in the shapes of `wit/`: plain types, so that checks need no engine.
 
+use sluice_model::Severity;
+
 /// Records packed end to end, so that a thousand of them cross the boundary as two copies.
 ///
 /// Record `i` is `bytes[ends[i - 1]..ends[i]]`, with `ends[-1]` taken as 0. `ends` never
@@ -29,6 +31,15 @@ pub enum WireSeverity {
     Error,
     /// Worth a look; stops nothing.
     Warning,
+}
+
+impl From<WireSeverity> for Severity {
+    fn from(severity: WireSeverity) -> Self {
+        match severity {
+            WireSeverity::Error => Self::Error,
+            WireSeverity::Warning => Self::Warning,
+        }
+    }
 }
 
 /// What is wrong with one record. It names places and never quotes values: issues are read by
