@@ -6,7 +6,7 @@ use super::batches::{Member, Seen};
 use super::block::{Entry, Origin, SourceStatus};
 use super::change::{Change, Meta};
 use super::numbers::OWN_KEY;
-use super::{Key, StagedEntry, StagingArea, StagingError, StreamName, hash};
+use super::{EntryDetail, Key, ProductRef, StagedEntry, StagingArea, StagingError, StreamName, hash};
 
 /// A record made from a source record.
 #[derive(Clone, Debug)]
@@ -88,7 +88,7 @@ impl Change<'_> {
             self.bury(stream, ordinal);
         }
         let (key, origin, body) = (record.id, record.origin, record.body);
-        self.add(stream, Entry { key, hash: hashed, origin, upload, status: 0, body, extra: &[] })?;
+        self.add(stream, Entry { key, hash: hashed, origin, upload, status: 0, body }, EntryDetail::None)?;
         Ok(if existing.is_some() { Effect::Replaced } else { Effect::New })
     }
 
@@ -115,23 +115,18 @@ impl Change<'_> {
             upload,
             status: record.status as u8,
             body: record.body,
-            extra: &[],
         };
-        let mut old_products = vec![];
         if let Some(old) = existing {
             let meta = self.meta(stream, old)?;
-            if meta.status == SourceStatus::Mapped as u8 {
-                old_products = decode_products(&meta.extra);
-            }
             let same_key = record.replaces.is_none_or(|(_, old)| old == key);
-            if same_key && meta.hash == hashed && self.same_outcome(record, &products, &meta, &old_products)? {
+            if same_key && meta.hash == hashed && self.same_outcome(record, &products, &meta)? {
                 return Ok((Effect::Unchanged, old));
             }
             if record.replaces.is_none() && meta.upload == upload {
                 return self.refuse_duplicate(stream, entry);
             }
             self.bury(stream, old);
-            for &(product_stream, id) in &old_products {
+            for &ProductRef { stream: product_stream, id } in meta.detail.products() {
                 if let Some(ordinal) = self.latest(product_stream, id)?
                     && self.meta(product_stream, ordinal)?.origin == (Origin::Source { stream, ordinal: old })
                 {
@@ -144,16 +139,17 @@ impl Change<'_> {
             }
         }
         let places = self.places(&products)?;
-        let listed = encode_products(&products);
-        if places.is_none() {
+        let detail = if places.is_none() {
             entry.status = SourceStatus::Rejected as u8;
-            entry.extra = b"DUPLICATE_REFERENCE_ID";
+            EntryDetail::Code("DUPLICATE_REFERENCE_ID".to_owned())
         } else if record.status == SourceStatus::Mapped {
-            entry.extra = &listed;
+            EntryDetail::Products(
+                products.iter().map(|&(stream, Product { id, .. }, _)| ProductRef { stream, id: *id }).collect(),
+            )
         } else {
-            entry.extra = record.code.as_bytes();
-        }
-        let ordinal = self.add(stream, entry)?;
+            EntryDetail::Code(record.code.to_owned())
+        };
+        let ordinal = self.add(stream, entry, detail)?;
         for (field, key) in fields.iter().zip(&record.lookups) {
             if let Some(key) = key {
                 self.index_mut(stream, field).insert(*key, ordinal);
@@ -165,18 +161,22 @@ impl Change<'_> {
                 self.bury(product_stream, direct);
             }
             let (origin, body) = (Origin::Source { stream, ordinal }, product.body);
-            self.add(product_stream, Entry { key: product.id, hash, origin, upload, status: 0, body, extra: &[] })?;
+            let entry = Entry { key: product.id, hash, origin, upload, status: 0, body };
+            self.add(product_stream, entry, EntryDetail::None)?;
         }
         Ok((if existing.is_some() { Effect::Replaced } else { Effect::New }, ordinal))
     }
 
     /// Keeps a record whose key another has, as refused.
     fn refuse_duplicate(&mut self, stream: u16, entry: Entry) -> Result<(Effect, u64), StagingError> {
-        let extra = b"DUPLICATE_KEY";
-        let key = refused_key(entry.hash, extra, entry.origin);
+        const CODE: &str = "DUPLICATE_KEY";
+        let key = refused_key(entry.hash, CODE.as_bytes(), entry.origin);
         let ordinal = match self.latest(stream, key)? {
             Some(ordinal) => ordinal,
-            None => self.add(stream, Entry { key, status: SourceStatus::Rejected as u8, extra, ..entry })?,
+            None => {
+                let entry = Entry { key, status: SourceStatus::Rejected as u8, ..entry };
+                self.add(stream, entry, EntryDetail::Code(CODE.to_owned()))?
+            }
         };
         Ok((Effect::DuplicateKey, ordinal))
     }
@@ -187,20 +187,20 @@ impl Change<'_> {
         record: &SourceRecord,
         products: &[(u16, &Product, Key)],
         meta: &Meta,
-        old: &[(u16, Key)],
     ) -> Result<bool, StagingError> {
         if record.status as u8 != meta.status {
             return Ok(false);
         }
         if record.status != SourceStatus::Mapped {
-            return Ok(meta.extra == record.code.as_bytes());
+            return Ok(meta.detail.code().unwrap_or_default() == record.code);
         }
+        let old = meta.detail.products();
         if products.len() != old.len() {
             return Ok(false);
         }
         for ((stream, product, hash), old) in products.iter().zip(old) {
             let Some(ordinal) = self.latest(*stream, product.id)? else { return Ok(false) };
-            if (*stream, product.id) != *old || self.meta(*stream, ordinal)?.hash != *hash {
+            if (ProductRef { stream: *stream, id: product.id }) != *old || self.meta(*stream, ordinal)?.hash != *hash {
                 return Ok(false);
             }
         }
@@ -278,8 +278,8 @@ impl StagingArea {
     pub fn products(&self, entry: &StagedEntry) -> Result<Vec<(String, Key)>, StagingError> {
         let inner = self.read_inner()?;
         let name = |stream: u16| inner.streams.get(stream as usize)?.name.strip_prefix("records/");
-        let products = decode_products(&entry.extra).into_iter();
-        Ok(products.filter_map(|(stream, id)| Some((name(stream)?.to_owned(), id))).collect())
+        let products = entry.detail.products().iter();
+        Ok(products.filter_map(|product| Some((name(product.stream)?.to_owned(), product.id))).collect())
     }
 
     /// Removes records; which of them were there.
@@ -311,17 +311,23 @@ fn refused_key(body: Key, code: &[u8], origin: Origin) -> Key {
 }
 
 /// Whether an entry of a source was refused without a key, or because another record has its key.
-pub(super) fn is_keyless(entry: &Entry) -> bool {
+pub(super) fn is_keyless(entry: &Entry, code: &[u8]) -> bool {
     // Zeros are of an area that was written before such records were told apart.
     let refused = || entry.status == SourceStatus::Rejected as u8;
-    entry.key == [0; 16] || (refused() && entry.key == refused_key(entry.hash, entry.extra, entry.origin))
+    entry.key == [0; 16] || (refused() && entry.key == refused_key(entry.hash, code, entry.origin))
 }
 
 impl StagedEntry {
     /// Whether it is a source record that was refused without a key, or because another record has its key.
     pub fn is_keyless(&self) -> bool {
-        let Self { key, hash, origin, upload, status, ref extra, .. } = *self;
-        is_keyless(&Entry { key, hash, origin, upload, status, body: &[], extra })
+        let Self { key, hash, origin, upload, status, .. } = *self;
+        let code = self.code().unwrap_or_default().as_bytes();
+        is_keyless(&Entry { key, hash, origin, upload, status, body: &[] }, code)
+    }
+
+    /// Returns the code of a source record that was skipped, rejected or quarantined.
+    pub fn code(&self) -> Option<&str> {
+        self.detail.code()
     }
 
     /// The line of its upload that it stood on; 0 if it came with none.
@@ -333,26 +339,6 @@ impl StagedEntry {
     pub fn status(&self) -> Option<SourceStatus> {
         SourceStatus::from_u8(self.status)
     }
-}
-
-fn encode_products(products: &[(u16, &Product, Key)]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(products.len() * PRODUCT_BYTES);
-    for (stream, product, _) in products {
-        bytes.extend_from_slice(&stream.to_le_bytes());
-        bytes.extend_from_slice(&product.id);
-    }
-    bytes
-}
-
-const PRODUCT_BYTES: usize = 18;
-
-fn decode_products(extra: &[u8]) -> Vec<(u16, Key)> {
-    let products = extra.chunks_exact(PRODUCT_BYTES);
-    products
-        .map(|product| {
-            (u16::from_le_bytes([product[0], product[1]]), product[2..].try_into().expect("an id has 16 bytes"))
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -292,7 +292,7 @@ impl Inner {
     fn lived(&self, stream: u16, ordinal: u64, limit: u64) -> Result<bool, StagingError> {
         let (block, place) = self.cached_block(stream, ordinal)?;
         let damaged = StagingError::Damaged { what: "an entry", segment: 0, offset: ordinal };
-        let key = block.entry(place).ok_or(damaged)?.key;
+        let key = block.entry(place).ok_or(damaged)?.entry.key;
         let next = self.index(stream, OWN_KEY).find(key)?.into_iter().filter(|other| *other > ordinal).min();
         Ok(next.is_some_and(|next| next >= limit))
     }
@@ -300,7 +300,7 @@ impl Inner {
     fn body(&self, stream: u16, ordinal: u64) -> Result<Vec<u8>, StagingError> {
         let (block, place) = self.cached_block(stream, ordinal)?;
         let damaged = StagingError::Damaged { what: "an entry", segment: 0, offset: ordinal };
-        Ok(block.entry(place).ok_or(damaged)?.body.to_vec())
+        Ok(block.entry(place).ok_or(damaged)?.entry.body.to_vec())
     }
 
     /// Opens an index and tells it what its runs do not cover.
@@ -316,12 +316,12 @@ impl Inner {
             let (block, place) = self.cached_block(stream, next)?;
             for place in place..block.count {
                 let damaged = StagingError::Damaged { what: "an entry", segment: 0, offset: next };
-                let entry = block.entry(place).ok_or(damaged)?;
+                let stored = block.entry(place).ok_or(damaged)?;
                 // What was refused for want of a key of its own is found by nothing else.
                 let key = match field {
-                    OWN_KEY => Some(entry.key),
-                    _ if is_keyless(&entry) => None,
-                    field => change::field_key(entry.body, field),
+                    OWN_KEY => Some(stored.entry.key),
+                    _ if is_keyless(&stored.entry, stored.detail_bytes) => None,
+                    field => change::field_key(stored.entry.body, field),
                 };
                 if let Some(key) = key.filter(|key| *key != [0; 16]) {
                     index.insert(key, next);

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use super::block::{Entry, Origin};
 use super::change::Change;
-use super::{StagedEntry, StagingArea, StagingError, StreamName};
+use super::{EntryDetail, StagedEntry, StagingArea, StagingError, StreamName};
 
 /// A record that a mapper was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,9 +127,8 @@ impl Change<'_> {
             .collect();
         let body = encode(first, &seen, members);
         let stream = self.stream(StreamName::Batches(source))?;
-        let entry =
-            Entry { key: [0; 16], hash: [0; 16], origin: Origin::Line(0), upload, status: 0, body: &body, extra: &[] };
-        self.add(stream, entry).map(drop)
+        let entry = Entry { key: [0; 16], hash: [0; 16], origin: Origin::Line(0), upload, status: 0, body: &body };
+        self.add(stream, entry, EntryDetail::None).map(drop)
     }
 }
 
@@ -182,16 +181,7 @@ impl StagingArea {
         }
         let (block, place) = inner.cached_block(number, ordinal)?;
         let found = block.entry(place).ok_or_else(|| damaged(ordinal))?;
-        let entry = StagedEntry {
-            ordinal,
-            key: found.key,
-            hash: found.hash,
-            origin: found.origin,
-            upload: found.upload,
-            status: found.status,
-            extra: found.extra.to_vec(),
-        };
-        Ok(Some((entry, found.body.to_vec())))
+        Ok(Some((StagedEntry::new(ordinal, &found), found.entry.body.to_vec())))
     }
 
     /// The staged record with this reference id, and what is known of it.

@@ -4,8 +4,8 @@
 //! header  magic 4 · flags 1 · reserved 1 · stream 2 · count 4 · sealed length 4 · first ordinal 8
 //!         · durable version 8 · CRC-32 of the sealed payload 4 · CRC-32 of the header so far 4
 //! payload, sealed
-//!         count × (key 16 · hash 16 · origin 8 · upload 4 · end 4 · extra length 2 · status 1 · reserved 1)
-//!         · count × (body · extra)
+//!         count × (key 16 · hash 16 · origin 8 · upload 4 · end 4 · detail length 2 · status 1 · reserved 1)
+//!         · count × (body · detail)
 //! ```
 //! All numbers are little-endian. A payload is sealed to what its header says of its place, so that one block
 //! cannot stand in for another; flags and durable version are written later, and say nothing of the payload.
@@ -13,7 +13,7 @@
 
 use std::ops::Range;
 
-use super::Key;
+use super::{EntryDetail, Key};
 use sluice_keys::Sealer;
 
 pub(super) const HEADER_BYTES: usize = 40;
@@ -69,16 +69,16 @@ impl Origin {
     }
 }
 
-/// What became of a source record.
+/// Result of a source record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SourceStatus {
-    /// Mapped to the records that `extra` lists.
+    /// Mapped. [`EntryDetail::Products`] lists the records made from it.
     Mapped = 1,
-    /// Skipped; `extra` is the code.
+    /// Skipped. [`EntryDetail::Code`] is the reason.
     Skipped = 2,
-    /// Rejected; `extra` is the first issue's code.
+    /// Rejected. [`EntryDetail::Code`] is the first issue's code.
     Rejected = 3,
-    /// A plugin broke on it; `extra` is the failure's code.
+    /// Quarantined because a plugin failed on it. [`EntryDetail::Code`] is the failure's code.
     Quarantined = 4,
 }
 
@@ -92,7 +92,7 @@ impl SourceStatus {
 
 /// One entry of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry<'a> {
+pub(super) struct Entry<'a> {
     /// What it is found by; zeros where it has none.
     pub key: Key,
     /// Hash of its body.
@@ -105,8 +105,22 @@ pub struct Entry<'a> {
     pub status: u8,
     /// The record, as it was uploaded or made.
     pub body: &'a [u8],
-    /// What the stream keeps beside it.
-    pub extra: &'a [u8],
+}
+
+/// An entry as it was read from a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StoredEntry<'a> {
+    /// The entry.
+    pub entry: Entry<'a>,
+    /// The encoded [`EntryDetail`].
+    pub detail_bytes: &'a [u8],
+}
+
+impl StoredEntry<'_> {
+    /// Decodes the detail.
+    pub fn detail(&self) -> EntryDetail {
+        EntryDetail::decode(self.entry.status, self.detail_bytes)
+    }
 }
 
 /// A block in the making.
@@ -118,15 +132,17 @@ pub(super) struct BlockBuilder {
 }
 
 impl BlockBuilder {
-    pub fn push(&mut self, entry: &Entry) {
+    pub fn push(&mut self, entry: &Entry, detail: &EntryDetail) {
         self.data.extend_from_slice(entry.body);
-        self.data.extend_from_slice(entry.extra);
+        let detail_start = self.data.len();
+        detail.encode(&mut self.data);
+        let detail_bytes = self.data.len() - detail_start;
         self.metas.extend_from_slice(&entry.key);
         self.metas.extend_from_slice(&entry.hash);
         self.metas.extend_from_slice(&entry.origin.to_bits().to_le_bytes());
         self.metas.extend_from_slice(&entry.upload.to_le_bytes());
         self.metas.extend_from_slice(&(self.data.len() as u32).to_le_bytes());
-        self.metas.extend_from_slice(&(entry.extra.len() as u16).to_le_bytes());
+        self.metas.extend_from_slice(&(detail_bytes as u16).to_le_bytes());
         self.metas.extend_from_slice(&[entry.status, 0]);
         self.count += 1;
     }
@@ -242,7 +258,7 @@ pub(super) struct Block {
 
 impl Block {
     /// The entry at a place in the block; none if the payload does not hold it.
-    pub fn entry(&self, place: usize) -> Option<Entry<'_>> {
+    pub fn entry(&self, place: usize) -> Option<StoredEntry<'_>> {
         if place >= self.count {
             return None;
         }
@@ -254,17 +270,17 @@ impl Block {
         let data = self.payload.get(self.count * META_BYTES..)?;
         let start = if place == 0 { 0 } else { end_at(place - 1)? };
         let whole: Range<usize> = start..end_at(place)?;
-        let extra_bytes = u16::from_le_bytes(meta[48..50].try_into().ok()?) as usize;
+        let detail_length = u16::from_le_bytes(meta[48..50].try_into().ok()?) as usize;
         let whole = data.get(whole)?;
-        let (body, extra) = whole.split_at_checked(whole.len().checked_sub(extra_bytes)?)?;
-        Some(Entry {
+        let (body, detail_bytes) = whole.split_at_checked(whole.len().checked_sub(detail_length)?)?;
+        let entry = Entry {
             key: meta[..16].try_into().ok()?,
             hash: meta[16..32].try_into().ok()?,
             origin: Origin::from_bits(u64::from_le_bytes(meta[32..40].try_into().ok()?)),
             upload: u32::from_le_bytes(meta[40..44].try_into().ok()?),
             status: meta[50],
             body,
-            extra,
-        })
+        };
+        Some(StoredEntry { entry, detail_bytes })
     }
 }

@@ -6,7 +6,7 @@ use super::index::Index;
 use super::journal::Group;
 use super::numbers::{Indexes, OWN_KEY};
 use super::streams::Stream;
-use super::{Key, StagingArea, StagingError, StreamName, hash};
+use super::{EntryDetail, Key, StagingArea, StagingError, StreamName, hash};
 use sluice_framing as framing;
 use sluice_keys::Sealer;
 
@@ -32,7 +32,7 @@ pub(super) struct Meta {
     pub origin: Origin,
     pub upload: u32,
     pub status: u8,
-    pub extra: Vec<u8>,
+    pub detail: EntryDetail,
 }
 
 /// Entries of one stream that are being added.
@@ -104,21 +104,21 @@ impl<'a> Change<'a> {
             && ordinal >= pending.base
         {
             let meta = &pending.metas[(ordinal - pending.base) as usize];
-            return Ok(Meta { extra: meta.extra.clone(), ..*meta });
+            return Ok(Meta { detail: meta.detail.clone(), ..*meta });
         }
         let (block, place) = self.inner.cached_block(stream, ordinal)?;
         let damaged = StagingError::Damaged { what: "an entry", segment: 0, offset: ordinal };
-        let entry = block.entry(place).ok_or(damaged)?;
-        let Entry { hash, origin, upload, status, .. } = entry;
-        Ok(Meta { hash, origin, upload, status, extra: entry.extra.to_vec() })
+        let stored = block.entry(place).ok_or(damaged)?;
+        let Entry { hash, origin, upload, status, .. } = stored.entry;
+        Ok(Meta { hash, origin, upload, status, detail: stored.detail() })
     }
 
-    pub(super) fn add(&mut self, stream: u16, entry: Entry) -> Result<u64, StagingError> {
+    pub(super) fn add(&mut self, stream: u16, entry: Entry, detail: EntryDetail) -> Result<u64, StagingError> {
         let pending = self.pending(stream);
         let ordinal = pending.next();
         let Entry { hash, origin, upload, status, .. } = entry;
-        pending.metas.push(Meta { hash, origin, upload, status, extra: entry.extra.to_vec() });
-        pending.builder.push(&entry);
+        pending.builder.push(&entry, &detail);
+        pending.metas.push(Meta { hash, origin, upload, status, detail });
         let full = pending.builder.is_full();
         if entry.key != [0; 16] {
             self.index_mut(stream, OWN_KEY).insert(entry.key, ordinal);

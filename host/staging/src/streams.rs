@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::area::Inner;
-use super::block::{Block, Origin};
+use super::block::{Block, Entry, Origin, StoredEntry};
 use super::journal::{BlockRef, read_block};
 use super::marks::Marks;
-use super::{Key, StagingArea, StagingError};
+use super::{EntryDetail, Key, StagingArea, StagingError};
 
 /// One stream: source records of a table, or records of an entity type.
 #[derive(Default)]
@@ -81,8 +81,15 @@ pub struct StagedEntry {
     pub upload: u32,
     /// A source record's status.
     pub status: u8,
-    /// What the stream keeps beside it.
-    pub extra: Vec<u8>,
+    /// Data that the stream keeps beside it.
+    pub detail: EntryDetail,
+}
+
+impl StagedEntry {
+    pub(super) fn new(ordinal: u64, stored: &StoredEntry) -> Self {
+        let Entry { key, hash, origin, upload, status, .. } = stored.entry;
+        Self { ordinal, key, hash, origin, upload, status, detail: stored.detail() }
+    }
 }
 
 impl StagedBatch {
@@ -133,22 +140,14 @@ impl<'a> EntryReader<'a> {
             let live = self.current.as_ref().expect("just read");
             let place = (self.next - live.first) as usize;
             if !live.dead[place] {
-                let entry = live.block.entry(place).ok_or(StagingError::Damaged {
+                let stored = live.block.entry(place).ok_or(StagingError::Damaged {
                     what: "an entry",
                     segment: 0,
                     offset: self.next,
                 })?;
-                batch.bytes.extend_from_slice(entry.body);
+                batch.bytes.extend_from_slice(stored.entry.body);
                 batch.ends.push(batch.bytes.len() as u32);
-                batch.entries.push(StagedEntry {
-                    ordinal: self.next,
-                    key: entry.key,
-                    hash: entry.hash,
-                    origin: entry.origin,
-                    upload: entry.upload,
-                    status: entry.status,
-                    extra: entry.extra.to_vec(),
-                });
+                batch.entries.push(StagedEntry::new(self.next, &stored));
             }
             self.next += 1;
         }
