@@ -1,30 +1,30 @@
-//! Framed records, packed as they cross the plugin boundary.
+//! A batch of framed records, packed in the form that crosses the plugin boundary.
 
-/// Why a frame is not a record that can be worked on.
+/// Reason why a frame is not a valid record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Longer than the limit; its bytes are not kept.
+    /// The record is longer than the limit. Its bytes are not kept.
     TooLarge,
-    /// No text in its encoding, which is UTF-8 unless a table names another.
+    /// The bytes are not text in the body's encoding, which is UTF-8 unless a table names another one.
     Encoding,
-    /// Not JSON.
+    /// The text is not JSON.
     Json,
-    /// JSON, but not one object.
+    /// The text is JSON, but not one object.
     NotAnObject,
-    /// Objects and lists inside each other beyond the limit.
+    /// Objects and lists are nested deeper than the limit.
     Depth,
-    /// A field that is there twice.
+    /// An object has a field twice.
     DuplicateField,
-    /// A key field that is missing, empty or not a scalar.
+    /// A key field is missing, empty or not a scalar.
     Key,
-    /// A row of a table with a quote where none may be, or without one that is missing.
+    /// A quote in a row of a table is misplaced or missing.
     Quotes,
-    /// A row of a table that has more or fewer fields than it has names for.
+    /// A row of a table has more or fewer fields than the table has names.
     FieldCount,
 }
 
 impl Fault {
-    /// The issue code.
+    /// Returns the issue code.
     pub fn code(self) -> &'static str {
         match self {
             Fault::TooLarge => "RECORD_TOO_LARGE",
@@ -43,47 +43,53 @@ impl Fault {
 /// A batch of framed records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RawBatch {
-    /// The records end to end.
+    /// The records, end to end.
     pub bytes: Vec<u8>,
-    /// Where each ends.
+    /// End of each record in `bytes`.
     pub ends: Vec<u32>,
-    /// Which line each stood on, or its number in a sequence, from 1.
+    /// Line of each record, or its number in a sequence, from 1.
     pub lines: Vec<u64>,
-    /// Where each began in the body, in bytes.
+    /// Offset of each record in the body, in bytes.
     pub offsets: Vec<u64>,
-    /// What is wrong with some of them already, by position, ascending.
+    /// Faults that framing found, by position, ascending.
     pub faults: Vec<(u32, Fault)>,
 }
 
 impl RawBatch {
-    /// How many records.
+    /// Returns the number of records.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there are none.
+    /// Returns true if the batch contains no record.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// The record at a position.
+    /// Returns the record at a position.
     pub fn record(&self, position: usize) -> &[u8] {
         let start = if position == 0 { 0 } else { self.ends[position - 1] as usize };
         &self.bytes[start..self.ends[position] as usize]
     }
 
-    /// All records, in order.
+    /// Iterates over all records, in order.
     pub fn records(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.len()).map(|position| self.record(position))
     }
 
+    /// Adds a record.
     pub(super) fn push(&mut self, line: u64, offset: u64, record: &[u8], fault: Option<Fault>) {
         if let Some(fault) = fault {
-            self.faults.push((self.ends.len() as u32, fault));
+            self.faults.push((length_u32(self.ends.len()), fault));
         }
         self.bytes.extend_from_slice(record);
-        self.ends.push(self.bytes.len() as u32);
+        self.ends.push(length_u32(self.bytes.len()));
         self.lines.push(line);
         self.offsets.push(offset);
     }
+}
+
+/// Converts a length of a batch to 32 bits.
+fn length_u32(length: usize) -> u32 {
+    u32::try_from(length).expect("a batch ends long before it has 4 GiB")
 }

@@ -1,4 +1,4 @@
-//! Reads the members of one JSON object that a source's keys name, and judges the rest in passing.
+//! Reads members of a JSON object, and validates the object at the same time.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 
 use super::Fault;
 
-/// Checks that `record` is one JSON object without a field twice and not nested too deep, and hands
-/// each member to `member` as raw JSON text.
+/// Validates that `record` is one JSON object without duplicate fields and not nested deeper than `max_depth`. Passes each
+/// member to `member`: its name, and its value as raw JSON text.
 pub fn scan_object<'a>(record: &'a [u8], max_depth: usize, mut member: impl FnMut(&str, &'a str)) -> Result<(), Fault> {
     if too_deep(record, max_depth) {
         return Err(Fault::Depth);
@@ -21,23 +21,23 @@ pub fn scan_object<'a>(record: &'a [u8], max_depth: usize, mut member: impl FnMu
         return Err(if json { Fault::NotAnObject } else { Fault::Json });
     }
     let mut json = serde_json::Deserializer::from_slice(record);
-    let members = json.deserialize_map(Members).and_then(|members| json.end().map(|()| members));
+    let members = json.deserialize_map(MembersVisitor).and_then(|members| json.end().map(|()| members));
     let members = members.map_err(|_| Fault::Json)?;
     let (names, values): (Vec<_>, Vec<_>) = members.into_iter().unzip();
-    if has_twice(&names) {
+    if has_duplicates(&names) {
         return Err(Fault::DuplicateField);
     }
     names.iter().zip(values).for_each(|(name, value)| member(name, value.get()));
     Ok(())
 }
 
-/// Whether an object inside this value of an object that was judged before has a field twice.
+/// Returns true if an object inside this value has a duplicate field. The value must come from a validated object.
 pub fn repeats_a_field(json: &str) -> bool {
     if !json.starts_with(['{', '[']) {
         return false;
     }
     let bytes = json.as_bytes();
-    // Names of the objects that are open, and where those of each begin; none for a list.
+    // Names of the open objects, and the index of the first name of each; `None` for a list.
     let (mut names, mut open): (Vec<Cow<str>>, Vec<Option<usize>>) = (vec![], vec![]);
     let (mut at, mut named) = (0, false);
     while let Some(byte) = bytes.get(at) {
@@ -46,7 +46,7 @@ pub fn repeats_a_field(json: &str) -> bool {
             b'[' => open.push(None),
             b'}' | b']' => {
                 let first = open.pop().flatten().unwrap_or(names.len());
-                if has_twice(&names[first..]) {
+                if has_duplicates(&names[first..]) {
                     return true;
                 }
                 names.truncate(first);
@@ -54,14 +54,14 @@ pub fn repeats_a_field(json: &str) -> bool {
             b'"' => {
                 let Some(end) = end_of_text(bytes, at) else { return false };
                 if named {
-                    let escaped = serde_json::from_str(&json[at..end]).map(|Name(name)| name);
+                    let escaped = serde_json::from_str(&json[at..end]).map(|MemberName(name)| name);
                     names.push(escaped.unwrap_or(Cow::Borrowed(&json[at..end])));
                 }
                 at = end - 1;
             }
             _ => {}
         }
-        // What comes next in an object after its bracket or a comma is a name.
+        // In an object, a name follows the opening bracket or a comma.
         named = match byte {
             b'{' => true,
             b',' => matches!(open.last(), Some(Some(_))),
@@ -73,11 +73,12 @@ pub fn repeats_a_field(json: &str) -> bool {
     false
 }
 
-/// Names that are compared each with each: of more than these a table is made, or one object of a hundred thousand would
-/// take ten seconds.
+/// Maximum number of names that are compared pairwise. For more names a hash set is used: comparing the names of an object
+/// with a hundred thousand fields pairwise would take ten seconds.
 const FEW_NAMES: usize = 32;
 
-fn has_twice(names: &[Cow<str>]) -> bool {
+/// Returns true if a name occurs twice.
+fn has_duplicates(names: &[Cow<str>]) -> bool {
     if names.len() <= FEW_NAMES {
         return names.iter().enumerate().any(|(index, name)| names[..index].contains(name));
     }
@@ -85,8 +86,8 @@ fn has_twice(names: &[Cow<str>]) -> bool {
     !names.iter().all(|name| seen.insert(name))
 }
 
-/// The text of a JSON scalar as a key: `576` and `"576"` are the same. None for `null`, an empty
-/// string, and what is no scalar.
+/// Returns the text of a JSON scalar as a key. `576` and `"576"` have the same text. Returns `None` for `null`, an empty
+/// string, an object and a list.
 pub fn scalar_text(json: &str) -> Option<Cow<'_, str>> {
     match json.as_bytes().first()? {
         b'"' => {
@@ -100,8 +101,8 @@ pub fn scalar_text(json: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The value of a member of a JSON object that was judged before, as raw JSON text: what stands before it is passed over as
-/// fast as quotes and brackets are told apart, and what follows is not looked at. None if it is not there.
+/// Returns the value of a member of a validated JSON object as raw JSON text, if the object has it. Only quotes and
+/// brackets are read before the member, and nothing after it.
 pub fn member_of<'a>(object: &'a str, name: &str) -> Option<&'a str> {
     let bytes = object.as_bytes();
     let blank = |at: usize| {
@@ -109,7 +110,7 @@ pub fn member_of<'a>(object: &'a str, name: &str) -> Option<&'a str> {
         at + rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count()
     };
     let mut at = blank(0);
-    // A comma before each member but the first.
+    // A comma precedes each member except the first.
     while matches!(bytes.get(at)?, b'{' | b',') {
         let start = blank(at + 1);
         let after = end_of_value(bytes, start)?;
@@ -119,7 +120,7 @@ pub fn member_of<'a>(object: &'a str, name: &str) -> Option<&'a str> {
         let end = end_of_value(bytes, value)?;
         let found = match key.contains('\\') {
             false => key == name,
-            true => serde_json::from_str::<Name>(&object[start..after]).is_ok_and(|key| key.0 == name),
+            true => serde_json::from_str::<MemberName>(&object[start..after]).is_ok_and(|key| key.0 == name),
         };
         if found {
             return object.get(value..end);
@@ -129,7 +130,7 @@ pub fn member_of<'a>(object: &'a str, name: &str) -> Option<&'a str> {
     None
 }
 
-/// Where the value ends that begins here.
+/// Returns the end of the value that begins at `start`.
 fn end_of_value(json: &[u8], start: usize) -> Option<usize> {
     let (mut at, mut depth) = (start, 0usize);
     loop {
@@ -138,7 +139,7 @@ fn end_of_value(json: &[u8], start: usize) -> Option<usize> {
             b'{' | b'[' => (at, depth) = (at + 1, depth + 1),
             b'}' | b']' => (at, depth) = (at + 1, depth.checked_sub(1)?),
             _ if depth > 0 => at += 1,
-            // A number, or a word.
+            // A number, or `true`, `false` or `null`.
             _ => {
                 let end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r');
                 return Some(json[at..].iter().position(end).map_or(json.len(), |length| at + length));
@@ -150,6 +151,7 @@ fn end_of_value(json: &[u8], start: usize) -> Option<usize> {
     }
 }
 
+/// Returns the end of the string that begins at `start`.
 fn end_of_text(json: &[u8], start: usize) -> Option<usize> {
     let mut at = start + 1;
     loop {
@@ -161,8 +163,8 @@ fn end_of_text(json: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// Counting brackets is cheap and almost always enough; only where there are more than may be
-/// inside each other is it worth telling those in strings apart.
+/// Returns true if objects and lists are nested deeper than `max_depth`. Counting brackets is cheap and almost always
+/// sufficient. Only a record with more brackets than that is read again without the brackets in strings.
 fn too_deep(record: &[u8], max_depth: usize) -> bool {
     let opening = memchr::memchr2_iter(b'{', b'[', record);
     if opening.take(max_depth + 1).count() <= max_depth {
@@ -186,11 +188,11 @@ fn too_deep(record: &[u8], max_depth: usize) -> bool {
 }
 
 #[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+struct MemberName<'a>(#[serde(borrow)] Cow<'a, str>);
 
-struct Members;
+struct MembersVisitor;
 
-impl<'de> Visitor<'de> for Members {
+impl<'de> Visitor<'de> for MembersVisitor {
     type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -199,7 +201,7 @@ impl<'de> Visitor<'de> for Members {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Vec::with_capacity(16);
-        while let Some(Name(name)) = map.next_key()? {
+        while let Some(MemberName(name)) = map.next_key()? {
             members.push((name, map.next_value()?));
         }
         Ok(members)
@@ -274,10 +276,10 @@ mod tests {
         }
     }
 
-    /// An object of so many fields as a record has room for is judged about as fast as many small ones.
+    /// An object with a million fields is validated about as fast as many small objects.
     #[test]
     fn a_field_among_very_many_is_found_twice() {
-        // So many that nobody would wait for it, were each field compared with all others.
+        // Comparing this many fields pairwise would take many minutes.
         let fields: Vec<String> = (0..1_000_000).map(|number| format!("\"{number}\":0")).collect();
         let once = format!("{{{}}}", fields.join(","));
         let twice = format!("{},\"7\":0}}", &once[..once.len() - 1]);

@@ -1,4 +1,4 @@
-//! What holds of framing whatever bytes come and however they are cut: for tests, and for fuzzing.
+//! Properties of framing for any bytes, however they are split, for tests and fuzzing.
 
 use std::sync::Arc;
 
@@ -6,28 +6,36 @@ use arbitrary::Unstructured;
 use serde::de::IgnoredAny;
 
 use super::{
-    Charset, CsvFramer, Dialect, Fault, Format, Framer, Framing, HeaderFault, Names, RawBatch, Table, member_of,
-    scalar_text, scan_object,
+    Charset, ColumnNames, CsvDialect, CsvFormat, CsvFramer, Fault, Framing, HeaderFault, JsonFormat, JsonFramer,
+    RawBatch, member_of, scalar_text, scan_object,
 };
 
-/// A record's line, offset, bytes and fault.
+/// Converts an offset to an index.
+fn index(offset: u64) -> usize {
+    usize::try_from(offset).expect("a body in memory")
+}
+
+/// Line, offset, bytes and fault of a record.
 pub type Frame = (u64, u64, Vec<u8>, Option<Fault>);
 
-/// All frames of a batch.
+/// Iterates over the frames of a batch.
 fn frames_of(batch: &RawBatch) -> impl Iterator<Item = Frame> {
-    assert!(batch.faults.is_sorted_by(|(one, _), (next, _)| one < next), "a record has one fault, and in its order");
+    assert!(
+        batch.faults.is_sorted_by(|(one, _), (next, _)| one < next),
+        "a record has at most one fault, and faults are in order"
+    );
     let fault_at = |place: usize| batch.faults.iter().find(|(of, _)| *of as usize == place).map(|(_, fault)| *fault);
     (0..batch.len())
         .map(move |place| (batch.lines[place], batch.offsets[place], batch.record(place).to_vec(), fault_at(place)))
 }
 
-/// All that comes out of a body that comes in pieces of these lengths, over and over, in batches of at most so many
-/// records or bytes.
+/// Returns all frames of a body that arrives in pieces of these lengths, repeated, in batches of at most this many records
+/// or bytes.
 pub fn frames(
     framer: &mut dyn Framing,
     mut body: &[u8],
     lengths: &[usize],
-    (most_records, most_bytes): (usize, usize),
+    (max_records, max_bytes): (usize, usize),
 ) -> Vec<Frame> {
     let mut framed = vec![];
     let mut lengths = lengths.iter().cycle();
@@ -36,10 +44,10 @@ pub fn frames(
         let (mut piece, rest) = body.split_at(length);
         body = rest;
         while !piece.is_empty() {
-            let taken = framer.push(piece, most_records, most_bytes);
+            let taken = framer.push(piece, max_records, max_bytes);
             piece = &piece[taken..];
-            assert!(framer.waiting() <= most_records, "a batch is not longer than it may be");
-            if framer.waiting() >= most_records || !piece.is_empty() {
+            assert!(framer.waiting() <= max_records, "a batch is not longer than the limit");
+            if framer.waiting() >= max_records || !piece.is_empty() {
                 framed.extend(frames_of(&framer.take_batch()));
             }
         }
@@ -49,27 +57,27 @@ pub fn frames(
     framed
 }
 
-/// Chance's choice of how bytes are cut.
-fn cuts(chance: &mut Unstructured) -> arbitrary::Result<(Vec<usize>, (usize, usize))> {
-    let lengths = (0..chance.int_in_range(1..=4)?).map(|_| chance.int_in_range(1..=40)).collect::<Result<_, _>>()?;
-    Ok((lengths, (chance.int_in_range(1..=5)?, chance.int_in_range(1..=200)?)))
+/// Reads lengths of pieces and limits of batches from the input.
+fn cuts(input: &mut Unstructured) -> arbitrary::Result<(Vec<usize>, (usize, usize))> {
+    let lengths = (0..input.int_in_range(1..=4)?).map(|_| input.int_in_range(1..=40)).collect::<Result<_, _>>()?;
+    Ok((lengths, (input.int_in_range(1..=5)?, input.int_in_range(1..=200)?)))
 }
 
-/// JSON Lines and sequences: what comes out is what stands between separators, whatever the cut; and of each record all
-/// that reads it says the same.
+/// Checks JSON Lines and sequences: the frames are the texts between separators, however the body is split, and all
+/// readers agree on each record.
 pub fn check_json(data: &[u8]) {
-    let mut chance = Unstructured::new(data);
-    let choose = |chance: &mut Unstructured| {
-        let format = *chance.choose(&[Format::JsonLines, Format::JsonSeq])?;
-        Ok::<_, arbitrary::Error>((format, chance.int_in_range(0..=200)?, cuts(chance)?))
+    let mut input = Unstructured::new(data);
+    let choose = |input: &mut Unstructured| {
+        let format = *input.choose(&[JsonFormat::JsonLines, JsonFormat::JsonSeq])?;
+        Ok::<_, arbitrary::Error>((format, input.int_in_range(0..=200)?, cuts(input)?))
     };
-    let Ok((format, most, (lengths, batches))) = choose(&mut chance) else { return };
-    let body = chance.take_rest();
-    let framed = frames(&mut Framer::new(format, most), body, &lengths, batches);
+    let Ok((format, most, (lengths, batches))) = choose(&mut input) else { return };
+    let body = input.take_rest();
+    let framed = frames(&mut JsonFramer::new(format, most), body, &lengths, batches);
     assert_eq!(framed, split(format, most, body));
     for (_, offset, record, fault) in framed {
         if fault != Some(Fault::TooLarge) {
-            assert!(body[offset as usize..].starts_with(&record), "it begins where it is said to");
+            assert!(body[index(offset)..].starts_with(&record), "a record is at its offset");
         }
         if fault.is_none() {
             check_record(std::str::from_utf8(&record).expect("it has no fault"));
@@ -77,11 +85,11 @@ pub fn check_json(data: &[u8]) {
     }
 }
 
-/// The records of a body that is there as a whole.
-fn split(format: Format, most: usize, body: &[u8]) -> Vec<Frame> {
+/// Splits a complete body at its separators.
+fn split(format: JsonFormat, most: usize, body: &[u8]) -> Vec<Frame> {
     let (separator, first) = match format {
-        Format::JsonLines => (b'\n', 1),
-        Format::JsonSeq => (b'\x1e', 0),
+        JsonFormat::JsonLines => (b'\n', 1),
+        JsonFormat::JsonSeq => (b'\x1e', 0),
     };
     let mut framed = vec![];
     let mut at = 0;
@@ -93,7 +101,7 @@ fn split(format: Format, most: usize, body: &[u8]) -> Vec<Frame> {
         let record = &text[blanks..blanks + length];
         let offset = at + part.len() - text.len() + blanks;
         if part.len() > most + 3 {
-            // Dropped while it came in, blanks and all.
+            // The framer discards it together with its blanks.
             framed.push((line, at as u64, vec![], Some(Fault::TooLarge)));
         } else if record.len() > most {
             framed.push((line, offset as u64, vec![], Some(Fault::TooLarge)));
@@ -106,21 +114,21 @@ fn split(format: Format, most: usize, body: &[u8]) -> Vec<Frame> {
     framed
 }
 
-/// Lists and objects inside each other that a record may have here.
-const MOST_DEPTH: usize = 8;
+/// Maximum nesting of a record in these checks.
+const MAX_DEPTH: usize = 8;
 
-/// One record, as everybody reads it who reads it before the plugins do.
+/// Checks that all readers of a record agree.
 pub fn check_record(record: &str) {
     let mut members = vec![];
-    let scanned = scan_object(record.as_bytes(), MOST_DEPTH, |name, value| members.push((name.to_owned(), value)));
+    let scanned = scan_object(record.as_bytes(), MAX_DEPTH, |name, value| members.push((name.to_owned(), value)));
     let json = serde_json::from_str::<IgnoredAny>(record).is_ok();
     let object = record.starts_with('{');
     match scanned {
         Ok(()) => assert!(json && object, "{record}"),
         Err(Fault::NotAnObject) => assert!(json && !object, "{record}"),
         Err(Fault::DuplicateField) => assert!(json && object, "{record}"),
-        Err(Fault::Depth) => assert!(record.matches(['{', '[']).count() > MOST_DEPTH, "{record}"),
-        // A name with half a surrogate is no text.
+        Err(Fault::Depth) => assert!(record.matches(['{', '[']).count() > MAX_DEPTH, "{record}"),
+        // A name with half of a surrogate pair is not text.
         Err(Fault::Json) => assert!(!json || record.contains("\\u"), "{record}"),
         Err(fault) => panic!("{fault:?}: {record}"),
     }
@@ -136,23 +144,23 @@ pub fn check_record(record: &str) {
     assert!(member_of(record, absent).is_none() || record.contains("such"), "{record}");
 }
 
-/// Tables: whatever the cut, the same comes out; every row is a record or has a fault, and every record is an object of
-/// as many texts as there are names.
+/// Checks tables: the frames are the same, however the body is split. Every row is a record or has a fault, and every
+/// record is an object with one string for each name.
 pub fn check_table(data: &[u8]) {
-    let mut chance = Unstructured::new(data);
-    let choose = |chance: &mut Unstructured| {
+    let mut input = Unstructured::new(data);
+    let choose = |input: &mut Unstructured| {
         let charsets = ["utf-8", "utf-16le", "utf-16be", "windows-1250"];
-        let dialect = Dialect {
-            separator: *chance.choose(b",;\t|")?,
-            quote: *chance.choose(&[Some(b'"'), Some(b'\''), None])?,
-            charset: Charset::named(chance.choose(&charsets)?).expect("it is known"),
+        let dialect = CsvDialect {
+            separator: *input.choose(b",;\t|")?,
+            quote: *input.choose(&[Some(b'"'), Some(b'\''), None])?,
+            charset: Charset::named(input.choose(&charsets)?).expect("it is known"),
         };
-        let given = Names::Given(Some(vec!["a".into(), "b".into()]));
-        let names = chance.choose(&[Names::Header, Names::Given(None), given])?.clone();
-        Ok::<_, arbitrary::Error>((Table { dialect, names }, chance.int_in_range(0..=200)?, cuts(chance)?))
+        let given = ColumnNames::Given(Some(vec!["a".into(), "b".into()]));
+        let names = input.choose(&[ColumnNames::Header, ColumnNames::Given(None), given])?.clone();
+        Ok::<_, arbitrary::Error>((CsvFormat { dialect, names }, input.int_in_range(0..=200)?, cuts(input)?))
     };
-    let Ok((table, most, (lengths, batches))) = choose(&mut chance) else { return };
-    let (table, body) = (Arc::new(table), chance.take_rest());
+    let Ok((table, most, (lengths, batches))) = choose(&mut input) else { return };
+    let (table, body) = (Arc::new(table), input.take_rest());
     let mut framer = CsvFramer::new(table.clone(), most);
     let framed = frames(&mut framer, body, &lengths, batches);
     let mut whole = CsvFramer::new(table.clone(), most);
@@ -167,7 +175,9 @@ pub fn check_table(data: &[u8]) {
         assert!(record.len() <= most.max(body.len()));
         match fault {
             Some(Fault::TooLarge) => assert!(record.is_empty()),
-            Some(_) => assert!(body[*offset as usize..].starts_with(record), "it is shown as it stands there"),
+            Some(_) => {
+                assert!(body[index(*offset)..].starts_with(record), "an invalid row is returned as it was received")
+            }
             None => {
                 let texts: std::collections::BTreeMap<String, String> =
                     serde_json::from_slice(record).expect("a row is an object of texts");
@@ -175,16 +185,16 @@ pub fn check_table(data: &[u8]) {
             }
         }
     }
-    if table.dialect == (Dialect { quote: None, charset: Charset::UTF_8, ..table.dialect }) {
+    if table.dialect == (CsvDialect { quote: None, charset: Charset::UTF_8, ..table.dialect }) {
         check_rows(&table, body, &framed, framer.refused());
     }
 }
 
-/// Where nothing is quoted a row is a line: none is swallowed.
-fn check_rows(table: &Table, body: &[u8], framed: &[Frame], refused: Option<HeaderFault>) {
+/// Checks that a table without quotes has one frame for each line.
+fn check_rows(table: &CsvFormat, body: &[u8], framed: &[Frame], refused: Option<HeaderFault>) {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let rows = body.split(|byte| b"\r\n".contains(byte)).filter(|row| !row.is_empty()).count();
-    let header = usize::from(table.names == Names::Header).min(rows);
+    let header = usize::from(table.names == ColumnNames::Header).min(rows);
     assert_eq!(framed.len(), if refused.is_some() { 0 } else { rows - header });
 }
 
@@ -194,14 +204,14 @@ mod tests {
 
     use super::*;
 
-    /// What was once found, and what fuzzing begins with.
+    /// Checks the seeds of fuzzing and inputs of earlier failures.
     #[test]
     fn seeds() {
         sluice_test_seeds::seeds("framing").iter().for_each(|seed| check_json(seed));
         sluice_test_seeds::seeds("csv").iter().for_each(|seed| check_table(seed));
     }
 
-    /// Chance's settings, and a body of what means something to framing.
+    /// Generates settings, and a body of meaningful pieces.
     fn data(letters: &'static [&'static [u8]]) -> impl Strategy<Value = Vec<u8>> {
         let body = prop::collection::vec(prop::sample::select(letters), 0..60).prop_map(|parts| parts.concat());
         (prop::collection::vec(any::<u8>(), 12), body).prop_map(|(settings, body)| [settings, body].concat())

@@ -1,31 +1,32 @@
-//! What can go wrong with a staging area: always the host's trouble, never a record's.
+//! Errors of a staging area. None of them is the fault of a record.
 
 use std::io;
 
 use sluice_keys::KeyError;
 
-/// A failure of the staging area. It quotes nothing: an error's own message could hold what was to be written.
+/// An error of a staging area. Its message quotes no data: an operating system's message could contain the bytes that
+/// were to be written.
 #[derive(Debug, thiserror::Error)]
 pub enum StagingError {
-    /// The operating system refused.
+    /// The operating system failed to read or write.
     #[error("staging cannot be read or written: {kind} ({number:?})")]
     Io {
-        /// What kind of refusal.
+        /// Kind of the error.
         kind: io::ErrorKind,
-        /// The operating system's own number for it.
+        /// Number of the error in the operating system.
         number: Option<i32>,
     },
-    /// What stands on disk is not what was written.
+    /// The bytes on disk are not the bytes that were written.
     #[error("staging is damaged: {what} in segment {segment} at byte {offset}")]
     Damaged {
-        /// What did not fit.
+        /// Part that is damaged.
         what: &'static str,
         /// Number of the segment file.
         segment: u32,
-        /// Where in it.
+        /// Offset of the part in the segment file.
         offset: u64,
     },
-    /// Records are gone that were acknowledged.
+    /// Acknowledged records are missing.
     #[error(
         "staging ends in segment {segment} at byte {offset}, and more than that was acknowledged: files of its journal \
          are cut or missing, or an older copy of the migration's directory was put back"
@@ -33,38 +34,50 @@ pub enum StagingError {
     Behind {
         /// Number of the last segment file.
         segment: u32,
-        /// Where it ends.
+        /// End of the last segment file.
         offset: u64,
     },
-    /// Another version of Sluice has written it.
+    /// Another version of Sluice wrote the directory.
     #[error(
         "staging is of version {found}, and this Sluice reads version {}: start the Sluice that wrote it, and import \
          or purge the migration there; or purge it here, register it anew, and upload again",
-        char::from(super::block::VERSION)
+        char::from(crate::journal::block::VERSION)
     )]
     Version {
-        /// The version's digit.
+        /// Digit of the version.
         found: char,
     },
-    /// A write failed before: what is on disk is not known until the area is opened again.
+    /// An earlier write failed. The state on disk is unknown until the area is opened again.
     #[error("staging is closed after a failed write; it is recovered when the server starts again")]
-    Poisoned,
-    /// The records are there, and nothing opens them.
+    Closed,
+    /// The records exist, but their key does not.
     #[error("the key of this migration was destroyed or is not in the key directory")]
     KeyGone,
-    /// A key cannot be had.
+    /// The key cannot be read.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// Results could not be written on their way to a client.
+    /// Results for the client could not be written to the spool.
     #[error("results could not be kept for the client")]
-    Cut,
+    SpoolFailed,
     /// The records were erased while the server runs.
     #[error("the records of this migration were erased")]
     Erased,
+    /// A part is larger than its length field can store.
+    #[error("{part} is too large for staging")]
+    TooLarge {
+        /// Part that is too large.
+        part: &'static str,
+    },
+    /// The area has as many streams as there are stream numbers that are not reserved.
+    #[error("staging has {streams} streams and cannot register another: the remaining stream numbers are reserved")]
+    TooManyStreams {
+        /// Number of registered streams.
+        streams: usize,
+    },
 }
 
 impl StagingError {
-    /// Whether the files are at fault, and trying again will not help.
+    /// Returns true if the files are at fault, so that another attempt fails as well.
     pub fn is_of_files(&self) -> bool {
         matches!(self, Self::Damaged { .. } | Self::Behind { .. } | Self::Version { .. })
     }

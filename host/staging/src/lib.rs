@@ -1,61 +1,64 @@
-//! A migration's own directory: what was uploaded and what came of it, and nothing of any other migration.
+//! A migration's directory: uploaded records, the records made from them, and nothing of any other migration.
 //!
-//! Everything is appended to one journal and committed a group at a time; indexes are derived from it
-//! and can be thrown away. Whatever is written is sealed with the migration's own key: destroying that erases
-//! every copy of the directory. It does not know what a record means.
+//! Every change is appended to one journal and committed as a group. Indexes are derived from the journal and can be
+//! deleted. All data is sealed with the migration's own key, so destroying the key erases every copy of the directory.
+//! This crate treats records as bytes.
+//!
+//! | module | content |
+//! |---|---|
+//! | `area` | staging, deleting and finding records |
+//! | `journal` | segments, blocks and entries |
+//! | `streams` | numbers, lengths, deletions and reading of streams |
+//! | `index` | keys to ordinals: a memory table and sorted runs |
+//! | `sealed` | sealed files beside the journal: append-only files, lists, scratch files, spools |
+//! | `directory` | snapshots for backups, and verification |
 
-mod append;
+#![warn(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_lossless
+)]
+
 mod area;
-mod aside;
-mod batches;
-mod block;
-mod change;
-mod check;
-mod copy;
-#[cfg(test)]
-mod crash;
-mod detail;
+mod directory;
 mod error;
+mod file_system;
 mod index;
 mod journal;
-mod lines;
-mod marks;
-mod numbers;
-#[cfg(any(test, fuzzing))]
-pub mod piece_properties;
-mod pieces;
+mod number;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
-mod received;
+mod resumable_upload;
 mod root;
-mod run;
-mod scratch;
-#[cfg(test)]
 mod sealed;
-mod spool;
 mod streams;
+#[cfg(test)]
+mod tests;
+mod trial_workspace;
 
-pub use append::{DirectRecord, Effect, Product, SourceRecord};
+pub use area::append::{DirectRecord, Effect, Product, SourceRecord};
+pub use area::batches::{BatchMember, SourceBatch, SourceLengths};
 pub use area::{LEDGER, StagingArea, StreamName};
-pub use aside::{Aside, TRIALS};
-pub use batches::{Member, Seen, SourceBatch};
-pub use block::{Origin, SourceStatus};
-pub use check::Checked;
-pub use copy::{Migrations, Noted, Part};
-pub use detail::{EntryDetail, ProductRef};
+pub use directory::snapshot::{DirectorySnapshot, MigrationDirectories, SnapshotFile};
+pub use directory::verify::DirectorySummary;
 pub use error::StagingError;
-pub use lines::Lines;
-pub use pieces::{Left, PIECE_BYTES, PieceFile, PieceReader};
-pub use received::ReceivedUpload;
+pub use journal::block::{Origin, SourceStatus};
+pub use journal::detail::{EntryDetail, ProductRef};
+pub use resumable_upload::ResumableUpload;
 pub use root::{StagingRoot, key_name};
-pub use scratch::Scratch;
-pub use spool::{Spool, SpoolReader};
+pub use sealed::file::{FilePosition, MAX_CHUNK_BYTES, SealedFile, SealedFileReader, SealedFileState};
+pub use sealed::lines::SealedLines;
+pub use sealed::scratch::ScratchFile;
+pub use sealed::spool::{Spool, SpoolReader};
 pub use streams::{EntryReader, StagedBatch, StagedEntry};
+pub use trial_workspace::{TRIALS, TrialWorkspace};
 
 /// A 16-byte key: a reference id, or the hash of a source record's key.
 pub type Key = [u8; 16];
 
-/// The first 16 bytes of SHA-256: enough to tell records apart, and cheap.
+/// Returns the first 16 bytes of the parts' SHA-256. Half of the hash is enough to tell records apart.
 pub fn hash(parts: &[&[u8]]) -> Key {
     use sha2::{Digest, Sha256};
     let mut hasher = Sha256::new();

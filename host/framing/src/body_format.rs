@@ -1,0 +1,45 @@
+//! Formats of a body, and the framer of each.
+
+use std::sync::Arc;
+
+use super::{CsvFormat, CsvFramer, HeaderFault, JsonFormat, JsonFramer, RawBatch};
+
+/// A framer: it takes the bytes of a body as they arrive and returns batches of complete records.
+pub trait Framing {
+    /// Takes bytes and returns how many it took. If it took fewer than all, the batch has reached `max_records` or
+    /// `max_bytes`: the caller takes the batch and pushes the rest again.
+    fn push(&mut self, bytes: &[u8], max_records: usize, max_bytes: usize) -> usize;
+
+    /// Takes the batch.
+    fn take_batch(&mut self) -> RawBatch;
+
+    /// Returns the number of records in the batch.
+    fn waiting(&self) -> usize;
+
+    /// Ends the body. The bytes after the last separator are the last record.
+    fn finish(&mut self);
+
+    /// Returns the fault of the header if it is invalid, so that the body yields no record.
+    fn refused(&self) -> Option<HeaderFault> {
+        None
+    }
+}
+
+/// Format of a body.
+#[derive(Clone, Debug)]
+pub enum BodyFormat {
+    /// JSON Lines or a JSON text sequence.
+    Json(JsonFormat),
+    /// A table.
+    Csv(Arc<CsvFormat>),
+}
+
+impl BodyFormat {
+    /// Returns the framer of such a body, for records of at most `max_record_bytes`.
+    pub fn framer(&self, max_record_bytes: usize) -> Box<dyn Framing> {
+        match self {
+            BodyFormat::Json(format) => Box::new(JsonFramer::new(*format, max_record_bytes)),
+            BodyFormat::Csv(table) => Box::new(CsvFramer::new(table.clone(), max_record_bytes)),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Migrations' directories as a whole: snapshots for backups, and verification.
+
+pub(crate) mod snapshot;
+pub(crate) mod verify;

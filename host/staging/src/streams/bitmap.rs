@@ -1,0 +1,32 @@
+//! A growing bitmap of ordinals. It marks the entries of a stream that were replaced or deleted.
+
+use crate::number::to_index;
+
+/// A growing set of ordinals, one bit each.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bitmap {
+    words: Vec<u64>,
+    count: u64,
+}
+
+impl Bitmap {
+    /// Adds an ordinal.
+    pub fn set(&mut self, ordinal: u64) {
+        let (word, bit) = (to_index(ordinal / 64), ordinal % 64);
+        if word >= self.words.len() {
+            self.words.resize(word + 1, 0);
+        }
+        self.count += u64::from(self.words[word] >> bit & 1 == 0);
+        self.words[word] |= 1 << bit;
+    }
+
+    /// Returns true if the bitmap contains the ordinal.
+    pub fn get(&self, ordinal: u64) -> bool {
+        self.words.get(to_index(ordinal / 64)).is_some_and(|word| word >> (ordinal % 64) & 1 == 1)
+    }
+
+    /// Returns the number of ordinals in the bitmap.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+}
