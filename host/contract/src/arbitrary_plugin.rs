@@ -1,4 +1,4 @@
-//! Chance as the author of a plugin: descriptions and answers that mean something now and then.
+//! Arbitrary output of a plugin: descriptions and results that are sometimes meaningful.
 
 use super::wire::{
     Batch, ColumnKind, WireAnswer, WireCall, WireCallStep, WireCheck, WireColumn, WireCountGroup,
@@ -8,7 +8,7 @@ use super::wire::{
 };
 use arbitrary::{Result, Unstructured};
 
-/// Texts that mean something, and others.
+/// Meaningful texts, and others.
 const WORDS: &[&str] = &[
     "client",
     "counterparties",
@@ -43,10 +43,14 @@ const WORDS: &[&str] = &[
     "id-1",
 ];
 
-/// Chance as the author of a plugin.
-pub struct Author<'c, 'd>(pub &'c mut Unstructured<'d>);
+/// A generator of arbitrary output.
+pub struct ArbitraryPlugin<'c, 'd>(
+    /// Remaining input.
+    pub &'c mut Unstructured<'d>,
+);
 
-impl Author<'_, '_> {
+impl ArbitraryPlugin<'_, '_> {
+    /// Generates a text.
     pub fn word(&mut self) -> Result<String> {
         if self.0.ratio(9, 10)? {
             return Ok((*self.0.choose(WORDS)?).to_owned());
@@ -55,27 +59,32 @@ impl Author<'_, '_> {
         Ok(String::from_utf8_lossy(self.0.bytes(length.min(self.0.len()))?).into_owned())
     }
 
+    /// Generates a list of at most `most` items.
     pub fn list<T>(&mut self, most: usize, mut item: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
         (0..self.0.int_in_range(0..=most)?).map(|_| item(self)).collect()
     }
 
+    /// Generates a list of texts.
     fn words(&mut self) -> Result<Vec<String>> {
         self.list(4, Self::word)
     }
 
+    /// Generates a list of pairs of texts.
     fn pairs(&mut self) -> Result<Vec<(String, String)>> {
-        self.list(3, |author| Ok((author.word()?, author.word()?)))
+        self.list(3, |plugin| Ok((plugin.word()?, plugin.word()?)))
     }
 
-    /// One of a batch of three, or not.
+    /// Generates a position that is within a batch of three records, or not.
     pub fn position(&mut self) -> Result<u32> {
         if self.0.ratio(9, 10)? { self.0.int_in_range(0..=3) } else { self.0.arbitrary() }
     }
 
+    /// Generates a list of positions.
     pub fn positions(&mut self) -> Result<Vec<u32>> {
         self.list(4, Self::position)
     }
 
+    /// Generates a batch whose ends sometimes do not fit.
     pub fn batch(&mut self) -> Result<Batch> {
         let records = self.words()?;
         let mut batch = Batch { bytes: vec![], ends: vec![] };
@@ -89,16 +98,19 @@ impl Author<'_, '_> {
         Ok(batch)
     }
 
+    /// Generates an issue.
     fn issue(&mut self) -> Result<WireIssue> {
         let severity = if self.0.arbitrary()? { WireSeverity::Error } else { WireSeverity::Warning };
         let rule = if self.0.arbitrary()? { Some(self.word()?) } else { None };
         Ok(WireIssue { position: self.position()?, severity, code: self.word()?, field: self.word()?, rule })
     }
 
+    /// Generates a list of issues.
     pub fn issues(&mut self) -> Result<Vec<WireIssue>> {
         self.list(4, Self::issue)
     }
 
+    /// Generates produced records.
     pub fn produced(&mut self) -> Result<WireProduced> {
         let records = self.batch()?;
         let origins = if self.0.ratio(1, 10)? {
@@ -109,10 +121,11 @@ impl Author<'_, '_> {
         Ok(WireProduced { entity_type: self.word()?, records, origins })
     }
 
+    /// Generates a mapper's description.
     pub fn mapper(&mut self) -> Result<WireMapperDescription> {
-        let source = |author: &mut Self| {
-            let (key, lookups, fields) = (author.words()?, author.words()?, author.words()?);
-            Ok(WireSource { name: author.word()?, key, lookups, fields })
+        let source = |plugin: &mut Self| {
+            let (key, lookups, fields) = (plugin.words()?, plugin.words()?, plugin.words()?);
+            Ok(WireSource { name: plugin.word()?, key, lookups, fields })
         };
         let sources = self.list(3, source)?;
         Ok(WireMapperDescription {
@@ -124,27 +137,28 @@ impl Author<'_, '_> {
         })
     }
 
+    /// Generates a domain plugin's description.
     pub fn domain(&mut self) -> Result<WireDomainDescription> {
-        let column = |author: &mut Self| {
-            let kind = *author.0.choose(&[ColumnKind::Id, ColumnKind::Text, ColumnKind::Decimal, ColumnKind::Json])?;
-            Ok(WireColumn { name: author.word()?, path: author.word()?, kind })
+        let column = |plugin: &mut Self| {
+            let kind = *plugin.0.choose(&[ColumnKind::Id, ColumnKind::Text, ColumnKind::Decimal, ColumnKind::Json])?;
+            Ok(WireColumn { name: plugin.word()?, path: plugin.word()?, kind })
         };
-        let entity_type = |author: &mut Self| {
-            let columns = author.list(4, column)?;
-            let (amounts, fields) = (author.words()?, author.words()?);
-            Ok(WireEntityType { name: author.word()?, columns, references: vec![], amounts, fields })
+        let entity_type = |plugin: &mut Self| {
+            let columns = plugin.list(4, column)?;
+            let (amounts, fields) = (plugin.words()?, plugin.words()?);
+            Ok(WireEntityType { name: plugin.word()?, columns, references: vec![], amounts, fields })
         };
-        let count = |author: &mut Self| {
-            let (name, entity_type, field) = (author.word()?, author.word()?, author.word()?);
-            Ok(WireCountGroup { name, entity_type, field, values: author.words()? })
+        let count = |plugin: &mut Self| {
+            let (name, entity_type, field) = (plugin.word()?, plugin.word()?, plugin.word()?);
+            Ok(WireCountGroup { name, entity_type, field, values: plugin.words()? })
         };
-        let rule = |author: &mut Self| {
-            let (code, field) = (author.word()?, author.word()?);
+        let rule = |plugin: &mut Self| {
+            let (code, field) = (plugin.word()?, plugin.word()?);
             Ok(WireTallyRule { code, severity: WireSeverity::Error, field })
         };
-        let generation = |author: &mut Self| {
-            let (entity_type, source) = (author.word()?, author.word()?);
-            Ok(WireGeneration { entity_type, source, after: author.words()?, fields: author.words()? })
+        let generation = |plugin: &mut Self| {
+            let (entity_type, source) = (plugin.word()?, plugin.word()?);
+            Ok(WireGeneration { entity_type, source, after: plugin.words()?, fields: plugin.words()? })
         };
         Ok(WireDomainDescription {
             name: self.word()?,
@@ -158,6 +172,7 @@ impl Author<'_, '_> {
         })
     }
 
+    /// Generates a part of a path or body.
     fn part(&mut self) -> Result<WirePart> {
         Ok(match self.0.int_in_range(0..=3)? {
             0 => {
@@ -169,10 +184,12 @@ impl Author<'_, '_> {
         })
     }
 
+    /// Generates a list of parts.
     fn parts(&mut self) -> Result<Vec<WirePart>> {
         self.list(4, Self::part)
     }
 
+    /// Generates a call.
     fn call(&mut self) -> Result<WireCall> {
         let check = match self.0.int_in_range(0..=3)? {
             0 => WireCheck::Repeat,
@@ -189,27 +206,29 @@ impl Author<'_, '_> {
         Ok(WireCall { step, subject, id, path, body, keeps, check, undo })
     }
 
+    /// Generates the plan of a record.
     pub fn plan(&mut self) -> Result<WireEntityPlan> {
-        let expectation = |author: &mut Self| {
-            let (query, id, group) = (author.word()?, author.word()?, author.word()?);
-            Ok(WireExpectation { query, id, group, amounts: author.words()? })
+        let expectation = |plugin: &mut Self| {
+            let (query, id, group) = (plugin.word()?, plugin.word()?, plugin.word()?);
+            Ok(WireExpectation { query, id, group, amounts: plugin.words()? })
         };
         let (calls, expectations) = (self.list(3, Self::call)?, self.list(2, expectation)?);
         Ok(WireEntityPlan { position: self.position()?, calls, saved: self.words()?, expectations })
     }
 
+    /// Generates a platform plugin's description.
     pub fn platform(&mut self) -> Result<WirePlatformDescription> {
-        let step = |author: &mut Self| {
-            let (name, method, path) = (author.word()?, author.word()?, author.word()?);
-            Ok(WireCallStep { name, method, path, after: author.words()? })
+        let step = |plugin: &mut Self| {
+            let (name, method, path) = (plugin.word()?, plugin.word()?, plugin.word()?);
+            Ok(WireCallStep { name, method, path, after: plugin.words()? })
         };
-        let kind = |author: &mut Self| {
-            let (name, entity_type, fields) = (author.word()?, author.word()?, author.words()?);
-            Ok(WireKind { name, entity_type, companions: vec![], fields, steps: author.list(3, step)? })
+        let kind = |plugin: &mut Self| {
+            let (name, entity_type, fields) = (plugin.word()?, plugin.word()?, plugin.words()?);
+            Ok(WireKind { name, entity_type, companions: vec![], fields, steps: plugin.list(3, step)? })
         };
-        let query = |author: &mut Self| {
-            let (name, method, path, body) = (author.word()?, author.word()?, author.word()?, author.word()?);
-            let (id, group, groups, amounts) = (author.word()?, author.word()?, author.pairs()?, author.pairs()?);
+        let query = |plugin: &mut Self| {
+            let (name, method, path, body) = (plugin.word()?, plugin.word()?, plugin.word()?, plugin.word()?);
+            let (id, group, groups, amounts) = (plugin.word()?, plugin.word()?, plugin.pairs()?, plugin.pairs()?);
             Ok(WireQuery { name, method, path, body, id, group, groups, amounts })
         };
         Ok(WirePlatformDescription {

@@ -1,173 +1,176 @@
-//! A plan of calls as a platform plugin made it, checked against the plugin's own description.
+//! Plans of API calls by a platform plugin, checked against the plugin's description.
 
-use super::platform::{Kind, PlatformDescription, method};
+use super::platform::{PlatformDescription, PlatformKind, method};
 use super::wire::{WireCall, WireCheck, WireEntityPlan, WireExpectation, WirePart};
 use sluice_model::Name;
 
-/// Calls of one record's plan: thirty years of payments, and more.
-const MOST_CALLS: usize = 10_000;
-/// Longest id of a call.
-const MOST_ID: usize = 100;
+/// Maximum number of calls in a plan. Thirty years of payments have fewer.
+const MAX_CALLS: usize = 10_000;
+/// Maximum length of a call's id in bytes.
+const MAX_ID_BYTES: usize = 100;
 
-/// A piece of a path or body.
+/// A part of a path or body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
-    /// As it is, and for anybody to see.
+pub enum CallPart {
+    /// Literal text that is the same for every record, and may be shown.
     Constant(String),
-    /// As it is, out of a record: sent, and shown to nobody.
+    /// Literal text with a value of a record. It is sent and never shown.
     Value(String),
-    /// What an earlier answer held.
+    /// A value that was kept from an earlier response.
     Answer {
-        /// The kind of the record whose plan had that call.
+        /// Kind of the record whose plan has that call.
         kind: Name,
-        /// That record.
+        /// Reference id of that record.
         id: [u8; 16],
-        /// Under which name it was kept.
+        /// Name under which the value was kept.
         name: String,
     },
 }
 
-/// How to find out whether a call happened.
+/// Method of finding out whether a call happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Check {
-    /// It may be sent again.
+pub enum CallCheck {
+    /// No check: the call can be repeated.
     Repeat,
-    /// Something is at this path.
+    /// The call happened if something exists at this path.
     Found(String),
-    /// What is at this path has another value in this field.
+    /// The call happened if the object at this path has another value in this field: path, field, value.
     Changed(String, String, String),
-    /// An item at this path has this value in this field.
+    /// The call happened if an item of the list at this path has this value in this field: path, field, value.
     Listed(String, String, String),
 }
 
-/// How a call is taken back.
+/// The call that rolls back another call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Undo {
+pub struct CallUndo {
     /// HTTP method.
     pub method: &'static str,
     /// Path.
-    pub path: Vec<Piece>,
+    pub path: Vec<CallPart>,
     /// Body; empty for none.
-    pub body: Vec<Piece>,
+    pub body: Vec<CallPart>,
 }
 
-/// One call.
+/// A planned API call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedCall {
-    /// Which step.
+    /// Name of the step.
     pub step: Name,
-    /// HTTP method of that step.
+    /// HTTP method of the step.
     pub method: &'static str,
-    /// What it is known by in its plan.
+    /// Id, unique in the plan.
     pub id: String,
     /// Path.
-    pub path: Vec<Piece>,
+    pub path: Vec<CallPart>,
     /// Body; empty for none.
-    pub body: Vec<Piece>,
-    /// Fields of the answer to keep, each under a name.
+    pub body: Vec<CallPart>,
+    /// Fields of the response to keep, and the name to keep each under.
     pub keeps: Vec<(String, String)>,
-    /// How to find out whether it happened.
-    pub check: Check,
-    /// How it is taken back.
-    pub undo: Option<Undo>,
+    /// Method of finding out whether the call happened.
+    pub check: CallCheck,
+    /// The call that rolls this one back.
+    pub undo: Option<CallUndo>,
 }
 
-/// What is to be found afterwards.
+/// An item that the platform must have after the import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expectation {
-    /// Index of the query.
+    /// Index of the query that finds the item.
     pub query: usize,
-    /// By which id.
+    /// Id of the item.
     pub id: String,
-    /// As what it is counted.
+    /// Name under which the item is counted.
     pub group: Option<Name>,
-    /// In the order of the query's amounts.
+    /// Amounts in the order of the query's amounts.
     pub amounts: Vec<rust_decimal::Decimal>,
 }
 
 /// The plan of one record.
 #[derive(Clone, Debug)]
 pub struct PlannedEntity {
-    /// The record's position.
+    /// Position of the record.
     pub position: u32,
-    /// In order.
+    /// Calls, in order.
     pub calls: Vec<PlannedCall>,
-    /// Steps that it does without, one for each call.
+    /// Steps of the full flow that the plan saves, one for each saved call.
     pub saved: Vec<Name>,
-    /// What is to be found afterwards.
+    /// An item that the platform must have after the import.
     pub expectations: Vec<Expectation>,
 }
 
-/// Stands for an answer in a path. What is kept of answers is letters, digits, `-` and `_`, and never nothing.
-const ANSWERED: &str = "_";
+/// Placeholder of a kept value when a path is checked. Kept values are letters, digits, `-` and `_`, and never empty.
+const KEPT_VALUE: &str = "_";
 
-/// Ids of ours and fixed names: nothing that could lead anywhere else.
-fn path_text(text: &str) -> bool {
+/// Returns true if a path consists of ids and fixed names, so that it leads nowhere else.
+fn is_plain_path(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/:._~-".contains(&byte)) && !text.contains("..")
 }
 
-fn pieces(parts: Vec<WirePart>, description: &PlatformDescription, path: bool) -> Option<Vec<Piece>> {
+/// Converts the parts of a path or body. Returns `None` if a part is not declared, or if the path is not plain.
+fn parts(parts: Vec<WirePart>, description: &PlatformDescription, path: bool) -> Option<Vec<CallPart>> {
     let piece = |part| {
         Some(match part {
-            WirePart::Constant(text) => Piece::Constant(text),
-            WirePart::Value(text) => Piece::Value(text),
+            WirePart::Constant(text) => CallPart::Constant(text),
+            WirePart::Value(text) => CallPart::Value(text),
             WirePart::Answer(answer) => {
                 let kind = description.kinds.iter().find(|kind| kind.name == *answer.kind)?.name.clone();
-                Piece::Answer { kind, id: answer.id.try_into().ok()?, name: answer.name }
+                CallPart::Answer { kind, id: answer.id.try_into().ok()?, name: answer.name }
             }
         })
     };
-    let pieces: Vec<Piece> = parts.into_iter().map(piece).collect::<Option<_>>()?;
+    let pieces: Vec<CallPart> = parts.into_iter().map(piece).collect::<Option<_>>()?;
     if path {
-        let starts = matches!(pieces.first(), Some(Piece::Constant(text)) if text.starts_with('/'));
-        // Together: two dots may be one at the end of a piece and one at the front of the next.
+        let starts = matches!(pieces.first(), Some(CallPart::Constant(text)) if text.starts_with('/'));
+        // The parts are checked together, because one can end with a dot and the next begin with one.
         let shown = pieces.iter().map(|piece| match piece {
-            Piece::Constant(text) | Piece::Value(text) => text,
-            Piece::Answer { .. } => ANSWERED,
+            CallPart::Constant(text) | CallPart::Value(text) => text,
+            CallPart::Answer { .. } => KEPT_VALUE,
         });
-        return (starts && path_text(&shown.collect::<String>())).then_some(pieces);
+        return (starts && is_plain_path(&shown.collect::<String>())).then_some(pieces);
     }
     Some(pieces)
 }
 
-fn check(check: WireCheck) -> Option<Check> {
-    let plain = |path: String| (path.starts_with('/') && path_text(&path)).then_some(path);
+/// Converts a check. Returns `None` if its path is not plain.
+fn check(check: WireCheck) -> Option<CallCheck> {
+    let plain = |path: String| (path.starts_with('/') && is_plain_path(&path)).then_some(path);
     Some(match check {
-        WireCheck::Repeat => Check::Repeat,
-        WireCheck::Found(path) => Check::Found(plain(path)?),
-        WireCheck::Changed((path, field, from)) => Check::Changed(plain(path)?, field, from),
-        WireCheck::Listed((path, field, value)) => Check::Listed(plain(path)?, field, value),
+        WireCheck::Repeat => CallCheck::Repeat,
+        WireCheck::Found(path) => CallCheck::Found(plain(path)?),
+        WireCheck::Changed((path, field, from)) => CallCheck::Changed(plain(path)?, field, from),
+        WireCheck::Listed((path, field, value)) => CallCheck::Listed(plain(path)?, field, value),
     })
 }
 
-fn call(planned: WireCall, kind: &Kind, description: &PlatformDescription) -> Option<PlannedCall> {
+/// Converts a call. Returns `None` if it does not fit the description.
+fn call(planned: WireCall, kind: &PlatformKind, description: &PlatformDescription) -> Option<PlannedCall> {
     let step = kind.steps.iter().find(|step| step.name == *planned.step)?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-:._".contains(&byte);
-    if planned.id.is_empty() || planned.id.len() > MOST_ID || !planned.id.bytes().all(plain) {
+    if planned.id.is_empty() || planned.id.len() > MAX_ID_BYTES || !planned.id.bytes().all(plain) {
         return None;
     }
     let undo = match planned.undo {
         None => None,
-        Some(undo) => Some(Undo {
+        Some(undo) => Some(CallUndo {
             method: method(&undo.method)?,
-            path: pieces(undo.path, description, true)?,
-            body: pieces(undo.body, description, false)?,
+            path: parts(undo.path, description, true)?,
+            body: parts(undo.body, description, false)?,
         }),
     };
     Some(PlannedCall {
         step: step.name.clone(),
         method: step.method,
         id: planned.id,
-        path: pieces(planned.path, description, true)?,
-        body: pieces(planned.body, description, false)?,
+        path: parts(planned.path, description, true)?,
+        body: parts(planned.body, description, false)?,
         keeps: planned.keeps,
         check: check(planned.check)?,
         undo,
     })
 }
 
-/// Whether no call comes after one that it should come before, of those about the same thing.
-fn in_order(calls: &[(String, String)], kind: &Kind) -> bool {
+/// Returns true if calls about the same subject are in the order that the steps declare.
+fn in_order(calls: &[(String, String)], kind: &PlatformKind) -> bool {
     calls.iter().enumerate().all(|(index, (subject, step))| {
         let Some(step) = kind.steps.iter().find(|known| known.name == **step) else { return false };
         let mut later = calls[index + 1..].iter().filter(|(of, _)| of == subject);
@@ -175,6 +178,7 @@ fn in_order(calls: &[(String, String)], kind: &Kind) -> bool {
     })
 }
 
+/// Converts an expectation. Returns `None` if it does not fit the description.
 fn expectation(expected: WireExpectation, description: &PlatformDescription) -> Option<Expectation> {
     let query = description.queries.iter().position(|query| query.name == *expected.query)?;
     let of = &description.queries[query];
@@ -184,30 +188,30 @@ fn expectation(expected: WireExpectation, description: &PlatformDescription) -> 
     fits.then_some(Expectation { query, id: expected.id, group, amounts })
 }
 
-/// One record's plan, if it is one: made of steps of its kind, in their order, each call under an id of its own.
-pub fn planned(
+/// Checks the plan of one record: its calls are steps of the kind, in their order, each with an id of its own.
+pub(crate) fn check_plan(
     plan: WireEntityPlan,
-    kind: &Kind,
+    kind: &PlatformKind,
     description: &PlatformDescription,
 ) -> Result<PlannedEntity, &'static str> {
-    if plan.calls.len() > MOST_CALLS {
+    if plan.calls.len() > MAX_CALLS {
         return Err("a plan has too many calls");
     }
     let order: Vec<(String, String)> =
         plan.calls.iter().map(|call| (call.subject.clone(), call.step.clone())).collect();
     if !in_order(&order, kind) {
-        return Err("its steps are not in the order that its description says");
+        return Err("the steps of a plan are not in the order of the description");
     }
     let calls: Vec<PlannedCall> = plan
         .calls
         .into_iter()
         .map(|planned| call(planned, kind, description))
         .collect::<Option<_>>()
-        .ok_or("a call is not as its description says")?;
+        .ok_or("a call does not fit the description")?;
     let mut ids: Vec<&str> = calls.iter().map(|call| call.id.as_str()).collect();
     ids.sort_unstable();
     if ids.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err("two calls of a plan have one id");
+        return Err("two calls of a plan have the same id");
     }
     let saved = plan
         .saved
@@ -216,12 +220,12 @@ pub fn planned(
     Ok(PlannedEntity {
         position: plan.position,
         calls,
-        saved: saved.collect::<Option<_>>().ok_or("it saves a step that it has not")?,
+        saved: saved.collect::<Option<_>>().ok_or("a plan saves a step that the kind does not have")?,
         expectations: plan
             .expectations
             .into_iter()
             .map(|expected| expectation(expected, description))
             .collect::<Option<_>>()
-            .ok_or("it expects what no query of its description finds")?,
+            .ok_or("an expectation does not fit a query of the description")?,
     })
 }

@@ -1,99 +1,99 @@
-//! What plugins say of themselves, checked once and taken over into words of the host's own: from here on
-//! nothing a plugin calls something is text of its own making.
+//! Descriptions of plugins. They are checked once and converted to checked names, so that no other part handles text of a
+//! plugin's own making.
 //!
-//! A description is asked for in a store that has seen no record and offers no lookup, so nothing in it can come
-//! out of one.
+//! The host asks for a description in a store that has seen no record and offers no lookup, so it cannot contain data of
+//! a record.
 
 use super::vocabulary::Vocabulary;
-pub use super::wire::{ColumnKind, Reference, Tally};
+pub use super::wire::{ColumnKind, Reference, TallyEntry};
 use super::wire::{WireCountGroup, WireDomainDescription, WireEntityType, WireMapperDescription};
 use sluice_model::{Code, FieldPath, Name, Severity, Version};
 
-/// Codes that a plugin may declare: far more than anyone will read about.
+/// Maximum number of codes that a plugin may declare.
 const MAX_CODES: usize = 500;
-/// Names of fields that a source or an entity type may declare: the widest tables of old systems have hundreds.
-pub const MAX_FIELDS: usize = 2_000;
-/// Sources, entity types, columns of one, or values of a field, that a plugin may describe.
+/// Maximum number of fields of a source or an entity type. The widest tables of old systems have hundreds.
+pub(crate) const MAX_FIELDS: usize = 2_000;
+/// Maximum number of sources, entity types, columns of an entity type, or values of a field.
 const MAX_ENTRIES: usize = 2_000;
 
 /// A table of the old system.
 #[derive(Clone, Debug)]
-pub struct Source {
-    /// Its name in the upload's path.
+pub struct SourceTable {
+    /// Name in the path of an upload.
     pub name: Name,
     /// Fields that identify a record.
     pub key: Vec<String>,
-    /// Further fields by which it can be looked up.
+    /// Further fields by which a record can be looked up.
     pub lookups: Vec<String>,
 }
 
 /// A mapper's description.
 #[derive(Clone, Debug)]
 pub struct MapperDescription {
-    /// Its name.
+    /// Name of the plugin.
     pub name: Name,
-    /// Its version.
+    /// Version of the plugin.
     pub version: Version,
-    /// In upload order.
-    pub sources: Vec<Source>,
-    /// What it produces.
+    /// Sources in the recommended order of upload.
+    pub sources: Vec<SourceTable>,
+    /// Entity types that the mapper produces.
     pub entity_types: Vec<Name>,
 }
 
-/// A value of a record as a column of its table.
+/// A column of an entity type's table.
 #[derive(Clone, Debug)]
 pub struct Column {
-    /// Unique in its table.
+    /// Name, unique in the table.
     pub name: Name,
-    /// Where the value stands in the record.
+    /// Path of the value in the record.
     pub path: String,
-    /// What it holds.
+    /// Type of the column.
     pub kind: ColumnKind,
 }
 
 /// An entity type of a domain.
 #[derive(Clone, Debug)]
 pub struct EntityType {
-    /// Its name in paths.
+    /// Name in paths.
     pub name: Name,
-    /// In the order of the table; the first is the reference id.
+    /// Columns in the order of the table. The first is the reference id.
     pub columns: Vec<Column>,
-    /// What it refers to.
+    /// References to other records.
     pub references: Vec<Reference>,
-    /// Paths of money to add up.
+    /// Paths of money values that verification adds up.
     pub amounts: Vec<String>,
 }
 
-/// A verification count.
+/// A verification count: the number of records for each value of a field.
 #[derive(Clone, Debug)]
 pub struct CountGroup {
-    /// Its name.
+    /// Name of the plugin.
     pub name: Name,
-    /// What is counted.
+    /// Entity type of the counted records.
     pub entity_type: Name,
-    /// By which field.
+    /// Field whose values are counted.
     pub field: Name,
-    /// The values that are told apart.
+    /// Values that are counted separately.
     pub values: Vec<Name>,
 }
 
 /// A rule over many records.
 #[derive(Clone, Debug)]
 pub struct TallyRule {
-    /// Its code.
+    /// Code of the rule.
     pub code: Code,
     /// Severity of its issues.
     pub severity: Severity,
-    /// The field that an issue names.
+    /// Field that an issue names.
     pub field: FieldPath,
 }
 
-/// Records made from imported ones.
+/// A kind of record that a domain plugin makes from imported records.
 #[derive(Clone, Debug)]
 pub struct Generation {
-    /// What is made.
+    /// Entity type of the new records.
     pub entity_type: Name,
-    /// From what.
+    /// Entity type of the imported records.
     pub source: Name,
     /// Entity types whose records must have been imported before.
     pub after: Vec<Name>,
@@ -102,52 +102,58 @@ pub struct Generation {
 /// A domain plugin's description.
 #[derive(Clone, Debug)]
 pub struct DomainDescription {
-    /// Its name.
+    /// Name of the plugin.
     pub name: Name,
-    /// Its version.
+    /// Version of the plugin.
     pub version: Version,
-    /// The domain as the API names it.
+    /// Name of the domain in the API.
     pub domain: Name,
-    /// Its entity types.
+    /// Entity types of the domain.
     pub entity_types: Vec<EntityType>,
-    /// Its verification counts.
+    /// Verification counts.
     pub count_groups: Vec<CountGroup>,
-    /// Its rules over many records.
+    /// Rules over many records.
     pub tally_rules: Vec<TallyRule>,
-    /// What it generates.
+    /// Kinds of records that the plugin generates.
     pub generations: Vec<Generation>,
 }
 
-/// Something of a description, or what is wrong with it.
-pub type Checked<T> = Result<T, String>;
+/// A checked part of a description, or a clause that says what is wrong with it.
+pub type DescriptionResult<T> = Result<T, String>;
 
-/// A name that may stand in paths and file names: lower-case letters, digits, `-`, `_`.
-pub fn path_name(name: &str) -> Option<Name> {
+/// Returns a name that may be used in paths and file names: lower-case letters, digits, `-` and `_`.
+pub(crate) fn path_name(name: &str) -> Option<Name> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
     Name::declared(name).filter(|name| name.bytes().all(plain))
 }
 
-pub fn plugin_name(name: &str) -> Checked<Name> {
+/// Checks the name of a plugin.
+pub(crate) fn plugin_name(name: &str) -> DescriptionResult<Name> {
     path_name(name).ok_or_else(|| "its name is not made of lower-case letters, digits, - and _".into())
 }
 
-pub fn plugin_version(version: &str) -> Checked<Version> {
+/// Checks the version of a plugin.
+pub(crate) fn plugin_version(version: &str) -> DescriptionResult<Version> {
     Version::declared(version).ok_or_else(|| "its version is not made of at most 32 letters, digits and .-+".into())
 }
 
-fn name(what: &str, name: &str) -> Checked<Name> {
+/// Checks a name of `what`.
+fn name(what: &str, name: &str) -> DescriptionResult<Name> {
     Name::declared(name).ok_or_else(|| format!("{what} has no proper name"))
 }
 
-fn entity_type_name(name: &str) -> Checked<Name> {
+/// Checks the name of an entity type.
+fn entity_type_name(name: &str) -> DescriptionResult<Name> {
     path_name(name).ok_or_else(|| "an entity type has no proper name".into())
 }
 
-pub fn bounded<T>(what: &str, most: usize, items: &[T]) -> Checked<()> {
+/// Checks that a list has at most `most` items.
+pub(crate) fn bounded<T>(what: &str, most: usize, items: &[T]) -> DescriptionResult<()> {
     if items.len() <= most { Ok(()) } else { Err(format!("it describes more than {most} {what}")) }
 }
 
-pub fn codes(declared: &[String]) -> Checked<Vec<Code>> {
+/// Checks declared codes.
+pub(crate) fn codes(declared: &[String]) -> DescriptionResult<Vec<Code>> {
     bounded("codes", MAX_CODES, declared)?;
     let code = |(index, code): (usize, &String)| {
         Code::declared(code)
@@ -156,8 +162,8 @@ pub fn codes(declared: &[String]) -> Checked<Vec<Code>> {
     declared.iter().enumerate().map(code).collect()
 }
 
-/// What a mapper says of itself and may say later, or what is wrong with that.
-pub fn check_mapper(described: WireMapperDescription) -> Checked<(MapperDescription, Vocabulary)> {
+/// Checks a mapper's description. Returns it with the vocabulary of the mapper's later output.
+pub fn check_mapper(described: WireMapperDescription) -> DescriptionResult<(MapperDescription, Vocabulary)> {
     let (name, version) = (plugin_name(&described.name)?, plugin_version(&described.version)?);
     bounded("sources", MAX_ENTRIES, &described.sources)?;
     bounded("entity types", MAX_ENTRIES, &described.entity_types)?;
@@ -165,7 +171,7 @@ pub fn check_mapper(described: WireMapperDescription) -> Checked<(MapperDescript
         return Err("it names no source".into());
     }
     let mut vocabulary = Vocabulary::new(codes(&described.codes)?);
-    let mut sources: Vec<Source> = vec![];
+    let mut sources: Vec<SourceTable> = vec![];
     for (index, source) in described.sources.into_iter().enumerate() {
         let name = path_name(&source.name).ok_or_else(|| format!("source {} has no proper name", index + 1))?;
         if source.key.is_empty() {
@@ -178,15 +184,16 @@ pub fn check_mapper(described: WireMapperDescription) -> Checked<(MapperDescript
         bounded("key fields of a source", MAX_FIELDS, &source.key)?;
         bounded("lookups of a source", MAX_FIELDS, &source.lookups)?;
         vocabulary.add_fields(&name, [&source.key, &source.lookups].into_iter().flatten().chain(&source.fields));
-        sources.push(Source { name, key: source.key, lookups: source.lookups });
+        sources.push(SourceTable { name, key: source.key, lookups: source.lookups });
     }
-    let entity_types = described.entity_types.iter().map(|name| entity_type_name(name)).collect::<Checked<_>>()?;
+    let entity_types =
+        described.entity_types.iter().map(|name| entity_type_name(name)).collect::<DescriptionResult<_>>()?;
     Ok((MapperDescription { name, version, sources, entity_types }, vocabulary))
 }
 
-/// What a domain plugin says of itself, and may say later of records of its entity types and of those that it
-/// generates from; or what is wrong with that.
-pub fn check_domain(described: WireDomainDescription) -> Checked<(DomainDescription, [Vocabulary; 2])> {
+/// Checks a domain plugin's description. Returns it with the vocabularies of the plugin's later output: for records of its
+/// entity types, and for the records that it generates from.
+pub fn check_domain(described: WireDomainDescription) -> DescriptionResult<(DomainDescription, [Vocabulary; 2])> {
     let (plugin, version) = (plugin_name(&described.name)?, plugin_version(&described.version)?);
     bounded("entity types", MAX_ENTRIES, &described.entity_types)?;
     if described.entity_types.is_empty() {
@@ -196,7 +203,7 @@ pub fn check_domain(described: WireDomainDescription) -> Checked<(DomainDescript
     let rules: Vec<String> = described.tally_rules.iter().map(|rule| rule.code.clone()).collect();
     let rules = codes(&rules)?;
     declared.extend(rules.iter().cloned());
-    let (mut vocabulary, mut of_sources) = (Vocabulary::new(declared.clone()), Vocabulary::new(declared));
+    let (mut vocabulary, mut source_vocabulary) = (Vocabulary::new(declared.clone()), Vocabulary::new(declared));
     let mut entity_types = vec![];
     for entity_type in described.entity_types {
         bounded("fields of an entity type", MAX_FIELDS, &entity_type.fields)?;
@@ -212,24 +219,24 @@ pub fn check_domain(described: WireDomainDescription) -> Checked<(DomainDescript
             code,
         })
     });
-    let tally_rules = tally_rules.collect::<Checked<_>>()?;
+    let tally_rules = tally_rules.collect::<DescriptionResult<_>>()?;
     let mut generations = vec![];
     for generation in described.generations {
         let (made, source) = (entity_type_name(&generation.entity_type)?, entity_type_name(&generation.source)?);
         bounded("fields of a generation", MAX_FIELDS, &generation.fields)?;
-        of_sources.add_fields(&made, &generation.fields);
+        source_vocabulary.add_fields(&made, &generation.fields);
         let after = check_after(&made, &generation.after)?;
         generations.push(Generation { entity_type: made, source, after });
     }
-    let count_groups = described.count_groups.iter().map(check_count_group).collect::<Checked<_>>()?;
+    let count_groups = described.count_groups.iter().map(check_count_group).collect::<DescriptionResult<_>>()?;
     let domain = name("its domain", &described.domain)?;
     let name = plugin;
     let description = DomainDescription { name, version, domain, entity_types, count_groups, tally_rules, generations };
-    Ok((description, [vocabulary, of_sources]))
+    Ok((description, [vocabulary, source_vocabulary]))
 }
 
 /// Checks the entity types that have to be imported before a generation of `made`.
-fn check_after(made: &Name, after: &[String]) -> Checked<Vec<Name>> {
+fn check_after(made: &Name, after: &[String]) -> DescriptionResult<Vec<Name>> {
     bounded("entity types that a generation comes after", MAX_ENTRIES, after)?;
     let earlier = |name: &String| {
         let name = path_name(name)
@@ -242,7 +249,8 @@ fn check_after(made: &Name, after: &[String]) -> Checked<Vec<Name>> {
     after.iter().map(earlier).collect()
 }
 
-fn check_entity_type(entity_type: &WireEntityType) -> Checked<EntityType> {
+/// Checks an entity type.
+fn check_entity_type(entity_type: &WireEntityType) -> DescriptionResult<EntityType> {
     let name = entity_type_name(&entity_type.name)?;
     if !matches!(entity_type.columns.first(), Some(first) if matches!(first.kind, ColumnKind::Id)) {
         return Err(format!("the first column of {name} is not its reference id"));
@@ -261,13 +269,18 @@ fn check_entity_type(entity_type: &WireEntityType) -> Checked<EntityType> {
     Ok(EntityType { name, columns, references, amounts })
 }
 
-fn check_count_group(group: &WireCountGroup) -> Checked<CountGroup> {
+/// Checks a verification count.
+fn check_count_group(group: &WireCountGroup) -> DescriptionResult<CountGroup> {
     bounded("values of a field", MAX_ENTRIES, &group.values)?;
     Ok(CountGroup {
         name: name("a count", &group.name)?,
         entity_type: entity_type_name(&group.entity_type)?,
         field: name("the field of a count", &group.field)?,
-        values: group.values.iter().map(|value| name("a value that is counted", value)).collect::<Checked<_>>()?,
+        values: group
+            .values
+            .iter()
+            .map(|value| name("a value that is counted", value))
+            .collect::<DescriptionResult<_>>()?,
     })
 }
 

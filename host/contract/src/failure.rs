@@ -1,26 +1,26 @@
-//! How a plugin fails, said so that its author can find it.
+//! Failures of plugins, with messages for their authors.
 
 use std::fmt;
 
 use sluice_model::{Code, Digest, Name, Tellable, Title};
 
-/// A plugin's own words, which may quote a record. They cannot be shown, formatted or serialised; the one way out is
-/// the list beside the quarantined records.
+/// Text of a plugin, which may quote a record. It cannot be displayed, formatted or serialised. It is only written to the
+/// list beside the quarantined records.
 #[derive(Clone)]
 pub struct Confidential(String);
 
 impl Confidential {
-    /// Keeps the first part of a text: a message is for reading.
+    /// Keeps a message, cut to 4,096 bytes.
     pub fn new(text: &str) -> Self {
         Self(cut(text, MAX_MESSAGE_BYTES))
     }
 
-    /// Keeps as much of a text as the longest code or path would have.
+    /// Keeps the text of a code or a path, cut to 200 bytes.
     pub fn word(text: &str) -> Self {
-        Self(cut(text, MAX_SAID_BYTES))
+        Self(cut(text, MAX_WORD_BYTES))
     }
 
-    /// For the migration's own directory, and for nothing else.
+    /// Returns the text, for the migration's own directory only.
     pub fn for_quarantine(&self) -> &str {
         &self.0
     }
@@ -32,39 +32,39 @@ impl fmt::Debug for Confidential {
     }
 }
 
-/// Why a plugin is refused: text from before it has seen a record, so that there is none in it.
+/// Reason why a plugin is refused. The plugin has seen no record at that time, so the text contains no data of a record.
 #[derive(Clone, Debug)]
-pub struct Refusal(String);
+pub struct PluginRefusal(String);
 
-impl Tellable for Refusal {
+impl Tellable for PluginRefusal {
     fn tell(&self) -> impl fmt::Display {
         &self.0
     }
 }
 
-/// Why a call into a plugin did not return what it should.
+/// Cause of a failed call into a plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// It trapped.
+    /// The plugin trapped.
     Trapped,
-    /// It panicked, and said why.
+    /// The plugin panicked and reported its message.
     Panicked,
-    /// It took longer than it may.
+    /// The plugin exceeded its time limit.
     TimedOut,
-    /// It wanted more memory than it may have.
+    /// The plugin exceeded its memory limit.
     OutOfMemory,
-    /// It called itself too deep.
+    /// The plugin exceeded its stack.
     StackOverflow,
-    /// What it returned does not fit what it was given.
+    /// The output does not fit the input.
     BrokeContract,
-    /// It returned, or asked for, more than it may.
+    /// The plugin returned or requested more than its limit.
     TooMuchOutput,
-    /// It called the host more often than it may.
+    /// The plugin called the host more often than its limit.
     TooManyCalls,
 }
 
 impl Cause {
-    /// Stable code.
+    /// Returns the stable code.
     pub fn code(self) -> &'static str {
         match self {
             Cause::Trapped => "PLUGIN_TRAPPED",
@@ -79,112 +79,113 @@ impl Cause {
     }
 }
 
-/// A failed call.
+/// A failed call into a plugin.
 #[derive(Clone, Debug)]
 pub struct PluginFailure {
-    /// The plugin's name and version.
+    /// Name and version of the plugin.
     pub plugin: Title,
-    /// Its digest.
+    /// Digest of the plugin.
     pub digest: Digest,
-    /// Why.
+    /// Cause of the failure.
     pub cause: Cause,
-    /// The plugin's own words, or where it trapped.
+    /// Message of the plugin, or the place of the trap.
     pub message: Confidential,
 }
 
-/// Why a plugin, or work with one, cannot go on. What it says in words of its own is from before it saw a record.
+/// Error that ends work with a plugin. Its text comes from the host, or from a time before the plugin saw a record.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginError {
-    /// It is no plugin for this host, which is found out before it sees a record.
+    /// The file is no plugin for this host. The host finds this out before the plugin sees a record.
     #[error("plugin {name}: {reason}")]
     Refused {
-        /// What it is called, or where it came from.
+        /// Name or origin of the file.
         name: String,
-        /// What is wrong and what to do.
+        /// Reason and remedy.
         reason: String,
     },
-    /// It broke on more records than is tolerated.
+    /// The plugin failed on more records than `max_quarantined`.
     #[error("plugin {plugin} is unfit: it broke on {records} records, the last time with {code}")]
     Unfit {
-        /// Its name and version.
+        /// Name and version of the plugin.
         plugin: Title,
-        /// How many.
+        /// Number of records.
         records: u64,
-        /// The last cause.
+        /// Code of the last cause.
         code: &'static str,
     },
-    /// It broke on a larger part of the records than is tolerated.
+    /// The plugin failed on a larger share of the records than `max_quarantined_share`.
     #[error(
         "plugin {plugin} is unfit: it broke on {quarantined} of {seen} records; {percent} in a hundred are tolerated"
     )]
     UnfitShare {
-        /// Its name and version.
+        /// Name and version of the plugin.
         plugin: Title,
-        /// Records on which it broke.
+        /// Number of records on which it failed.
         quarantined: u64,
-        /// Records that it was given.
+        /// Number of records that were passed to it.
         seen: u64,
-        /// `max_quarantined_share`.
+        /// Limit `max_quarantined_share`, in percent.
         percent: u64,
     },
-    /// It ran out of time on more batches, or parts of one, than is tolerated.
+    /// The plugin exceeded its time limit on more batches, or parts of batches, than `max_timeouts`.
     #[error("plugin {plugin} is unfit: it ran out of time {timeouts} times")]
     UnfitTimeouts {
-        /// Its name and version.
+        /// Name and version of the plugin.
         plugin: Title,
-        /// How often.
+        /// Number of exceeded time limits.
         timeouts: u64,
     },
-    /// It took more time for the whole upload or job than it may.
+    /// The plugin exceeded its time limit for the whole upload or job.
     #[error("plugin {plugin} took more than the {seconds} seconds that it may take for all of this")]
     OutOfTime {
-        /// Its name and version.
+        /// Name and version of the plugin.
         plugin: Title,
-        /// `total_seconds`.
+        /// Limit `total_seconds`.
         seconds: u64,
     },
-    /// It generates what it does not describe.
+    /// The plugin generates an entity type that it does not describe.
     #[error("plugin {plugin} generates {entity_type}, which it does not describe")]
     Undescribed {
-        /// Its name and version.
+        /// Name and version of the plugin.
         plugin: Title,
-        /// What it generates.
+        /// The entity type.
         entity_type: Name,
     },
-    /// A lookup could not be answered because the host could not read: what failed is in the server's log.
+    /// The host could not answer a lookup because it could not read. The server's log has the error.
     #[error("a lookup could not be answered: {0}")]
     Lookup(Code),
-    /// It could not be instantiated for work.
+    /// The plugin could not be instantiated.
     #[error("plugin {plugin} could not be instantiated: {code}")]
     NotInstantiated {
-        /// Its name and version.
+        /// Name and version of the plugin.
         plugin: Title,
-        /// The cause.
+        /// Code of the cause.
         code: &'static str,
     },
-    /// Its component is not where this server keeps them, or is not what it was.
+    /// The component's file is missing or damaged.
     #[error("the component with digest {0} is missing or damaged in the data directory")]
     Missing(Digest),
-    /// The host's own trouble with the engine, when the server starts.
+    /// The engine failed.
     #[error("the plugin engine failed: {0}")]
     Engine(String),
 }
 
 impl PluginError {
-    /// Why it is refused, where it is: for whoever made it.
-    pub fn refusal(&self) -> Option<Refusal> {
+    /// Returns the reason if the plugin is refused, for its author.
+    pub fn refusal(&self) -> Option<PluginRefusal> {
         match self {
-            Self::Refused { reason, .. } => Some(Refusal(cut(reason, MAX_MESSAGE_BYTES))),
+            Self::Refused { reason, .. } => Some(PluginRefusal(cut(reason, MAX_MESSAGE_BYTES))),
             _ => None,
         }
     }
 }
 
-/// A message beyond this is cut: it is for reading.
+/// Maximum length of a message in bytes.
 const MAX_MESSAGE_BYTES: usize = 4_096;
-/// What was said in place of a code or a path is cut sooner: there may be some for every batch.
-const MAX_SAID_BYTES: usize = 200;
+/// Maximum length of the text of a code or a path in bytes. It is shorter, because every batch may have some.
+const MAX_WORD_BYTES: usize = 200;
 
+/// Returns at most `most` bytes of a text, cut at a character.
 fn cut(text: &str, most: usize) -> String {
     let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {

@@ -1,7 +1,7 @@
 //! The plugin contract without an engine: plugin descriptions, packed batches, and checks of plugins' output.
 //!
-//! A plugin can return anything. Everything it returns passes through this crate before another part sees it: a
-//! description becomes the host's own words, and a batch of results is checked against the batch it was made from.
+//! A plugin can return anything, so its output passes through this crate before another part sees it. A description is
+//! converted to checked types, and a batch of results is compared with the batch that it was made from.
 
 #[cfg(any(test, fuzzing))]
 mod arbitrary_plugin;
@@ -16,13 +16,13 @@ pub mod properties;
 mod vocabulary;
 pub mod wire;
 
-pub use call_plan::{Check, Expectation, Piece, PlannedCall, PlannedEntity, Undo};
+pub use call_plan::{CallCheck, CallPart, CallUndo, Expectation, PlannedCall, PlannedEntity};
 pub use description::{
-    Column, ColumnKind, CountGroup, DomainDescription, EntityType, Generation, MapperDescription, Reference, Source,
-    Tally, TallyRule,
+    Column, ColumnKind, CountGroup, DomainDescription, EntityType, Generation, MapperDescription, Reference,
+    SourceTable, TallyEntry, TallyRule,
 };
-pub use failure::{Cause, Confidential, PluginError, PluginFailure, Refusal};
-pub use lookup::{Found, LookupRefusal, RecordLookup, SourceLookup};
-pub use platform::{Kind, PlatformDescription, Query, Step as CallStep};
-pub use vocabulary::{Undeclared, Vocabulary};
+pub use failure::{Cause, Confidential, PluginError, PluginFailure, PluginRefusal};
+pub use lookup::{LookupAnswer, LookupRefusal, RecordLookup, SourceLookup};
+pub use platform::{CallStep, PlatformDescription, PlatformKind, PlatformQuery};
+pub use vocabulary::{UndeclaredText, Vocabulary};
 pub use wire::{Batch, Context};

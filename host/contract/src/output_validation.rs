@@ -1,29 +1,29 @@
-//! What a plugin returned, checked against what it was given: pure, as a plugin can return anything.
+//! Validation of a plugin's output against its input. Pure functions, because a plugin can return anything.
 
 use std::ops::Range;
 
 use super::wire::{
-    Batch, Tally, WireEntityPlan, WireGenerated, WireImportPlan, WireIssue, WireProduced, WireTransformed,
+    Batch, TallyEntry, WireEntityPlan, WireGenerated, WireImportPlan, WireIssue, WireProduced, WireTransformed,
     WireValidated,
 };
 
-use super::call_plan::{PlannedEntity, planned};
+use super::call_plan::{PlannedEntity, check_plan};
 use super::description::MapperDescription;
 use super::failure::Cause;
-use super::platform::{Kind, PlatformDescription};
-use super::vocabulary::{Undeclared, Vocabulary};
+use super::platform::{PlatformDescription, PlatformKind};
+use super::vocabulary::{UndeclaredText, Vocabulary};
 use sluice_config::PluginLimits;
 use sluice_model::{Issue, Name};
 
-/// Nothing, or what is wrong: why, and in words for the plugin's author.
-pub type Fits<T = ()> = Result<T, (Cause, String)>;
+/// Result of a check: a value, or the cause and a message for the plugin's author.
+pub type OutputCheck<T = ()> = Result<T, (Cause, String)>;
 
-/// What breaks the contract, in a sentence.
-fn broke<T>(what: impl Into<String>) -> Fits<T> {
+/// Returns a breach of the contract with this message.
+fn breach<T>(what: impl Into<String>) -> OutputCheck<T> {
     Err((Cause::BrokeContract, what.into()))
 }
 
-/// The records of a batch; none if its ends do not fit its bytes.
+/// Returns the records of a batch. Returns `None` if its ends do not fit its bytes.
 pub fn unpack(batch: &Batch) -> Option<Vec<&[u8]>> {
     let mut start = 0;
     let mut records = Vec::with_capacity(batch.ends.len());
@@ -42,13 +42,13 @@ pub fn slice(bytes: &[u8], ends: &[u32], part: &Range<usize>) -> (Vec<u8>, Vec<u
     (bytes[start as usize..end as usize].to_vec(), ends)
 }
 
-/// Whether what a mapper returned fits what it was given.
+/// Checks the output of a mapper.
 pub fn check_transformed(
     transformed: &WireTransformed,
     records: usize,
     description: &MapperDescription,
     limits: &PluginLimits,
-) -> Fits {
+) -> OutputCheck {
     let max_bytes = limits.output_bytes;
     let made = transformed.produced.iter().map(|produced| produced.origins.len());
     let skipped = transformed.skipped.iter().map(|skipped| 1 + skipped.positions.len());
@@ -56,7 +56,7 @@ pub fn check_transformed(
     let mut bytes = 0;
     for produced in &transformed.produced {
         if described_type(description, &produced.entity_type).is_none() {
-            return broke("it returned records of an entity type that it does not describe");
+            return breach("it returned records of an entity type that it does not describe");
         }
         check_produced(produced, records)?;
         bytes += produced.records.bytes.len();
@@ -66,115 +66,121 @@ pub fn check_transformed(
     }
     for skipped in &transformed.skipped {
         if skipped.positions.iter().any(|position| *position as usize >= records) {
-            return broke(format!("it skipped a record beyond the {records} of the batch"));
+            return breach(format!("it skipped a record beyond the {records} of the batch"));
         }
     }
     if transformed.issues.iter().any(|issue| issue.position as usize >= records) {
-        return broke(format!("it reported an issue for a record beyond the {records} of the batch"));
+        return breach(format!("it reported an issue for a record beyond the {records} of the batch"));
     }
     Ok(())
 }
 
-/// Whether a plugin has not returned too many things for one batch.
-fn check_amount(items: usize, limits: &PluginLimits) -> Fits {
+/// Checks that a plugin has not returned too many items for one batch.
+fn check_amount(items: usize, limits: &PluginLimits) -> OutputCheck {
     if items > limits.output_items {
-        let told = format!("it returned {items} things for a batch; {} are allowed", limits.output_items);
-        return Err((Cause::TooMuchOutput, told));
+        let message = format!("it returned {items} things for a batch; {} are allowed", limits.output_items);
+        return Err((Cause::TooMuchOutput, message));
     }
     Ok(())
 }
 
-/// Whether records that a plugin returned are as many as it says, each from one that it was given.
-fn check_produced(produced: &WireProduced, records: usize) -> Fits {
+/// Checks that returned records have as many origins, each within the input.
+fn check_produced(produced: &WireProduced, records: usize) -> OutputCheck {
     if unpack(&produced.records).is_none() {
-        return broke("it returned a batch whose ends do not fit its bytes");
+        return breach("it returned a batch whose ends do not fit its bytes");
     }
     if produced.origins.len() != produced.records.ends.len() {
-        return broke(format!(
+        return breach(format!(
             "it returned {} records with {} origins",
             produced.records.ends.len(),
             produced.origins.len()
         ));
     }
     if produced.origins.iter().any(|origin| *origin as usize >= records) {
-        return broke(format!("it returned a record that came from beyond the {records} of the batch"));
+        return breach(format!("it returned a record that came from beyond the {records} of the batch"));
     }
     Ok(())
 }
 
-/// Whether what validation returned fits what it was given, and the plugin's number of rules.
-pub fn check_validated(validated: &WireValidated, records: usize, rules: usize, limits: &PluginLimits) -> Fits {
+/// Checks the output of a validation against its input and the number of the plugin's rules.
+pub fn check_validated(validated: &WireValidated, records: usize, rules: usize, limits: &PluginLimits) -> OutputCheck {
     check_amount(validated.issues.len() + validated.tallies.len(), limits)?;
-    let tally_fits = |tally: &Tally| (tally.position as usize) < records && (tally.rule as usize) < rules;
+    let tally_fits = |tally: &TallyEntry| (tally.position as usize) < records && (tally.rule as usize) < rules;
     let fits = validated.ids.len() == records * 16
         && all_within(&validated.issues, records)
         && validated.tallies.iter().all(tally_fits);
-    if fits { Ok(()) } else { broke("what it found does not fit its batch") }
+    if fits { Ok(()) } else { breach("what it found does not fit its batch") }
 }
 
-/// Whether a plan of steps fits what it was given.
-pub fn check_steps(planned: &WireImportPlan, records: usize, limits: &PluginLimits) -> Fits {
+/// Checks a plan of import steps.
+pub fn check_steps(planned: &WireImportPlan, records: usize, limits: &PluginLimits) -> OutputCheck {
     check_amount(planned.steps.len() + planned.issues.len(), limits)?;
     let fits = planned.steps.len() == planned.bodies.ends.len()
         && unpack(&planned.bodies).is_some()
         && planned.steps.iter().all(|step| (step.position as usize) < records)
         && all_within(&planned.issues, records);
-    if fits { Ok(()) } else { broke("its plan does not fit its batch") }
+    if fits { Ok(()) } else { breach("its plan does not fit its batch") }
 }
 
-/// Whether what was generated is what was asked for, and fits what it was made from.
-pub fn check_generated(generated: &WireGenerated, entity_type: &str, records: usize, limits: &PluginLimits) -> Fits {
+/// Checks generated records against the requested entity type and the input.
+pub fn check_generated(
+    generated: &WireGenerated,
+    entity_type: &str,
+    records: usize,
+    limits: &PluginLimits,
+) -> OutputCheck {
     let made: usize = generated.produced.iter().map(|produced| produced.origins.len()).sum();
     check_amount(made + generated.issues.len(), limits)?;
     for produced in &generated.produced {
         if produced.entity_type != entity_type {
-            return broke("it generated another entity type than it was asked for");
+            return breach("it generated another entity type than it was asked for");
         }
         check_produced(produced, records)?;
     }
-    if all_within(&generated.issues, records) { Ok(()) } else { broke("what it generated does not fit its batch") }
+    if all_within(&generated.issues, records) { Ok(()) } else { breach("what it generated does not fit its batch") }
 }
 
-/// Plans of calls, where they fit what they were made for and the plugin's description.
+/// Checks plans of calls against their input and the plugin's description.
 pub fn check_calls(
     plans: Vec<WireEntityPlan>,
     issues: &[WireIssue],
     records: usize,
-    (kind, description): (&Kind, &PlatformDescription),
+    (kind, description): (&PlatformKind, &PlatformDescription),
     limits: &PluginLimits,
-) -> Fits<Vec<PlannedEntity>> {
+) -> OutputCheck<Vec<PlannedEntity>> {
     let calls: usize = plans.iter().map(|plan| plan.calls.len()).sum();
     check_amount(calls + issues.len(), limits)?;
     if plans.iter().any(|plan| plan.position as usize >= records) || !all_within(issues, records) {
-        return broke("its plans do not fit their batch");
+        return breach("its plans do not fit their batch");
     }
-    plans.into_iter().map(|plan| planned(plan, kind, description).or_else(broke)).collect()
+    plans.into_iter().map(|plan| check_plan(plan, kind, description).or_else(breach)).collect()
 }
 
+/// Returns true if all issues are about records of the input.
 fn all_within(issues: &[WireIssue], records: usize) -> bool {
     issues.iter().all(|issue| (issue.position as usize) < records)
 }
 
-/// A plugin's issue about a record of this source or entity type, in words that it has declared, with the record's
-/// position in the batch of which this part begins at `start`.
+/// Converts a plugin's issue about a record of a source or an entity type to declared codes and names. Returns it with the
+/// record's position in the whole batch, of which this part begins at `start`. Adds undeclared texts to `undeclared`.
 pub fn issue(
-    said: &WireIssue,
+    reported: &WireIssue,
     start: u32,
     stream: &str,
     vocabulary: &Vocabulary,
-    undeclared: &mut Vec<Undeclared>,
+    undeclared: &mut Vec<UndeclaredText>,
 ) -> (u32, Issue) {
-    let position = said.position + start;
+    let position = reported.position + start;
     let issue = Issue {
-        severity: said.severity.into(),
-        code: vocabulary.code(&said.code, Some(position), undeclared),
-        field: vocabulary.path(stream, &said.field, position, undeclared),
-        rule: said.rule.as_ref().map(|rule| vocabulary.code(rule, Some(position), undeclared)),
+        severity: reported.severity.into(),
+        code: vocabulary.code(&reported.code, Some(position), undeclared),
+        field: vocabulary.path(stream, &reported.field, position, undeclared),
+        rule: reported.rule.as_ref().map(|rule| vocabulary.code(rule, Some(position), undeclared)),
     };
     (position, issue)
 }
 
-/// The entity type with this name, if the mapper describes it.
+/// Returns the entity type with this name, if the mapper describes it.
 pub fn described_type<'d>(description: &'d MapperDescription, name: &str) -> Option<&'d Name> {
     description.entity_types.iter().find(|described| **described == *name)
 }

@@ -1,137 +1,142 @@
-//! What a platform plugin says of itself, checked once, and what is made of its plans.
+//! Descriptions of platform plugins, checked once.
 
-use super::description::{Checked, MAX_FIELDS, bounded, codes, path_name, plugin_name, plugin_version};
+use super::description::{DescriptionResult, MAX_FIELDS, bounded, codes, path_name, plugin_name, plugin_version};
 use super::vocabulary::Vocabulary;
 use super::wire::{WireCallStep, WireCompanion, WireKind, WirePlatformDescription, WireQuery};
 use sluice_model::{Code, Name, Version};
 
-/// Kinds, steps, companions, queries, settings, headers or sentences that a plugin may describe.
-const MOST: usize = 100;
-/// Longest sentence, path or body of a description, in bytes.
-const MOST_TEXT: usize = 1_000;
+/// Maximum number of kinds, steps, companions, queries, settings, headers or sentences.
+const MAX_LIST: usize = 100;
+/// Maximum length of a sentence, path or body of a description, in bytes.
+const MAX_TEXT_BYTES: usize = 1_000;
 
-/// A kind of call.
+/// A kind of API call.
 #[derive(Clone, Debug)]
-pub struct Step {
-    /// Its name.
+pub struct CallStep {
+    /// Name.
     pub name: Name,
     /// HTTP method.
     pub method: &'static str,
-    /// Its path for people.
+    /// Path for readers.
     pub path: String,
-    /// Steps that come first.
+    /// Steps that must come before this one.
     pub after: Vec<Name>,
 }
 
-/// What is planned at a time.
+/// A unit of planning: a main record and its companion records.
 #[derive(Clone, Debug)]
-pub struct Kind {
-    /// Its name.
+pub struct PlatformKind {
+    /// Name.
     pub name: Name,
-    /// The entity type whose records are planned.
+    /// Entity type of the main record.
     pub entity_type: Name,
-    /// Entity types that go with them, and the field that says with which.
+    /// Entity types of the companion records, each with the field that holds the main record's reference id.
     pub companions: Vec<(Name, String)>,
-    /// Its steps.
-    pub steps: Vec<Step>,
+    /// Kinds of calls that a plan may contain.
+    pub steps: Vec<CallStep>,
 }
 
-/// How the platform is asked what is there.
+/// A paged query that counts the platform's items.
 #[derive(Clone, Debug)]
-pub struct Query {
-    /// Its name.
+pub struct PlatformQuery {
+    /// Name.
     pub name: Name,
     /// HTTP method.
     pub method: &'static str,
-    /// Path.
+    /// Path without a query string.
     pub path: String,
     /// Body; empty for none.
     pub body: String,
-    /// Field by which an item is known again.
+    /// Field of an item that identifies it.
     pub id: String,
-    /// Field by which items are counted; empty for none.
+    /// Field of an item that holds its state; empty for none.
     pub group: String,
-    /// Its values, and as what each is counted.
+    /// Values of `group`, each with the name under which it is counted.
     pub groups: Vec<(String, Name)>,
-    /// Sums: names, and the fields that are added up.
+    /// Sums: the name of each, and the field that it adds up.
     pub amounts: Vec<(Name, String)>,
 }
 
 /// A platform plugin's description.
 #[derive(Clone, Debug)]
 pub struct PlatformDescription {
-    /// Its name.
+    /// Name.
     pub name: Name,
-    /// Its version.
+    /// Version.
     pub version: Version,
-    /// What it plans, in order.
-    pub kinds: Vec<Kind>,
-    /// What has to be or may be set for it; whether it has to be.
+    /// Kinds in the order of import.
+    pub kinds: Vec<PlatformKind>,
+    /// Names of the settings, each with true if it is required.
     pub settings: Vec<(Name, bool)>,
-    /// How the platform is asked afterwards.
-    pub queries: Vec<Query>,
+    /// Queries for verification.
+    pub queries: Vec<PlatformQuery>,
     /// Headers of every call.
     pub headers: Vec<(String, String)>,
-    /// Header of the idempotency key.
+    /// Name of the header with the idempotency key.
     pub idempotency_header: String,
-    /// Where an answer's codes stand.
+    /// Path of the codes in an error response.
     pub error_codes: String,
-    /// Codes that mean that it may have happened.
+    /// Codes of an error response that say that the call may have happened.
     pub already: Vec<Code>,
-    /// Codes that mean: not now.
+    /// Codes of an error response that say that the call was not tried.
     pub busy: Vec<Code>,
-    /// Other codes that may be shown.
+    /// Other codes of the platform that may be shown.
     pub refusals: Vec<Code>,
-    /// What has to be asked for beforehand.
+    /// Prerequisites that the platform's operator must provide, as sentences.
     pub requests: Vec<String>,
-    /// What is to be known of the flow.
+    /// Notes about the flow, as sentences.
     pub notes: Vec<String>,
 }
 
-/// An HTTP method that a plan may name.
-pub fn method(text: &str) -> Option<&'static str> {
+/// Returns an HTTP method that a plan may use.
+pub(crate) fn method(text: &str) -> Option<&'static str> {
     ["GET", "POST", "PUT", "PATCH", "DELETE"].into_iter().find(|method| *method == text)
 }
 
-fn name(text: &str, what: &str) -> Checked<Name> {
+/// Checks a name of `what`.
+fn name(text: &str, what: &str) -> DescriptionResult<Name> {
     path_name(text).or_else(|| Name::declared(text)).ok_or_else(|| format!("{what} has no proper name"))
 }
 
-fn short(texts: &[&String]) -> Checked<()> {
-    if texts.iter().all(|text| text.len() <= MOST_TEXT) {
+/// Checks the length of texts.
+fn short(texts: &[&String]) -> DescriptionResult<()> {
+    if texts.iter().all(|text| text.len() <= MAX_TEXT_BYTES) {
         Ok(())
     } else {
         Err("a text of its description is too long".into())
     }
 }
 
-fn step(described: &WireCallStep) -> Checked<Step> {
+/// Checks a step.
+fn step(described: &WireCallStep) -> DescriptionResult<CallStep> {
     let step = name(&described.name, "a step")?;
     let method = method(&described.method).ok_or_else(|| format!("step {step} has no proper method"))?;
     short(&[&described.path])?;
-    let after = described.after.iter().map(|earlier| name(earlier, "a step")).collect::<Checked<_>>()?;
-    Ok(Step { name: step, method, path: described.path.clone(), after })
+    let after = described.after.iter().map(|earlier| name(earlier, "a step")).collect::<DescriptionResult<_>>()?;
+    Ok(CallStep { name: step, method, path: described.path.clone(), after })
 }
 
-fn kind(described: &WireKind) -> Checked<Kind> {
-    bounded("steps", MOST, &described.steps)?;
-    bounded("companions", MOST, &described.companions)?;
+/// Checks a kind.
+fn kind(described: &WireKind) -> DescriptionResult<PlatformKind> {
+    bounded("steps", MAX_LIST, &described.steps)?;
+    bounded("companions", MAX_LIST, &described.companions)?;
     let companion = |of: &WireCompanion| Ok((name(&of.entity_type, "a companion")?, of.field.clone()));
-    Ok(Kind {
+    Ok(PlatformKind {
         name: name(&described.name, "a kind")?,
         entity_type: name(&described.entity_type, "an entity type")?,
-        companions: described.companions.iter().map(companion).collect::<Checked<_>>()?,
-        steps: described.steps.iter().map(step).collect::<Checked<_>>()?,
+        companions: described.companions.iter().map(companion).collect::<DescriptionResult<_>>()?,
+        steps: described.steps.iter().map(step).collect::<DescriptionResult<_>>()?,
     })
 }
 
-fn query(described: WireQuery) -> Checked<Query> {
+/// Checks a query.
+fn query(described: WireQuery) -> DescriptionResult<PlatformQuery> {
     let query = name(&described.name, "a query")?;
     let method = method(&described.method).ok_or_else(|| format!("query {query} has no proper method"))?;
     short(&[&described.path, &described.body, &described.id, &described.group])?;
-    bounded("groups", MOST, &described.groups)?;
-    bounded("amounts", MOST, &described.amounts)?;
-    Ok(Query {
+    bounded("groups", MAX_LIST, &described.groups)?;
+    bounded("amounts", MAX_LIST, &described.amounts)?;
+    Ok(PlatformQuery {
         name: query,
         method,
         path: described.path,
@@ -142,29 +147,29 @@ fn query(described: WireQuery) -> Checked<Query> {
             .groups
             .into_iter()
             .map(|(value, as_)| Ok((value, name(&as_, "a group")?)))
-            .collect::<Checked<_>>()?,
+            .collect::<DescriptionResult<_>>()?,
         amounts: described
             .amounts
             .into_iter()
             .map(|(sum, field)| Ok((name(&sum, "a sum")?, field)))
-            .collect::<Checked<_>>()?,
+            .collect::<DescriptionResult<_>>()?,
     })
 }
 
-/// What a platform plugin says of itself, and may say later of records of its kinds.
-pub fn check_platform(described: WirePlatformDescription) -> Checked<(PlatformDescription, Vocabulary)> {
+/// Checks a platform plugin's description. Returns it with the vocabulary of the plugin's later output.
+pub fn check_platform(described: WirePlatformDescription) -> DescriptionResult<(PlatformDescription, Vocabulary)> {
     let (name_, version) = (plugin_name(&described.name)?, plugin_version(&described.version)?);
-    bounded("kinds", MOST, &described.kinds)?;
-    bounded("queries", MOST, &described.queries)?;
-    bounded("settings", MOST, &described.settings)?;
-    bounded("headers", MOST, &described.headers)?;
-    bounded("requests", MOST, &described.requests)?;
-    bounded("notes", MOST, &described.notes)?;
+    bounded("kinds", MAX_LIST, &described.kinds)?;
+    bounded("queries", MAX_LIST, &described.queries)?;
+    bounded("settings", MAX_LIST, &described.settings)?;
+    bounded("headers", MAX_LIST, &described.headers)?;
+    bounded("requests", MAX_LIST, &described.requests)?;
+    bounded("notes", MAX_LIST, &described.notes)?;
     short(&described.requests.iter().chain(&described.notes).collect::<Vec<_>>())?;
     if described.kinds.is_empty() {
         return Err("it has no kind".into());
     }
-    let kinds = described.kinds.iter().map(kind).collect::<Checked<Vec<_>>>()?;
+    let kinds = described.kinds.iter().map(kind).collect::<DescriptionResult<Vec<_>>>()?;
     let mut vocabulary = Vocabulary::new(codes(&described.codes)?);
     for (kind, of) in kinds.iter().zip(&described.kinds) {
         bounded("fields of a kind", MAX_FIELDS, &of.fields)?;
@@ -178,8 +183,8 @@ pub fn check_platform(described: WirePlatformDescription) -> Checked<(PlatformDe
             .settings
             .iter()
             .map(|of| Ok((name(&of.name, "a setting")?, of.required)))
-            .collect::<Checked<_>>()?,
-        queries: described.queries.into_iter().map(query).collect::<Checked<_>>()?,
+            .collect::<DescriptionResult<_>>()?,
+        queries: described.queries.into_iter().map(query).collect::<DescriptionResult<_>>()?,
         headers: described.headers,
         idempotency_header: described.idempotency_header,
         error_codes: described.error_codes,

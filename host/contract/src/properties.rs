@@ -1,37 +1,37 @@
-//! What holds of a plugin's answers whatever they are: taken, they fit; refused, they have a code; for tests, and for
-//! fuzzing.
+//! Properties of the checks of plugins' output, for tests and fuzzing: accepted output fits its input, and refused output
+//! has a cause and a message.
 
 use super::wire::{
-    Batch, Tally, WireCallStep, WireGenerated, WireImportPlan, WireImportStep, WireIssue, WireKind,
+    Batch, TallyEntry, WireCallStep, WireGenerated, WireImportPlan, WireImportStep, WireIssue, WireKind,
     WireMapperDescription, WireOperation, WirePlatformDescription, WireQuery, WireSkipped, WireSource, WireTransformed,
     WireValidated,
 };
 use arbitrary::{Result, Unstructured};
 
-use super::arbitrary_plugin::Author;
-use super::call_plan::Piece;
+use super::arbitrary_plugin::ArbitraryPlugin;
+use super::call_plan::CallPart;
 use super::description::{check_domain, check_mapper};
 use super::failure::Cause;
 use super::output_validation::{
-    Fits, check_calls, check_generated, check_steps, check_transformed, check_validated, issue, slice, unpack,
+    OutputCheck, check_calls, check_generated, check_steps, check_transformed, check_validated, issue, slice, unpack,
 };
 use super::platform::check_platform;
 use super::vocabulary::Vocabulary;
 use sluice_config::PluginLimits;
 use sluice_model::UNDECLARED_CODE;
 
-/// Records of a batch, of which every part is looked at.
-const MOST_PACKED: usize = 24;
+/// Maximum number of records in a batch of which every part is checked.
+const MAX_PACKED: usize = 24;
 
-/// Batches: what an author packs is what the host unpacks, and every part of it too; and what nobody packed is not
-/// unpacked into something else.
+/// Checks batches: the host unpacks the records that a plugin packs, and every part of them. Ends that do not fit the
+/// bytes are refused.
 pub fn check_batches(data: &[u8]) {
-    let mut chance = Unstructured::new(data);
-    let lengths: Vec<usize> = std::iter::from_fn(|| chance.arbitrary::<u8>().ok())
-        .take(MOST_PACKED.min(data.len() / 3))
+    let mut input = Unstructured::new(data);
+    let lengths: Vec<usize> = std::iter::from_fn(|| input.arbitrary::<u8>().ok())
+        .take(MAX_PACKED.min(data.len() / 3))
         .map(usize::from)
         .collect();
-    let mut rest = chance.take_rest();
+    let mut rest = input.take_rest();
     let mut packed = sluice_sdk::BatchBuilder::default();
     let mut records = vec![];
     for length in lengths {
@@ -50,41 +50,41 @@ pub fn check_batches(data: &[u8]) {
             assert_eq!(unpack(&Batch { bytes, ends }), Some(records[start..end].to_vec()));
         }
     }
-    // The same bytes with ends of chance's own.
+    // The same bytes with arbitrary ends.
     let ends: Vec<u32> = rest.chunks(2).map(|two| u32::from(two[0]) << (two[two.len() - 1] % 32)).collect();
     let batch = Batch { bytes: data.to_vec(), ends };
     let fits = batch.ends.is_sorted() && batch.ends.last().copied().unwrap_or(0) as usize == batch.bytes.len();
     assert_eq!(unpack(&batch).map(|records| records.concat()), fits.then(|| data.to_vec()));
 }
 
-/// Answers: none is too odd to be told what it is, and what is taken fits what was given.
+/// Checks results: each is accepted or refused with a cause, and an accepted one fits its input.
 pub fn check_answers(data: &[u8]) {
-    // Chance that has run out gives nothing more to check.
-    let _ = answered(&mut Unstructured::new(data));
+    // An exhausted input ends the check.
+    let _ = check_result(&mut Unstructured::new(data));
 }
 
-fn answered(chance: &mut Unstructured) -> Result<()> {
+fn check_result(input: &mut Unstructured) -> Result<()> {
     let limits = PluginLimits { output_items: 12, output_bytes: 60, ..PluginLimits::default() };
-    let records = chance.int_in_range(0..=3)?;
-    match chance.int_in_range(0..=6)? {
-        0 => transformed(&mut Author(chance), records, &limits),
-        1 => validated(&mut Author(chance), records, &limits),
-        2 => steps(&mut Author(chance), records, &limits),
-        3 => generated(&mut Author(chance), records, &limits),
-        4 | 5 => calls(&mut Author(chance), records, &limits),
-        _ => descriptions(&mut Author(chance)),
+    let records = input.int_in_range(0..=3)?;
+    match input.int_in_range(0..=6)? {
+        0 => transformed(&mut ArbitraryPlugin(input), records, &limits),
+        1 => validated(&mut ArbitraryPlugin(input), records, &limits),
+        2 => steps(&mut ArbitraryPlugin(input), records, &limits),
+        3 => generated(&mut ArbitraryPlugin(input), records, &limits),
+        4 | 5 => calls(&mut ArbitraryPlugin(input), records, &limits),
+        _ => descriptions(&mut ArbitraryPlugin(input)),
     }
 }
 
-/// Whether an answer is taken; where it is refused, that has a code and is told.
-fn taken<T>(fits: Fits<T>) -> Option<T> {
+/// Returns an accepted result. Checks the cause and the message of a refused one.
+fn accepted<T>(fits: OutputCheck<T>) -> Option<T> {
     let refused = |(cause, told): (Cause, String)| {
         assert!(matches!(cause, Cause::BrokeContract | Cause::TooMuchOutput) && !told.is_empty(), "{cause:?}: {told}");
     };
     fits.map_err(refused).ok()
 }
 
-/// A mapper with a vocabulary of some of chance's words.
+/// Returns a mapper whose vocabulary has some of the generator's words.
 fn mapper() -> WireMapperDescription {
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     let (name, key, lookups) = ("client".into(), texts(&["name"]), vec![]);
@@ -97,7 +97,7 @@ fn mapper() -> WireMapperDescription {
     }
 }
 
-/// Issues are shown in declared words, at their place in the whole batch; what is shown could have been said as it is.
+/// Checks that issues are shown in declared words and with their position in the whole batch.
 fn check_issues(said: &[WireIssue], records: usize, vocabulary: &Vocabulary) {
     const START: u32 = 1_000;
     let mut undeclared = vec![];
@@ -113,12 +113,13 @@ fn check_issues(said: &[WireIssue], records: usize, vocabulary: &Vocabulary) {
     assert!(undeclared.len() <= 3 * said.len());
 }
 
-fn transformed(author: &mut Author, records: usize, limits: &PluginLimits) -> Result<()> {
-    let skipped = |author: &mut Author| Ok(WireSkipped { code: author.word()?, positions: author.positions()? });
-    let (produced, skipped) = (author.list(3, Author::produced)?, author.list(3, skipped)?);
-    let answer = WireTransformed { produced, skipped, issues: author.issues()? };
+fn transformed(plugin: &mut ArbitraryPlugin, records: usize, limits: &PluginLimits) -> Result<()> {
+    let skipped =
+        |plugin: &mut ArbitraryPlugin| Ok(WireSkipped { code: plugin.word()?, positions: plugin.positions()? });
+    let (produced, skipped) = (plugin.list(3, ArbitraryPlugin::produced)?, plugin.list(3, skipped)?);
+    let answer = WireTransformed { produced, skipped, issues: plugin.issues()? };
     let (description, vocabulary) = check_mapper(mapper()).expect("it is a description");
-    if taken(check_transformed(&answer, records, &description, limits)).is_none() {
+    if accepted(check_transformed(&answer, records, &description, limits)).is_none() {
         return Ok(());
     }
     let mut bytes = 0;
@@ -135,15 +136,15 @@ fn transformed(author: &mut Author, records: usize, limits: &PluginLimits) -> Re
     Ok(())
 }
 
-fn validated(author: &mut Author, records: usize, limits: &PluginLimits) -> Result<()> {
-    let tally = |author: &mut Author| {
-        let (position, rule, amount) = (author.position()?, author.position()?, author.0.arbitrary()?);
-        Ok(Tally { position, rule, key: (1, 2), amount, limit: author.0.arbitrary()? })
+fn validated(plugin: &mut ArbitraryPlugin, records: usize, limits: &PluginLimits) -> Result<()> {
+    let tally = |plugin: &mut ArbitraryPlugin| {
+        let (position, rule, amount) = (plugin.position()?, plugin.position()?, plugin.0.arbitrary()?);
+        Ok(TallyEntry { position, rule, key: (1, 2), amount, limit: plugin.0.arbitrary()? })
     };
-    let (issues, tallies) = (author.issues()?, author.list(3, tally)?);
-    let ids = vec![author.0.arbitrary()?; records * 16 + usize::from(author.0.ratio(1, 10)?)];
+    let (issues, tallies) = (plugin.issues()?, plugin.list(3, tally)?);
+    let ids = vec![plugin.0.arbitrary()?; records * 16 + usize::from(plugin.0.ratio(1, 10)?)];
     let answer = WireValidated { ids, issues, tallies };
-    if taken(check_validated(&answer, records, 2, limits)).is_some() {
+    if accepted(check_validated(&answer, records, 2, limits)).is_some() {
         assert_eq!(answer.ids.chunks_exact(16).len(), records);
         assert!(answer.ids.chunks_exact(16).remainder().is_empty());
         assert!(answer.tallies.iter().all(|tally| tally.rule < 2 && (tally.position as usize) < records));
@@ -152,11 +153,12 @@ fn validated(author: &mut Author, records: usize, limits: &PluginLimits) -> Resu
     Ok(())
 }
 
-fn steps(author: &mut Author, records: usize, limits: &PluginLimits) -> Result<()> {
-    let step =
-        |author: &mut Author| Ok(WireImportStep { position: author.position()?, operation: WireOperation::Store });
-    let answer = WireImportPlan { steps: author.list(4, step)?, bodies: author.batch()?, issues: author.issues()? };
-    if taken(check_steps(&answer, records, limits)).is_some() {
+fn steps(plugin: &mut ArbitraryPlugin, records: usize, limits: &PluginLimits) -> Result<()> {
+    let step = |plugin: &mut ArbitraryPlugin| {
+        Ok(WireImportStep { position: plugin.position()?, operation: WireOperation::Store })
+    };
+    let answer = WireImportPlan { steps: plugin.list(4, step)?, bodies: plugin.batch()?, issues: plugin.issues()? };
+    if accepted(check_steps(&answer, records, limits)).is_some() {
         assert_eq!(unpack(&answer.bodies).map(|bodies| bodies.len()), Some(answer.steps.len()));
         assert!(answer.steps.iter().all(|step| (step.position as usize) < records));
         check_issues(&answer.issues, records, &check_mapper(mapper()).expect("it is a description").1);
@@ -164,9 +166,9 @@ fn steps(author: &mut Author, records: usize, limits: &PluginLimits) -> Result<(
     Ok(())
 }
 
-fn generated(author: &mut Author, records: usize, limits: &PluginLimits) -> Result<()> {
-    let answer = WireGenerated { produced: author.list(3, Author::produced)?, issues: author.issues()? };
-    if taken(check_generated(&answer, "loans", records, limits)).is_some() {
+fn generated(plugin: &mut ArbitraryPlugin, records: usize, limits: &PluginLimits) -> Result<()> {
+    let answer = WireGenerated { produced: plugin.list(3, ArbitraryPlugin::produced)?, issues: plugin.issues()? };
+    if accepted(check_generated(&answer, "loans", records, limits)).is_some() {
         for produced in &answer.produced {
             assert_eq!(produced.entity_type, "loans");
             assert_eq!(unpack(&produced.records).map(|bodies| bodies.len()), Some(produced.origins.len()));
@@ -176,7 +178,7 @@ fn generated(author: &mut Author, records: usize, limits: &PluginLimits) -> Resu
     Ok(())
 }
 
-/// A platform with two steps, one after the other.
+/// Returns a platform with two steps in a fixed order.
 fn platform() -> WirePlatformDescription {
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     let step = |name: &str, after: &[&str]| WireCallStep {
@@ -224,12 +226,12 @@ fn platform() -> WirePlatformDescription {
     }
 }
 
-/// Plans of calls lead nowhere but to the platform's own paths, in the order that was described.
-fn calls(author: &mut Author, records: usize, limits: &PluginLimits) -> Result<()> {
+/// Checks that accepted plans use plain paths only, in the order of the description.
+fn calls(plugin: &mut ArbitraryPlugin, records: usize, limits: &PluginLimits) -> Result<()> {
     let (description, _) = check_platform(platform()).expect("it is a description");
-    let (plans, issues) = (author.list(2, Author::plan)?, author.issues()?);
+    let (plans, issues) = (plugin.list(2, ArbitraryPlugin::plan)?, plugin.issues()?);
     let of = (&description.kinds[0], &description);
-    let Some(plans) = taken(check_calls(plans, &issues, records, of, limits)) else { return Ok(()) };
+    let Some(plans) = accepted(check_calls(plans, &issues, records, of, limits)) else { return Ok(()) };
     for plan in plans {
         assert!((plan.position as usize) < records);
         for call in &plan.calls {
@@ -244,23 +246,23 @@ fn calls(author: &mut Author, records: usize, limits: &PluginLimits) -> Result<(
     Ok(())
 }
 
-fn check_path(path: &[Piece]) {
+fn check_path(path: &[CallPart]) {
     let text: String = path
         .iter()
         .map(|piece| match piece {
-            Piece::Constant(text) | Piece::Value(text) => text.as_str(),
-            Piece::Answer { .. } => "answer-1",
+            CallPart::Constant(text) | CallPart::Value(text) => text.as_str(),
+            CallPart::Answer { .. } => "answer-1",
         })
         .collect();
-    assert!(matches!(&path[0], Piece::Constant(text) if text.starts_with('/')), "{path:?}");
+    assert!(matches!(&path[0], CallPart::Constant(text) if text.starts_with('/')), "{path:?}");
     assert!(!text.contains("..") && !text.contains(['?', '#', '%', '\\', ' ']), "{path:?}");
 }
 
-/// What plugins say of themselves: taken only with proper names, none of them twice.
-fn descriptions(author: &mut Author) -> Result<()> {
+/// Checks that accepted descriptions have proper names without duplicates.
+fn descriptions(plugin: &mut ArbitraryPlugin) -> Result<()> {
     let proper =
         |name: &str| !name.is_empty() && !name.contains(|c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c));
-    if let Ok((description, _)) = check_mapper(author.mapper()?) {
+    if let Ok((description, _)) = check_mapper(plugin.mapper()?) {
         assert!(proper(&description.name) && description.sources.iter().all(|source| proper(&source.name)));
         let mut names: Vec<&str> = description.sources.iter().map(|source| &*source.name).collect();
         names.sort_unstable();
@@ -268,13 +270,16 @@ fn descriptions(author: &mut Author) -> Result<()> {
         assert_eq!(names.len(), description.sources.len());
         assert!(description.sources.iter().all(|source| !source.key.is_empty()));
     }
-    if let Ok((description, _)) = check_domain(author.domain()?) {
+    if let Ok((description, _)) = check_domain(plugin.domain()?) {
+        for generation in &description.generations {
+            assert!(generation.after.iter().all(|after| proper(after) && *after != generation.entity_type));
+        }
         assert!(!description.entity_types.is_empty());
         for entity_type in &description.entity_types {
             assert!(proper(&entity_type.name) && entity_type.columns.iter().all(|column| proper(&column.name)));
         }
     }
-    if let Ok((description, _)) = check_platform(author.platform()?) {
+    if let Ok((description, _)) = check_platform(plugin.platform()?) {
         assert!(!description.kinds.is_empty() && proper(&description.name));
     }
     Ok(())
@@ -286,7 +291,7 @@ mod tests {
 
     use super::*;
 
-    /// What was once found, and what fuzzing begins with.
+    /// Checks the seeds of fuzzing and inputs of earlier failures.
     #[test]
     fn seeds() {
         sluice_test_seeds::seeds("batches").iter().for_each(|seed| check_batches(seed));

@@ -1,5 +1,5 @@
-//! What a plugin may say of records: its declared codes, the platform's, and paths of declared fields. What it
-//! says beyond that is taken for what it may be, a piece of a record, and goes where records are.
+//! The vocabulary of a plugin: its declared codes, the platform's codes, and the names of declared fields. Any other text
+//! may be data of a record, so it is kept only where records are kept.
 
 use std::sync::LazyLock;
 
@@ -8,98 +8,99 @@ use hashbrown::{HashMap, HashSet};
 use super::failure::Confidential;
 use sluice_model::{Code, FieldName, FieldPath, Name, Step, UNDECLARED_CODE};
 
-/// The platform's own codes, which every plugin may use.
+/// Codes of the platform, which every plugin may use.
 static PLATFORM_CODES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
     let lines = include_str!("../../../wit/codes.txt").lines();
     lines.filter(|line| !line.starts_with('#')).filter_map(|line| line.split_whitespace().next()).collect()
 });
 
-/// Stands for a path with a name in it that a plugin has not declared.
+/// Code of a path with an undeclared name.
 const UNDECLARED_FIELD: Code = Code::new("UNDECLARED_FIELD");
 
-/// Undeclared texts of one batch that are kept: the author needs to see one or two, and a plugin that does this
-/// to every record should not fill the disk.
+/// Maximum number of undeclared texts that are kept of one batch. The author needs a few, and a plugin that returns one
+/// for every record must not fill the disk.
 const MAX_UNDECLARED: usize = 20;
 
-/// Steps of a path: records are not nested deeper in anything that a domain has.
+/// Maximum number of steps in a path. No domain nests records deeper.
 const MAX_STEPS: usize = 16;
 
-/// Indexes of lists have at most so many digits.
+/// Maximum number of digits of an index.
 const MAX_INDEX_DIGITS: usize = 4;
 
-/// Something that a plugin said without having declared it.
+/// A text that a plugin used without declaring it.
 #[derive(Clone, Debug)]
-pub struct Undeclared {
-    /// The record's position in the batch, where it was said of one.
+pub struct UndeclaredText {
+    /// Position of the record in the batch, if the text was about one.
     pub position: Option<u32>,
-    /// What kind of thing it is.
+    /// `UNDECLARED_CODE` or `UNDECLARED_FIELD`.
     pub code: Code,
-    /// What it said.
+    /// The text.
     pub text: Confidential,
 }
 
-/// A plugin's declared words.
+/// The declared codes and names of fields of a plugin.
 #[derive(Clone)]
 pub struct Vocabulary {
     codes: HashSet<Code>,
-    /// By source or entity type.
+    /// Names of fields by source or entity type.
     fields: HashMap<Name, HashSet<FieldName>>,
 }
 
 impl Vocabulary {
-    /// With these codes, and no field yet.
+    /// Returns a vocabulary with these codes and without fields.
     pub fn new(codes: Vec<Code>) -> Self {
         Self { codes: codes.into_iter().collect(), fields: HashMap::new() }
     }
 
-    /// Adds names of fields. What cannot be told apart in a path is left out, and not shown.
+    /// Adds names of fields. Skips names that would be ambiguous in a path; they are not shown.
     pub fn add_fields<'a>(&mut self, stream: &Name, names: impl IntoIterator<Item = &'a String>) {
         let names = names.into_iter().filter_map(|name| FieldName::declared(name));
         self.fields.entry(stream.clone()).or_default().extend(names);
     }
 
-    /// The declared codes, in order.
+    /// Returns the declared codes, sorted.
     pub fn codes(&self) -> Vec<Code> {
         let mut codes: Vec<Code> = self.codes.iter().cloned().collect();
         codes.sort();
         codes
     }
 
-    /// The code, if it is declared; else what stands for it, and a note.
-    pub fn code(&self, said: &str, position: Option<u32>, undeclared: &mut Vec<Undeclared>) -> Code {
-        if let Some(code) = PLATFORM_CODES.get(said) {
+    /// Returns the code if it is declared. Otherwise returns `UNDECLARED_CODE` and adds the text to `undeclared`.
+    pub fn code(&self, text: &str, position: Option<u32>, undeclared: &mut Vec<UndeclaredText>) -> Code {
+        if let Some(code) = PLATFORM_CODES.get(text) {
             return Code::new(code);
         }
-        self.codes.get(said).cloned().unwrap_or_else(|| {
-            note(undeclared, position, UNDECLARED_CODE, said);
+        self.codes.get(text).cloned().unwrap_or_else(|| {
+            note(undeclared, position, UNDECLARED_CODE, text);
             UNDECLARED_CODE
         })
     }
 
-    /// The path as far as it is declared for this source or entity type; what is not is noted.
-    pub fn path(&self, stream: &str, said: &str, position: u32, undeclared: &mut Vec<Undeclared>) -> FieldPath {
+    /// Returns the path as far as it is declared for this source or entity type. Adds an undeclared path to `undeclared`.
+    pub fn path(&self, stream: &str, text: &str, position: u32, undeclared: &mut Vec<UndeclaredText>) -> FieldPath {
         let none = HashSet::new();
-        let (path, whole) = read_path(said, self.fields.get(stream).unwrap_or(&none));
+        let (path, whole) = read_path(text, self.fields.get(stream).unwrap_or(&none));
         if !whole {
-            note(undeclared, Some(position), UNDECLARED_FIELD, said);
+            note(undeclared, Some(position), UNDECLARED_FIELD, text);
         }
         path
     }
 
-    /// The path, if all of it is declared for one of the streams.
+    /// Returns the path if all its names are declared for one of the sources or entity types.
     pub fn declared_path(&self, path: &str) -> Option<FieldPath> {
         let mut read = self.fields.values().map(|fields| read_path(path, fields));
         read.find_map(|(path, whole)| whole.then_some(path))
     }
 }
 
-fn note(undeclared: &mut Vec<Undeclared>, position: Option<u32>, code: Code, said: &str) {
+/// Adds an undeclared text, up to [`MAX_UNDECLARED`].
+fn note(undeclared: &mut Vec<UndeclaredText>, position: Option<u32>, code: Code, text: &str) {
     if undeclared.len() < MAX_UNDECLARED {
-        undeclared.push(Undeclared { position, code, text: Confidential::word(said) });
+        undeclared.push(UndeclaredText { position, code, text: Confidential::word(text) });
     }
 }
 
-/// The part of the path that is made of these names, with `?` for the rest; and whether there is no rest.
+/// Returns the declared part of a path, with `?` for the rest, and true if the whole path is declared.
 fn read_path(path: &str, fields: &HashSet<FieldName>) -> (FieldPath, bool) {
     let mut steps = vec![];
     let mut whole = true;
@@ -115,7 +116,7 @@ fn read_path(path: &str, fields: &HashSet<FieldName>) -> (FieldPath, bool) {
     (FieldPath::of(steps), whole)
 }
 
-/// `name`, `name[0]`, `name[0][1]`, `?`; or, at the front, `[0]`.
+/// Reads one part of a path: `name`, `name[0]`, `name[0][1]`, `?`, or `[0]` at the front.
 fn read_part<'f>(part: &str, fields: &'f HashSet<FieldName>, first: bool) -> Option<Vec<Step<'f>>> {
     let (name, indexes) = part.split_at(part.find('[').unwrap_or(part.len()));
     let mut steps = vec![];
@@ -127,7 +128,7 @@ fn read_part<'f>(part: &str, fields: &'f HashSet<FieldName>, first: bool) -> Opt
     for index in indexes.split_inclusive(']') {
         let digits = index.strip_prefix('[')?.strip_suffix(']')?;
         let plain = (1..=MAX_INDEX_DIGITS).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
-        // As a number, so that it is not written in more ways than one.
+        // The index is kept as a number, so that it has one form.
         steps.push(Step::Item(plain.then(|| digits.parse().ok())??));
     }
     Some(steps)
@@ -144,8 +145,7 @@ mod tests {
         vocabulary
     }
 
-    /// What is said as a path of `client`, and what is shown; `?` at the end of what is shown is noted unless it
-    /// was said.
+    /// Paths of `client` and the paths that are shown. A `?` at the end that the plugin did not write is noted.
     const PATHS: &[(&str, &str)] = &[
         ("", ""),
         ("addresses", "addresses"),
@@ -170,14 +170,14 @@ mod tests {
 
     #[test]
     fn paths_are_shown_as_far_as_they_are_declared() {
-        for (said, shown) in PATHS {
+        for (text, shown) in PATHS {
             let mut undeclared = vec![];
-            assert_eq!(vocabulary().path("client", said, 3, &mut undeclared), *shown, "{said}");
-            let hidden = shown.ends_with('?') && !said.ends_with('?');
-            assert_eq!(undeclared.len(), usize::from(hidden), "{said}");
+            assert_eq!(vocabulary().path("client", text, 3, &mut undeclared), *shown, "{text}");
+            let hidden = shown.ends_with('?') && !text.ends_with('?');
+            assert_eq!(undeclared.len(), usize::from(hidden), "{text}");
             for undeclared in undeclared {
                 assert_eq!((undeclared.position, undeclared.code), (Some(3), UNDECLARED_FIELD));
-                assert_eq!(undeclared.text.for_quarantine(), *said);
+                assert_eq!(undeclared.text.for_quarantine(), *text);
             }
         }
         assert_eq!(vocabulary().path("loan", "postalCode", 0, &mut vec![]), "?");
@@ -194,10 +194,10 @@ mod tests {
             ("#", "UNDECLARED_CODE"),
             ("", "UNDECLARED_CODE"),
         ];
-        for (said, shown) in cases {
+        for (text, shown) in cases {
             let mut undeclared = vec![];
-            assert_eq!(vocabulary().code(said, None, &mut undeclared), shown, "{said}");
-            assert_eq!(undeclared.len(), usize::from(said != shown), "{said}");
+            assert_eq!(vocabulary().code(text, None, &mut undeclared), shown, "{text}");
+            assert_eq!(undeclared.len(), usize::from(text != shown), "{text}");
         }
         let mut undeclared = vec![];
         (0..1_000).for_each(|_| drop(vocabulary().code("NOVAK", None, &mut undeclared)));

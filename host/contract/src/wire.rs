@@ -1,35 +1,36 @@
-//! Values as they cross the plugin boundary, in the shapes of `wit/`: plain types, so that checks need no engine.
+//! Values that cross the plugin boundary, as defined in `wit/`. They are plain types, so that checks need no engine.
 
 use sluice_model::Severity;
 
-/// Records packed end to end, so that a thousand of them cross the boundary as two copies.
+/// Records, concatenated. A thousand records cross the boundary as two copies.
 ///
-/// Record `i` is `bytes[ends[i - 1]..ends[i]]`, with `ends[-1]` taken as 0. `ends` never
-/// decreases and its last element is the length of `bytes`. A record is one JSON object in UTF-8
-/// without a trailing newline. A position is an index into `ends`.
+/// Record `i` is `bytes[ends[i - 1]..ends[i]]`, where `ends[-1]` is 0. `ends` never decreases, and its last element is
+/// the length of `bytes`. A record is one JSON object in UTF-8 without a trailing newline. A position is an index into
+/// `ends`. A plugin that returns `ends` which do not fit `bytes` breaks the contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// The `bytes`.
+    /// Bytes of all records, in order, without separators.
     pub bytes: Vec<u8>,
-    /// The `ends`.
+    /// End of each record in `bytes`, as a byte offset.
     pub ends: Vec<u32>,
 }
 
-/// What a call is made for. The same context and the same input give the same output.
+/// Constants of a migration. The same context and the same input give the same output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Context {
-    /// The migration's reference id, 16 bytes: the namespace of every derived reference id.
+    /// Reference id of the migration, 16 bytes. It is the namespace of every derived reference id.
     pub migration: Vec<u8>,
-    /// The day on which the migration was registered, `yyyy-MM-dd`: the only "today" there is.
+    /// Day on which the migration was registered, `yyyy-MM-dd`. A plugin has no other "today".
     pub registered_on: String,
 }
 
-/// The `severity` of interface `types`.
+/// Effect of an issue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WireSeverity {
-    /// The record cannot be staged, or the migration not imported, until it is corrected.
+    /// The record is not staged or not imported. After validation of the migration, the migration cannot be imported
+    /// until the record is corrected.
     Error,
-    /// Worth a look; stops nothing.
+    /// The issue is listed and stops nothing.
     Warning,
 }
 
@@ -42,480 +43,472 @@ impl From<WireSeverity> for Severity {
     }
 }
 
-/// What is wrong with one record. It names places and never quotes values: issues are read by
-/// people who may not see personal data.
+/// An issue of one record. It names a code and a field and never quotes a value, because the readers of issues may not
+/// see personal data.
 ///
-/// That is held to, and not only asked for: a code that the description does not declare is shown as
-/// `UNDECLARED_CODE`, and a path only as far as it is made of declared names. What the plugin said
-/// instead is kept in the migration's own directory, with the quarantined records, for its author.
+/// The host enforces this. It shows a code that the description does not declare as `UNDECLARED_CODE`, and replaces the
+/// rest of a path from the first undeclared name on by `?`. It keeps the original text for the plugin's author in the
+/// migration's own directory, with the quarantined records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireIssue {
-    /// The record's position in the batch that was passed in.
+    /// Position of the record in the batch that was passed in.
     pub position: u32,
-    /// The `severity`.
+    /// Effect of the issue.
     pub severity: WireSeverity,
-    /// One of the platform's codes, in `codes.txt`, or one that the description declares.
+    /// Code of the platform, listed in `codes.txt`, or code that the description declares.
     pub code: String,
-    /// Path of the field, such as `addresses[0].postalCode`, made of declared names, indexes below 10,000
-    /// and `?` for a name that may not be told; empty for the record as a whole.
+    /// Path of the field, such as `addresses[0].postalCode`. It consists of declared names, of indexes below 10,000,
+    /// and of `?` for a name that must not be shown. It is empty for the record as a whole.
     pub field: String,
-    /// The rule's own code, declared as well, where `code` is `RULE_VIOLATION`.
+    /// Code of the broken rule if `code` is `RULE_VIOLATION`. The description declares it as well.
     pub rule: Option<String>,
 }
 
-/// New records, each with the position of the record it was made from.
+/// New records of one entity type, each with the position of the record that it was made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireProduced {
     /// Entity type of all of `records`.
     pub entity_type: String,
-    /// The `records`.
+    /// The new records.
     pub records: Batch,
-    /// As many as there are records: the position in the input batch that each came from.
+    /// Position in the input batch that each record came from. As many elements as there are records.
     pub origins: Vec<u32>,
 }
 
 /// A table of the old system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireSource {
-    /// Its name in the upload's path, such as `client`.
+    /// Name of the source in the path of an upload, such as `client`: lower-case letters, digits, `-` and `_`.
     pub name: String,
-    /// Fields that identify a record. A record uploaded again with the same key replaces the first.
+    /// Names of the fields that identify a record, at least one. A record that is uploaded again with the same key
+    /// replaces the earlier one.
     pub key: Vec<String>,
-    /// Further single fields by which `source-lookup.find` may ask for records.
+    /// Names of further fields. `source-lookup.find` finds records by the value of each of them.
     pub lookups: Vec<String>,
-    /// Names of its fields that issues may name, at most 2,000, nested ones by their own names; those of
-    /// `key` and `lookups` are among them anyway.
+    /// Names of the fields that issues may name, at most 2,000. A nested field counts by its own name. The fields of
+    /// `key` and `lookups` need not be repeated.
     pub fields: Vec<String>,
 }
 
-/// The `description` of interface `mapping`.
+/// Description of a mapper.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireMapperDescription {
-    /// Lower-case name, such as `berka`. Codes of its own start with it in upper case.
+    /// Name of the mapper, such as `berka`: lower-case letters, digits, `-` and `_`. By convention the mapper's own
+    /// codes start with it in upper case.
     pub name: String,
-    /// Version of the mapper, for people: at most 32 letters, digits and `.-+`. What counts is the digest.
+    /// Version of the mapper, for readers: at most 32 letters, digits and `.-+`. The host identifies a mapper by its
+    /// digest.
     pub version: String,
-    /// In the order in which they should be uploaded: a source comes after those it looks up.
+    /// Sources in the recommended order of upload, at least one: a source comes after those it looks up.
     pub sources: Vec<WireSource>,
-    /// The entity types it produces.
+    /// Entity types that the mapper produces.
     pub entity_types: Vec<String>,
-    /// Every code of its own: of issues, rules, skips and log entries. At most 500, each at most 64 of
-    /// `A`-`Z`, `0`-`9` and `_`. The platform's own, in `codes.txt`, need not be among them.
+    /// The mapper's own codes: of issues, rules, skips and log entries. At most 500, each of at most 64 of `A`-`Z`,
+    /// `0`-`9` and `_`. The codes of the platform, listed in `codes.txt`, need not be repeated.
     pub codes: Vec<String>,
 }
 
-/// Records that are rightly not migrated, and why.
+/// Source records that the mapper deliberately does not migrate, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireSkipped {
-    /// One of the description's `codes`.
+    /// Reason: one of the description's `codes`.
     pub code: String,
-    /// The `positions`.
+    /// Positions of the skipped records.
     pub positions: Vec<u32>,
 }
 
-/// Every record of the batch is in `produced`, in `skipped` or has an issue of severity `error`.
-/// One that is in none of them is rejected as `NOT_ACCOUNTED_FOR`: nothing is dropped in silence.
+/// Result of `transform`.
+///
+/// Every record of the batch is in `produced`, in `skipped`, or has an issue of severity `error`. The host rejects
+/// every other record with the code `NOT_ACCOUNTED_FOR`, so no record is lost silently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireTransformed {
-    /// The `produced`.
+    /// Domain records that the mapper made. Their entity types are among the description's `entity-types`.
     pub produced: Vec<WireProduced>,
-    /// The `skipped`.
+    /// Source records that the mapper skipped.
     pub skipped: Vec<WireSkipped>,
-    /// The `issues`.
+    /// Issues of source records.
     pub issues: Vec<WireIssue>,
 }
 
-/// The `column-kind` of interface `validation`.
+/// Type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnKind {
-    /// The case `text`.
+    /// Text.
     Text,
-    /// The case `integer`.
+    /// A whole number.
     Integer,
-    /// An exact decimal, kept as text.
+    /// An exact decimal, stored as text.
     Decimal,
-    /// The case `boolean`.
+    /// True or false.
     Boolean,
-    /// `yyyy-MM-dd`, kept as text.
+    /// A day, `yyyy-MM-dd`, stored as text.
     Date,
-    /// A reference id, kept as text.
+    /// A reference id, stored as text.
     Id,
-    /// Anything nested, kept as JSON text.
+    /// A nested value, stored as JSON text.
     Json,
 }
 
-/// A scalar, or a nested value as JSON, of a record as a column of its table.
+/// A column of an entity type's table: a scalar of the record, or a nested value as JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireColumn {
-    /// Snake-case name, unique in its table.
+    /// Name in snake case, unique in the table.
     pub name: String,
-    /// Where the value stands in the record: field names joined by `.`, such as `amount.currency`.
+    /// Path of the value in the record: names of fields joined by `.`, such as `amount.currency`.
     pub path: String,
-    /// The `kind`.
+    /// Type of the column.
     pub kind: ColumnKind,
 }
 
 /// A field that holds reference ids of an entity type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
-    /// Path with `[]` for each list on the way, such as `borrowers[].counterpartyReferenceId`.
+    /// Path of the field, with `[]` for each list on the way, such as `borrowers[].counterpartyReferenceId`.
     pub path: String,
-    /// The `entity-type`.
+    /// Entity type that the ids refer to.
     pub entity_type: String,
 }
 
-/// The `entity-type` of interface `validation`.
+/// An entity type of the domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireEntityType {
-    /// Kebab-case plural, such as `debit-mandates`: its name in paths, and in snake case its table.
+    /// Name, a plural in kebab case, such as `debit-mandates`. It is used in paths, and in snake case it is the name of
+    /// the table.
     pub name: String,
-    /// In the order of the table. The first is the reference id.
+    /// Columns in the order of the table. The first column is the reference id.
     pub columns: Vec<WireColumn>,
-    /// The order of import follows from these: what is referred to comes first.
+    /// References to other records. The host derives the order of import from them: a record is imported after the
+    /// records it refers to.
     pub references: Vec<Reference>,
-    /// Paths of money values to add up by currency in verification, such as `facilities[].amount`.
+    /// Paths of money values that verification adds up by currency, such as `facilities[].amount`.
     pub amounts: Vec<String>,
-    /// Names of all its fields, nested ones by their own names: what issues may name. At most 2,000.
+    /// Names of all fields, at most 2,000. Issues may name them. A nested field counts by its own name.
     pub fields: Vec<String>,
 }
 
-/// A verification count: records of an entity type by the value of one field.
+/// A verification count: the number of records of an entity type for each value of one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireCountGroup {
-    /// Such as `TotalCounterparties`.
+    /// Name of the count, such as `TotalCounterparties`.
     pub name: String,
-    /// The `entity-type`.
+    /// Entity type of the counted records.
     pub entity_type: String,
-    /// A single top-level scalar field, such as `type`.
+    /// Name of a top-level scalar field, such as `type`.
     pub field: String,
-    /// Every value that the field has: records with any other are counted together, as `OTHER`.
+    /// Values that are counted separately. Records with any other value are counted together as `OTHER`.
     pub values: Vec<String>,
 }
 
-/// A rule over many records: the amounts with the same key may not add up to more than the limit.
+/// A rule over many records: the amounts of the tallies with the same key must not add up to more than their limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireTallyRule {
-    /// The rule's code, such as `DISBURSED_MORE_THAN_FACILITY`. It need not be among `codes` as well.
+    /// Code of the rule, such as `DISBURSED_MORE_THAN_FACILITY`. It need not be repeated in `codes`.
     pub code: String,
-    /// The `severity`.
+    /// Severity of an issue of this rule.
     pub severity: WireSeverity,
-    /// The field that an issue names, made of names of declared fields.
+    /// Path of the field that an issue names, made of declared names.
     pub field: String,
 }
 
-/// Records made from imported ones, by `importing.generate`.
+/// A kind of record that `importing.generate` makes from imported records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireGeneration {
-    /// The `entity-type`.
+    /// Entity type of the new records.
     pub entity_type: String,
-    /// The entity type whose imported records are passed to `generate`.
+    /// Entity type whose imported records are passed to `generate`.
     pub source: String,
-    /// Entity types that must have been imported before.
+    /// Further entity types that must be imported before `generate` is called.
     pub after: Vec<String>,
     /// Names of the source's fields that issues of `generate` may name.
     pub fields: Vec<String>,
 }
 
-/// The `description` of interface `validation`.
+/// Description of a domain plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireDomainDescription {
-    /// Lower-case name, such as `counterparties`.
+    /// Name of the plugin, such as `counterparties`: lower-case letters, digits, `-` and `_`.
     pub name: String,
-    /// At most 32 letters, digits and `.-+`.
+    /// Version of the plugin, for readers: at most 32 letters, digits and `.-+`.
     pub version: String,
-    /// The domain as the API names it, such as `Counterparties`.
+    /// Name of the domain in the API, such as `Counterparties`.
     pub domain: String,
-    /// The `entity-types`.
+    /// Entity types of the domain, at least one.
     pub entity_types: Vec<WireEntityType>,
-    /// The `count-groups`.
+    /// Verification counts.
     pub count_groups: Vec<WireCountGroup>,
-    /// The `tally-rules`.
+    /// Rules over many records.
     pub tally_rules: Vec<WireTallyRule>,
-    /// The `generations`.
+    /// Kinds of records that the plugin generates.
     pub generations: Vec<WireGeneration>,
-    /// Every code of its own: of issues, rules and log entries, as in a mapper's description.
+    /// The plugin's own codes: of issues, rules and log entries. The limits are those of a mapper's `codes`.
     pub codes: Vec<String>,
 }
 
-/// The `scope` of interface `validation`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// The record on its own: shape, formats, rules between its fields. Lookups are not offered.
-    Record,
-    /// All of that, and its references and rules that need other records.
-    Migration,
-}
-
-/// One record's part in a `tally-rule`. A rule that says "unique" is an amount of 1 with a limit of 1.
+/// Contribution of one record to a `tally-rule`. A rule of uniqueness has amounts of 1 and a limit of 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tally {
-    /// The `position`.
+pub struct TallyEntry {
+    /// Position of the record.
     pub position: u32,
-    /// Index into `tally-rules`.
+    /// Index of the rule in `tally-rules`.
     pub rule: u32,
-    /// 16 bytes, equal for what belongs together.
+    /// 16 bytes, as two numbers of which the first has the high-order bytes. Tallies with the same key belong together.
     pub key: (u64, u64),
-    /// In the currency's minor unit where it is money.
+    /// Amount. Money is in the minor unit of its currency.
     pub amount: i64,
-    /// The `limit`.
+    /// Largest permitted sum of the amounts with this key, in the same unit.
     pub limit: i64,
 }
 
-/// The `validated` of interface `validation`.
+/// Result of `validate`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireValidated {
-    /// 16 bytes a record: its reference id, or zeros where it has none that can be read.
+    /// Reference id of each record, 16 bytes per record, concatenated. Sixteen zero bytes stand for a record without a
+    /// readable reference id.
     pub ids: Vec<u8>,
-    /// The `issues`.
+    /// Issues of the records.
     pub issues: Vec<WireIssue>,
-    /// Empty in scope `record`.
-    pub tallies: Vec<Tally>,
+    /// Contributions to rules over many records. Empty in scope `record`.
+    pub tallies: Vec<TallyEntry>,
 }
 
-/// The `operation` of interface `importing`.
+/// Effect of a step on the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WireOperation {
-    /// Insert the body as a row of the entity type's table, or update it where it differs.
+    /// The host inserts the body as a row of the entity type's table, or updates the row if it differs.
     Store,
 }
 
-/// The `step` of interface `importing`.
+/// One step of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireImportStep {
-    /// The record that it belongs to.
+    /// Position of the record that the step belongs to.
     pub position: u32,
-    /// The `operation`.
+    /// Effect on the target.
     pub operation: WireOperation,
 }
 
-/// The `planned` of interface `importing`.
+/// Result of `plan`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireImportPlan {
-    /// Steps in the order in which they are to be carried out.
+    /// Steps in the order of their execution.
     pub steps: Vec<WireImportStep>,
-    /// As many bodies as there are steps. An empty body stands for the record as it is.
+    /// Body of each step. As many bodies as there are steps. An empty body stands for the unchanged record.
     pub bodies: Batch,
-    /// A record with an error is not imported.
+    /// Issues of records. The host does not import a record with an issue of severity `error`.
     pub issues: Vec<WireIssue>,
 }
 
-/// The `generated` of interface `importing`.
+/// Result of `generate`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireGenerated {
-    /// The `produced`.
+    /// New records, all of the requested entity type.
     pub produced: Vec<WireProduced>,
-    /// The `issues`.
+    /// Issues of the source records that were passed in.
     pub issues: Vec<WireIssue>,
 }
 
-/// Staged records that go with each record of a kind.
+/// A kind of staged record that is planned together with the main record of a kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireCompanion {
-    /// The `entity-type`.
+    /// Entity type of the companion records.
     pub entity_type: String,
-    /// Their top-level field that holds the reference id of the record they go with.
+    /// Their top-level field that holds the reference id of the main record.
     pub field: String,
 }
 
-/// One kind of call. A step's name is what people read: lower case, such as `loan-creation`.
+/// A kind of API call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireCallStep {
-    /// The `name`.
+    /// Name for readers, in lower case, such as `loan-creation`.
     pub name: String,
     /// `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
     pub method: String,
-    /// Its path for people, such as `/loans/{id}:changeState`.
+    /// Path for readers, such as `/loans/{id}:changeState`.
     pub path: String,
-    /// Steps that come first, where there are calls of them about the same thing at the platform: a plan in
-    /// another order is refused.
+    /// Steps that must come before this one in a plan, if the plan has calls of them with the same subject. The host
+    /// rejects a plan in any other order.
     pub after: Vec<String>,
 }
 
-/// What is planned at a time: a record and those that go with it become one ordered list of calls.
+/// A unit of planning: a main record and its companion records become one ordered list of calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireKind {
-    /// Such as `loans`.
+    /// Name, such as `loans`.
     pub name: String,
-    /// The `entity-type`.
+    /// Entity type of the main record.
     pub entity_type: String,
-    /// The `companions`.
+    /// Companion records.
     pub companions: Vec<WireCompanion>,
-    /// Names of the record's fields that issues may name, nested ones by their own names.
+    /// Names of the record's fields that issues may name, at most 2,000. A nested field counts by its own name.
     pub fields: Vec<String>,
-    /// The `steps`.
+    /// Kinds of calls that a plan may contain.
     pub steps: Vec<WireCallStep>,
 }
 
-/// A value that whoever runs the server sets for the platform, such as the key of a product.
+/// A value that the operator of the server configures for the platform, such as the key of a product.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireSetting {
-    /// The `name`.
+    /// Name of the setting.
     pub name: String,
-    /// The `required`.
+    /// True if the platform cannot be used without the setting.
     pub required: bool,
 }
 
-/// How the platform is asked afterwards what is there, page by page: `offset` and `limit` are added.
+/// A paged query that counts the platform's items after an import. The host adds `offset` and `limit`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireQuery {
-    /// Such as `loans`.
+    /// Name, such as `loans`.
     pub name: String,
-    /// The `method`.
+    /// HTTP method.
     pub method: String,
-    /// The `path`.
+    /// Path without a query string.
     pub path: String,
-    /// The `body`.
+    /// Body. Empty for none.
     pub body: String,
-    /// Field of an item by which it is known again, such as `externalId`.
+    /// Field of an item that identifies it, such as `externalId`.
     pub id: String,
-    /// Field that says how it stands, such as `accountState`.
+    /// Field of an item that holds its state, such as `accountState`. Empty for none.
     pub group: String,
-    /// Every value that it has, and as what it is counted: others are counted together.
+    /// Values of `group`, each with the name under which the host counts it. All other values are counted together.
     pub groups: Vec<(String, String)>,
-    /// Names of sums, and the field that each adds up, such as `balances.principalBalance`.
+    /// Sums: the name of each, and the field that it adds up, such as `balances.principalBalance`.
     pub amounts: Vec<(String, String)>,
 }
 
-/// The `description` of interface `calling`.
+/// Description of a platform plugin. Each list has at most 100 elements, except lists of codes and of fields. A
+/// sentence, path or body has at most 1,000 bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WirePlatformDescription {
-    /// Lower-case name, such as `mambu`.
+    /// Name of the platform, such as `mambu`: lower-case letters, digits, `-` and `_`.
     pub name: String,
-    /// The `version`.
+    /// Version of the plugin, for readers: at most 32 letters, digits and `.-+`.
     pub version: String,
-    /// In the order in which they are brought in: a kind comes after those whose answers it needs.
+    /// Kinds in the order of import, at least one: a kind comes after the kinds whose answers it needs.
     pub kinds: Vec<WireKind>,
-    /// The `settings`.
+    /// Settings that the operator may or must configure.
     pub settings: Vec<WireSetting>,
-    /// The `queries`.
+    /// Queries for verification.
     pub queries: Vec<WireQuery>,
-    /// Headers of every call.
+    /// Headers of every call: names and values.
     pub headers: Vec<(String, String)>,
-    /// Header that carries a call's idempotency key, on `POST`.
+    /// Name of the header that carries the idempotency key of a `POST`.
     pub idempotency_header: String,
-    /// Where in an answer that refuses its codes stand, such as `errors[].errorReason`.
+    /// Path of the codes in an error response, such as `errors[].errorReason`.
     pub error_codes: String,
-    /// Codes of an answer that mean that it may have happened already.
+    /// Codes of an error response that say that the call may have happened before.
     pub already: Vec<String>,
-    /// Codes of an answer that mean: not now, ask again.
+    /// Codes of an error response that say that the call was not tried. The host repeats the call later.
     pub busy: Vec<String>,
-    /// All other codes of the platform that may be shown.
+    /// All other codes of the platform that the host may show.
     pub refusals: Vec<String>,
-    /// Codes of the plugin's own issues.
+    /// The plugin's own codes of issues. The limits are those of a mapper's `codes`.
     pub codes: Vec<String>,
-    /// What whoever migrates has to ask the platform for beforehand, as sentences.
+    /// Prerequisites that the migration team requests from the platform's operator, as sentences.
     pub requests: Vec<String>,
-    /// What is to be known of the flow, as sentences: where it departs from what one would expect.
+    /// Notes about the flow, as sentences: its differences from what a reader expects.
     pub notes: Vec<String>,
 }
 
-/// An answer that an earlier call has kept.
+/// A reference to a value that the host kept from the response to an earlier call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireAnswer {
-    /// The `kind`.
+    /// Kind of the record whose plan has that call.
     pub kind: String,
-    /// Reference id of the record whose plan had that call, 16 bytes.
+    /// Reference id of that record, 16 bytes.
     pub id: Vec<u8>,
-    /// The `name`.
+    /// Name under which the value was kept.
     pub name: String,
 }
 
-/// A piece of a path or body. What is put together from them is JSON, or a path.
+/// A part of a path or body. The concatenated parts are a path, or a body in JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WirePart {
-    /// As it is: structure, and values that are the same for everybody.
+    /// Literal text that is the same for every record: structure and fixed values.
     Constant(String),
-    /// As it is, and out of a record: it is sent, and shown to nobody.
+    /// Literal text with a value of a record. The host sends it and never shows it.
     Value(String),
-    /// What an earlier answer held: in a body as a JSON string.
+    /// A value of an earlier response. In a body it becomes a JSON string.
     Answer(WireAnswer),
 }
 
-/// How to find out whether a call happened.
+/// Method of finding out whether a call happened after its response was lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WireCheck {
-    /// It need not be found out: made again, it comes to the same.
+    /// No check. A repeated call has the same result.
     Repeat,
-    /// It happened if there is something at this path.
+    /// The call happened if something exists at this path.
     Found(String),
-    /// It happened if what is at this path has another value in this field (path, field, value).
+    /// The call happened if the object at this path has another value in this field: path, field, value.
     Changed((String, String, String)),
-    /// It happened if one of the items listed at this path, page by page, has this value in this field.
+    /// The call happened if an item of the paged list at this path has this value in this field: path, field, value.
     Listed((String, String, String)),
 }
 
-/// The `undo` of interface `calling`.
+/// The call that takes back another call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireUndo {
-    /// The `method`.
+    /// HTTP method.
     pub method: String,
-    /// The `path`.
+    /// Path.
     pub path: Vec<WirePart>,
-    /// The `body`.
+    /// Body. Empty for none.
     pub body: Vec<WirePart>,
 }
 
-/// The `call` of interface `calling`.
+/// A planned API call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireCall {
-    /// One of the kind's steps.
+    /// Name of one of the kind's steps.
     pub step: String,
-    /// What it is about at the platform, such as a loan's id.
+    /// Id of the platform's object that the call is about, such as a loan's id.
     pub subject: String,
-    /// What it is known by, unique in the plan: letters, digits and `-:._`, at most 100.
+    /// Id of the call, unique in the plan: 1 to 100 letters, digits and `-:._`.
     pub id: String,
-    /// The `path`.
+    /// Path, which starts with `/`.
     pub path: Vec<WirePart>,
-    /// Empty for none.
+    /// Body. Empty for none.
     pub body: Vec<WirePart>,
-    /// Fields of the answer to keep, each under a name: keys of the platform, and nothing out of a record.
+    /// Fields of the response to keep, and the name to keep each under. They are keys of the platform, never values of
+    /// a record.
     pub keeps: Vec<(String, String)>,
-    /// The `check`.
+    /// Method of finding out whether the call happened.
     pub check: WireCheck,
-    /// How to take it back; none where taking back an earlier call does.
+    /// The call that takes this one back. None if taking back an earlier call of the plan takes this one back as well.
     pub undo: Option<WireUndo>,
 }
 
-/// What is to be found at the platform afterwards.
+/// An item that the platform must have after the import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireExpectation {
-    /// The `query`.
+    /// Name of the query that finds the item.
     pub query: String,
-    /// The `id`.
+    /// Value of the query's `id` field.
     pub id: String,
-    /// The `group`.
+    /// Value of the query's `group` field: one of the query's `groups`. Empty if the query has no group.
     pub group: String,
-    /// Exact decimals, in the order of the query's amounts.
+    /// Exact decimals, one for each of the query's `amounts`, in the same order.
     pub amounts: Vec<String>,
 }
 
-/// The `entity-plan` of interface `calling`.
+/// The plan of one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireEntityPlan {
-    /// The record that it is the plan of.
+    /// Position of the record.
     pub position: u32,
-    /// The `calls`.
+    /// Calls in order, at most 10,000.
     pub calls: Vec<WireCall>,
-    /// Steps of the flow with every step that this one does without, one for each call that is saved.
+    /// Names of the steps that flow `every-step` has and this plan saves, one for each saved call.
     pub saved: Vec<String>,
-    /// The `expectations`.
+    /// Items that the platform must have after the import.
     pub expectations: Vec<WireExpectation>,
 }
 
-/// The `planned` of interface `calling`.
+/// Result of `plan`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireCallPlans {
-    /// The `plans`.
+    /// Plans of records without an error.
     pub plans: Vec<WireEntityPlan>,
-    /// A record with an error is not sent.
+    /// Issues of records. The host sends no call for a record with an issue of severity `error`.
     pub issues: Vec<WireIssue>,
-}
-
-/// Which flow to plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WireFlow {
-    /// With as few calls as it can be done.
-    Fewest,
-    /// With a call for every step.
-    EveryStep,
 }

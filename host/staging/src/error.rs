@@ -28,8 +28,8 @@ pub enum StagingError {
     },
     /// Acknowledged records are missing.
     #[error(
-        "staging ends in segment {segment} at byte {offset}, and more than that was acknowledged: files of its journal \
-         are cut or missing, or an older copy of the migration's directory was put back"
+        "staging ends in segment {segment} at byte {offset}, before the acknowledged end: files of its journal are \
+         truncated or missing, or an older copy of the migration's directory was restored"
     )]
     Behind {
         /// Number of the last segment file.

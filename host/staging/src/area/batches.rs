@@ -138,7 +138,7 @@ impl Transaction<'_> {
 }
 
 fn damaged(offset: u64) -> StagingError {
-    StagingError::Damaged { what: "a batch's note", segment: 0, offset }
+    StagingError::Damaged { what: "a batch", segment: 0, offset }
 }
 
 impl StagingArea {

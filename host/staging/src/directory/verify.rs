@@ -68,7 +68,7 @@ impl MigrationDirectories {
                 })?;
                 if end < size {
                     let segment = segment_number(number);
-                    return Err(StagingError::Damaged { what: "what was not committed", segment, offset: end });
+                    return Err(StagingError::Damaged { what: "uncommitted bytes", segment, offset: end });
                 }
                 (segments, length) = (number + 1, end);
             }

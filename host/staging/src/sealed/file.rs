@@ -261,7 +261,7 @@ impl SealedFileReader {
     pub fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, StagingError> {
         while self.next.at < self.end.at {
             let found = next(&mut OffsetReader(&self.file, self.next.at), &self.sealer, &self.name, self.next.length)?;
-            let damaged = StagingError::Damaged { what: "a received upload", segment: 0, offset: self.next.at };
+            let damaged = StagingError::Damaged { what: "an upload", segment: 0, offset: self.next.at };
             let (_, chunk) = found.ok_or(damaged)?;
             self.next.at += (HEADER_BYTES + chunk.len() + Sealer::OVERHEAD) as u64;
             self.next.length += chunk.len() as u64;
