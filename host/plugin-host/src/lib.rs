@@ -1,36 +1,33 @@
-//! The plugin boundary: the only place that knows wasmtime.
+//! Runs plugins in wasmtime, within limits. Only this crate depends on wasmtime.
 //!
-//! It knows records as bytes, and nothing of staging, targets or HTTP: what a plugin may look up is
-//! handed in as a trait.
+//! It treats records as bytes, and has no access to staging, targets or HTTP. Callers pass lookups as traits.
+//!
+//! | module | content |
+//! |---|---|
+//! | `bindings` | bindings to the contract in `wit/`, and conversions to plain types |
+//! | `engine` | compilation, the cache of compiled code, the pool of stores |
+//! | `library` | components by digest, and the plugins of a tenant |
+//! | `inspect` | inspection of a plugin's file before it is accepted |
+//! | `instance` | a plugin at work: stores, limits, failures, isolation of failing records |
+//! | `worlds` | mappers, domain plugins and platform plugins |
+//! | `dev_runner` | dry run of a mapper for its author |
 
 mod bindings;
-mod bounds;
-mod classify;
-mod domain;
+mod dev_runner;
 mod engine;
 mod inspect;
 mod instance;
-mod isolate;
 mod library;
-mod mapper;
-mod platform;
-mod pool;
-mod rehearse;
-mod remedy;
-mod set;
-mod smoke;
-mod state;
-mod toolchain;
-mod usage;
-mod wire_from;
+mod worlds;
 
-pub use domain::{DomainInstance, DomainPlugin, GeneratedRecord, Made, Step, Validated};
+pub use dev_runner::{DevRunOutput, dev_run};
 pub use engine::Engine;
-pub use inspect::{Inspection, inspect};
-pub use isolate::Poisoned;
+pub use inspect::{ComponentImport, Inspection, SourceInspection, inspect};
+pub use instance::isolate::FailedRecord;
+pub use instance::log::BatchLog;
+pub use instance::usage::{ResourceUsage, Usage};
 pub use library::Library;
-pub use mapper::{Logged, MapperInstance, MapperPlugin, ProducedBatch, Transformed};
-pub use platform::{PlatformInstance, PlatformPlugin};
-pub use rehearse::{Rehearsed, rehearse};
-pub use set::Plugins;
-pub use usage::{Taken, Usage};
+pub use library::plugins::Plugins;
+pub use worlds::domain::{DomainInstance, DomainPlugin, GeneratedRecord, ImportStep, PluginOutput, ValidationOutput};
+pub use worlds::mapper::{MapperInstance, MapperOutput, MapperPlugin, ProducedBatch};
+pub use worlds::platform::{PlatformInstance, PlatformPlugin};

@@ -1,11 +1,11 @@
-//! Conversions from the engine's bindings to the plain types of [`sluice_contract::wire`]: moves, no copies of records.
+//! Conversions from the bindings to the plain types of [`sluice_contract::wire`]. They move records and copy none.
 
 use sluice_contract::wire;
 
-use super::bindings::domain::exports::sluice::plugin::{importing, validation};
-use super::bindings::mapper::exports::sluice::plugin::mapping;
-use super::bindings::platform::exports::sluice::plugin::calling;
-use super::bindings::types;
+use crate::bindings::domain::exports::sluice::plugin::{importing, validation};
+use crate::bindings::mapper::exports::sluice::plugin::mapping;
+use crate::bindings::platform::exports::sluice::plugin::calling;
+use crate::bindings::types;
 
 impl From<types::Batch> for wire::Batch {
     fn from(from: types::Batch) -> Self {
@@ -151,16 +151,7 @@ impl From<validation::Description> for wire::WireDomainDescription {
     }
 }
 
-impl From<validation::Scope> for wire::Scope {
-    fn from(from: validation::Scope) -> Self {
-        match from {
-            validation::Scope::Record => Self::Record,
-            validation::Scope::Migration => Self::Migration,
-        }
-    }
-}
-
-impl From<validation::Tally> for wire::Tally {
+impl From<validation::Tally> for wire::TallyEntry {
     fn from(from: validation::Tally) -> Self {
         Self { position: from.position, rule: from.rule, key: from.key, amount: from.amount, limit: from.limit }
     }
@@ -349,15 +340,6 @@ impl From<calling::Planned> for wire::WireCallPlans {
         Self {
             plans: from.plans.into_iter().map(Into::into).collect(),
             issues: from.issues.into_iter().map(Into::into).collect(),
-        }
-    }
-}
-
-impl From<calling::Flow> for wire::WireFlow {
-    fn from(from: calling::Flow) -> Self {
-        match from {
-            calling::Flow::Fewest => Self::Fewest,
-            calling::Flow::EveryStep => Self::EveryStep,
         }
     }
 }

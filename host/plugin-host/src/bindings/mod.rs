@@ -1,6 +1,8 @@
-//! The contract in `wit/`, as wasmtime sees it.
+//! Bindings of wasmtime to the contract in `wit/`.
 
-/// World `mapper`.
+mod conversions;
+
+/// Bindings of world `mapper`.
 pub mod mapper {
     wasmtime::component::bindgen!({
         path: "../../wit",
@@ -9,7 +11,7 @@ pub mod mapper {
     });
 }
 
-/// World `domain`.
+/// Bindings of world `domain`.
 pub mod domain {
     wasmtime::component::bindgen!({
         path: "../../wit",
@@ -22,7 +24,7 @@ pub mod domain {
     });
 }
 
-/// World `platform`.
+/// Bindings of world `platform`.
 pub mod platform {
     wasmtime::component::bindgen!({
         path: "../../wit",

@@ -1,4 +1,8 @@
-//! The one engine: what code is compiled with, where compiled code is kept, and the tick that ends loops.
+//! The engine: compilation of plugins, the cache of compiled code, and the tick that ends endless loops.
+
+pub(crate) mod pool;
+pub(crate) mod semaphore;
+pub(crate) mod wasmtime_errors;
 
 use std::hash::{Hash, Hasher};
 use std::io::Write;
@@ -10,38 +14,44 @@ use cap_std::fs::Dir;
 use wasmtime::InstanceAllocationStrategy;
 use wasmtime::component::{Component, HasSelf, Linker};
 
-use super::bindings::{domain, mapper, platform};
-use super::bounds;
-use super::pool::{self, Rooms};
-use super::state::State;
+use crate::bindings::{domain, mapper, platform};
+use crate::engine::semaphore::StoreSemaphore;
+use crate::inspect::bounds;
+use crate::instance::state::StoreState;
 use sluice_config::PluginLimits;
 use sluice_contract::PluginError;
 use sluice_model::Digest;
 
-/// How often the engine looks whether a call has run out of time: fine enough for limits of half a
-/// second, too coarse to cost anything.
-const TICK: Duration = Duration::from_millis(10);
+/// Interval in milliseconds at which the engine checks time limits. It is short enough for limits of half a second, and
+/// long enough to cost nothing.
+const TICK_MILLIS: u64 = 10;
 
-/// Compiles plugins and links them to the host.
+/// An engine that compiles plugins and links them to the host.
 pub struct Engine {
-    /// In the pool, where this machine has one.
-    pooled: Option<Runner>,
-    /// For what does not fit there.
-    on_demand: Runner,
-    pub(super) rooms: Rooms,
-    pub(super) limits: PluginLimits,
+    /// Variant with the pool of stores. `None` if the machine does not support it.
+    pooled: Option<EngineVariant>,
+    /// Variant with memory on demand, for components that do not fit in the pool.
+    on_demand: EngineVariant,
+    /// Semaphore that limits the number of stores.
+    pub(crate) stores: StoreSemaphore,
+    /// Limits of plugins without limits of their own.
+    pub(crate) limits: PluginLimits,
     cache: Option<Dir>,
 }
 
-/// One of wasmtime's engines, and what it links to plugins.
-pub(super) struct Runner {
+/// An engine of wasmtime with its linkers.
+pub(crate) struct EngineVariant {
+    /// The engine of wasmtime.
     pub wasmtime: wasmtime::Engine,
-    pub mappers: Linker<State>,
-    pub domains: Linker<State>,
-    pub platforms: Linker<State>,
+    /// Linker of mappers.
+    pub mappers: Linker<StoreState>,
+    /// Linker of domain plugins.
+    pub domains: Linker<StoreState>,
+    /// Linker of platform plugins.
+    pub platforms: Linker<StoreState>,
 }
 
-impl Runner {
+impl EngineVariant {
     fn new(limits: &PluginLimits, strategy: InstanceAllocationStrategy) -> wasmtime::Result<Self> {
         let mut config = wasmtime::Config::new();
         config
@@ -65,17 +75,21 @@ impl Runner {
 }
 
 impl Engine {
-    /// An engine with these limits, which keeps compiled plugins in `cache`: a directory that only the
-    /// host writes.
+    /// Returns an engine with these limits, which keeps compiled plugins in `cache`, a directory that only the host
+    /// writes.
     pub fn new(limits: PluginLimits, cache: Option<Dir>) -> Result<Arc<Self>, PluginError> {
-        let pooled = Runner::new(&limits, pool::pooled());
+        let pooled = EngineVariant::new(&limits, pool::pooled());
         if let Err(error) = &pooled {
             let error = format!("{error:#}");
-            tracing::warn!(code = "PLUGIN_POOL_UNAVAILABLE", error, "each batch's memory is made on demand: slower");
+            tracing::warn!(
+                code = "PLUGIN_POOL_UNAVAILABLE",
+                error,
+                "memory of batches is allocated on demand, which is slower"
+            );
         }
         let pooled = pooled.ok();
-        let on_demand = Runner::new(&limits, InstanceAllocationStrategy::OnDemand).map_err(engine_error)?;
-        let ticking: Vec<_> = pooled.iter().chain([&on_demand]).map(|runner| runner.wasmtime.weak()).collect();
+        let on_demand = EngineVariant::new(&limits, InstanceAllocationStrategy::OnDemand).map_err(engine_error)?;
+        let ticking: Vec<_> = pooled.iter().chain([&on_demand]).map(|variant| variant.wasmtime.weak()).collect();
         std::thread::Builder::new()
             .name("plugin-clock".into())
             .spawn(move || {
@@ -86,81 +100,90 @@ impl Engine {
                     }
                     alive.iter().for_each(wasmtime::Engine::increment_epoch);
                     drop(alive);
-                    std::thread::sleep(TICK);
+                    std::thread::sleep(Duration::from_millis(TICK_MILLIS));
                 }
             })
             .map_err(|error| PluginError::Engine(error.to_string()))?;
-        Ok(Arc::new(Self { pooled, on_demand, rooms: Rooms::default(), limits, cache }))
+        Ok(Arc::new(Self { pooled, on_demand, stores: StoreSemaphore::default(), limits, cache }))
     }
 
-    /// Ticks after which a call has run out of time.
-    pub(super) fn ticks(&self, millis: u64) -> u64 {
-        millis.div_ceil(TICK.as_millis() as u64) + 1
+    /// Returns the number of ticks after which a call exceeds its time limit.
+    pub(crate) fn ticks(&self, millis: u64) -> u64 {
+        millis.div_ceil(TICK_MILLIS) + 1
     }
 
-    /// Compiles a component, or takes it from the cache; with what runs it.
-    pub(super) fn compile(
+    /// Compiles a component, or takes it from the cache. Returns it with the variant of the engine that runs it.
+    pub(crate) fn compile(
         &self,
         name: &str,
         digest: Digest,
         bytes: &[u8],
-    ) -> Result<(Component, &Runner), PluginError> {
+    ) -> Result<(Component, &EngineVariant), PluginError> {
         let refused = |reason: String| PluginError::Refused { name: name.into(), reason };
         bounds::check(bytes, &self.limits).map_err(refused)?;
-        let unfit = match self.pooled.as_ref().map(|runner| (self.compile_for(runner, digest, bytes), runner)) {
-            Some((Ok(component), runner)) => return Ok((component, runner)),
+        let unfit = match self.pooled.as_ref().map(|variant| (self.compile_for(variant, digest, bytes), variant)) {
+            Some((Ok(component), variant)) => return Ok((component, variant)),
             Some((Err(error), _)) => Some(error),
             None => None,
         };
         let component = self.compile_for(&self.on_demand, digest, bytes);
         if let (Ok(_), Some(unfit)) = (&component, unfit) {
             let why = format!("{unfit:#}");
-            tracing::warn!(code = "PLUGIN_NOT_POOLED", plugin = name, why, "its memory is made on demand: slower");
+            tracing::warn!(
+                code = "PLUGIN_NOT_POOLED",
+                plugin = name,
+                why,
+                "its memory is allocated on demand, which is slower"
+            );
         }
         let component =
             component.map_err(|error| refused(format!("it is not a component that can be compiled: {error:#}")))?;
         Ok((component, &self.on_demand))
     }
 
-    fn compile_for(&self, runner: &Runner, digest: Digest, bytes: &[u8]) -> wasmtime::Result<Component> {
-        let file = cached_name(runner, digest);
-        if let Some(component) = self.cached(runner, &file) {
+    /// Compiles a component for a variant, or takes it from the cache.
+    fn compile_for(&self, variant: &EngineVariant, digest: Digest, bytes: &[u8]) -> wasmtime::Result<Component> {
+        let file = cached_name(variant, digest);
+        if let Some(component) = self.cached(variant, &file) {
             return Ok(component);
         }
-        let component = Component::new(&runner.wasmtime, bytes)?;
+        let component = Component::new(&variant.wasmtime, bytes)?;
         if let Some(cache) = &self.cache
-            && let Err(error) = keep(cache, &file, &component)
+            && let Err(error) = write_cached(cache, &file, &component)
         {
             tracing::warn!(code = "PLUGIN_CACHE_UNWRITABLE", %error, "compiled plugins are not kept");
         }
         Ok(component)
     }
 
-    fn cached(&self, runner: &Runner, file: &PathBuf) -> Option<Component> {
+    /// Returns a component from the cache, if it is there and intact.
+    fn cached(&self, variant: &EngineVariant, file: &PathBuf) -> Option<Component> {
         let bytes = self.cache.as_ref()?.read(file).ok()?;
-        // A checksum of our own in front: a file cut short by a crash is compiled again.
+        // A checksum precedes the code. A file that a crash has truncated is compiled again.
         let (checksum, code) = bytes.split_at_checked(4)?;
         if crc32fast::hash(code).to_le_bytes() != checksum {
             return None;
         }
-        // SAFETY: `deserialize` trusts its input to be what `serialize` of a compatible engine gave.
-        // The file stands in a directory that only this host writes, under the digest of the component
-        // and the hash of the engine's settings; it was written by `keep` below, its checksum fits, and
-        // wasmtime refuses code of another version or other settings. Nothing a customer uploads gets here.
+        // SAFETY: `deserialize` requires the output of `serialize` of a compatible engine. The file is in a directory that
+        // only this host writes, under the digest of the component and the hash of the engine's settings. `write_cached`
+        // below wrote it, its checksum is correct, and wasmtime refuses code of another version or of other settings.
+        // Uploaded bytes never get here.
         #[allow(unsafe_code)]
-        unsafe { Component::deserialize(&runner.wasmtime, code) }.ok()
+        unsafe { Component::deserialize(&variant.wasmtime, code) }.ok()
     }
 }
 
-fn cached_name(runner: &Runner, digest: Digest) -> PathBuf {
+/// Returns the name of a compiled component's file.
+fn cached_name(variant: &EngineVariant, digest: Digest) -> PathBuf {
     let mut hasher = std::hash::DefaultHasher::new();
-    runner.wasmtime.precompile_compatibility_hash().hash(&mut hasher);
+    variant.wasmtime.precompile_compatibility_hash().hash(&mut hasher);
     format!("{digest}-{:016x}.cwasm", hasher.finish()).into()
 }
 
-fn keep(cache: &Dir, file: &PathBuf, component: &Component) -> anyhow::Result<()> {
+/// Writes a compiled component to the cache.
+fn write_cached(cache: &Dir, file: &PathBuf, component: &Component) -> anyhow::Result<()> {
     let code = component.serialize().map_err(|error| anyhow::anyhow!("{error:#}"))?;
-    let unfinished = file.with_extension(format!("{}.new", std::process::id()));
+    let unfinished = file.with_extension(format!("{}.new", uuid::Uuid::new_v4()));
     let mut out = cache.create(&unfinished)?;
     out.write_all(&crc32fast::hash(&code).to_le_bytes())?;
     out.write_all(&code)?;
@@ -169,6 +192,7 @@ fn keep(cache: &Dir, file: &PathBuf, component: &Component) -> anyhow::Result<()
     Ok(())
 }
 
-pub(super) fn engine_error(error: wasmtime::Error) -> PluginError {
+/// Converts an error of wasmtime at the start of the server.
+fn engine_error(error: wasmtime::Error) -> PluginError {
     PluginError::Engine(format!("{error:#}"))
 }

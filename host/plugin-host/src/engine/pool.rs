@@ -1,7 +1,7 @@
-//! Where stores come from: every batch has a new one, so making one has to be cheap, and there are only so many.
+//! The pool of stores. Every batch gets a new store, so creating one must be cheap, and their number is limited.
 //!
-//! What a fresh store for each batch costs, for a thousand of Berka's clients (2.1 ms of a core in a store that is
-//! kept), medians of seven rounds side by side, two cores at work on other things as well:
+//! Cost of a fresh store for each batch, for a thousand of Berka's clients (2.1 ms of a core in a store that is kept),
+//! medians of seven rounds, with two cores at work on other things as well:
 //!
 //! | stores | an empty batch | page faults a batch |
 //! |---|---|---|
@@ -11,32 +11,31 @@
 //! | fresh, pooled, 4 MiB kept resident and cleared | 227 µs | 0 |
 //! | fresh, pooled, 4 MiB kept resident, only dirty pages cleared (`PAGEMAP_SCAN`, Linux 6.7) | 76 µs | 0 |
 //!
-//! So it is the last, where the kernel can, and the one before where it cannot: two to four parts in a hundred.
-
-use std::sync::{Condvar, Mutex, PoisonError};
+//! The engine uses the last one if the kernel supports it, and the one before otherwise. A batch takes two to four percent
+//! longer than in a store that is kept.
 
 use wasmtime::{Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-/// Stores at once, of all plugins together; who wants another waits. 64: far more than there are cores, and together
-/// they have at most 64 times `memory_bytes`.
-const STORES: usize = 64;
-/// Core instances of a component: a Python guest has over a hundred.
+/// Maximum number of stores of all plugins. A call that needs another store waits. 64 is far more than the number of
+/// cores, and limits memory to 64 times `memory_bytes`.
+pub(crate) const STORES: usize = 64;
+/// Maximum number of core instances in a component. A Python guest has over a hundred.
 const CORE_INSTANCES: u32 = 200;
-/// Memories of a component: its own, and those of adapters.
+/// Maximum number of memories in a component: its own, and those of adapters.
 const MEMORIES: u32 = 4;
-/// Tables of a component.
+/// Maximum number of tables in a component.
 const TABLES: u32 = 16;
-/// Elements of a table.
+/// Maximum number of elements in a table.
 const TABLE_ELEMENTS: usize = 100_000;
-/// Bytes of a memory that are kept resident between stores. 4 MiB: what a Rust guest touches for a full batch.
+/// Bytes of a memory that stay resident between stores. A Rust guest touches 4 MiB for a full batch.
 const RESIDENT_BYTES: usize = 4 << 20;
-/// Bytes of a table that are.
+/// Bytes of a table that stay resident between stores.
 const RESIDENT_TABLE_BYTES: usize = 64 << 10;
-/// Memories that nobody uses and that are kept resident all the same: as many plugins work side by side at most.
+/// Maximum number of unused memories that stay resident: the number of plugins that work at the same time.
 const WARM: u32 = 16;
 
-/// The pool's settings. A component that does not fit in it gets its memory on demand.
-pub(super) fn pooled() -> InstanceAllocationStrategy {
+/// Returns the settings of the pool. A component that does not fit in it gets its memory on demand.
+pub(crate) fn pooled() -> InstanceAllocationStrategy {
     let stores = STORES as u32;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(stores)
@@ -48,43 +47,11 @@ pub(super) fn pooled() -> InstanceAllocationStrategy {
         .max_tables_per_component(TABLES)
         .table_elements(TABLE_ELEMENTS)
         .total_gc_heaps(stores)
-        // What a store may have of it is what its limiter says.
+        // The limiter of a store sets the actual limit.
         .max_memory_size(1 << 32)
         .linear_memory_keep_resident(RESIDENT_BYTES)
         .table_keep_resident(RESIDENT_TABLE_BYTES)
         .max_unused_warm_slots(WARM)
         .pagemap_scan(Enabled::Auto);
     InstanceAllocationStrategy::Pooling(pool)
-}
-
-/// Room for so many stores.
-pub(super) struct Rooms {
-    free: Mutex<usize>,
-    freed: Condvar,
-}
-
-/// Room for one store, until it is dropped.
-pub(super) struct Room<'a>(&'a Rooms);
-
-impl Default for Rooms {
-    fn default() -> Self {
-        Self { free: Mutex::new(STORES), freed: Condvar::new() }
-    }
-}
-
-impl Rooms {
-    /// Waits until there is room. Whoever has room waits for nobody else's, so it is never long.
-    pub fn take(&self) -> Room<'_> {
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut free = self.freed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
-        *free -= 1;
-        Room(self)
-    }
-}
-
-impl Drop for Room<'_> {
-    fn drop(&mut self) {
-        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.0.freed.notify_one();
-    }
 }

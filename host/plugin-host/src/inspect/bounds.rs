@@ -1,61 +1,63 @@
-//! What a plugin's file may be before it is compiled: a few bytes of a component can ask a compiler for hours.
+//! Bounds of a plugin's file, checked before it is compiled: a few bytes of a component can keep a compiler busy for hours.
 //!
-//! Only lengths and counts are read here. What is not well formed is left to the compiler, which refuses it.
+//! Only lengths and counts are checked. The compiler refuses malformed files.
 
 use sluice_config::PluginLimits;
 
-/// Functions of all modules together. A Python guest has about 20,000; of empty ones, 100,000 take 3 s of a core and
-/// 570 MB to compile.
+/// Maximum number of functions in all modules. A Python guest has about 20,000. Compiling 100,000 empty functions takes 3 s
+/// of a core and 570 MB.
 const MAX_FUNCTIONS: u64 = 60_000;
-/// Bytes of one function. The largest of an interpreter have some hundred thousand, and compiling takes more than its
-/// share where there are more: a second of a core for 260 KB of nothing but blocks.
+/// Maximum number of bytes in a function. The largest functions of an interpreter have some hundred thousand. Compiling
+/// larger ones takes more than proportional time: a second of a core for 260 KB of blocks.
 const MAX_FUNCTION_BYTES: u64 = 512 << 10;
-/// Components within components. Tools nest three deep.
+/// Maximum nesting of components. Tools nest three deep.
 const MAX_DEPTH: usize = 16;
-/// Instances that come of it at most. They are made one by one while it is compiled, and a component that makes two
-/// of one that makes two of one and so on has a thousand million of them in a kilobyte.
+/// Maximum number of instances. They are created one by one when the component is compiled. A component that instantiates
+/// another one twice, which does the same, and so on, has a thousand million of them in a kilobyte.
 const MAX_INSTANCES: u64 = 100_000;
 
-/// Sections of a component.
+/// Section of a component's core instances.
 const CORE_INSTANCES: u8 = 2;
+/// Section of a component's instances.
 const INSTANCES: u8 = 5;
-/// The section of a core module that holds its functions.
+/// Section of a core module's functions.
 const CODE: u8 = 10;
-/// Magic number and version.
+/// Bytes of the magic number and the version.
 const HEADER_BYTES: usize = 8;
 
-/// Whether a file is not more than a plugin may be; if it is, what it has too much of.
-pub(super) fn check(bytes: &[u8], limits: &PluginLimits) -> Result<(), String> {
+/// Checks that a file is within the bounds. Otherwise returns the bound that it exceeds.
+pub(crate) fn check(bytes: &[u8], limits: &PluginLimits) -> Result<(), String> {
     if bytes.len() > limits.file_bytes {
         let (is, most) = (bytes.len(), limits.file_bytes);
         return Err(format!("it has {is} bytes, {most} are allowed (plugin.file_bytes): strip its debugging sections"));
     }
-    Measure::default().component(bytes, 0).map(drop)
+    ComponentMeasure::default().component(bytes, 0).map(drop)
 }
 
+/// Counters of a file.
 #[derive(Default)]
-struct Measure {
+struct ComponentMeasure {
     functions: u64,
-    /// Instances of the component that has most, of those that have ended.
+    /// Largest number of instances of a component that was measured.
     largest: u64,
 }
 
-impl Measure {
+impl ComponentMeasure {
     fn component(&mut self, bytes: &[u8], depth: usize) -> Result<(), String> {
         if depth > MAX_DEPTH {
             return Err(format!("components are nested deeper than {MAX_DEPTH} in it"));
         }
         let (mut own, mut made) = (1_u64, 0_u64);
-        for (id, mut section) in Sections::of(bytes) {
+        for (id, mut section) in WasmSections::of(bytes) {
             match id {
-                Sections::CORE_MODULE => self.module(section)?,
+                WasmSections::CORE_MODULE => self.module(section)?,
                 CORE_INSTANCES => own += number(&mut section).unwrap_or(0),
-                Sections::COMPONENT => self.component(section, depth + 1)?,
+                WasmSections::COMPONENT => self.component(section, depth + 1)?,
                 INSTANCES => made += number(&mut section).unwrap_or(0),
                 _ => {}
             }
         }
-        // Whatever it makes instances of has ended before.
+        // The components that it instantiates were measured before.
         let instances = own.saturating_add(made.saturating_mul(self.largest.max(1)));
         self.largest = self.largest.max(instances);
         if instances > MAX_INSTANCES {
@@ -65,7 +67,7 @@ impl Measure {
     }
 
     fn module(&mut self, bytes: &[u8]) -> Result<(), String> {
-        for (id, mut section) in Sections::of(bytes) {
+        for (id, mut section) in WasmSections::of(bytes) {
             if id != CODE {
                 continue;
             }
@@ -84,21 +86,24 @@ impl Measure {
     }
 }
 
-/// The sections of a module or a component, as far as they are whole: each with its number.
-pub(super) struct Sections<'a>(&'a [u8]);
+/// Iterator over the complete sections of a module or a component, each with its number.
+pub(crate) struct WasmSections<'a>(&'a [u8]);
 
-impl<'a> Sections<'a> {
+impl<'a> WasmSections<'a> {
+    /// Number of a custom section.
     pub const CUSTOM: u8 = 0;
+    /// Number of the section of a core module.
     pub const CORE_MODULE: u8 = 1;
+    /// Number of the section of a component.
     pub const COMPONENT: u8 = 4;
 
-    /// Those after the header.
+    /// Iterates over the sections after the header.
     pub fn of(bytes: &'a [u8]) -> Self {
         Self(bytes.get(HEADER_BYTES..).unwrap_or_default())
     }
 }
 
-impl<'a> Iterator for Sections<'a> {
+impl<'a> Iterator for WasmSections<'a> {
     type Item = (u8, &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -110,8 +115,8 @@ impl<'a> Iterator for Sections<'a> {
     }
 }
 
-/// An unsigned number of 32 bits in LEB128, taken off the front.
-pub(super) fn number(bytes: &mut &[u8]) -> Option<u64> {
+/// Takes an unsigned number of 32 bits in LEB128 off the front.
+pub(crate) fn number(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..35).step_by(7) {
         let (&byte, rest) = bytes.split_first()?;

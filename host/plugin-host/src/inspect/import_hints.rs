@@ -1,7 +1,7 @@
-//! What to do about an import that this host does not offer, by the toolchain that leaves it.
+//! Hints for imports that this host does not offer. The hint depends on the toolchain that produces the import.
 
-/// What a customer can do to build a plugin without this import, in a clause.
-pub(super) fn remedy(import: &str) -> String {
+/// Returns a clause that says how to build a plugin without this import.
+pub(crate) fn import_hint(import: &str) -> String {
     let of = |prefix: &str| import.starts_with(prefix);
     if of("wasi:http") {
         return "a plugin has no network. With componentize-js build with disableFeatures: ['random', 'stdio', 'clocks', \

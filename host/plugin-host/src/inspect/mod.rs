@@ -1,78 +1,84 @@
-//! What a file is before anything in it runs: a component of which world, wanting what; and then a first run on an empty object.
+//! Inspection of a plugin's file: its world and its imports, before any code in it runs; then its description, and a trial
+//! run on an empty object.
+
+pub(crate) mod bounds;
+pub(crate) mod import_hints;
+pub(crate) mod link_error;
+pub(crate) mod toolchain;
+pub(crate) mod trial_run;
 
 use std::sync::Arc;
 
 use serde::Serialize;
 use wasmtime::component::Component;
 
-use super::domain::DomainPlugin;
-use super::engine::Engine;
-use super::mapper::MapperPlugin;
-use super::remedy::remedy;
-use super::smoke::{try_domain, try_mapper};
-use super::toolchain::toolchain;
+use crate::engine::Engine;
+use crate::worlds::domain::DomainPlugin;
+use crate::worlds::mapper::MapperPlugin;
 use sluice_config::PluginLimits;
 use sluice_contract::PluginError;
 use sluice_model::{Code, Digest, Name, Version, World};
+use toolchain::toolchain;
+use trial_run::{try_domain, try_mapper};
 
-/// What is known of a plugin's file.
+/// Result of an inspection.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Inspection {
-    /// Which world it is made for.
+    /// World that the plugin is built for.
     pub world: World,
     /// Its name.
     pub name: Name,
-    /// Its version.
+    /// Version of the plugin.
     pub version: Version,
     /// SHA-256 of the file.
     pub digest: Digest,
-    /// Length of the file.
+    /// Length of the file in bytes.
     pub bytes: usize,
-    /// The domain that a domain plugin is for.
+    /// Domain of a domain plugin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domain: Option<Name>,
-    /// The sources that a mapper takes, in the order in which they should be uploaded.
-    pub sources: Vec<InspectedSource>,
-    /// The entity types that it produces, or judges.
+    /// Sources of a mapper, in the recommended order of upload.
+    pub sources: Vec<SourceInspection>,
+    /// Entity types that the plugin produces or validates.
     pub entity_types: Vec<Name>,
-    /// The codes of its own that it may show.
+    /// The plugin's own codes.
     pub codes: Vec<Code>,
-    /// What it imports, and what that lets it do.
-    pub imports: Vec<Import>,
-    /// What it says it was made with.
+    /// Imports, each with the permission that it stands for.
+    pub imports: Vec<ComponentImport>,
+    /// Languages and tools that built it, as the file says.
     pub toolchain: Vec<String>,
-    /// What it may use on this server, unless an approval says otherwise.
+    /// Limits on this server, unless an approval sets others.
     pub limits: PluginLimits,
-    /// How it breaks on an empty object, if it does: told, and a reason to refuse what is pushed if it is unfit.
+    /// Failure on an empty object, if any. A pushed plugin that is `unfit` is refused for this reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breaks: Option<String>,
-    /// Whether it breaks so that it could not be let near a record.
+    /// True if the failure shows that the plugin would fail on any record.
     #[serde(skip)]
     pub unfit: bool,
 }
 
 /// A table of the old system.
 #[derive(Clone, Debug, Serialize)]
-pub struct InspectedSource {
+pub struct SourceInspection {
     /// Its name.
     pub name: Name,
     /// Fields that identify a record.
     pub key: Vec<String>,
-    /// Further fields by which other records look it up.
+    /// Further fields by which its records can be looked up.
     pub lookups: Vec<String>,
 }
 
-/// An interface that a plugin asks for.
+/// An interface that a plugin imports.
 #[derive(Clone, Debug, Serialize)]
-pub struct Import {
-    /// Its name, with its version.
+pub struct ComponentImport {
+    /// Name of the interface, with its version.
     pub import: String,
-    /// What it lets a plugin do, in words.
+    /// What the interface permits, as a clause.
     pub allows: &'static str,
 }
 
-/// Reads what a plugin's file is, asks it to describe itself, and lets it work on nothing.
+/// Inspects a plugin's file: compiles it, reads its description, and runs it on an empty object.
 pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspection, PluginError> {
     let refused = |reason: String| PluginError::Refused { name: name.into(), reason };
     if !bytes.starts_with(b"\0asm") {
@@ -87,24 +93,24 @@ pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspect
     let compiled = engine.compile(name, digest, bytes)?;
     let component = &compiled.0;
     let world = world(component).map_err(refused)?;
-    let (title, domain, sources, entity_types, codes, first) = match world {
+    let (title, domain, sources, entity_types, codes, failure) = match world {
         World::Mapper => {
             let plugin = MapperPlugin::of(engine, name, digest, &compiled)?;
             let of = &plugin.description;
-            let sources = of.sources.iter().map(|source| InspectedSource {
+            let sources = of.sources.iter().map(|source| SourceInspection {
                 name: source.name.clone(),
                 key: source.key.clone(),
                 lookups: source.lookups.clone(),
             });
-            let first = try_mapper(&plugin)?;
-            (plugin.title(), None, sources.collect(), of.entity_types.clone(), plugin.codes(), first)
+            let failure = try_mapper(&plugin)?;
+            (plugin.title(), None, sources.collect(), of.entity_types.clone(), plugin.codes(), failure)
         }
         World::Domain => {
             let plugin = DomainPlugin::of(engine, name, digest, &compiled)?;
             let of = &plugin.description;
             let entity_types = of.entity_types.iter().map(|entity_type| entity_type.name.clone()).collect();
-            let first = try_domain(&plugin)?;
-            (plugin.title(), Some(of.domain.clone()), vec![], entity_types, plugin.codes(), first)
+            let failure = try_domain(&plugin)?;
+            (plugin.title(), Some(of.domain.clone()), vec![], entity_types, plugin.codes(), failure)
         }
     };
     Ok(Inspection {
@@ -120,24 +126,24 @@ pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspect
         imports: imports(component),
         toolchain: toolchain(bytes),
         limits: engine.limits.clone(),
-        unfit: first.as_ref().is_some_and(|first| first.unfit),
-        breaks: first.map(|first| first.how),
+        unfit: failure.as_ref().is_some_and(|failure| failure.unfit),
+        breaks: failure.map(|failure| failure.message),
     })
 }
 
-/// The contract's package, as interfaces are named in a component.
+/// Prefix of the names of the contract's interfaces in a component.
 const PACKAGE: &str = "sluice:plugin/";
-/// The contract's version that this host speaks, as far as it matters: what is added within it breaks nothing.
+/// Major and minor version of the contract that this host supports. Patch versions are compatible.
 const CONTRACT: (u64, u64) = (0, 1);
 
-/// The version in `sluice:plugin/mapping@0.1.0`, as far as it matters.
+/// Returns the major and minor version in a name such as `sluice:plugin/mapping@0.1.0`.
 fn contract_version(interface: &str) -> Option<(u64, u64)> {
     let (_, version) = interface.split_once('@')?;
     let mut parts = version.split(['.', '-', '+']);
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// The world that a component's exports make, or in a sentence why it is none of ours.
+/// Returns the world of a component by its exports. Otherwise returns the reason why it is no plugin for this host.
 fn world(component: &Component) -> Result<World, String> {
     let ty = component.component_type();
     let exports: Vec<String> = ty.exports(component.engine()).map(|(name, _)| name.to_owned()).collect();
@@ -146,14 +152,14 @@ fn world(component: &Component) -> Result<World, String> {
     let other = ours.filter_map(contract_version).find(|version| *version != CONTRACT);
     if let Some((major, minor)) = other {
         let (ours_major, ours_minor) = CONTRACT;
-        let (age, remedy) = if (major, minor) > CONTRACT {
+        let (age, hint) = if (major, minor) > CONTRACT {
             ("newer", "build it with an SDK of that version, or bring the server up to date")
         } else {
             ("older", "build it anew with an SDK of that version")
         };
         return Err(format!(
             "it is made for version {major}.{minor} of the contract, which is {age} than the {ours_major}.{ours_minor} of \
-             this host: {remedy}"
+             this host: {hint}"
         ));
     }
     let has = |interface: &str| exports.iter().any(|export| export.starts_with(&format!("{PACKAGE}{interface}@")));
@@ -170,13 +176,14 @@ fn world(component: &Component) -> Result<World, String> {
     }
 }
 
-fn imports(component: &Component) -> Vec<Import> {
+/// Returns the imports of a component.
+fn imports(component: &Component) -> Vec<ComponentImport> {
     let ty = component.component_type();
     let names = ty.imports(component.engine()).map(|(name, _)| name.to_owned());
-    names.map(|import| Import { allows: meaning(&import), import }).collect()
+    names.map(|import| ComponentImport { allows: meaning(&import), import }).collect()
 }
 
-/// What an import lets a plugin do, in words.
+/// Returns what an import permits, as a clause.
 fn meaning(import: &str) -> &'static str {
     const MEANINGS: &[(&str, &str)] = &[
         ("sluice:plugin/source-lookup", "read this migration's loaded source records, by key"),
@@ -196,25 +203,12 @@ fn meaning(import: &str) -> &'static str {
     known.map_or("not offered by this host", |(_, meaning)| meaning)
 }
 
-/// Why a component cannot be linked, in a sentence.
-pub(super) fn link_error(name: &str, error: &wasmtime::Error) -> PluginError {
-    let text = format!("{error:#}");
-    // `component imports instance `a:b/c`, but a matching implementation was not found in the linker`
-    let reason = match text.split('`').nth(1) {
-        Some(import) if text.contains("imports") => {
-            format!("it imports {import}, which this host does not offer: {}", remedy(import))
-        }
-        _ => format!("it does not fit the contract sluice:plugin@0.1.0: {text}"),
-    };
-    PluginError::Refused { name: name.into(), reason }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_read_as_far_as_they_matter() {
+    fn major_and_minor_versions_are_read() {
         let cases = [
             ("sluice:plugin/mapping@0.1.0", Some((0, 1))),
             ("sluice:plugin/mapping@0.2.0-rc.1", Some((0, 2))),

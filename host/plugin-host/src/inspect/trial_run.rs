@@ -1,76 +1,77 @@
-//! A first run of a plugin, on an empty object: what it does with a record that has nothing in it.
+//! Trial run of a plugin on an empty object, during inspection.
 
 use std::sync::Arc;
 
-use super::domain::DomainPlugin;
-use super::isolate::Poisoned;
-use super::mapper::MapperPlugin;
-use super::usage::Usage;
+use crate::instance::isolate::FailedRecord;
+use crate::instance::usage::Usage;
+use crate::worlds::domain::DomainPlugin;
+use crate::worlds::mapper::MapperPlugin;
 use sluice_contract::wire::{Batch, Context};
 use sluice_contract::{Cause, PluginError};
-use sluice_contract::{Found, LookupRefusal, SourceLookup};
+use sluice_contract::{LookupAnswer, LookupRefusal, SourceLookup};
 
-/// Sources or entity types that are tried.
-const MOST: usize = 20;
+/// Maximum number of sources or entity types that are tried.
+const MAX_TRIALS: usize = 20;
 
-/// Finds nothing.
-struct Nothing;
+/// Lookups that find no record.
+struct EmptyLookup;
 
-impl SourceLookup for Nothing {
-    fn find(&self, _: &str, _: &str, _: &[&[u8]], _: usize) -> Result<Found, LookupRefusal> {
-        Ok(Found::default())
+impl SourceLookup for EmptyLookup {
+    fn find(&self, _: &str, _: &str, _: &[&[u8]], _: usize) -> Result<LookupAnswer, LookupRefusal> {
+        Ok(LookupAnswer::default())
     }
 }
 
+/// Returns the context of a trial run.
 fn context() -> Context {
     Context { migration: vec![0; 16], registered_on: "1970-01-01".into() }
 }
 
-/// A record without any field, of which a sound plugin says what is missing.
+/// Returns a batch of one record without fields. A correct plugin reports the missing fields.
 fn empty() -> Batch {
     Batch { bytes: b"{}".to_vec(), ends: vec![2] }
 }
 
-/// How it broke, if it did. The record has nothing that it could quote.
-fn broke(stream: &str, poisoned: &[Poisoned]) -> Option<FirstRun> {
-    let failure = &poisoned.first()?.failure;
-    let message = failure.message.for_quarantine();
-    let how = format!("it breaks on a record of {stream} without any field ({}): {message}", failure.cause.code());
-    // Whoever panics on what is missing has its records quarantined; whoever loops, eats memory or answers nonsense
-    // would do that to any.
+/// Returns the failure of a trial run, if any. The empty record contains nothing that the message could quote.
+fn failure_of(stream: &str, failed: &[FailedRecord]) -> Option<TrialRunFailure> {
+    let failure = &failed.first()?.failure;
+    let (code, text) = (failure.cause.code(), failure.message.for_quarantine());
+    let message = format!("it breaks on a record of {stream} without any field ({code}): {text}");
+    // A plugin that panics on missing fields is accepted, and such records are quarantined. A plugin that loops, exceeds its
+    // memory or breaks the contract would do so on any record.
     let unfit = !matches!(failure.cause, Cause::Panicked | Cause::Trapped);
-    Some(FirstRun { how, unfit })
+    Some(TrialRunFailure { message, unfit })
 }
 
-/// What a first run came to that did not end well.
-pub(super) struct FirstRun {
-    /// How it broke.
-    pub how: String,
-    /// Whether that is reason enough not to take it.
+/// Failure of a trial run.
+pub(crate) struct TrialRunFailure {
+    /// Message for the plugin's author.
+    pub message: String,
+    /// True if the plugin must be refused.
     pub unfit: bool,
 }
 
-/// Lets a mapper map an empty object of each of its sources; how it breaks, if it does.
-pub(super) fn try_mapper(mapper: &Arc<MapperPlugin>) -> Result<Option<FirstRun>, PluginError> {
+/// Runs a mapper on an empty object of each of its sources. Returns the first failure.
+pub(crate) fn try_mapper(mapper: &Arc<MapperPlugin>) -> Result<Option<TrialRunFailure>, PluginError> {
     let usage = Usage::default();
-    for source in mapper.description.sources.iter().take(MOST) {
-        let mut instance = mapper.instance(context(), Arc::new(Nothing), &usage);
+    for source in mapper.description.sources.iter().take(MAX_TRIALS) {
+        let mut instance = mapper.instance(context(), Arc::new(EmptyLookup), &usage);
         let transformed = instance.transform(&source.name, &empty())?;
-        if let Some(first) = broke(&source.name, &transformed.poisoned) {
-            return Ok(Some(first));
+        if let Some(failure) = failure_of(&source.name, &transformed.failed) {
+            return Ok(Some(failure));
         }
     }
     Ok(None)
 }
 
-/// Lets a domain plugin judge an empty object of each of its entity types; how it breaks, if it does.
-pub(super) fn try_domain(domain: &Arc<DomainPlugin>) -> Result<Option<FirstRun>, PluginError> {
+/// Runs a domain plugin on an empty object of each of its entity types. Returns the first failure.
+pub(crate) fn try_domain(domain: &Arc<DomainPlugin>) -> Result<Option<TrialRunFailure>, PluginError> {
     let usage = Usage::default();
-    for entity_type in domain.description.entity_types.iter().take(MOST) {
+    for entity_type in domain.description.entity_types.iter().take(MAX_TRIALS) {
         let mut instance = domain.instance(context(), None, &usage);
         let validated = instance.validate(&entity_type.name, &empty())?;
-        if let Some(first) = broke(&entity_type.name, &validated.poisoned) {
-            return Ok(Some(first));
+        if let Some(failure) = failure_of(&entity_type.name, &validated.failed) {
+            return Ok(Some(failure));
         }
     }
     Ok(None)

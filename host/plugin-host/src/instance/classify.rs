@@ -1,11 +1,16 @@
-//! Reads why a call failed.
+//! Causes of failed calls.
 
-use super::state::State;
+use wasmtime::{Trap, WasmBacktrace};
+
+use crate::engine::wasmtime_errors::{exceeded_transfer_limit, is_from_guest};
+use crate::instance::state::StoreState;
 use sluice_contract::{Cause, Confidential};
 
-/// Reads a failed call's cause from what wasmtime says and what the store has seen.
-pub(super) fn classify(error: &wasmtime::Error, state: &mut State) -> (Cause, Confidential) {
-    let trap = error.downcast_ref::<wasmtime::Trap>();
+/// Maximum number of functions in a message.
+const MAX_FRAMES: usize = 12;
+
+/// Returns the cause and the message of a failed call, from wasmtime's error and the state of the store.
+pub(crate) fn classify(error: &wasmtime::Error, state: &mut StoreState) -> (Cause, Confidential) {
     let panic = state.panic.take();
     let stderr = state.stderr();
     let cause = if state.limits.denied {
@@ -13,24 +18,24 @@ pub(super) fn classify(error: &wasmtime::Error, state: &mut State) -> (Cause, Co
     } else if state.too_many_calls() {
         Cause::TooManyCalls
     } else {
-        match trap {
-            Some(wasmtime::Trap::Interrupt) => Cause::TimedOut,
-            Some(wasmtime::Trap::StackOverflow) => Cause::StackOverflow,
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => Cause::TimedOut,
+            Some(Trap::StackOverflow) => Cause::StackOverflow,
             _ if panic.is_some() => Cause::Panicked,
             Some(_) => Cause::Trapped,
-            None if format!("{error:#}").contains("fuel") => Cause::TooMuchOutput,
-            None if error.downcast_ref::<wasmtime::WasmBacktrace>().is_some() => Cause::Trapped,
+            None if exceeded_transfer_limit(error) => Cause::TooMuchOutput,
+            None if is_from_guest(error) => Cause::Trapped,
             None => Cause::BrokeContract,
         }
     };
-    let where_it_was = || match error.downcast_ref::<wasmtime::WasmBacktrace>() {
+    let place = || match error.downcast_ref::<WasmBacktrace>() {
         Some(trace) => {
-            let frames = trace.frames().iter().take(12).filter_map(|frame| frame.func_name());
+            let frames = trace.frames().iter().take(MAX_FRAMES).filter_map(|frame| frame.func_name());
             let frames: Vec<&str> = frames.collect();
             format!("{}: at {}", error.root_cause(), frames.join(" < "))
         }
         None => format!("{error:#}"),
     };
-    let message = panic.or_else(|| (!stderr.is_empty()).then_some(stderr)).unwrap_or_else(where_it_was);
+    let message = panic.or_else(|| (!stderr.is_empty()).then_some(stderr)).unwrap_or_else(place);
     (cause, Confidential::new(&message))
 }

@@ -1,52 +1,45 @@
-//! Components by their digests: kept as files, compiled when they are first needed.
+//! The library: components by digest, kept as files and compiled when they are first needed.
+
+pub(crate) mod compile_cells;
+pub(crate) mod plugins;
 
 use std::io::Write as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use cap_std::fs::Dir;
-use hashbrown::HashMap;
 
-use super::domain::DomainPlugin;
-use super::engine::Engine;
-use super::mapper::MapperPlugin;
+use crate::engine::Engine;
+use crate::worlds::domain::DomainPlugin;
+use crate::worlds::mapper::MapperPlugin;
+use compile_cells::CompileCells;
 use sluice_contract::PluginError;
 use sluice_model::Digest;
 
-/// Every component that this server has, each under its digest. None is removed: what was made with one can be made
-/// again.
+/// All components of this server, each under its digest. None is removed, so that every result can be reproduced.
 pub struct Library {
     engine: Arc<Engine>,
     files: Dir,
-    held: Mutex<Held>,
+    mappers: CompileCells<Arc<MapperPlugin>>,
+    domains: CompileCells<Arc<DomainPlugin>>,
 }
 
-#[derive(Default)]
-struct Held {
-    mappers: HashMap<Digest, Arc<MapperPlugin>>,
-    domains: HashMap<Digest, Arc<DomainPlugin>>,
-}
-
+/// Returns the name of a component's file.
 fn file_name(digest: Digest) -> String {
     format!("{digest}.wasm")
 }
 
 impl Library {
-    /// Components in a directory that only the host writes.
+    /// Opens the library in a directory that only the host writes.
     pub fn new(engine: Arc<Engine>, files: Dir) -> Self {
-        Self { engine, files, held: Mutex::default() }
+        Self { engine, files, mappers: CompileCells::default(), domains: CompileCells::default() }
     }
 
-    /// What they are compiled with.
+    /// Returns the engine that compiles the components.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
-        // A panic leaves it as it was: a plugin is added whole.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Keeps a component, durably; its digest.
+    /// Keeps a component, durably. Returns its digest.
     pub fn keep(&self, bytes: &[u8]) -> std::io::Result<Digest> {
         let digest = Digest::of(bytes);
         let file = file_name(digest);
@@ -62,36 +55,26 @@ impl Library {
                 return Err(error);
             }
         }
-        // The name is not on disk before its directory is.
+        // The directory is synced, so that the file's name is durable as well.
         self.files.open(".")?.sync_all()?;
         Ok(digest)
     }
 
-    /// The component with this digest, and nothing else that may stand in its file.
+    /// Reads the component with this digest. Fails if the file is missing or has other content.
     pub fn component(&self, digest: Digest) -> Result<Vec<u8>, PluginError> {
         let bytes = self.files.read(file_name(digest)).ok();
         bytes.filter(|bytes| Digest::of(bytes) == digest).ok_or(PluginError::Missing(digest))
     }
 
-    /// The mapper with this digest.
+    /// Returns the mapper with this digest. Compiles it if necessary, once; callers of other digests do not wait.
     pub fn mapper(&self, digest: Digest) -> Result<Arc<MapperPlugin>, PluginError> {
-        let mut held = self.held();
-        if let Some(mapper) = held.mappers.get(&digest) {
-            return Ok(mapper.clone());
-        }
-        let mapper = MapperPlugin::new(&self.engine, "mapper", digest, &self.component(digest)?)?;
-        held.mappers.insert(digest, mapper.clone());
-        Ok(mapper)
+        self.mappers
+            .get_or_create(digest, || MapperPlugin::new(&self.engine, "mapper", digest, &self.component(digest)?))
     }
 
-    /// The domain plugin with this digest.
+    /// Returns the domain plugin with this digest. Compiles it if necessary, once; callers of other digests do not wait.
     pub fn domain(&self, digest: Digest) -> Result<Arc<DomainPlugin>, PluginError> {
-        let mut held = self.held();
-        if let Some(domain) = held.domains.get(&digest) {
-            return Ok(domain.clone());
-        }
-        let domain = DomainPlugin::new(&self.engine, "domain", digest, &self.component(digest)?)?;
-        held.domains.insert(digest, domain.clone());
-        Ok(domain)
+        self.domains
+            .get_or_create(digest, || DomainPlugin::new(&self.engine, "domain", digest, &self.component(digest)?))
     }
 }

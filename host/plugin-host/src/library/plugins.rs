@@ -3,23 +3,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::domain::DomainPlugin;
-use super::library::Library;
-use super::mapper::MapperPlugin;
+use crate::library::Library;
+use crate::worlds::domain::DomainPlugin;
+use crate::worlds::mapper::MapperPlugin;
 use sluice_config::PluginLimits;
 use sluice_contract::PluginError;
 use sluice_model::Digest;
 
-/// What a tenant's migrations may use.
+/// The plugins of a tenant.
 pub struct Plugins {
     library: Arc<Library>,
     domains: Vec<Arc<DomainPlugin>>,
-    /// With the limits that each was approved under.
+    /// Mappers, each with the limits of its approval.
     mappers: BTreeMap<Digest, PluginLimits>,
 }
 
 impl Plugins {
-    /// These domain plugins, and these mappers under these limits.
+    /// Returns a set of these domain plugins, and these mappers with their limits.
     pub fn new(
         library: Arc<Library>,
         domains: Vec<Arc<DomainPlugin>>,
@@ -28,28 +28,28 @@ impl Plugins {
         Self { library, domains, mappers }
     }
 
-    /// The mapper with this digest, if it may be used.
+    /// Returns the mapper with this digest, if the tenant may use it. Compiles it if necessary.
     pub fn mapper(&self, digest: Digest) -> Result<Option<Arc<MapperPlugin>>, PluginError> {
         let Some(limits) = self.mappers.get(&digest) else { return Ok(None) };
         Ok(Some(self.library.mapper(digest)?.limited(limits.clone())))
     }
 
-    /// The domain plugin with this digest, whether or not it judges at present.
+    /// Returns the domain plugin with this digest, even if another one of its domain is in use at present.
     pub fn earlier_domain(&self, digest: Digest) -> Result<Arc<DomainPlugin>, PluginError> {
         self.library.domain(digest)
     }
 
-    /// The domain plugins.
+    /// Returns the domain plugins.
     pub fn domains(&self) -> &[Arc<DomainPlugin>] {
         &self.domains
     }
 
-    /// The plugin of a domain, as the API names it.
+    /// Returns the plugin of a domain by the domain's name in the API.
     pub fn domain(&self, component: &str) -> Option<&Arc<DomainPlugin>> {
         self.domains.iter().find(|plugin| plugin.description.domain == component)
     }
 
-    /// The plugin that judges this entity type.
+    /// Returns the plugin that validates this entity type.
     pub fn of_entity_type(&self, entity_type: &str) -> Option<&Arc<DomainPlugin>> {
         self.domains.iter().find(|plugin| plugin.entity_type(entity_type).is_some())
     }

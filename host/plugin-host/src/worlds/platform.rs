@@ -1,26 +1,26 @@
-//! Runs a platform plugin: it plans calls for a batch of records, narrowed down where it breaks.
+//! Platform plugins: compilation, and planning of calls by batch.
 
 use std::sync::Arc;
 
 use wasmtime::Store;
 
-use super::bindings::platform::exports::sluice::plugin::calling;
-use super::bindings::platform::{Platform, PlatformPre};
-use super::bindings::types;
-use super::domain::Made;
-use super::engine::Engine;
-use super::inspect::link_error;
-use super::instance::{Instance, described};
-use super::isolate::Isolated;
-use super::mapper::Logged;
-use super::state::State;
-use super::usage::Usage;
+use crate::bindings::platform::exports::sluice::plugin::calling;
+use crate::bindings::platform::{Platform, PlatformPre};
+use crate::bindings::types;
+use crate::engine::Engine;
+use crate::inspect::link_error::link_error;
+use crate::instance::isolate::IsolationResult;
+use crate::instance::log::BatchLog;
+use crate::instance::state::StoreState;
+use crate::instance::usage::Usage;
+use crate::instance::{PluginInstance, described, position};
+use crate::worlds::domain::PluginOutput;
 use sluice_config::{Flow, PluginLimits};
 use sluice_contract::PluginError;
 use sluice_contract::Vocabulary;
 use sluice_contract::call_plan::PlannedEntity;
 use sluice_contract::output_validation::{check_calls, issue};
-use sluice_contract::platform::{Kind, PlatformDescription, check_platform};
+use sluice_contract::platform::{PlatformDescription, PlatformKind, check_platform};
 use sluice_contract::wire::{Batch, Context, WireCallPlans};
 use sluice_model::{Digest, Title};
 
@@ -29,38 +29,45 @@ use sluice_model::{Digest, Title};
 pub struct PlatformPlugin {
     engine: Arc<Engine>,
     limits: PluginLimits,
-    pre: PlatformPre<State>,
+    pre: PlatformPre<StoreState>,
     /// SHA-256 of the component.
     pub digest: Digest,
-    /// What it says of itself.
+    /// Description of the plugin.
     pub description: PlatformDescription,
     vocabulary: Vocabulary,
 }
 
 impl PlatformPlugin {
-    /// Compiles a platform plugin and asks it to describe itself.
+    /// Compiles a platform plugin and reads its description.
     pub fn new(engine: &Arc<Engine>, name: &str, digest: Digest, bytes: &[u8]) -> Result<Arc<Self>, PluginError> {
-        let (component, runner) = engine.compile(name, digest, bytes)?;
-        let pre = runner.platforms.instantiate_pre(&component).and_then(PlatformPre::new);
-        let pre = pre.map_err(|error| link_error(name, &error))?;
-        let describe = |store: &mut Store<State>| {
-            let platform = pre.instantiate(&mut *store)?;
+        let compiled = engine.compile(name, digest, bytes)?;
+        let (component, variant) = &compiled;
+        let pre = variant.platforms.instantiate_pre(component).and_then(PlatformPre::new);
+        let pre = pre.map_err(|error| link_error(name, component, &error))?;
+        let instantiate = |store: &mut Store<StoreState>| pre.instantiate(store);
+        let describe = |platform: &Platform, store: &mut Store<StoreState>| {
             platform.sluice_plugin_calling().call_describe(store).map(Into::into)
         };
-        let (description, vocabulary) = described(engine, runner, name, describe, check_platform)?;
+        let (description, vocabulary) = described(engine, &compiled, name, instantiate, describe, check_platform)?;
         let (engine, limits) = (engine.clone(), engine.limits.clone());
         Ok(Arc::new(Self { engine, limits, pre, digest, description, vocabulary }))
     }
 
-    /// Name and version, as they stand in messages.
+    /// Returns name and version for messages.
     pub fn title(&self) -> Title {
         Title { name: self.description.name.clone(), version: self.description.version.clone() }
     }
 
-    /// Prepares to plan for one job, whose usage this counts towards.
+    /// Returns an instance for one job. Its usage is added to `usage`.
     pub fn instance(self: &Arc<Self>, context: Context, usage: &Usage) -> PlatformInstance {
-        let instance =
-            Instance::new((&self.engine, self.pre.engine()), &self.limits, self.title(), self.digest, context, usage);
+        let instance = PluginInstance::new(
+            (&self.engine, self.pre.engine()),
+            &self.limits,
+            self.title(),
+            self.digest,
+            context,
+            usage,
+        );
         PlatformInstance { plugin: self.clone(), instance }
     }
 }
@@ -68,41 +75,44 @@ impl PlatformPlugin {
 /// A platform plugin at work for one job.
 pub struct PlatformInstance {
     plugin: Arc<PlatformPlugin>,
-    instance: Instance,
+    instance: PluginInstance,
 }
 
 impl PlatformInstance {
-    /// Plans the calls for a batch of records of a kind, each with those that go with it. A record with an issue has no
+    /// Plans the calls for a batch of records of a kind, each with its companion records. A record with an error has no
     /// plan.
     pub fn plan(
         &mut self,
-        kind: &Kind,
+        kind: &PlatformKind,
         flow: Flow,
         settings: &[(String, String)],
         batch: &Batch,
-    ) -> Result<Made<PlannedEntity>, PluginError> {
+    ) -> Result<PluginOutput<PlannedEntity>, PluginError> {
         let Self { plugin, instance } = self;
         let flow = match flow {
             Flow::Fewest => calling::Flow::Fewest,
             Flow::EveryStep => calling::Flow::EveryStep,
         };
-        let instantiate = |store: &mut Store<State>| plugin.pre.instantiate(store);
+        let instantiate = |store: &mut Store<StoreState>| plugin.pre.instantiate(store);
         let (description, limits) = (&plugin.description, &plugin.limits);
         let mut call =
-            |platform: &Platform, store: &mut Store<State>, context: &types::Context, batch: &types::Batch| {
+            |platform: &Platform, store: &mut Store<StoreState>, context: &types::Context, batch: &types::Batch| {
                 let calling = platform.sluice_plugin_calling();
-                let made: WireCallPlans = calling.call_plan(store, context, settings, flow, &kind.name, batch)?.into();
-                let plans = check_calls(made.plans, &made.issues, batch.ends.len(), (kind, description), limits);
-                Ok(plans.map(|plans| (plans, made.issues)))
+                let planned: WireCallPlans =
+                    calling.call_plan(store, context, settings, flow, &kind.name, batch)?.into();
+                let plans = check_calls(planned.plans, &planned.issues, batch.ends.len(), (kind, description), limits);
+                Ok(plans.map(|plans| (plans, planned.issues)))
             };
-        let (Isolated { parts, poisoned }, said) = instance.isolated(batch, &instantiate, &mut call)?;
-        let (mut made, mut issues, mut undeclared) = (vec![], vec![], vec![]);
-        for (part, (plans, found)) in parts {
-            let start = part.start as u32;
-            made.extend(plans.into_iter().map(|plan| PlannedEntity { position: plan.position + start, ..plan }));
-            issues.extend(found.iter().map(|said| issue(said, start, &kind.name, &plugin.vocabulary, &mut undeclared)));
+        let (IsolationResult { parts, failed }, log) = instance.isolated(batch, &instantiate, &mut call)?;
+        let (mut items, mut issues, mut undeclared) = (vec![], vec![], vec![]);
+        for (part, (plans, reported)) in parts {
+            let start = position(part.start);
+            items.extend(plans.into_iter().map(|plan| PlannedEntity { position: plan.position + start, ..plan }));
+            issues.extend(
+                reported.iter().map(|reported| issue(reported, start, &kind.name, &plugin.vocabulary, &mut undeclared)),
+            );
         }
-        let logged = Logged::read(said, &plugin.vocabulary, &mut undeclared);
-        Ok(Made { made, issues, poisoned, undeclared, logged })
+        let logged = BatchLog::from_raw(log, &plugin.vocabulary, &mut undeclared);
+        Ok(PluginOutput { items, issues, failed, undeclared, logged })
     }
 }
