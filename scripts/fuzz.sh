@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs each fuzz target for FUZZ_SECONDS (60) from the seeds that are kept and from what earlier runs have found, and
-# prints a line for each: runs, inputs that led somewhere new, crashes. Ends with 1 if anything was found. Targets as
-# arguments, or all. Beside Rust it takes a C++ compiler, for libFuzzer.
+# Runs each fuzz target for FUZZ_SECONDS (60), starting from the seeds and from the corpus of earlier runs. Prints a
+# line for each target: runs, inputs with new coverage, crashes. Exits with 1 if a target crashed. Arguments select
+# targets; the default is all. Requires Rust and a C++ compiler for libFuzzer.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,17 +10,17 @@ tools=$target/tools
 export PATH=$tools/bin:$PATH
 command -v cargo-fuzz > /dev/null || cargo install --locked cargo-fuzz --root "$tools"
 
-# The pinned toolchain is a stable one: it has the instrumentation, and hides its switches.
+# The pinned toolchain is stable. This variable enables the instrumentation flags.
 export RUSTC_BOOTSTRAP=1
-# Nothing in these parts is unsafe, so there is nothing for a sanitizer to find.
+# The fuzzed code contains no unsafe code, so sanitizers are not useful.
 fuzz=(--sanitizer none)
 cargo fuzz build "${fuzz[@]}"
 
-# A staging area waits for its disk after each step: memory does not let it wait.
+# The staging area syncs its files after each step. A memory file system makes that fast.
 if [ -w /dev/shm ]; then export TMPDIR=/dev/shm; fi
 logs=$target/fuzz
 mkdir -p "$logs"
-found=0
+failed=0
 for name in "${@:-framing csv tus segments pieces batches answers records}"; do
   for each in $name; do
     mkdir -p "fuzz/corpus/$each"
@@ -32,8 +32,8 @@ for name in "${@:-framing csv tus segments pieces batches answers records}"; do
     echo "$each: $(stat number_of_executed_units) runs, $(stat new_units_added) new paths, $crashes crashes"
     if [ "$crashes" = 1 ]; then
       grep -E "panicked at|Test unit written|ERROR" -A1 "$log" || tail -5 "$log"
-      found=1
+      failed=1
     fi
   done
 done
-exit $found
+exit $failed

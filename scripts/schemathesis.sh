@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Holds the served API against its own description with schemathesis, all checks on. Sets up what it needs (Python's
-# venv and one package) in target/schemathesis; arguments go to `schemathesis run`.
+# Tests the API against its OpenAPI description with all checks of schemathesis. Installs schemathesis into a Python
+# virtual environment in target/schemathesis. Passes arguments to `schemathesis run`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,7 +18,7 @@ work=$(mktemp -d)
 server=
 trap '[ -z "$server" ] || kill "$server"; rm -rf "$work"' EXIT
 
-# One client asks as fast as it can, and is not what the limits are for.
+# The test sends requests without pauses, so the limits are raised.
 cat >"$work/sluice.toml" <<'TOML'
 [http]
 requests_per_second = 100000
@@ -44,7 +44,7 @@ register() {
         "$url/migration-assistance/migrations" | json referenceId
 }
 
-# Something to be found: a migration with a record, a rejected one, and a validation.
+# Creates test data: a migration with an accepted record, a rejected record and a validation job.
 id=$(register)
 record=3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10
 printf '{"referenceId":"%s","type":"organisation","name":"Acme"}\nno record\n' "$record" |
@@ -66,7 +66,7 @@ cat >"$work/schemathesis.toml" <<TOML
 include-operation-id = "purgeMigration"
 parameters = { "path.id" = "$(register)", "header.If-Match" = "*" }
 
-# Which mappers there are is for this server to say, and not for the description.
+# The description does not list the mappers of this server.
 [[operations]]
 include-operation-id = "registerMigration"
 checks.positive_data_acceptance.expected-statuses = [201, 403, 409, 422]
@@ -76,12 +76,12 @@ include-operation-id = "chooseMapper"
 parameters = { "header.If-Match" = "*" }
 checks.positive_data_acceptance.expected-statuses = [200, 409, 422]
 
-# Records are judged one by one: a body that holds a wrong one is taken, and the wrong one is refused in the answer.
+# The server validates each record separately. It accepts a body with an invalid record and rejects only that record.
 [[operations]]
 include-operation-id = ["loadSource", "stageRecords", "removeRecords"]
 checks.negative_data_rejection.expected-statuses = [200, 400, 401, 403, 404, 405, 409, 415]
 
-# A client and a secret that do not exist, a scope that was not granted.
+# Generated credentials do not exist, and generated scopes are not granted.
 [[operations]]
 include-operation-id = "issueToken"
 checks.positive_data_acceptance.expected-statuses = [200, 400, 401]
@@ -89,14 +89,14 @@ checks.positive_data_acceptance.expected-statuses = [200, 400, 401]
 [[operations]]
 include-operation-id = "streamEvents"
 parameters = { "query.follow" = "false" }
-# A header field that nobody knows is passed over, as HTTP wants it.
+# The server ignores unknown header fields, as HTTP requires.
 checks.negative_data_rejection.expected-statuses = [200, 400, 401, 403, 404, 405, 406]
 
-# What a job can be told depends on its kind, and which plugins and limits there are on the server.
+# Valid parameters of a job depend on its kind and on the plugins and limits of the server.
 [[operations]]
 include-operation-id = "startJob"
 checks.positive_data_acceptance.expected-statuses = [200, 400, 409, 415, 422]
-# A kind that needs to be told nothing passes over what it is told.
+# A kind of job without parameters ignores them.
 checks.negative_data_rejection.expected-statuses = [200, 400, 401, 403, 404, 405, 409, 415, 422]
 
 [[operations]]
@@ -104,7 +104,7 @@ include-operation-id = "approvePlugin"
 parameters = { "header.If-Match" = "*" }
 checks.positive_data_acceptance.expected-statuses = [200, 403, 404, 422]
 
-# Whatever is made up is no component.
+# Generated bodies are not valid components.
 [[operations]]
 include-operation-id = "pushPlugin"
 checks.positive_data_acceptance.expected-statuses = [200, 201, 400, 403, 413, 422]
@@ -130,11 +130,11 @@ def records(context, value):
 PYTHON
 
 status=0
-cd "$work" # which is where it leaves what it remembers
+cd "$work" # schemathesis writes its state to the current folder.
 SCHEMATHESIS_HOOKS="$work/hooks.py" "$venv/bin/schemathesis" --config-file "$work/schemathesis.toml" run "$url/openapi.json" \
     --header "$auth" --checks all --request-timeout 30 "$@" || status=$?
 if grep -q '"\?level"\?.*ERROR\|panicked' "$work/log"; then
-    echo "The server's log has errors:" >&2
+    echo "The log of the server contains errors:" >&2
     grep 'ERROR\|panicked' "$work/log" | head >&2
     status=1
 fi

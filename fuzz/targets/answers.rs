@@ -1,4 +1,4 @@
-//! What plugins say of themselves and of records.
+//! Descriptions and results of plugins.
 
 #![no_main]
 

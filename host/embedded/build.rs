@@ -1,5 +1,5 @@
-//! Builds the platform's domain plugins and the sample mapper, and embeds them into the binary, with what a new
-//! plugin's project is made of.
+//! Build script: compiles the platform's domain plugins, the sample mapper and the platform plugins, and embeds them
+//! and the templates of plugin projects.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Folders and files of the workspace that a project in a language is made of, and where in it they go.
+/// Project templates by language: folders and files of the workspace, and their places in the project.
 const PROJECTS: [(&str, &[(&str, &str)]); 3] = [
     (
         "rust",
@@ -53,7 +53,7 @@ const PROJECTS: [(&str, &[(&str, &str)]); 3] = [
     ("python", &[("plugins/templates/python", ""), ("plugins/templates/shared", ""), ("wit", "wit")]),
 ];
 
-/// A Rust static of the files of each language's project, for `include!`: path in the project and text.
+/// Returns the source of a Rust static with the files of each template: path in the project, and text.
 fn templates(root: &Path) -> Result<String> {
     let mut code =
         "/// Files of a new project by language.\npub static PROJECTS: &[(&str, &[(&str, &str)])] = &[\n".to_owned();
@@ -67,7 +67,7 @@ fn templates(root: &Path) -> Result<String> {
     Ok(code + "];\n")
 }
 
-/// Adds a file, or all files below a folder but those that tools left there.
+/// Adds a file, or all files below a folder except the caches of tools.
 fn add(from: &Path, to: &Path, code: &mut String) -> Result<()> {
     if from.is_file() {
         writeln!(code, "        ({to:?}, include_str!({from:?})),")?;

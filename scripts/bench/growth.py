@@ -1,72 +1,75 @@
-"""How time and memory grow with the number of records."""
+"""Growth of time and memory with the number of records."""
 
 import shutil
 import time
 
-import check
+import equivalence
 import figures
-from server import Failed, Memory, status
-from way import whole_way
+from migration import run_migration
+from server import MemorySampler, UnexpectedResult, process_memory
 
-#: Rounds of a size of which the median counts; beyond this many records one is enough.
-SMALL = 200_000
+#: Maximum size that is measured in several rounds.
+SMALL_SIZE = 200_000
+#: Rounds of a small size. The median counts.
 ROUNDS = 3
 
-#: Samples of memory that are kept of a run: a picture has no room for more.
-KEPT = 300
+#: Maximum number of memory samples of a run. The chart cannot show more.
+MAX_SAMPLES = 300
 
 
-def once(ground, records):
-    """One migration of this size: time, memory as it went, and bytes on disk."""
-    folder, made = ground.bank(records)
-    with ground.server("growth") as server:
-        memory = Memory(server.pid, every=min(0.1, max(0.01, records / 2_000_000)))
-        marks, began = {}, time.monotonic()
-        seen = whole_way(server, folder, between=lambda step: marks.update({step: time.monotonic() - began}))
+def measure(workspace, records):
+    """Runs a migration of this size. Returns times, memory samples and bytes on disk."""
+    folder, record_count = workspace.bank(records)
+    with workspace.server("growth") as server:
+        memory = MemorySampler(server.pid, interval=min(0.1, max(0.01, records / 2_000_000)))
+        step_ends, started = {}, time.monotonic()
+        result = run_migration(
+            server, folder, between=lambda step: step_ends.update({step: time.monotonic() - started})
+        )
         samples = memory.stop()
-        peak = status(server.pid).get("VmHWM", 0)
-    if seen["records"] != made:
-        raise Failed(f"{seen['records']} results for {made} records")
-    answers = check.answers(server.target)
+        peak = process_memory(server.pid).get("VmHWM", 0)
+    if result["records"] != record_count:
+        raise UnexpectedResult(f"{result['records']} results for {record_count} records")
+    answers = equivalence.query_results(server.target)
     staged = sum(file.stat().st_size for file in (server.data_dir / "migrations").rglob("*") if file.is_file())
     target = server.target.stat().st_size
     shutil.rmtree(server.data_dir)
     return {
-        "records": made, "took": seen["took"], "cores": seen["cores"], "peakKib": peak, "marks": marks,
-        "samples": thinned(samples), "stagedBytes": staged, "targetBytes": target, "answers": answers,
+        "records": record_count, "took": result["took"], "cores": result["cores"], "peakKib": peak, "marks": step_ends,
+        "samples": downsample(samples), "stagedBytes": staged, "targetBytes": target, "answers": answers,
     }  # fmt: skip
 
 
-def thinned(samples):
-    """As many samples as are kept; of each stretch the highest."""
-    size = max(1, len(samples) // KEPT)
+def downsample(samples):
+    """Reduces samples to the maximum of each interval."""
+    size = max(1, len(samples) // MAX_SAMPLES)
     stretches = [samples[at : at + size] for at in range(0, len(samples), size)]
     return [max(stretch, key=lambda sample: sample[1]) for stretch in stretches]
 
 
-def run(ground, sizes, say, time_for):
-    """All sizes, the smallest first; those for which there is no time left are named."""
-    runs, skipped, pace = [], [], None
+def run(workspace, sizes, log, time_for):
+    """Measures all sizes. Skips sizes for which no time is left."""
+    runs, skipped, seconds_per_record = [], [], None
     for size in sizes:
-        # A bank is made and loaded at about the same pace.
-        if pace and not time_for(2.5 * pace * size):
+        # The factor includes the generation of the bank.
+        if seconds_per_record and not time_for(2.5 * seconds_per_record * size):
             skipped.append(size)
-            say(f"no time left for {size:,} records")
+            log(f"no time left for {size:,} records")
             continue
-        of_size = [once(ground, size) for _ in range(ROUNDS if size <= SMALL else 1)]
+        of_size = [measure(workspace, size) for _ in range(ROUNDS if size <= SMALL_SIZE else 1)]
         answers = [one.pop("answers") for one in of_size]
         if any(other != answers[0] for other in answers):
-            raise Failed(f"{size:,} records came to something else the second time")
+            raise UnexpectedResult(f"{size:,} records have different results in two rounds")
         chosen = sorted(of_size, key=lambda one: one["took"]["whole"])[len(of_size) // 2]
         chosen["whole"] = figures.summary([one["took"]["whole"] for one in of_size])
-        pace = chosen["took"]["whole"] / chosen["records"]
-        say(f"{chosen['records']:,} records in {chosen['took']['whole']:.1f} s, {chosen['peakKib'] / 1024:.0f} MiB")
+        seconds_per_record = chosen["took"]["whole"] / chosen["records"]
+        log(f"{chosen['records']:,} records in {chosen['took']['whole']:.1f} s, {chosen['peakKib'] / 1024:.0f} MiB")
         runs.append(chosen)
     return {"runs": runs, "skipped": skipped}
 
 
 def tables(result):
-    """The table of this part."""
+    """Returns the table of this part."""
     rows = []
     for one in result["runs"]:
         records = one["records"]
@@ -77,10 +80,10 @@ def tables(result):
             f"{one['peakKib'] * 1024 / records:,.0f}", f"{(one['stagedBytes'] + one['targetBytes']) / records:,.0f}",
         ])  # fmt: skip
     head = [
-        "source records", "whole way", "µs a record", "load", "validate", "import", "counts",
-        "most memory of the server", "bytes of it a record", "bytes on disk a record",
+        "source records", "whole migration", "µs per record", "load", "validate", "import", "counts",
+        "peak memory of the server", "bytes of memory per record", "bytes on disk per record",
     ]  # fmt: skip
     out = "\n### Growth\n\n" + figures.table(head, rows)
     for size in result["skipped"]:
-        out += f"\nSkipped: {size:,} records, for want of time.\n"
+        out += f"\nSkipped: {size:,} records: no time left.\n"
     return out

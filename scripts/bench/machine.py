@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""Description of the machine and of its load by other processes."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ def _first(path, pattern, default="unknown"):
 
 
 def _disk(folder):
-    """The filesystem that a folder is on, and what kind of device holds it."""
+    """Returns the file system of a folder and the kind of its device."""
     kind, point, device = "unknown", "", ""
     for line in Path("/proc/mounts").read_text().splitlines():
         of_device, at, of_kind = line.split()[:3]
@@ -28,11 +28,11 @@ def _disk(folder):
         return f"{kind} on NVMe"
     turning = _first(f"/sys/block/{device.rstrip('0123456789')}/queue/rotational", r"(\d)")
     known = {"0": "a solid state disk", "1": "a spinning disk"}
-    return f"{kind} on {known.get(turning, 'some device')}"
+    return f"{kind} on {known.get(turning, 'an unknown device')}"
 
 
 def describe(folder):
-    """Processor, cores, memory, disk and kernel, in words."""
+    """Returns processor, cores, memory, disk and kernel."""
     kib = int(_first("/proc/meminfo", r"^MemTotal:\s+(\d+)", "0"))
     return {
         "processor": _first("/proc/cpuinfo", r"^model name\s*:\s*(.*)$", platform.machine()),
@@ -44,19 +44,19 @@ def describe(folder):
     }
 
 
-def sentence(machine, load):
-    """The same in a line, with how busy the machine was before."""
+def summary_line(machine, load):
+    """Returns the description in one line, with the load before the run."""
     return (
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory']}, {machine['disk']}, "
         f"{machine['kernel']}; load before: {load:.1f}"
     )
 
 
-class Others:
-    """How much of the processors went to others while we measured."""
+class OtherLoad:
+    """Measurement of the processor time used by other processes."""
 
     def __init__(self):
-        self.began = self._now()
+        self.start = self._now()
 
     @staticmethod
     def _now():
@@ -66,6 +66,6 @@ class Others:
         return sum(fields[:8]), sum(fields[:8]) - idle, own * os.sysconf("SC_CLK_TCK")
 
     def share(self):
-        """Of all processor time since the beginning, what others and the hypervisor took."""
-        whole, busy, own = (now - then for now, then in zip(self._now(), self.began))
+        """Returns the share of other processes and the hypervisor in the processor time since the start."""
+        whole, busy, own = (now - then for now, then in zip(self._now(), self.start))
         return max(0.0, (busy - own) / whole) if whole else 0.0

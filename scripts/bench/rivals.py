@@ -1,4 +1,4 @@
-"""What a user would take instead: each set up in a folder of its own, run, and asked how long it took."""
+"""Rivals: other tools that move the same records. Each one is set up in its own folder and reports its time."""
 
 import json
 import os
@@ -8,14 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+#: Folder of the rivals' programs.
 HERE = Path(__file__).parent / "rivals"
 
-#: Seconds that a rival's set-up, and one run of it, may take.
+#: Maximum seconds of the set-up and of one run of a rival.
 SETUP_SECONDS, RUN_SECONDS = 600, 3_600
 
 
 class Unavailable(Exception):
-    """A rival that cannot be set up here, with the reason."""
+    """The reason why a rival cannot be set up."""
 
 
 class Rival:
@@ -23,23 +24,23 @@ class Rival:
 
     def __init__(self, name, title, program, packages, derived=True, tools=()):
         self.name, self.title, self.program, self.packages = name, title, program, packages
-        #: Whether reference ids are derived as ours are, so that rows can be compared whole.
+        #: True if reference ids are derived as in Sluice, so that complete rows can be compared.
         self.derived = derived
         self.tools = tools
         self.folder = self.python = self.versions = None
 
     def set_up(self, base):
-        """Installs it, unless it is there."""
+        """Installs the rival unless it is installed."""
         self.folder = Path(base) / self.name
         self.python = sys.executable
         versions = [re.sub(r"\[.*\]", "", package).replace("==", " ") for package in self.packages]
         if self.packages:
             self.python = install(self.folder, self.packages)
-        versions += [tool(name, package, self.folder) for name, package in self.tools]
+        versions += [find_tool(name, package, self.folder) for name, package in self.tools]
         self.versions = ", ".join(versions)
 
     def run(self, bank, database, namespace):
-        """Seconds to the last row, and to unique ids."""
+        """Runs the rival. Returns the seconds until the last row, and until reference ids are unique."""
         path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
         library = str(self.folder / "lib-tools")
         environment = {
@@ -48,14 +49,14 @@ class Rival:
         if Path(library).exists():
             environment["LD_LIBRARY_PATH"] = library
         command = [self.python, HERE / self.program, bank, database, namespace]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=RUN_SECONDS)
-        if done.returncode:
-            raise RuntimeError(f"{self.title} failed: {done.stderr[-2000:]}")
-        return json.loads(done.stdout.strip().splitlines()[-1])
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=RUN_SECONDS)
+        if result.returncode:
+            raise RuntimeError(f"{self.title} failed: {result.stderr[-2000:]}")
+        return json.loads(result.stdout.strip().splitlines()[-1])
 
 
 def install(folder, packages):
-    """A virtual environment with these packages; its Python."""
+    """Creates a virtual environment with these packages. Returns its Python."""
     python, ready = folder / "venv/bin/python", folder / "ready"
     if ready.exists() and ready.read_text() == "\n".join(packages):
         return python
@@ -64,42 +65,42 @@ def install(folder, packages):
     steps = [[sys.executable, "-m", "venv", folder / "venv"]]
     steps.append([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages])
     for step in steps:
-        attempt(step)
+        run_step(step)
     ready.write_text("\n".join(packages))
     return python
 
 
-def attempt(step, cwd=None):
-    """Runs a step of a set-up, or says that the rival is unavailable."""
+def run_step(step, cwd=None):
+    """Runs a step of a set-up. Raises `Unavailable` if it fails."""
     try:
-        done = subprocess.run(step, cwd=cwd, capture_output=True, text=True, timeout=SETUP_SECONDS)
+        result = subprocess.run(step, cwd=cwd, capture_output=True, text=True, timeout=SETUP_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Unavailable(str(error)) from error
-    if done.returncode:
-        last = (done.stderr.strip() or done.stdout.strip() or "no word").splitlines()[-1]
-        raise Unavailable(f"{Path(str(step[0])).name} ended with {done.returncode}: {last[:200]}")
-    return done.stdout
+    if result.returncode:
+        last_line = (result.stderr.strip() or result.stdout.strip() or "no message").splitlines()[-1]
+        raise Unavailable(f"{Path(str(step[0])).name} ended with {result.returncode}: {last_line[:200]}")
+    return result.stdout
 
 
-def tool(name, packages, folder):
-    """A program: of this machine, or else Debian's, unpacked into the folder; its version."""
+def find_tool(name, packages, folder):
+    """Finds a program on this machine or unpacks it from Debian packages. Returns its name and version."""
     binary = folder / "bin" / name
     if not binary.exists() and not shutil.which(name):
-        fetch(packages, folder)
-    found = str(binary) if binary.exists() else shutil.which(name)
-    said = subprocess.run([found, "--version"], capture_output=True, text=True).stdout.split()
-    return f"{name} {said[0].removeprefix(name + '-')}" if said else name
+        unpack_packages(packages, folder)
+    binary_path = str(binary) if binary.exists() else shutil.which(name)
+    version = subprocess.run([binary_path, "--version"], capture_output=True, text=True).stdout.split()
+    return f"{name} {version[0].removeprefix(name + '-')}" if version else name
 
 
-def fetch(packages, folder):
-    """Unpacks packages of the distribution, without installing them."""
+def unpack_packages(packages, folder):
+    """Unpacks packages of the distribution without installing them."""
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        raise Unavailable(f"{packages[0]} is not installed, and this is no Debian")
+        raise Unavailable(f"{packages[0]} is not installed, and this system is not Debian")
     unpacked = folder / "unpacked"
     unpacked.mkdir(parents=True, exist_ok=True)
-    attempt(["apt-get", "download", *packages], cwd=unpacked)
+    run_step(["apt-get", "download", *packages], cwd=unpacked)
     for package in unpacked.glob("*.deb"):
-        attempt(["dpkg-deb", "-x", package, unpacked])
+        run_step(["dpkg-deb", "-x", package, unpacked])
     (folder / "bin").mkdir(exist_ok=True)
     (folder / "lib-tools").mkdir(exist_ok=True)
     for program in (unpacked / "usr/bin").iterdir():
@@ -108,9 +109,9 @@ def fetch(packages, folder):
         shutil.copy(library, folder / "lib-tools")
 
 
-#: The first is the one that others are held against.
+#: All rivals. The speed-up of the import is relative to the first.
 RIVALS = [
-    Rival("script", "Python script, orjson into SQLite", "script.py", ["orjson==3.13.0"]),
+    Rival("script", "Python script, orjson into SQLite", "orjson_load.py", ["orjson==3.13.0"]),
     Rival(
         "jq", "jq and sqlite3", "jq_load.py", [], derived=False,
         tools=[("jq", ["jq", "libjq1", "libonig5"]), ("sqlite3", ["sqlite3", "libsqlite3-0"])],
@@ -123,18 +124,18 @@ RIVALS = [
 ]  # fmt: skip
 
 
-def set_up(base, names, say):
-    """Those that could be set up, and the others with the reason."""
+def set_up(base, names, log):
+    """Sets up rivals. Returns those that are ready, and the reasons of the others."""
     ready, skipped = [], {}
     for rival in RIVALS:
         if names and rival.name not in names:
-            skipped[rival.title] = "not asked for"
+            skipped[rival.title] = "not selected"
             continue
-        say(f"setting up {rival.name}")
+        log(f"setting up {rival.name}")
         try:
             rival.set_up(base)
             ready.append(rival)
         except (Unavailable, OSError) as error:
             skipped[rival.title] = str(error)
-            say(f"skipped {rival.name}: {error}")
+            log(f"skipped {rival.name}: {error}")
     return ready, skipped

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Measures Sluice from outside, on this machine, and prints one account of it: `make bench`.
+"""Benchmark of Sluice over its public interfaces: `make bench`. Prints one report.
 
-What others are held against is measured in the same run, in turns, so that what disturbs the one disturbs the other.
-A time counts only where the result is right: ends with 1 if anything comes to something else.
+Sluice and its rivals are measured alternately in the same run, so that a disturbance affects both. A time counts only
+for a correct result: the exit code is 1 if any result differs.
 """
 
 import argparse
@@ -21,162 +21,177 @@ sys.path.insert(0, str(HERE))
 
 import bank
 import chart
-import crowd
+import cold_start
 import growth
 import machine
-import mapping_alone
+import mapping_throughput
+import migration
 import rivals
-import starts
-import way
-from server import Failed
+import small_migrations
+from server import UnexpectedResult
 
-PARTS = ["way", "mapping", "growth", "starts", "crowd"]
+#: Parts by their names on the command line.
+PARTS = ["migration", "mapping", "growth", "cold-start", "small-migrations"]
 
 
-def arguments():
-    """What it is told, by flags and by `BENCH=quick`."""
+def parse_arguments():
+    """Parses the command line. `BENCH=quick` selects smaller defaults."""
     quick = os.environ.get("BENCH") == "quick"
     target = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parents[1] / "target"))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    whole = lambda text: [int(float(part)) for part in text.split(",")]
-    words = lambda text: [part for part in text.split(",") if part]
-    parser.add_argument("--sluice", type=Path, default=target / "debug/sluice", help="the command to measure")
-    parser.add_argument("--work", type=Path, default=target / "bench", help="where everything is set up")
-    parser.add_argument("--parts", type=words, default=PARTS, help=f"which parts, of {','.join(PARTS)}")
+    integers = lambda text: [int(float(part)) for part in text.split(",")]
+    comma_separated = lambda text: [part for part in text.split(",") if part]
+    parser.add_argument("--sluice", type=Path, default=target / "debug/sluice", help="command to measure")
+    parser.add_argument("--work", type=Path, default=target / "bench", help="folder for all files")
+    parser.add_argument("--parts", type=comma_separated, default=PARTS, help=f"parts to run, of {','.join(PARTS)}")
     parser.add_argument(
-        "--records", type=int, default=10_000 if quick else 1_000_000, help="of the five steps and of the rivals"
+        "--records", type=int, default=10_000 if quick else 1_000_000, help="records of the migration and of the rivals"
     )
-    parser.add_argument("--rounds", type=int, default=3 if quick else 5)
-    parser.add_argument("--rivals", type=words, default=[], help="only these")
+    parser.add_argument("--rounds", type=int, default=3 if quick else 5, help="number of rounds")
+    parser.add_argument("--rivals", type=comma_separated, default=[], help="run only these rivals")
     parser.add_argument(
-        "--sizes", type=whole, default=whole("1e4,1e5" if quick else "1e4,1e5,1e6,1e7"), help="of the growth"
-    )
-    parser.add_argument("--languages", type=words, default=[] if quick else ["javascript", "python"], help="also: rust")
-    parser.add_argument("--migrations", type=int, default=100 if quick else 1_000, help="small ones")
-    parser.add_argument("--at-once", type=whole, default=whole("16,100" if quick else "16,1000"))
-    parser.add_argument("--minutes", type=float, default=10 if quick else 75, help="after which nothing new is begun")
-    parser.add_argument(
-        "--price", type=Path, help="what was measured within the process, to stand first in the account"
+        "--sizes",
+        type=integers,
+        default=integers("1e4,1e5" if quick else "1e4,1e5,1e6,1e7"),
+        help="records of the part growth",
     )
     parser.add_argument(
-        "--out", type=Path, help="where bench.md, bench.json and memory.svg go [default: the work folder]"
+        "--languages",
+        type=comma_separated,
+        default=[] if quick else ["javascript", "python"],
+        help="languages of the cold start; also: rust",
+    )
+    parser.add_argument("--migrations", type=int, default=100 if quick else 1_000, help="number of small migrations")
+    parser.add_argument(
+        "--at-once",
+        type=integers,
+        default=integers("16,100" if quick else "16,1000"),
+        help="numbers of concurrent small migrations",
+    )
+    parser.add_argument("--minutes", type=float, default=10 if quick else 75, help="time after which no part starts")
+    parser.add_argument("--price", type=Path, help="measurements within the process, placed first in the report")
+    parser.add_argument(
+        "--out", type=Path, help="folder for bench.md, bench.json and memory.svg [default: the work folder]"
     )
     return parser.parse_args(), quick
 
 
 class Run:
-    """One run: what it is to do, what it has found, and what went wrong."""
+    """A run: its options, results and failures."""
 
     def __init__(self, options, quick):
-        self.options, self.began = options, time.monotonic()
-        self.found = {"quick": quick, "parts": {}, "skipped": {}, "failed": []}
+        self.options, self.started = options, time.monotonic()
+        self.results = {"quick": quick, "parts": {}, "skipped": {}, "failed": []}
         self.text = ""
 
-    def say(self, words):
-        """Tells how far it is."""
-        print(f"[{time.monotonic() - self.began:7.1f} s] {words}", file=sys.stderr, flush=True)
+    def log(self, message):
+        """Prints a progress message with the elapsed time."""
+        print(f"[{time.monotonic() - self.started:7.1f} s] {message}", file=sys.stderr, flush=True)
 
-    def left(self):
-        """Seconds until nothing new is begun."""
-        return self.options.minutes * 60 - (time.monotonic() - self.began)
+    def remaining_seconds(self):
+        """Returns the seconds during which parts may still start."""
+        return self.options.minutes * 60 - (time.monotonic() - self.started)
 
-    def part(self, name, do):
-        """Runs a part that was asked for, and goes on where it fails."""
+    def run_part(self, name, measure):
+        """Runs a part if it is selected. Records a failure and continues."""
         if name not in self.options.parts:
             return
-        if self.left() <= 0:
-            self.found["skipped"][name] = "no time left"
+        if self.remaining_seconds() <= 0:
+            self.results["skipped"][name] = "no time left"
             return
-        self.say(f"part: {name}")
+        self.log(f"part: {name}")
         try:
-            result, text = do()
-            self.found["parts"][name] = result
+            result, text = measure()
+            self.results["parts"][name] = result
             self.text += text
-        except Failed as failure:
-            self.found["failed"].append(f"{name}: {failure}")
-            self.say(f"FAILED: {name}: {failure}")
+        except UnexpectedResult as failure:
+            self.results["failed"].append(f"{name}: {failure}")
+            self.log(f"FAILED: {name}: {failure}")
         except Exception as failure:
             traceback.print_exc()
-            self.found["failed"].append(f"{name}: {type(failure).__name__}: {failure}")
+            self.results["failed"].append(f"{name}: {type(failure).__name__}: {failure}")
 
-    def all(self):
-        """All parts, and the account of them."""
+    def run_all(self):
+        """Runs all parts and returns the report."""
         options = self.options
         folder = options.work
         folder.mkdir(parents=True, exist_ok=True)
-        load, others = os.getloadavg()[0], machine.Others()
-        self.found["machine"] = {**machine.describe(folder), "loadBefore": load}
-        self.found["sluice"] = subprocess.run(
+        load, other_load = os.getloadavg()[0], machine.OtherLoad()
+        self.results["machine"] = {**machine.describe(folder), "loadBefore": load}
+        self.results["sluice"] = subprocess.run(
             [options.sluice, "--version"], capture_output=True, text=True
         ).stdout.strip()
-        self.say("setting up")
-        shutil.rmtree(folder / "ground" / "compiled", ignore_errors=True)
-        ground = way.Ground(options.sluice, folder / "ground")
-        self.part("way", lambda: self._way(ground))
-        self.part("mapping", lambda: self._mapping(ground))
-        self.part("growth", lambda: self._growth(ground))
-        self.part("starts", lambda: self._starts(ground))
-        self.part("crowd", lambda: self._crowd(ground))
-        busy = self.found["machine"]["othersShare"] = others.share()
-        head = f"{self.found['sluice']}, on {machine.sentence(self.found['machine'], load)}.\n"
-        head += f"\nOf the processors' time, others took {busy:.0%} meanwhile.\n"
-        if self.found["quick"]:
-            head += "\nA quick run: too few and too small to be cited.\n"
+        self.log("setting up")
+        shutil.rmtree(folder / "workspace" / "compiled", ignore_errors=True)
+        workspace = migration.Workspace(options.sluice, folder / "workspace")
+        self.run_part("migration", lambda: self._migration(workspace))
+        self.run_part("mapping", lambda: self._mapping(workspace))
+        self.run_part("growth", lambda: self._growth(workspace))
+        self.run_part("cold-start", lambda: self._cold_start(workspace))
+        self.run_part("small-migrations", lambda: self._small_migrations(workspace))
+        busy = self.results["machine"]["othersShare"] = other_load.share()
+        head = f"{self.results['sluice']}, on {machine.summary_line(self.results['machine'], load)}.\n"
+        head += f"\nOther processes used {busy:.0%} of the processor time during the run.\n"
+        if self.results["quick"]:
+            head += "\nA quick run. Its figures are not representative.\n"
         if options.price:
             head += f"\n### Within the process\n\n{options.price.read_text()}"
-        tail = "".join(f"\nSkipped: {name}: {reason}\n" for name, reason in self.found["skipped"].items())
-        tail += "".join(f"\nFAILED: {failure}\n" for failure in self.found["failed"])
+        tail = "".join(f"\nSkipped: {name}: {reason}\n" for name, reason in self.results["skipped"].items())
+        tail += "".join(f"\nFAILED: {failure}\n" for failure in self.results["failed"])
         return head + self.text + tail
 
-    def _way(self, ground):
+    def _migration(self, workspace):
         base = self.options.work / "rivals"
-        ready, skipped = rivals.set_up(base, self.options.rivals, self.say)
-        self.found["skipped"].update(skipped)
-        rounds = way.Rounds(ground, self.options.records, ready, self.say)
-        rounds.run(self.options.rounds, lambda: self.left() <= 0)
+        ready, skipped = rivals.set_up(base, self.options.rivals, self.log)
+        self.results["skipped"].update(skipped)
+        rounds = migration.Rounds(workspace, self.options.records, ready, self.log)
+        rounds.run(self.options.rounds, lambda: self.remaining_seconds() <= 0)
         result = rounds.result()
-        return result, way.tables(result)
+        return result, migration.tables(result)
 
-    def _mapping(self, ground):
-        result = mapping_alone.run(ground, self.options.work, self.options.rounds, self.say)
-        return result, mapping_alone.tables(result)
+    def _mapping(self, workspace):
+        result = mapping_throughput.run(workspace, self.options.work, self.options.rounds, self.log)
+        return result, mapping_throughput.tables(result)
 
-    def _growth(self, ground):
-        result = growth.run(ground, self.options.sizes, self.say, lambda seconds: self.left() > seconds)
+    def _growth(self, workspace):
+        result = growth.run(workspace, self.options.sizes, self.log, lambda seconds: self.remaining_seconds() > seconds)
         return result, growth.tables(result)
 
-    def _starts(self, ground):
+    def _cold_start(self, workspace):
         folder = self.options.work / "plugins"
-        result = starts.run(ground, folder, self.options.languages, self.options.rounds, self.say)
-        return result, starts.tables(result)
+        result = cold_start.run(workspace, folder, self.options.languages, self.options.rounds, self.log)
+        return result, cold_start.tables(result)
 
-    def _crowd(self, ground):
+    def _small_migrations(self, workspace):
         options = self.options
-        runs = [crowd.once(ground, options.migrations, many, self.say) for many in options.at_once]
-        return runs, crowd.tables(runs)
+        runs = [
+            small_migrations.measure(workspace, options.migrations, concurrency, self.log)
+            for concurrency in options.at_once
+        ]
+        return runs, small_migrations.tables(runs)
 
 
-def write(out, run, account):
-    """Puts the account, the figures and the picture beside each other."""
+def write(out, run, report):
+    """Writes the report, the results as JSON and the memory chart."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / "bench.md").write_text(account)
-    (out / "bench.json").write_text(json.dumps(run.found, indent=1) + "\n")
-    runs = run.found["parts"].get("growth", {}).get("runs")
+    (out / "bench.md").write_text(report)
+    (out / "bench.json").write_text(json.dumps(run.results, indent=1) + "\n")
+    runs = run.results["parts"].get("growth", {}).get("runs")
     if runs:
-        (out / "memory.svg").write_text(chart.picture(runs))
+        (out / "memory.svg").write_text(chart.memory_chart(runs))
 
 
 def main():
-    """Does it; the exit code."""
-    options, quick = arguments()
+    """Runs the benchmark. Returns the exit code."""
+    options, quick = parse_arguments()
     if not options.sluice.exists():
-        sys.exit(f"{options.sluice} is not there: `make build` makes it, and --sluice names another")
-    bank.check()
+        sys.exit(f"{options.sluice} does not exist: build it with `make build` or name another with --sluice")
+    bank.check_fingerprint()
     run = Run(options, quick)
-    account = run.all()
-    write(options.out or options.work, run, account)
-    print(account)
-    return 1 if run.found["failed"] else 0
+    report = run.run_all()
+    write(options.out or options.work, run, report)
+    print(report)
+    return 1 if run.results["failed"] else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A real `sluice serve` process, and a small client of it that costs next to nothing itself."""
+"""A process of `sluice serve` and a client for it with little overhead."""
 
 import base64
 import http.client
@@ -11,48 +11,50 @@ import threading
 import time
 from pathlib import Path
 
+#: Path of the migrations.
 MIGRATIONS = "/migration-assistance/migrations"
+#: All components of a migration.
 COMPONENTS = ["Counterparties", "Collaterals", "FinancingSolutions", "FinancingExecutions", "Administrate"]
 
-#: One client asks for more here than a server grants one client unless told otherwise.
+#: Configuration with limits for a single busy client, higher than the defaults.
 CONFIG = (
     "[http]\nrequests_per_second = 100000\nrequest_burst = 100000\nconcurrent_requests = 4096\nconnections = 4096\n"
 )
 
-#: Bytes read of an answer at a time.
+#: Maximum bytes of a read from a response.
 CHUNK = 1 << 18
 
 
-class Failed(Exception):
-    """Something did not come out as it has to."""
+class UnexpectedResult(Exception):
+    """An unexpected result of a server, command or comparison."""
 
 
-class Memory:
-    """Samples a process's resident memory, in a thread of its own."""
+class MemorySampler:
+    """A thread that samples the resident memory of a process."""
 
-    def __init__(self, pid, every=0.1):
-        self.pid, self.every = pid, every
+    def __init__(self, pid, interval=0.1):
+        self.pid, self.interval = pid, interval
         self.samples = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self._began = time.monotonic()
+        self._started = time.monotonic()
         self._thread.start()
 
     def _run(self):
-        while not self._stop.wait(self.every):
-            held = status(self.pid).get("VmRSS")
-            if held:
-                self.samples.append((time.monotonic() - self._began, held))
+        while not self._stop.wait(self.interval):
+            resident = process_memory(self.pid).get("VmRSS")
+            if resident:
+                self.samples.append((time.monotonic() - self._started, resident))
 
     def stop(self):
-        """The samples: seconds since the beginning, and KiB."""
+        """Stops sampling. Returns the samples: seconds since the start, and KiB."""
         self._stop.set()
         self._thread.join()
         return self.samples
 
 
-def status(pid):
-    """Figures of a process in KiB, by their names in /proc."""
+def process_memory(pid):
+    """Returns the memory figures of a process in KiB, by their names in /proc."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
@@ -61,14 +63,14 @@ def status(pid):
     return {part[0].rstrip(":"): int(part[1]) for part in parts}
 
 
-def processor_seconds(pid):
-    """What a process has taken of the processors so far."""
+def cpu_seconds(pid):
+    """Returns the processor time that a process has used, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Server:
-    """A server on a free port, with a data directory of its own."""
+    """A server process on a free port with its own data directory."""
 
     def __init__(self, binary, data_dir, mappers=()):
         self.data_dir = Path(data_dir)
@@ -76,24 +78,24 @@ class Server:
         config = self.data_dir / "bench.toml"
         config.write_text(CONFIG)
         self.port = free_port()
-        given = [argument for mapper in mappers for argument in ("--mapper", str(mapper))]
+        arguments = [argument for mapper in mappers for argument in ("--mapper", str(mapper))]
         command = [binary, "serve", "--listen", f"127.0.0.1:{self.port}", "--data-dir", self.data_dir]
         self._log = (self.data_dir / "log").open("ab")
-        began = time.perf_counter()
-        self.process = subprocess.Popen([*command, "--config", config, *given], stdout=self._log, stderr=self._log)
+        started = time.perf_counter()
+        self.process = subprocess.Popen([*command, "--config", config, *arguments], stdout=self._log, stderr=self._log)
         try:
             self._wait_until_ready()
-        except Failed:
+        except UnexpectedResult:
             self.process.kill()
             raise
-        #: Seconds until it was ready.
-        self.start_seconds = time.perf_counter() - began
-        self._token, self._until = None, 0.0
+        #: Seconds from the start of the process until the server was ready.
+        self.start_seconds = time.perf_counter() - started
+        self._token, self._token_expiry = None, 0.0
 
     def _wait_until_ready(self):
         for _ in range(30_000):
             if self.process.poll() is not None:
-                raise Failed(f"the server ended: {(self.data_dir / 'log').read_text()[-2000:]}")
+                raise UnexpectedResult(f"the server ended: {(self.data_dir / 'log').read_text()[-2000:]}")
             try:
                 connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
                 connection.request("GET", "/health/ready")
@@ -104,36 +106,36 @@ class Server:
             finally:
                 connection.close()
             time.sleep(0.002)
-        raise Failed("the server did not become ready")
+        raise UnexpectedResult("the server did not become ready")
 
     @property
     def pid(self):
-        """Its process."""
+        """Process id."""
         return self.process.pid
 
     @property
     def target(self):
-        """The platform's database."""
+        """Path of the target database."""
         return self.data_dir / "platform.db"
 
     def authorization(self):
-        """A header that lets in."""
-        if time.monotonic() > self._until:
+        """Returns the value of the header `Authorization`. Fetches a token if there is no valid one."""
+        if time.monotonic() > self._token_expiry:
             login = base64.b64encode((self.data_dir / "admin-client").read_bytes().strip()).decode()
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
             headers = {"Authorization": f"Basic {login}", "Content-Type": "application/x-www-form-urlencoded"}
             connection.request("POST", "/oauth2/token", "grant_type=client_credentials", headers)
-            answer = json.loads(connection.getresponse().read())
+            response = json.loads(connection.getresponse().read())
             connection.close()
-            self._token, self._until = answer["access_token"], time.monotonic() + answer["expires_in"] - 60
+            self._token, self._token_expiry = response["access_token"], time.monotonic() + response["expires_in"] - 60
         return f"Bearer {self._token}"
 
     def client(self):
-        """A connection that is kept."""
-        return Client(self)
+        """Returns a client with a persistent connection."""
+        return ServerClient(self)
 
     def stop(self):
-        """Ends it and waits."""
+        """Stops the process and waits for its end."""
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(60)
@@ -150,14 +152,14 @@ class Server:
 
 
 def free_port():
-    """A port that nobody listens on."""
-    with socket.socket() as made:
-        made.bind(("127.0.0.1", 0))
-        return made.getsockname()[1]
+    """Returns a free port."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
-class Client:
-    """One connection to a server."""
+class ServerClient:
+    """A client with one persistent connection to a server."""
 
     def __init__(self, server):
         self.server = server
@@ -167,8 +169,8 @@ class Client:
         """Closes the connection."""
         self.connection.close()
 
-    def ask(self, method, path, body=None, headers=None):
-        """An answer, read as JSON."""
+    def request(self, method, path, body=None, headers=None):
+        """Sends a request and returns the body of the response as JSON."""
         headers = {"Authorization": self.server.authorization(), **(headers or {})}
         if isinstance(body, dict):
             body, headers["Content-Type"] = json.dumps(body), "application/json"
@@ -176,22 +178,22 @@ class Client:
             self.connection.request(method, path, body, headers)
             response = self.connection.getresponse()
         except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
-            # The server closes a connection on which nothing is asked for a while.
+            # The server closes idle connections.
             self.connection.close()
             self.connection.request(method, path, body, headers)
             response = self.connection.getresponse()
         data = response.read()
         if response.status >= 300:
-            raise Failed(f"{method} {path}: {response.status} {data[:500]!r}")
+            raise UnexpectedResult(f"{method} {path}: {response.status} {data[:500]!r}")
         return json.loads(data) if data else None
 
     def register(self, components=COMPONENTS, mapper="berka"):
-        """Registers a migration; its path."""
-        made = self.ask("POST", MIGRATIONS, {"components": list(components), "mapper": mapper})
-        return f"{MIGRATIONS}/{made['referenceId']}"
+        """Registers a migration and returns its path."""
+        created = self.request("POST", MIGRATIONS, {"components": list(components), "mapper": mapper})
+        return f"{MIGRATIONS}/{created['referenceId']}"
 
     def upload(self, migration, source, path):
-        """Uploads a file and reads every result line; how many records there were."""
+        """Uploads a file and reads all result lines. Returns their number."""
         size = os.path.getsize(path)
         if size == 0:
             return 0
@@ -208,15 +210,15 @@ class Client:
         return records
 
     def job(self, migration, kind):
-        """Runs a job to its end; its document."""
-        job = self.ask("PUT", f"{migration}/jobs/{kind}")
+        """Runs a job to its end and returns its document."""
+        job = self.request("PUT", f"{migration}/jobs/{kind}")
         while True:
-            seen = self.ask("GET", f"{migration}/jobs/{job}", headers={"Prefer": "wait=60"})
-            if seen["state"] != "running":
+            document = self.request("GET", f"{migration}/jobs/{job}", headers={"Prefer": "wait=60"})
+            if document["state"] != "running":
                 break
-        if seen["state"] != "succeeded":
-            raise Failed(f"{kind} ended {seen['state']}: {json.dumps(seen)[:800]}")
-        return seen
+        if document["state"] != "succeeded":
+            raise UnexpectedResult(f"{kind} ended {document['state']}: {json.dumps(document)[:800]}")
+        return document
 
 
 def _send(line, head, file):
@@ -224,24 +226,24 @@ def _send(line, head, file):
         line.sendall(head)
         line.sendfile(file)
     except OSError:
-        pass  # The answer says why.
+        pass  # The response states the reason.
 
 
 def _read_results(line):
-    """Counts the results of an upload's answer, which is chunked; none may have failed."""
+    """Counts the results in the chunked response of an upload. Raises if a record failed."""
     response = http.client.HTTPResponse(line)
     response.begin()
     if response.status != 200:
-        raise Failed(f"an upload was answered with {response.status}: {response.read()[:500]!r}")
+        raise UnexpectedResult(f"an upload was answered with {response.status}: {response.read()[:500]!r}")
     records, rest = 0, b""
     while True:
         piece = response.read1(CHUNK)
         if not piece:
             break
         records += piece.count(b"\n")
-        # Across the edge of two pieces too.
+        # The text may span two pieces.
         rest = rest[-64:] + piece
         if b'"isSuccessful":false' in rest:
             at = rest.index(b'"isSuccessful":false')
-            raise Failed(f"a record was refused: {rest[max(0, at - 200) : at + 400]!r}")
+            raise UnexpectedResult(f"a record was rejected: {rest[max(0, at - 200) : at + 400]!r}")
     return records

@@ -1,4 +1,4 @@
-"""Backups taken at random moments of a server's life, restored, and gone on with: nothing lost, nothing twice."""
+"""Backups: taken at random times, restored, and continued to verified counts."""
 
 import json
 import random
@@ -7,65 +7,65 @@ import subprocess
 import threading
 import time
 
-import truth
-from after import Turn, fresh_journey
-from careful import Cut, Failure, Refused, Short, Stopped, Stuck
-from life import Life
+import oracle
+from client import ConnectionLost, JobFailed, MissingResults, RequestRejected, Stalled, UploadStopped
+from server_process import ServerProcess
+from turn import Turn, new_workload
 
 
-class Backed(Turn):
-    """A migration on a server, a backup in the middle of it, and both of what goes on from there."""
+class BackupTurn(Turn):
+    """A migration with a backup during it. The original and the restored server both finish it."""
 
-    def run(self, seed, banks):
-        """Goes through it."""
-        chance = random.Random(f"{seed}:{self.part}:{self.turn}")
-        journey, reference = fresh_journey(banks, chance, chance.choice([40, 200, 700, 700]))
-        self.directory = self.place.fresh("backed")
-        backup, restored = self.place.folder / "backup", self.place.folder / "restored"
-        life = self.start()
-        if life is None:
+    def run(self, seed, datasets):
+        """Runs the turn."""
+        rng = random.Random(f"{seed}:{self.part}:{self.turn}")
+        workload, reference = new_workload(datasets, rng, rng.choice([40, 200, 700, 700]))
+        self.directory = self.workspace.new_data_dir("backed")
+        backup, restored = self.workspace.folder / "backup", self.workspace.folder / "restored"
+        server = self.start_server()
+        if server is None:
             return
-        with life:
-            moment = chance.choice(["load", "load", "load", "result", "validate", "import", "import", "counts"])
-            delay, known, taken = chance.uniform(0, 0.4), {}, []
-            begun = threading.Event()
+        with server:
+            moment = rng.choice(["load", "load", "load", "result", "validate", "import", "import", "counts"])
+            delay, known, threads = rng.uniform(0, 0.4), {}, []
+            started = threading.Event()
 
-            def hit(what):
-                """Begins a backup at its moment, from what was acknowledged just then."""
-                if what == moment and not begun.is_set():
-                    begun.set()
-                    taker = threading.Thread(target=take, daemon=True)
-                    taken.append(taker)
-                    taker.start()
+            def on_step(step):
+                """Starts the backup at the chosen moment."""
+                if step == moment and not started.is_set():
+                    started.set()
+                    thread = threading.Thread(target=take_backup, daemon=True)
+                    threads.append(thread)
+                    thread.start()
 
-            def take():
+            def take_backup():
                 time.sleep(delay)
-                known["acknowledged"] = dict(journey.acknowledged)
-                known["made"] = {table: list(made) for table, made in journey.made.items()}
-                known["done"] = self.backup(backup)
+                known["acknowledged"] = dict(workload.acknowledged)
+                known["derived"] = {table: list(records) for table, records in workload.derived.items()}
+                known["succeeded"] = self.backup(backup)
 
-            journey.hit = hit
+            workload.on_step = on_step
             try:
-                journey.go(life)
-            except (Stuck, Short, Refused, Stopped, Failure, Cut) as failure:
-                self.found("wrong", f"beside a backup: {journey.step}: {failure}")
+                workload.run(server)
+            except (Stalled, MissingResults, RequestRejected, UploadStopped, JobFailed, ConnectionLost) as failure:
+                self.add_finding("wrong", f"during a backup: {workload.step}: {failure}")
                 return
-            for taker in taken:
-                taker.join()
-            self.compare("beside a backup", life, journey, reference)
-        if not known.get("done"):
+            for thread in threads:
+                thread.join()
+            self.compare("during a backup", server, workload, reference)
+        if not known.get("succeeded"):
             return
-        self.account.add("backups")
+        self.report.add("backups")
         if self.restore(backup, restored):
-            self.go_on(restored, journey, reference, known, moment)
+            self.continue_from_backup(restored, workload, reference, known, moment)
 
     def backup(self, backup):
-        """Takes one; whether that worked."""
+        """Takes a backup. Returns true on success."""
         shutil.rmtree(backup, ignore_errors=True)
         return self.command("backup", str(backup), "--data-dir", str(self.directory))
 
     def restore(self, backup, restored):
-        """Restores it with the keys that there are; whether that worked."""
+        """Restores a backup with the current keys. Returns true on success."""
         shutil.rmtree(restored, ignore_errors=True)
         restored.mkdir()
         shutil.copytree(self.directory / "keys", restored / "keys")
@@ -73,45 +73,49 @@ class Backed(Turn):
         if not self.command("restore", str(backup), "--data-dir", str(restored)):
             return False
         shutil.copy(self.directory / "admin-client", restored)
-        shutil.copytree(self.place.compiled, restored / "plugin-cache")
+        shutil.copytree(self.workspace.compiled, restored / "plugin-cache")
         return True
 
     def command(self, *arguments):
-        """Runs a command that has to succeed."""
-        done = subprocess.run([self.place.binary, *arguments, "--json"], capture_output=True, text=True)
-        if done.returncode:
-            self.found("wrong", f"sluice {arguments[0]} ended with {done.returncode} [{done.stderr.strip()[-300:]}]")
+        """Runs a command that must succeed. Returns true on success."""
+        result = subprocess.run([self.workspace.binary, *arguments, "--json"], capture_output=True, text=True)
+        if result.returncode:
+            self.add_finding(
+                "wrong", f"sluice {arguments[0]} ended with {result.returncode} [{result.stderr.strip()[-300:]}]"
+            )
             return False
-        damaged = [found for found in json.loads(done.stdout)["migrations"] if found["state"] == "damaged"]
+        damaged = [
+            migration for migration in json.loads(result.stdout)["migrations"] if migration["state"] == "damaged"
+        ]
         if damaged:
-            self.found("wrong", f"sluice {arguments[0]} says that there is damage [{damaged[0]}]")
+            self.add_finding("wrong", f"sluice {arguments[0]} reports damage [{damaged[0]}]")
         return not damaged
 
-    def go_on(self, restored, journey, reference, known, moment):
-        """A server on what was restored: all that was acknowledged is there, and it goes to verified counts."""
+    def continue_from_backup(self, restored, workload, reference, known, moment):
+        """Starts a server on the restored data directory, checks durability, and finishes the migration."""
         when = f"restored from a backup at {moment}"
-        # Its client knows no more than it did at that moment.
-        journey.acknowledged, journey.made = known["acknowledged"], known["made"]
-        journey.jobs, journey.step = {}, "load"
-        journey.hit = lambda what: None
-        with Life(self.place.binary, restored) as life:
-            self.durable(life, journey, when)
-            self.to_the_end(life, journey, reference, when)
-            twice = truth.repeated_rows(life.target)
-            if twice:
-                self.found("duplicated", f"{when}: {twice} rows have a reference id that another row has")
+        # The client keeps only the acknowledgements from before the backup.
+        workload.acknowledged, workload.derived = known["acknowledged"], known["derived"]
+        workload.jobs, workload.step = {}, "load"
+        workload.on_step = lambda step: None
+        with ServerProcess(self.workspace.binary, restored) as server:
+            self.check_durable(server, workload, when)
+            self.finish(server, workload, reference, when)
+            duplicates = oracle.repeated_rows(server.target)
+            if duplicates:
+                self.add_finding("duplicated", f"{when}: {duplicates} rows have a reference id that another row has")
 
-    def compare(self, when, life, journey, reference):
-        """Everything, against an undisturbed migration."""
-        for kind, words in truth.whole(truth.Seen.read(life, journey), journey, reference):
-            self.found(kind, f"{when}: {words}")
+    def compare(self, when, server, workload, reference):
+        """Reconciles the migration with an undisturbed one."""
+        for kind, message in oracle.reconcile(oracle.Observation.read(server, workload), workload, reference):
+            self.add_finding(kind, f"{when}: {message}")
 
 
-def run(account, place, banks, seed, turns, out_of_time, only=None):
-    """Some turns."""
+def run(report, workspace, datasets, seed, turns, out_of_time, only=None):
+    """Runs turns."""
     for turn in [only] if only is not None else range(max(1, turns // 2)):
         if out_of_time():
             break
-        Backed("backups", turn, account, place).run(seed, banks)
+        BackupTurn("backups", turn, report, workspace).run(seed, datasets)
         for name in ("backup", "restored"):
-            place.remove(name)
+            workspace.remove(name)

@@ -1,4 +1,4 @@
-"""A hundred small migrations at once, hostile plugins among them: the good ones all come out right."""
+"""A crowd: a hundred small concurrent migrations, some with hostile plugins. All others must have correct results."""
 
 import json
 import random
@@ -7,19 +7,32 @@ from pathlib import Path
 
 from server import MIGRATIONS
 
-import truth
-from after import Turn
-from careful import Cut, Failure, Journey, Refused, Sending, Short, Stopped, Stuck, ask, ask_json, lines_of, upload
-from life import Life
+import oracle
+from client import (
+    ConnectionLost,
+    JobFailed,
+    MissingResults,
+    RequestRejected,
+    Stalled,
+    UploadBody,
+    UploadStopped,
+    Workload,
+    request_bytes,
+    request_json,
+    request_lines,
+    upload,
+)
+from server_process import ServerProcess
+from turn import Turn
 
-#: How many at once, and how many of them have a hostile mapper.
-MANY, HOSTILE = 100, 25
+#: Number of concurrent migrations, and number of those with a hostile mapper.
+MIGRATION_COUNT, HOSTILE_COUNT = 100, 25
 
-#: Limits as short as plugins that never end deserve; one client asks for all of them.
+#: Configuration with short time limits for plugins, because some never end.
 CONFIG = "[plugin]\nbatch_millis = 1500\nnarrowing_millis = 400\n"
 
-#: Hostile mappers, as the tests' own build leaves them; each turns on its host at a record that says `poison`.
-GUESTS = [
+#: Hostile mappers, compiled by the build of the tests. A record with a member `poison` triggers the hostile behaviour.
+HOSTILE_PLUGINS = [
     "endless-loop",
     "memory-bomb",
     "panics",
@@ -32,115 +45,123 @@ GUESTS = [
 ]
 
 
-def guests(folder):
-    """Files of hostile mappers, by name."""
-    found = {}
-    for name in GUESTS:
+def find_hostile_plugins(folder):
+    """Returns the files of the hostile mappers by name."""
+    plugins = {}
+    for name in HOSTILE_PLUGINS:
         files = sorted(
             Path(folder).glob(f"sluice-tests-*/out/sluice-guest-{name}.wasm"), key=lambda file: file.stat().st_mtime
         )
         if files:
-            found[name] = files[-1]
-    return found
+            plugins[name] = files[-1]
+    return plugins
 
 
-class Crowd(Turn):
-    """All of them on one server."""
+class CrowdTurn(Turn):
+    """Concurrent migrations on one server."""
 
-    def run(self, seed, banks, hostile):
-        """Runs them all, and compares each of the good ones."""
-        chance = random.Random(f"{seed}:{self.part}:{self.turn}")
-        self.directory = self.place.fresh("crowd")
-        with Life(self.place.binary, self.directory, config=CONFIG) as life:
-            pushed = {}
+    def run(self, seed, datasets, hostile):
+        """Runs all migrations and reconciles those with the sample mapper."""
+        rng = random.Random(f"{seed}:{self.part}:{self.turn}")
+        self.directory = self.workspace.new_data_dir("crowd")
+        with ServerProcess(self.workspace.binary, self.directory, config=CONFIG) as server:
+            digests = {}
             for name, file in hostile.items():
                 try:
                     headers = {"Content-Type": "application/wasm"}
-                    pushed[name] = json.loads(ask(life, "POST", "/plugins", file.read_bytes(), headers))["digest"]
-                except Refused as refused:
-                    self.account.note(f"the hostile plugin {name} is not taken: {refused.code}")
-            good, threads = [], []
-            for number in range(MANY):
-                mine = random.Random(chance.random())
-                if pushed and number % MANY < HOSTILE:
-                    name = list(pushed)[number % len(pushed)]
-                    work = (self.bad, (life, name, pushed[name], mine))
+                    digests[name] = json.loads(request_bytes(server, "POST", "/plugins", file.read_bytes(), headers))[
+                        "digest"
+                    ]
+                except RequestRejected as rejection:
+                    self.report.note(f"the server rejects the hostile plugin {name}: {rejection.code}")
+            samples, threads = [], []
+            for number in range(MIGRATION_COUNT):
+                workload_rng = random.Random(rng.random())
+                if digests and number % MIGRATION_COUNT < HOSTILE_COUNT:
+                    name = list(digests)[number % len(digests)]
+                    work = (self.run_hostile, (server, name, digests[name], workload_rng))
                 else:
-                    books, reference = banks.get(40, number % 2)
-                    good.append((Journey(books, mine), reference))
-                    work = (self.good, (life, good[-1][0]))
+                    dataset, reference = datasets.get(40, number % 2)
+                    samples.append((Workload(dataset, workload_rng), reference))
+                    work = (self.run_sample, (server, samples[-1][0]))
                 threads.append(threading.Thread(target=work[0], args=work[1], daemon=True))
-            chance.shuffle(threads)
+            rng.shuffle(threads)
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
-            for journey, reference in good:
-                if not journey.done():
+            for workload, reference in samples:
+                if not workload.is_done():
                     continue
-                for kind, words in truth.whole(truth.Seen.read(life, journey), journey, reference):
-                    self.found(kind, f"in a crowd: {words}")
-                self.account.add("migrations brought to verified counts")
-                self.account.add("records sent", journey.sent)
-                self.account.add("results acknowledged", journey.results)
-            twice = truth.repeated_rows(life.target)
-            if twice:
-                self.found("duplicated", f"{twice} rows of the target have a reference id that another row has")
-            self.account.add("migrations with hostile plugins", MANY - len(good))
+                for kind, message in oracle.reconcile(oracle.Observation.read(server, workload), workload, reference):
+                    self.add_finding(kind, f"in a crowd: {message}")
+                self.report.add("migrations brought to verified counts")
+                self.report.add("records sent", workload.sent)
+                self.report.add("results acknowledged", workload.results)
+            duplicates = oracle.repeated_rows(server.target)
+            if duplicates:
+                self.add_finding(
+                    "duplicated", f"{duplicates} rows of the target have a reference id that another row has"
+                )
+            self.report.add("migrations with hostile plugins", MIGRATION_COUNT - len(samples))
 
-    def good(self, life, journey):
-        """An honest migration, from its beginning to its end."""
+    def run_sample(self, server, workload):
+        """Runs a migration with the sample mapper to its end."""
         try:
-            journey.go(life)
-        except (Stuck, Short, Refused, Stopped, Failure, Cut) as failure:
-            self.found("stuck" if isinstance(failure, Stuck) else "wrong", f"in a crowd, {journey.step}: {failure}")
+            workload.run(server)
+        except (Stalled, MissingResults, RequestRejected, UploadStopped, JobFailed, ConnectionLost) as failure:
+            self.add_finding(
+                "stuck" if isinstance(failure, Stalled) else "wrong", f"in a crowd, {workload.step}: {failure}"
+            )
 
-    def bad(self, life, name, digest, chance):
-        """A migration whose mapper turns on its host now and then: every record has a result, and all are kept."""
-        number, many, heard = chance.randrange(10**6), chance.randint(5, 200), []
-        poisoned = set(chance.sample(range(many), min(2, many)))
+    def run_hostile(self, server, name, digest, rng):
+        """Uploads records through a hostile mapper. Each record must have a result and must be kept."""
+        number, count, results = rng.randrange(10**6), rng.randint(5, 200), []
+        poisoned = set(rng.sample(range(count), min(2, count)))
         lines = [
             json.dumps({"client_id": number + at, **({"poison": True} if at in poisoned else {})}).encode()
-            for at in range(many)
+            for at in range(count)
         ]
         body = b"\n".join(lines) + b"\n"
         try:
-            migration = ask_json(life, "POST", MIGRATIONS, {"components": ["Counterparties"], "mapper": digest})[
+            migration = request_json(server, "POST", MIGRATIONS, {"components": ["Counterparties"], "mapper": digest})[
                 "referenceId"
             ]
             path = f"{MIGRATIONS}/{migration}"
-            upload(life, f"{path}/sources/client", Sending([body], len(body)), heard.append)
-            there = lines_of(life, f"{path}/sources/client/records")
-            mapped = sum(result["isSuccessful"] for result in heard)
-            if len(heard) != many:
-                self.found(
-                    "false success", f"{name}: {len(heard)} results for {many} records, and the answer ended well"
+            upload(server, f"{path}/sources/client", UploadBody([body], len(body)), results.append)
+            stored = request_lines(server, f"{path}/sources/client/records")
+            mapped = sum(result["isSuccessful"] for result in results)
+            if len(results) != count:
+                self.add_finding(
+                    "false success", f"{name}: {len(results)} results for {count} records in a complete response"
                 )
-            if sorted(there) != sorted(lines):
-                self.found("lost", f"{name}: {len(there)} of {many} records are kept")
-            self.account.add("records of hostile plugins that were mapped", mapped)
-            self.account.add("records of hostile plugins that were told to be wrong", len(heard) - mapped)
-            job = ask_json(life, "PUT", f"{path}/jobs/import")
-            self.found("false success", f"{name}: an import by a plugin that nobody has approved has begun [{job}]")
-        except Stopped as stopped:
-            self.account.note(f"an upload through {name} is stopped: {stopped.code}")
-        except Refused as refused:
-            if refused.status >= 500:
-                self.found("wrong", f"{name}: {refused}")
-            elif refused.code != "PLUGIN_NOT_APPROVED":
-                self.account.note(f"hostile: {refused.code}")
-        except Cut as cut:
-            self.found("wrong", f"{name}: {cut}")
+            if sorted(stored) != sorted(lines):
+                self.add_finding("lost", f"{name}: {len(stored)} of {count} records are kept")
+            self.report.add("records of hostile plugins that were mapped", mapped)
+            self.report.add("records of hostile plugins that were rejected", len(results) - mapped)
+            job = request_json(server, "PUT", f"{path}/jobs/import")
+            self.add_finding(
+                "false success", f"{name}: an import through a plugin without approval has started [{job}]"
+            )
+        except UploadStopped as error:
+            self.report.note(f"the server stopped an upload through {name}: {error.code}")
+        except RequestRejected as rejection:
+            if rejection.status >= 500:
+                self.add_finding("wrong", f"{name}: {rejection}")
+            elif rejection.code != "PLUGIN_NOT_APPROVED":
+                self.report.note(f"hostile: {rejection.code}")
+        except ConnectionLost as error:
+            self.add_finding("wrong", f"{name}: {error}")
 
 
-def run(account, place, banks, seed, turns, out_of_time, only=None):
-    """Some turns."""
-    hostile = guests(place.guests)
+def run(report, workspace, datasets, seed, turns, out_of_time, only=None):
+    """Runs turns."""
+    hostile = find_hostile_plugins(workspace.hostile_plugins)
     if not hostile:
-        account.skip("hostile plugins", "they are built with the tests: `cargo test --workspace --no-run`")
+        report.skip("hostile plugins", "build them with the tests: `cargo test --workspace --no-run`")
     for turn in [only] if only is not None else range(max(1, turns // 50)):
         if out_of_time():
             break
-        Crowd("crowd", turn, account, place).run(seed, banks, hostile)
-        account.add("turns of a crowd")
-    place.remove("crowd")
+        CrowdTurn("crowd", turn, report, workspace).run(seed, datasets, hostile)
+        report.add("turns of a crowd")
+    workspace.remove("crowd")

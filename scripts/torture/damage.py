@@ -1,22 +1,22 @@
-"""Damage on disk: what is wrong is told, what is sound goes on, and nobody is given wrong data for right."""
+"""Damage to files: the server reports it, serves undamaged migrations, and returns no wrong data."""
 
 import os
 import random
 import shutil
 import sqlite3
 
-from server import Failed
+from server import UnexpectedResult
 
-import truth
-import underneath
-from after import Turn, fresh_journey, up_to
-from careful import Cut, Failure, Refused, Short, Stopped, Stuck
-from kills import listed
-from life import Life
-from underneath import clock, faketime
+import host_faults
+import oracle
+from client import ConnectionLost, JobFailed, MissingResults, RequestRejected, Stalled, UploadStopped
+from host_faults import clock_environment, faketime_library
+from kills import list_migrations
+from server_process import ServerProcess
+from turn import Turn, new_workload, run_until
 
-#: What is damaged, each in turn.
-WAYS = [
+#: Kinds of damage, one a turn.
+DAMAGES = [
     "journal, flipped", "journal, cut", "journal, zeros at the end", "journal, gone", "index, flipped",
     "catalogue.db, flipped",
     "catalogue.db-wal, flipped", "platform.db, flipped", "platform.db-wal, flipped", "key, flipped", "key, gone",
@@ -24,197 +24,211 @@ WAYS = [
     "clock set forward", "directory, older", "clock that jumps", "disk that turns read-only",
 ]  # fmt: skip
 
-#: Of these nobody is to notice anything, once more started or not.
+#: Kinds of damage that must have no effect.
 HARMLESS = {"journal, zeros at the end", "clock set back", "clock set forward"}
 
-#: What happens under a running server.
-UNDERNEATH = {"clock that jumps": underneath.Jumping, "disk that turns read-only": underneath.ReadOnly}
+#: Faults during the run of a server.
+RUNTIME_FAULTS = {
+    "clock that jumps": host_faults.ClockJumpTurn,
+    "disk that turns read-only": host_faults.ReadOnlyDiskTurn,
+}
 
-#: How far a clock is off from the start on.
-CLOCKS = {"clock set back": "-40d", "clock set forward": "+40d"}
+#: Offsets of the clock at the start of a server.
+CLOCK_OFFSETS = {"clock set back": "-40d", "clock set forward": "+40d"}
 
-#: One of these is in what a server says of damage that it has found.
-SAID = ["damage", "torn", "dropped", "cut off", "missing", "corrupt", "malformed"]
-
-
-def summed(wrong):
-    """The first of several findings, and how many there are."""
-    return f"{len(wrong)} differences, the first: {wrong[0][0]}: {wrong[0][1]}"
+#: Words of which the log contains at least one after a server has detected damage.
+DAMAGE_WORDS = ["damage", "torn", "dropped", "cut off", "missing", "corrupt", "malformed"]
 
 
-class Damaged(Turn):
-    """Two migrations; something of the first, or of what both need, is damaged."""
+def summarize(violations):
+    """Returns the number of violations and the first one."""
+    return f"{len(violations)} differences, the first: {violations[0][0]}: {violations[0][1]}"
 
-    def run(self, seed, banks):
-        """Does it, and looks what the server makes of it."""
-        chance = random.Random(f"{seed}:{self.part}:{self.turn}")
-        way = WAYS[self.turn % len(WAYS)]
-        if way in CLOCKS and not faketime():
-            self.account.skip(way, "libfaketime is not installed")
+
+class DamageTurn(Turn):
+    """Two migrations. A file of the first one, or a file of both, is damaged."""
+
+    def run(self, seed, datasets):
+        """Runs the turn: two migrations, damage, restart, checks."""
+        rng = random.Random(f"{seed}:{self.part}:{self.turn}")
+        damage = DAMAGES[self.turn % len(DAMAGES)]
+        if damage in CLOCK_OFFSETS and not faketime_library():
+            self.report.skip(damage, "libfaketime is not installed")
             return
-        if way in ("read-only", "no permission") and os.getuid() == 0 and not shutil.which("setpriv"):
-            self.account.skip(way, "root may write everywhere, and there is no setpriv")
+        if damage in ("read-only", "no permission") and os.getuid() == 0 and not shutil.which("setpriv"):
+            self.report.skip(damage, "root may write everywhere, and setpriv is not installed")
             return
-        self.directory = self.place.fresh("afflicted")
-        large = way == "index, flipped"
-        one, reference = fresh_journey(banks, chance, 6_500 if large else 200)
-        other, other_reference = fresh_journey(banks, chance, 40)
-        stop_at = "validate" if large else chance.choice(["load", "validate", "import", "counts", "done"])
-        # Only what was imported, and moved out of the write-ahead log as the server ended, is in the file itself.
-        imported = way == "platform.db, flipped"
-        if imported:
-            stop_at = chance.choice(["counts", "done"])
-        if way == "directory, older":
-            self.begin(one)
-        with Life(self.place.binary, self.directory) as life:
+        self.directory = self.workspace.new_data_dir("afflicted")
+        large = damage == "index, flipped"
+        workload, reference = new_workload(datasets, rng, 6_500 if large else 200)
+        other, other_reference = new_workload(datasets, rng, 40)
+        stop_at = "validate" if large else rng.choice(["load", "validate", "import", "counts", "done"])
+        # The file contains rows only after an import and a regular stop, which empties the write-ahead log.
+        needs_import = damage == "platform.db, flipped"
+        if needs_import:
+            stop_at = rng.choice(["counts", "done"])
+        if damage == "directory, older":
+            self.copy_early_state(workload)
+        with ServerProcess(self.workspace.binary, self.directory) as server:
             if stop_at == "load":
-                self.upload(one, life, ["district", "client", "account", "disp"])
+                self.upload(workload, server, ["district", "client", "account", "disp"])
             else:
-                up_to(one, life, stop_at)
-            up_to(other, life, chance.choice(["validate", "done"]))
-            if chance.random() < 0.5 and not imported:
-                life.kill()
-        what = f"{way}, after {stop_at}"
-        how, undo = {}, None
-        if way == "read-only":
-            how, undo = self.unwritable(0o500)
-        elif way == "no permission":
-            how, undo = self.unwritable(0o000)
-        elif way in CLOCKS:
-            how = {"environment": {**clock(), "FAKETIME": CLOCKS[way]}}
+                run_until(workload, server, stop_at)
+            run_until(other, server, rng.choice(["validate", "done"]))
+            if rng.random() < 0.5 and not needs_import:
+                server.kill()
+        context = f"{damage}, after {stop_at}"
+        server_options, undo = {}, None
+        if damage == "read-only":
+            server_options, undo = self.remove_permissions(0o500)
+        elif damage == "no permission":
+            server_options, undo = self.remove_permissions(0o000)
+        elif damage in CLOCK_OFFSETS:
+            server_options = {"environment": {**clock_environment(), "FAKETIME": CLOCK_OFFSETS[damage]}}
         else:
-            if not self.spoil(way, one, chance):
-                self.account.note(f"there was nothing to damage: {way}")
+            if not self.damage_file(damage, workload, rng):
+                self.report.note(f"no file to damage: {damage}")
                 return
-        self.account.add("damages")
+        self.report.add("damages")
         try:
-            life = Life(self.place.binary, self.directory, **how)
-        except Failed as failure:
-            said = str(failure)
-            self.account.add("damages that keep the server from starting, with a sentence")
-            self.account.note(f"{way}: the server does not start: {said[-150:].strip()!r}")
-            if "panicked" in said.lower() or "mistake in the server" in said or "ended with -" in said:
-                self.found("no start", f"{what}: it does not start and does not say why [{said}]")
-            if way.startswith(("journal", "index", "key", "plugin-cache")):
-                self.found("no start", f"{what}: one migration's damage keeps all others from their server [{said}]")
+            server = ServerProcess(self.workspace.binary, self.directory, **server_options)
+        except UnexpectedResult as failure:
+            log = str(failure)
+            self.report.add("damages that prevent the start with a message")
+            self.report.note(f"{damage}: the server does not start: {log[-150:].strip()!r}")
+            if "panicked" in log.lower() or "mistake in the server" in log or "ended with -" in log:
+                self.add_finding("no start", f"{context}: the server does not start and reports no reason [{log}]")
+            if damage.startswith(("journal", "index", "key", "plugin-cache")):
+                self.add_finding(
+                    "no start", f"{context}: damage to one migration prevents the start for all others [{log}]"
+                )
         else:
-            with life:
-                self.look(life, one, reference, other, other_reference, way, what)
+            with server:
+                self.check_after_start(server, workload, reference, other, other_reference, damage, context)
         if undo:
             undo()
-            self.again(one, reference, f"{what}, and mended")
-        elif way in HARMLESS:
-            self.again(one, reference, f"{what}, and started once more")
+            self.recover(workload, reference, f"{context}, repaired")
+        elif damage in HARMLESS:
+            self.recover(workload, reference, f"{context}, restarted")
 
-    def upload(self, journey, life, tables):
-        """Registers a migration, unless it is, and uploads some of its tables."""
-        if journey.id is None:
-            journey.register(life)
+    def upload(self, workload, server, tables):
+        """Registers a migration unless it is registered, and uploads tables."""
+        if workload.id is None:
+            workload.register(server)
         for table in tables:
-            journey.upload(life, table)
+            workload.upload(server, table)
 
-    def begin(self, journey):
-        """Begins a migration and puts a copy of its directory aside, as a backup would."""
-        with Life(self.place.binary, self.directory) as life:
-            self.upload(journey, life, ["district", "client"])
-        home = self.directory / "migrations" / journey.id
+    def copy_early_state(self, workload):
+        """Starts a migration and copies its directory, as a backup of files would."""
+        with ServerProcess(self.workspace.binary, self.directory) as server:
+            self.upload(workload, server, ["district", "client"])
+        home = self.directory / "migrations" / workload.id
         shutil.copytree(home, self.directory / "older")
 
-    def unwritable(self, mode):
-        """Takes rights from the data directory, and starts as somebody who has no others; and what gives them back."""
+    def remove_permissions(self, mode):
+        """Sets the permissions of the data directory.
+
+        Returns options for a server process without the rights of root, and a function that restores the permissions.
+        """
         os.chmod(self.directory, mode)
         prefix = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.getuid() == 0 else []
         return {"prefix": prefix}, lambda: os.chmod(self.directory, 0o700)
 
-    def spoil(self, way, journey, chance):
-        """Damages a file; whether there was one."""
-        home = self.directory / "migrations" / journey.id
-        kind, _, what = way.partition(", ")
-        if what == "older":
+    def damage_file(self, damage, workload, rng):
+        """Damages a file. Returns false if there is no such file."""
+        home = self.directory / "migrations" / workload.id
+        target, _, kind = damage.partition(", ")
+        if kind == "older":
             shutil.rmtree(home)
             (self.directory / "older").rename(home)
             return True
         files = {
             "journal": lambda: sorted((home / "journal").glob("*.seg")),
             "index": lambda: sorted((home / "index").glob("*.run")),
-            "key": lambda: [self.directory / "keys" / f"migration-{journey.id}.key"],
+            "key": lambda: [self.directory / "keys" / f"migration-{workload.id}.key"],
             "plugins": lambda: sorted((self.directory / "plugins").glob("*.wasm")),
             "plugin-cache": lambda: sorted(
                 path for path in (self.directory / "plugin-cache").glob("*") if path.is_file()
             ),
-        }.get(kind, lambda: [self.directory / kind])()
+        }.get(target, lambda: [self.directory / target])()
         files = [file for file in files if file.exists() and file.stat().st_size]
         if not files:
             return False
-        file = chance.choice(files)
+        file = rng.choice(files)
         data = bytearray(file.read_bytes())
-        if what == "gone":
+        if kind == "gone":
             file.unlink()
             return True
-        if what == "cut":
-            del data[chance.randrange(len(data)) :]
-        elif what == "zeros at the end":
-            data += bytes(chance.choice([1, 40, 4096]))
+        if kind == "cut":
+            del data[rng.randrange(len(data)) :]
+        elif kind == "zeros at the end":
+            data += bytes(rng.choice([1, 40, 4096]))
         else:
-            for _ in range(chance.choice([1, 1, 8])):
-                data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+            for _ in range(rng.choice([1, 1, 8])):
+                data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
         file.write_bytes(data)
         return True
 
-    def look(self, life, one, reference, other, other_reference, way, what):
-        """It has started: what is wrong is told, or nothing is; the other migration goes on."""
-        shared = way.startswith(("catalogue", "platform", "plugins", "master"))
-        wrong, told = self.whatever(life, one, reference)
-        self.account.add(
-            "damages that were told" if told else "damages that did no harm" if not wrong else "damages not told"
+    def check_after_start(self, server, workload, reference, other, other_reference, damage, context):
+        """Checks that the server finishes the damaged migration or reports the damage, and finishes the other one."""
+        shared = damage.startswith(("catalogue", "platform", "plugins", "master"))
+        violations, reported = self.run_and_compare(server, workload, reference)
+        self.report.add(
+            "damages that were reported"
+            if reported
+            else "damages without effect"
+            if not violations
+            else "damages not reported"
         )
-        if told:
-            self.account.note(f"{way}: {told}")
-        if told and way in HARMLESS:
-            self.found("wrong", f"{what}: nothing is wrong, and it does not go on [{told}]")
-        if wrong and any(word in life.said().lower() for word in SAID):
-            self.account.note(f"{way}: told in the log alone")
-        elif wrong:
-            self.found("false success", f"{way}: nothing is said of it [{what}: {summed(wrong)}]")
-        wrong, told = self.whatever(life, other, other_reference)
-        if not shared and (wrong or told):
-            self.found("wrong", f"{what}: another migration does not go on [{wrong} {told}]")
-        if shared and wrong:
-            self.found("false success", f"{way}: nothing is said of it [{what}, another migration: {summed(wrong)}]")
+        if reported:
+            self.report.note(f"{damage}: {reported}")
+        if reported and damage in HARMLESS:
+            self.add_finding("wrong", f"{context}: harmless damage stops the migration [{reported}]")
+        if violations and any(word in server.log_text().lower() for word in DAMAGE_WORDS):
+            self.report.note(f"{damage}: reported only in the log")
+        elif violations:
+            self.add_finding("false success", f"{damage}: not reported [{context}: {summarize(violations)}]")
+        violations, reported = self.run_and_compare(server, other, other_reference)
+        if not shared and (violations or reported):
+            self.add_finding("wrong", f"{context}: another migration does not finish [{violations} {reported}]")
+        if shared and violations:
+            self.add_finding(
+                "false success", f"{damage}: not reported [{context}, another migration: {summarize(violations)}]"
+            )
 
-    def whatever(self, life, journey, reference):
-        """What is wrong without a word, and the word that was said instead of going on."""
+    def run_and_compare(self, server, workload, reference):
+        """Finishes a migration. Returns unreported violations, and the error that the server reported or none."""
         try:
-            known = {migration["referenceId"] for migration in listed(life)}
-            if journey.id not in known:
-                return [("lost", "a migration is not there any more")], None
-            sources, records = truth.staged_sources(life, journey), truth.staged_records(life, journey)
-            wrong = truth.durable(sources, journey) + truth.made_there(records, journey)
-            if wrong:
-                return wrong, None
-            if journey.done():
-                # What was done is asked again: whether it still is.
-                journey.step = "counts"
-            journey.go(life)
-            return truth.whole(truth.Seen.read(life, journey), journey, reference), None
-        except Short as short:
-            return [("false success", str(short))], None
-        except Stuck as stuck:
-            return [("stuck", str(stuck))], None
-        except Cut:
-            return [], "the answer breaks off"
-        except (Refused, Stopped, Failure) as refused:
-            return [], f"{type(refused).__name__.lower()}, {refused.code}"
+            known = {migration["referenceId"] for migration in list_migrations(server)}
+            if workload.id not in known:
+                return [("lost", "a migration does not exist any more")], None
+            sources, records = oracle.staged_sources(server, workload), oracle.staged_records(server, workload)
+            violations = oracle.check_sources(sources, workload) + oracle.check_derived(records, workload)
+            if violations:
+                return violations, None
+            if workload.is_done():
+                # A finished migration repeats its counts.
+                workload.step = "counts"
+            workload.run(server)
+            return oracle.reconcile(oracle.Observation.read(server, workload), workload, reference), None
+        except MissingResults as error:
+            return [("false success", str(error))], None
+        except Stalled as error:
+            return [("stuck", str(error))], None
+        except ConnectionLost:
+            return [], "the connection is lost"
+        except (RequestRejected, UploadStopped, JobFailed) as error:
+            return [], f"{type(error).__name__}, {error.code}"
         except sqlite3.DatabaseError as error:
-            return [], f"the target's file cannot be read by others either: {error}"
+            return [], f"other programs cannot read the target's file either: {error}"
 
 
-def run(account, place, banks, seed, turns, out_of_time, only=None):
-    """Some turns."""
+def run(report, workspace, datasets, seed, turns, out_of_time, only=None):
+    """Runs turns."""
     for turn in [only] if only is not None else range(turns):
         if out_of_time():
             break
-        way = WAYS[turn % len(WAYS)]
-        UNDERNEATH.get(way, Damaged)("damage", turn, account, place).run(seed, banks)
-        account.add("turns of damage")
-    place.remove("afflicted")
+        damage = DAMAGES[turn % len(DAMAGES)]
+        RUNTIME_FAULTS.get(damage, DamageTurn)("damage", turn, report, workspace).run(seed, datasets)
+        report.add("turns of damage")
+    workspace.remove("afflicted")

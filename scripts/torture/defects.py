@@ -1,97 +1,99 @@
-"""Servers with one deliberate defect each: every one of them has to be found, or the torture proves nothing."""
+"""Deliberate defects: servers with one defect each. The torture is valid only if it finds every defect."""
 
 import contextlib
 
 import damage
 import kills
 import powercuts
-from account import Account
-from life import Place
-from syscalls import CATALOGUE, JOURNAL, TARGET, Fault, available
+from report import Report
+from server_process import Workspace
+from syscalls import CATALOGUE, JOURNAL, TARGET, SyscallFault, unavailable_reason
 
-#: Turns, or kills, after which a defect counts as not found; each is found within the first few.
-MOST_TURNS = 200
+#: Turns or kills after which a defect counts as not found. The first few usually find it.
+MAX_TURNS = 200
 
-#: By which a binary that can be told of a defect is known, and what tells it.
-DOOR = "SLUICE_DEFECT"
+#: Environment variable that selects a defect. Only a binary with defects contains its name.
+DEFECT_VARIABLE = "SLUICE_DEFECT"
 
 
-def skipping(files):
-    """Does to a running server that each fsync of these files is skipped, and said to have succeeded."""
+def skip_fsync(files):
+    """Returns a defect for a running server: each fsync of these files is skipped and reported as successful."""
 
     @contextlib.contextmanager
-    def defect(life, journeys):
-        for journey in journeys:
-            if journey.id is None:
-                journey.register(life)
-        paths = [life.data_dir / file.format(id=journey.id) for file in files for journey in journeys]
-        out = life.data_dir.with_suffix(".strace")
-        fault = Fault(life.pid, "fsync,fdatasync", "retval=0", "1+", paths, out)
+    def defect(server, workloads):
+        for workload in workloads:
+            if workload.id is None:
+                workload.register(server)
+        paths = [server.data_dir / file.format(id=workload.id) for file in files for workload in workloads]
+        out = server.data_dir.with_suffix(".strace")
+        fault = SyscallFault(server.pid, "fsync,fdatasync", "retval=0", "1+", paths, out)
         try:
             yield
         finally:
-            fault.end()
+            fault.remove()
             out.unlink(missing_ok=True)
 
     return defect
 
 
-#: Each defect: what it is, whether it is done to a server from outside, or the name by which one is told, and who is to
-#: find it.
+#: Description of each defect, its injection (a function for a running server, or a value of the environment variable),
+#: and the part that must find it.
 DEFECTS = [
-    ("each fsync of the journal is skipped", skipping(JOURNAL), powercuts),
-    ("each fsync of the target is skipped", skipping(TARGET), powercuts),
-    ("each fsync of the catalogue is skipped", skipping(CATALOGUE), powercuts),
+    ("each fsync of the journal is skipped", skip_fsync(JOURNAL), powercuts),
+    ("each fsync of the target is skipped", skip_fsync(TARGET), powercuts),
+    ("each fsync of the catalogue is skipped", skip_fsync(CATALOGUE), powercuts),
     ("an import's position is one record too far", "position-ahead", kills),
-    ("what a crash left at the journal's end is not cut off", "torn-tail", damage),
+    ("an incomplete block at the end of the journal is not truncated", "torn-tail", damage),
 ]
 
 
-def told(place, binary, name):
-    """A place whose servers have been told of this defect, beside one whose servers are sound."""
-    beside = Place(place.binary, place.folder / name)
-    beside.folder.mkdir()
-    beside.binary, beside.compiled = beside.folder / "server", place.compiled
-    beside.binary.write_text(f'#!/bin/sh\n{DOOR}={name} exec "{binary.resolve()}" "$@"\n')
-    beside.binary.chmod(0o755)
-    return beside
+def with_defect(workspace, binary, name):
+    """Returns a workspace whose servers have this defect."""
+    defective = Workspace(workspace.binary, workspace.folder / name)
+    defective.folder.mkdir()
+    defective.binary, defective.compiled = defective.folder / "server", workspace.compiled
+    defective.binary.write_text(f'#!/bin/sh\n{DEFECT_VARIABLE}={name} exec "{binary.resolve()}" "$@"\n')
+    defective.binary.chmod(0o755)
+    return defective
 
 
-def quiet(account):
-    """An account of its own for what a defect is to be found by."""
-    inner = Account(account.command, account.folder / "defects")
-    inner.say = lambda words: None
+def silent_report(report):
+    """Returns a separate report that prints nothing."""
+    inner = Report(report.command, report.folder / "defects")
+    inner.log = lambda message: None
     return inner
 
 
-def run(account, place, banks, seed, binary):
-    """Each defect in turn, until it is found or so many turns are done; whether all were found.
+def run(report, workspace, datasets, seed, binary):
+    """Runs each defect until it is found or the maximum of turns is reached. Returns true if all were found.
 
-    What finds a defect has to find nothing in the same turn of a sound server.
+    The turn that finds a defect must find nothing on a server without it.
     """
-    if DOOR.encode() in place.binary.read_bytes():
-        account.found("unclear", "defects", 0, f"{place.binary} is not to know of {DOOR}, and does")
-    for words, how, part in DEFECTS:
-        if callable(how) and available():
-            account.skip(words, available())
+    if DEFECT_VARIABLE.encode() in workspace.binary.read_bytes():
+        report.add_finding("unclear", "defects", 0, f"{workspace.binary} must not contain {DEFECT_VARIABLE}")
+    for description, defect, part in DEFECTS:
+        if callable(defect) and unavailable_reason():
+            report.skip(description, unavailable_reason())
             continue
-        inner, control = quiet(account), quiet(account)
-        enough = lambda: bool(inner.findings or inner.skipped)
-        if callable(how):
-            part.run(inner, place, banks, seed, MOST_TURNS, enough, defect=how)
+        inner, control = silent_report(report), silent_report(report)
+        is_finished = lambda: bool(inner.findings or inner.skipped)
+        if callable(defect):
+            part.run(inner, workspace, datasets, seed, MAX_TURNS, is_finished, defect=defect)
         else:
-            part.run(inner, told(place, binary, how), banks, seed, MOST_TURNS, enough)
+            part.run(inner, with_defect(workspace, binary, defect), datasets, seed, MAX_TURNS, is_finished)
         name = part.__name__
         if inner.findings:
-            kind, _, turn, said, _ = inner.findings[0]
-            account.say(f"{words}: found by {name} after {turn + 1} turns: {kind}: {said.partition(' [')[0]}")
-            account.add("deliberate defects that were found")
-            part.run(control, place, banks, seed, 1, lambda: bool(control.findings), turn)
-            for kind, _, turn, said, _ in control.findings:
-                account.found(kind, name, turn, f"{words}: a sound server is found to be wrong as well: {said}")
+            kind, _, turn, finding, _ = inner.findings[0]
+            report.log(f"{description}: found by {name} after {turn + 1} turns: {kind}: {finding.partition(' [')[0]}")
+            report.add("deliberate defects that were found")
+            part.run(control, workspace, datasets, seed, 1, lambda: bool(control.findings), turn)
+            for kind, _, turn, finding, _ in control.findings:
+                report.add_finding(
+                    kind, name, turn, f"{description}: a server without the defect has a finding too: {finding}"
+                )
         elif inner.skipped:
-            for what, why in inner.skipped.items():
-                account.skip(f"{words}: {what}", why)
+            for subject, reason in inner.skipped.items():
+                report.skip(f"{description}: {subject}", reason)
         else:
-            account.found("unclear", name, 0, f"{words}, and nobody notices")
-    return account.kept()
+            report.add_finding("unclear", name, 0, f"{description}: not detected")
+    return report.passed()

@@ -1,8 +1,8 @@
-"""A disk of its own for a data directory, that can lose its power: an ext4 file system in a file.
+"""A simulated disk for a data directory: an ext4 file system in a file, whose power can be cut.
 
-The power is cut by the file system's own call for it, as xfstests' `godown` does: at one moment nothing more is
-written, what is only in memory is lost, and the next mount recovers from the file system's journal. Copying the file
-meanwhile would mix moments; and a killed server leaves the page cache, so that a forgotten fsync is never noticed.
+A power cut uses the shutdown call of the file system, as `godown` of xfstests does. After it, nothing more is written,
+data in memory is lost, and the next mount recovers from the journal of the file system. A copy of the file would mix
+states of different times. A kill of the server would keep the page cache and so hide a missing fsync.
 """
 
 import fcntl
@@ -12,17 +12,17 @@ import subprocess
 import time
 from pathlib import Path
 
-#: `EXT4_IOC_SHUTDOWN`, and its flag `EXT4_GOING_FLAGS_NOLOGFLUSH`: without writing out the file system's journal.
-SHUTDOWN, WITHOUT_FLUSH = 0x8004587D, struct.pack("I", 2)
+#: `EXT4_IOC_SHUTDOWN` and its flag `EXT4_GOING_FLAGS_NOLOGFLUSH`, which does not flush the file system's journal.
+SHUTDOWN, NO_FLUSH_FLAG = 0x8004587D, struct.pack("I", 2)
 
-#: Of the file, which has holes.
-BYTES = 2 << 30
+#: Size of the file in bytes. The file is sparse.
+SIZE = 2 << 30
 
-#: The file system writes out what it holds of its own accord every so many seconds; here hardly ever.
+#: Mount options. The long commit interval makes the file system write almost nothing without an fsync.
 OPTIONS = "loop,commit=300,noinit_itable"
 
-#: After a mistake in itself it turns read-only, as most are told to.
-CAREFUL = "loop,noinit_itable,errors=remount-ro"
+#: Mount options with which the file system becomes read-only after an error, as is usual.
+REMOUNT_OPTIONS = "loop,noinit_itable,errors=remount-ro"
 
 
 class Disk:
@@ -32,69 +32,69 @@ class Disk:
         self.image, self.folder, self.options = image, folder, options
         self.off = False
 
-    def make(self):
-        """Makes it anew, mounted and empty."""
+    def format(self):
+        """Creates an empty file system and mounts it."""
         self.unmount()
         self.image.unlink(missing_ok=True)
         with self.image.open("wb") as file:
-            file.truncate(BYTES)
-        command(["mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", self.image])
+            file.truncate(SIZE)
+        run_command(["mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", self.image])
         self.folder.mkdir(parents=True, exist_ok=True)
         self.mount()
 
     def mount(self):
-        """Mounts it, whatever was done to it."""
-        command(["mount", "-t", "ext4", "-o", self.options, self.image, self.folder])
+        """Mounts the file system."""
+        run_command(["mount", "-t", "ext4", "-o", self.options, self.image, self.folder])
         self.off = False
 
-    def cut(self):
-        """Takes the power away."""
+    def cut_power(self):
+        """Cuts the power."""
         folder = os.open(self.folder, os.O_RDONLY)
         try:
-            fcntl.ioctl(folder, SHUTDOWN, WITHOUT_FLUSH)
+            fcntl.ioctl(folder, SHUTDOWN, NO_FLUSH_FLAG)
         finally:
             os.close(folder)
         self.off = True
 
-    def restore(self):
-        """Power again, if it was taken away: nobody uses the disk any more."""
+    def restore_power(self):
+        """Restores the power after a cut, by mounting again. No process may use the disk."""
         if self.off:
             self.unmount()
             self.mount()
 
-    def fail(self):
-        """Makes the file system find a mistake in itself, for which it turns read-only; the power stays."""
-        device = command(["findmnt", "-n", "-o", "SOURCE", "--mountpoint", self.folder]).strip()
+    def trigger_error(self):
+        """Triggers an error in the file system, which then becomes read-only. The power stays on."""
+        device = run_command(["findmnt", "-n", "-o", "SOURCE", "--mountpoint", self.folder]).strip()
         if not device.startswith("/dev/loop"):
-            raise OSError(f"{device} is no disk in a file")
+            raise OSError(f"{device} is not a loop device")
         Path("/sys/fs/ext4", Path(device).name, "trigger_fs_error").write_text("1")
 
-    def mend(self):
-        """Checked and mounted again, after it has failed: nobody uses the disk any more."""
+    def repair(self):
+        """Checks the file system after an error and mounts it again. No process may use the disk."""
         self.unmount()
         subprocess.run(["e2fsck", "-fy", self.image], capture_output=True)
         self.mount()
 
     def unmount(self):
-        """Takes it away; whoever was ended a moment ago may still hold it."""
-        until = time.monotonic() + 10
+        """Unmounts the file system. Retries, because a process that just ended may still use it."""
+        deadline = time.monotonic() + 10
         while os.path.ismount(self.folder):
-            done = subprocess.run(["umount", self.folder], capture_output=True, text=True)
-            if done.returncode and time.monotonic() > until:
-                raise OSError(done.stderr.strip())
-            if done.returncode:
+            result = subprocess.run(["umount", self.folder], capture_output=True, text=True)
+            if result.returncode and time.monotonic() > deadline:
+                raise OSError(result.stderr.strip())
+            if result.returncode:
                 time.sleep(0.02)
         self.off = False
 
     def remove(self):
-        """Nothing of it is left."""
+        """Unmounts the file system and removes the file."""
         self.unmount()
         self.image.unlink(missing_ok=True)
 
 
-def command(words):
-    """Runs it; what it says. Where it fails, an `OSError` says that."""
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
-    if done.returncode:
-        raise OSError(f"{words[0]}: {done.stderr.strip() or done.returncode}")
-    return done.stdout
+def run_command(arguments):
+    """Runs a command and returns its output. Raises `OSError` if it fails."""
+    result = subprocess.run([str(argument) for argument in arguments], capture_output=True, text=True)
+    if result.returncode:
+        raise OSError(f"{arguments[0]}: {result.stderr.strip() or result.returncode}")
+    return result.stdout

@@ -1,20 +1,29 @@
-"""A server killed at random moments of its work, and a careful client that goes on: nothing lost, nothing twice."""
+"""Kills: a server is killed at random times, restarted, and the workload clients continue."""
 
 import random
 import threading
 import time
 
-from server import MIGRATIONS, Failed
+from server import MIGRATIONS, UnexpectedResult
 
-import truth
-from books import Books
-from careful import Cut, Failure, Journey, Refused, Short, Stopped, Stuck, ask_json
-from life import Life
+import oracle
+from client import (
+    ConnectionLost,
+    JobFailed,
+    MissingResults,
+    RequestRejected,
+    Stalled,
+    UploadStopped,
+    Workload,
+    request_json,
+)
+from dataset import Dataset
+from server_process import ServerProcess
 
-#: Rounds for which a data directory is kept, so that starts stay quick.
-ROUNDS_A_DIRECTORY = 10
+#: Number of rounds that share a data directory. The limit keeps starts fast.
+ROUNDS_PER_DIRECTORY = 10
 
-#: Moments that a kill can be tied to, and how often; the rest come at any time after the start.
+#: Moments that a kill can follow, weighted by repetition. The other kills come at a random time after the start.
 MOMENTS = [
     "register",
     "load",
@@ -30,30 +39,30 @@ MOMENTS = [
     "counts",
 ]
 
-#: Sizes of banks in customers, and how often; the largest has more records of a table than an index holds in memory.
+#: Dataset sizes in customers with their weights. The largest has more records in a table than an index holds in memory.
 SIZES = [(40, 8), (200, 8), (700, 4), (6_500, 0.25)]
 
 
-#: Many small batches and transactions are many moments between two of them.
-SMALL = "[upload]\nbatch_records = 20\n[import]\ntransaction_records = 40\n"
+#: Configuration with small batches and transactions, so that more kills fall between two of them.
+SMALL_BATCHES = "[upload]\nbatch_records = 20\n[import]\ntransaction_records = 40\n"
 
 
-class Reaper:
-    """Kills a server at a moment that chance has chosen."""
+class KillTrigger:
+    """Trigger that kills a server once, at a random time after a random moment."""
 
-    def __init__(self, life, chance, usual):
-        self.life, self._lock, self.fired = life, threading.Lock(), threading.Event()
-        self.moment = chance.choice(MOMENTS) if chance.random() < 0.8 else None
-        self.after = chance.choice([0, 0, 0, 1, 2, 5])
-        # Close to the beginning of something as often as anywhere in it.
-        usually = usual.get(self.moment, 0.5)
-        self.delay = chance.uniform(0, 0.02) if chance.random() < 0.5 else chance.uniform(0, usually * 1.2)
-        self.told = f"{self.moment or 'any time'}+{self.delay * 1000:.1f} ms"
+    def __init__(self, server, rng, durations):
+        self.server, self._lock, self.fired = server, threading.Lock(), threading.Event()
+        self.moment = rng.choice(MOMENTS) if rng.random() < 0.8 else None
+        self.after = rng.choice([0, 0, 0, 1, 2, 5])
+        # Half of the kills follow shortly after the start of a step, the others are spread over its duration.
+        duration = durations.get(self.moment, 0.5)
+        self.delay = rng.uniform(0, 0.02) if rng.random() < 0.5 else rng.uniform(0, duration * 1.2)
+        self.description = f"{self.moment or 'any time'}+{self.delay * 1000:.1f} ms"
         if self.moment is None:
-            self._begin(chance.uniform(0, 1.0))
+            self._begin(rng.uniform(0, 1.0))
 
-    def hit(self, moment):
-        """Something begins."""
+    def on_step(self, moment):
+        """Receives the start of a step. Schedules the kill if it is the chosen moment."""
         with self._lock:
             if moment != self.moment or self.fired.is_set():
                 return
@@ -71,267 +80,286 @@ class Reaper:
         self.now()
 
     def now(self):
-        """Kills it, once."""
+        """Kills the server unless that is done."""
         with self._lock:
             if self.fired.is_set():
                 return
             self.fired.set()
-        self.life.kill()
+        self.server.kill()
 
 
-class Banks:
-    """The banks of a run, each with what an undisturbed migration of it comes to."""
+class ReferenceSets:
+    """Datasets of a run with the references of their undisturbed migrations. Created on first use."""
 
-    def __init__(self, place, seed):
-        self.place, self.seed = place, seed
+    def __init__(self, workspace, seed):
+        self.workspace, self.seed = workspace, seed
         self._known, self._lock = {}, threading.Lock()
 
     def get(self, customers, variant=0):
-        """Books, and the reference."""
+        """Returns a dataset and its reference."""
         with self._lock:
             if (customers, variant) not in self._known:
-                books = Books(customers, self.seed * 100 + variant)
-                with Life(self.place.binary, self.place.fresh("undisturbed")) as life:
-                    journey = Journey(books, random.Random(0))
-                    journey.go(life)
-                    seen = truth.Seen.read(life, journey)
-                reference = truth.Reference(seen, journey)
-                wrong = truth.whole(seen, journey, reference)
-                if wrong or not reference.many:
-                    raise Failed(f"an undisturbed migration does not come out right: {wrong}")
-                self._known[customers, variant] = books, reference
+                dataset = Dataset(customers, self.seed * 100 + variant)
+                with ServerProcess(self.workspace.binary, self.workspace.new_data_dir("undisturbed")) as server:
+                    workload = Workload(dataset, random.Random(0))
+                    workload.run(server)
+                    observed = oracle.Observation.read(server, workload)
+                reference = oracle.Reference(observed, workload)
+                violations = oracle.reconcile(observed, workload, reference)
+                if violations or not reference.record_count:
+                    raise UnexpectedResult(f"an undisturbed migration has a wrong result: {violations}")
+                self._known[customers, variant] = dataset, reference
             return self._known[customers, variant]
 
 
-def draw_size(chance):
-    """How many customers a bank has."""
-    return chance.choices([size for size, _ in SIZES], [weight for _, weight in SIZES])[0]
+def draw_size(rng):
+    """Returns a random number of customers."""
+    return rng.choices([size for size, _ in SIZES], [weight for _, weight in SIZES])[0]
 
 
-class Round:
-    """Some migrations on one server, and the kills on their way."""
+class FaultRound:
+    """A round: some migrations on one server, interrupted by faults."""
 
-    #: What is done to the server, once and often.
-    ENDING, ENDINGS = "kill", "kills"
+    #: Name of the fault, singular and plural.
+    FAULT, FAULTS = "kill", "kills"
 
-    def __init__(self, part, turn, account, place, banks, seed, usual):
-        self.part, self.turn, self.account, self.place, self.usual = part, turn, account, place, usual
-        self.chance = random.Random(f"{seed}:{part}:{turn}")
-        self.kills = self.chance.randint(3, 7)
-        size = draw_size(self.chance)
-        together = 1 if size > 1_000 else self.chance.choice([1, 1, 1, 2, 3])
-        self.journeys, self.references = [], []
-        for _ in range(together):
-            books, reference = banks.get(size, self.chance.randrange(2))
-            self.journeys.append(Journey(books, random.Random(self.chance.random())))
+    def __init__(self, part, turn, report, workspace, datasets, seed, durations):
+        self.part, self.turn, self.report, self.workspace, self.durations = part, turn, report, workspace, durations
+        self.rng = random.Random(f"{seed}:{part}:{turn}")
+        self.fault_count = self.rng.randint(3, 7)
+        size = draw_size(self.rng)
+        count = 1 if size > 1_000 else self.rng.choice([1, 1, 1, 2, 3])
+        self.workloads, self.references = [], []
+        for _ in range(count):
+            dataset, reference = datasets.get(size, self.rng.randrange(2))
+            self.workloads.append(Workload(dataset, random.Random(self.rng.random())))
             self.references.append(reference)
-        self.broken = set()
+        self.failed = set()
         self.directory = None
-        # Half of them, without a change in what else chance chooses.
+        # A separate generator keeps the other random choices unchanged.
         small = random.Random(f"{seed}:{part}:{turn}:transactions").random() < 0.5
-        self.config = SMALL if small else ""
+        self.config = SMALL_BATCHES if small else ""
 
-    def found(self, kind, words):
-        """Notes a finding and keeps the directory."""
-        self.account.found(kind, self.part, self.turn, words)
+    def add_finding(self, kind, message):
+        """Records a finding and keeps a copy of the data directory."""
+        self.report.add_finding(kind, self.part, self.turn, message)
         try:
-            self.place.keep(self.directory.name, f"{self.part}-{self.turn}-{len(self.account.findings)}")
+            self.workspace.keep_copy(self.directory.name, f"{self.part}-{self.turn}-{len(self.report.findings)}")
         except OSError:
             pass
 
     def run(self, data_dir):
-        """Goes through it; the data directory is left to the next one."""
+        """Runs the round. Returns true if the data directory can be used by the next round."""
         self.directory = data_dir
-        left = self.kills
+        remaining = self.fault_count
         while True:
-            life = self.start()
-            if life is None:
+            server = self.start_server()
+            if server is None:
                 return False
             try:
-                self.check_durable(life)
-                if left == 0:
-                    self.finish(life)
+                self.check_durable(server)
+                if remaining == 0:
+                    self.finish(server)
                     return True
-                left -= 1
-                self.go(life, self.reaper(life))
+                remaining -= 1
+                self.run_until_fault(server, self.new_trigger(server))
             finally:
-                if not life.killed:
-                    life.stop()
+                if not server.killed:
+                    server.stop()
 
-    def life(self, **how):
-        """A server on the directory as the last one left it."""
-        return Life(self.place.binary, self.directory, config=self.config, **how)
+    def new_server(self, **options):
+        """Starts a server process on the data directory that the last one left."""
+        return ServerProcess(self.workspace.binary, self.directory, config=self.config, **options)
 
-    def reaper(self, life):
-        """Who ends it."""
-        return Reaper(life, self.chance, self.usual)
+    def new_trigger(self, server):
+        """Returns the trigger of the next fault."""
+        return KillTrigger(server, self.rng, self.durations)
 
-    def start(self):
-        """A server that has started by itself; it may be killed in the middle of that."""
-        while self.chance.random() < 0.12:
-            self.life(kill_after=self.chance.uniform(0, self.usual.get("start", 0.6)))
-            self.account.add(self.ENDINGS)
-            self.account.add(f"{self.ENDINGS} while it started")
+    def start_server(self):
+        """Starts a server, sometimes after kills during the start.
+
+        Records a finding and returns none if the server does not start.
+        """
+        while self.rng.random() < 0.12:
+            self.new_server(kill_after=self.rng.uniform(0, self.durations.get("start", 0.6)))
+            self.report.add(self.FAULTS)
+            self.report.add(f"{self.FAULTS} during the start")
         try:
-            life = self.life()
-        except Failed as failure:
-            self.found("no start", f"the server does not start again [{failure}]")
+            server = self.new_server()
+        except UnexpectedResult as failure:
+            self.add_finding("no start", f"the server does not restart [{failure}]")
             return None
-        self.account.add("restarts")
-        self.account.top("longest restart", life.start_seconds)
-        return life
+        self.report.add("restarts")
+        self.report.maximum("longest restart", server.start_seconds)
+        return server
 
-    def go(self, life, reaper):
-        """Lets everybody go on until the server is killed."""
+    def run_until_fault(self, server, trigger):
+        """Runs all migrations concurrently until the fault."""
         threads = []
-        for number, journey in enumerate(self.journeys):
-            if number in self.broken:
+        for number, workload in enumerate(self.workloads):
+            if number in self.failed:
                 continue
-            journey.hit = self.timed(journey, reaper)
-            threads.append(threading.Thread(target=self.one, args=(number, journey, life, reaper), daemon=True))
+            workload.on_step = self.timed_callback(workload, trigger)
+            threads.append(
+                threading.Thread(target=self.run_workload, args=(number, workload, server, trigger), daemon=True)
+            )
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        reaper.now()
-        life.process.wait()
-        self.account.add(self.ENDINGS)
-        self.account.add(f"{self.ENDINGS} at {reaper.told.partition('+')[0]}")
+        trigger.now()
+        server.process.wait()
+        self.report.add(self.FAULTS)
+        self.report.add(f"{self.FAULTS} at {trigger.description.partition('+')[0]}")
 
-    def timed(self, journey, reaper):
-        """Tells the reaper what begins, and learns how long things usually take."""
+    def timed_callback(self, workload, trigger):
+        """Returns a callback that notifies the trigger and measures the usual duration of each step."""
         last = [None, 0.0]
 
-        def hit(moment):
+        def on_step(moment):
             now = time.monotonic()
             if last[0]:
-                self.usual[last[0]] = self.usual.get(last[0], 0.3) * 0.8 + min(now - last[1], 3) * 0.2
+                self.durations[last[0]] = self.durations.get(last[0], 0.3) * 0.8 + min(now - last[1], 3) * 0.2
             last[:] = moment, now
-            reaper.hit(moment)
+            trigger.on_step(moment)
 
-        return hit
+        return on_step
 
-    def one(self, number, journey, life, reaper):
-        """One migration, until its end or the server's."""
+    def run_workload(self, number, workload, server, trigger):
+        """Runs a migration to its end or to the end of the server."""
         try:
-            journey.go(life)
-        except Cut as cut:
-            # The server is about to be killed, or was.
-            if not reaper.fired.wait(3):
-                self.broken.add(number)
-                self.found("wrong", f"a connection broke and nobody killed the server [{cut}]")
-        except Stuck as stuck:
-            self.broken.add(number)
-            self.found("stuck", f"{journey.step}: {stuck}")
-        except Short as short:
-            self.broken.add(number)
-            self.found("false success", str(short))
-        except (Refused, Stopped, Failure, Failed) as refused:
-            if not reaper.fired.wait(0.5) or not self.excused(refused):
-                self.broken.add(number)
-                self.found("wrong", f"{journey.step}: {refused}")
-        except Exception as mistake:
-            self.broken.add(number)
-            self.found("wrong", f"{journey.step}: {type(mistake).__name__} {mistake}")
+            workload.run(server)
+        except ConnectionLost as error:
+            # The server was killed or will be killed soon.
+            if not trigger.fired.wait(3):
+                self.failed.add(number)
+                self.add_finding("wrong", f"a connection was lost without a {self.FAULT} [{error}]")
+        except Stalled as error:
+            self.failed.add(number)
+            self.add_finding("stuck", f"{workload.step}: {error}")
+        except MissingResults as error:
+            self.failed.add(number)
+            self.add_finding("false success", str(error))
+        except (RequestRejected, UploadStopped, JobFailed, UnexpectedResult) as error:
+            if not trigger.fired.wait(0.5) or not self.is_expected(error):
+                self.failed.add(number)
+                self.add_finding("wrong", f"{workload.step}: {error}")
+        except Exception as error:
+            self.failed.add(number)
+            self.add_finding("wrong", f"{workload.step}: {type(error).__name__} {error}")
 
-    def excused(self, refused):
-        """Whether what a server says while it is ended is no more than that: a kill makes no job fail."""
-        return not isinstance(refused, Failure)
+    def is_expected(self, error):
+        """Returns true if an error can result from the fault. A kill makes no job fail."""
+        return not isinstance(error, JobFailed)
 
-    def check_durable(self, life):
-        """Before anything is uploaded again: whatever was acknowledged is there, jobs are at rest."""
-        for number, journey in enumerate(self.journeys):
-            if journey.id is None or number in self.broken:
+    def check_durable(self, server):
+        """Checks before new uploads that everything acknowledged is there and no job runs."""
+        for number, workload in enumerate(self.workloads):
+            if workload.id is None or number in self.failed:
                 continue
             try:
-                wrong = truth.kept(life, journey) + jobs_at_rest(life, journey)
-            except (Refused, Cut) as refused:
-                wrong = [("wrong", f"after a restart staging cannot be read [{refused}]")]
-            for kind, words in wrong:
-                self.found(kind, f"after a {self.ENDING}: {words}")
-            if wrong:
-                self.broken.add(number)
-            self.account.add("comparisons right after a restart")
+                violations = oracle.check_durable(server, workload) + check_jobs(server, workload)
+            except (RequestRejected, ConnectionLost) as error:
+                violations = [("wrong", f"after a restart staging cannot be read [{error}]")]
+            for kind, message in violations:
+                self.add_finding(kind, f"after a {self.FAULT}: {message}")
+            if violations:
+                self.failed.add(number)
+            self.report.add("checks right after a restart")
 
-    def finish(self, life):
-        """Goes on without any kill, and compares everything."""
-        ids = {migration["referenceId"] for migration in listed(life)}
-        for number, journey in enumerate(self.journeys):
-            if number in self.broken:
+    def finish(self, server):
+        """Runs all migrations to their end without faults and reconciles them."""
+        ids = {migration["referenceId"] for migration in list_migrations(server)}
+        for number, workload in enumerate(self.workloads):
+            if number in self.failed:
                 continue
-            journey.hit = lambda moment: None
+            workload.on_step = lambda moment: None
             try:
-                journey.go(life)
-                wrong = truth.whole(truth.Seen.read(life, journey), journey, self.references[number])
-            except (Stuck, Short, Refused, Stopped, Failure, Cut, Failed) as failure:
-                kind = "stuck" if isinstance(failure, Stuck) else "wrong"
-                wrong = [(kind, f"without any {self.ENDING}: {journey.step}: {failure}")]
-            for kind, words in wrong:
-                self.found(kind, words)
-            self.account.add("migrations brought to verified counts")
-            self.account.add("records sent", journey.sent)
-            self.account.add("results acknowledged", journey.results)
-        twice = truth.repeated_rows(life.target)
-        if twice:
-            self.found("duplicated", f"{twice} rows of the target have a reference id that another row has")
-        strangers = ids - self.known() - {journey.id for journey in self.journeys}
-        for _ in strangers:
-            self.found("duplicated", "a registration was carried out twice: the same key made another migration")
-        self.remember(strangers)
+                workload.run(server)
+                violations = oracle.reconcile(
+                    oracle.Observation.read(server, workload), workload, self.references[number]
+                )
+            except (
+                Stalled,
+                MissingResults,
+                RequestRejected,
+                UploadStopped,
+                JobFailed,
+                ConnectionLost,
+                UnexpectedResult,
+            ) as failure:
+                kind = "stuck" if isinstance(failure, Stalled) else "wrong"
+                violations = [(kind, f"without a {self.FAULT}: {workload.step}: {failure}")]
+            for kind, message in violations:
+                self.add_finding(kind, message)
+            self.report.add("migrations brought to verified counts")
+            self.report.add("records sent", workload.sent)
+            self.report.add("results acknowledged", workload.results)
+        duplicates = oracle.repeated_rows(server.target)
+        if duplicates:
+            self.add_finding("duplicated", f"{duplicates} rows of the target have a reference id that another row has")
+        unknown_ids = ids - self.known_migrations() - {workload.id for workload in self.workloads}
+        for _ in unknown_ids:
+            self.add_finding(
+                "duplicated", "a registration was executed twice: the same idempotency key created another migration"
+            )
+        self.remember_migrations(unknown_ids)
 
-    def known(self):
-        """Migrations of earlier rounds in this directory."""
-        return getattr(self.place, "known_migrations", set())
+    def known_migrations(self):
+        """Returns the ids of migrations of earlier rounds in this data directory."""
+        return getattr(self.workspace, "known_migrations", set())
 
-    def remember(self, strangers):
-        """Notes the migrations of this round."""
-        self.place.known_migrations = self.known() | strangers | {journey.id for journey in self.journeys}
+    def remember_migrations(self, unknown_ids):
+        """Adds the migrations of this round to the known ones."""
+        self.workspace.known_migrations = (
+            self.known_migrations() | unknown_ids | {workload.id for workload in self.workloads}
+        )
 
 
-def listed(life):
-    """All migrations of a server."""
-    found, offset = [], 0
+def list_migrations(server):
+    """Returns all migrations of a server."""
+    migrations, offset = [], 0
     while True:
-        page = ask_json(life, "GET", f"{MIGRATIONS}?limit=100&offset={offset}")
-        found += page["items"]
+        page = request_json(server, "GET", f"{MIGRATIONS}?limit=100&offset={offset}")
+        migrations += page["items"]
         offset += len(page["items"])
         if not page["items"] or offset >= page.get("total", 0):
-            return found
+            return migrations
 
 
-def jobs_at_rest(life, journey):
-    """Right after a start no job runs, and what had succeeded still has."""
-    jobs = ask_json(life, "GET", f"{journey.path}/jobs?limit=100")
-    states = {job["jobId"]: job for job in jobs["items"]}
-    wrong = []
-    for job, (kind, state) in journey.jobs.items():
-        now = states.get(job, {}).get("state")
+def check_jobs(server, workload):
+    """Checks right after a start that no job runs and that jobs that had succeeded still have that state."""
+    jobs = request_json(server, "GET", f"{workload.path}/jobs?limit=100")
+    documents = {job["jobId"]: job for job in jobs["items"]}
+    violations = []
+    for job_id, (kind, state) in workload.jobs.items():
+        now = documents.get(job_id, {}).get("state")
         if now is None:
-            wrong.append(("lost", f"a {kind} job that was answered as begun is not there"))
+            violations.append(("lost", f"a started {kind} job does not exist"))
         elif now == "running":
-            wrong.append(("stuck", f"a {kind} job is said to be running right after a start"))
+            violations.append(("stuck", f"a {kind} job has state running right after a start"))
         elif state == "succeeded" and now != "succeeded":
-            wrong.append(("false success", f"a {kind} job had succeeded, and after a restart it is {now}"))
-    return wrong
+            violations.append(("false success", f"a {kind} job had succeeded and has state {now} after a restart"))
+    return violations
 
 
-def run(account, place, banks, seed, kills, out_of_time, only=None):
-    """Rounds until so many kills are done."""
-    usual, turn, done = {}, 0, account.figures["kills"]
+def run(report, workspace, datasets, seed, kills, out_of_time, only=None):
+    """Runs rounds until this number of kills is reached."""
+    durations, turn, previous = {}, 0, report.figures["kills"]
     data_dir = None
     for turn in range(only if only is not None else 0, 1_000_000 if only is None else only + 1):
-        if account.figures["kills"] - done >= kills or out_of_time():
+        if report.figures["kills"] - previous >= kills or out_of_time():
             break
-        if data_dir is None or turn % ROUNDS_A_DIRECTORY == 0:
-            data_dir = place.fresh("kills")
-            place.known_migrations = set()
-        going_on = Round("kills", turn, account, place, banks, seed, usual).run(data_dir)
-        if not going_on:
+        if data_dir is None or turn % ROUNDS_PER_DIRECTORY == 0:
+            data_dir = workspace.new_data_dir("kills")
+            workspace.known_migrations = set()
+        usable = FaultRound("kills", turn, report, workspace, datasets, seed, durations).run(data_dir)
+        if not usable:
             data_dir = None
-        account.add("rounds of kills")
+        report.add("rounds of kills")
         if turn % 10 == 9:
-            account.say(
-                f"{account.figures['kills']:,} kills, {account.figures['migrations brought to verified counts']:,} "
-                f"migrations, {len(account.findings)} findings"
+            report.log(
+                f"{report.figures['kills']:,} kills, {report.figures['migrations brought to verified counts']:,} "
+                f"migrations, {len(report.findings)} findings"
             )
-    place.remove("kills")
+    workspace.remove("kills")

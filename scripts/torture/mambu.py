@@ -1,4 +1,4 @@
-"""A platform that is entered call by call, played by a stand-in: each thing is there once."""
+"""Kills during an import into a platform with an API, simulated by mock-mambu. Each entity must exist once."""
 
 import json
 import random
@@ -9,27 +9,29 @@ from uuid import UUID, uuid5
 
 from server import MIGRATIONS
 
-from after import Turn
-from careful import Cut, Failure, Journey, Refused, Sending, Stuck, ask_json, upload
-from life import Life
+from client import ConnectionLost, JobFailed, RequestRejected, Stalled, UploadBody, Workload, request_json, upload
+from server_process import ServerProcess
+from turn import Turn
 
+#: Settings of mock-mambu.
 PRODUCT_KEY = "8a8e867182b1bd0a0182b1c4c3b90001"
 USER, PASSWORD = "migration", "mock-mambu-password"
+#: Components of the migration.
 COMPONENTS = ["Counterparties", "FinancingSolutions", "FinancingExecutions"]
 
 
-def brief(loan):
-    """What a loan has come to there, without what differs from one to the next."""
+def loan_summary(loan):
+    """Returns the state of a loan without the members that differ between equal loans."""
     amounts = sorted((one["type"], str(one["amount"])) for one in loan["transactions"])
     return json.dumps([loan["accountState"], loan["balances"], amounts])
 
 
-#: What a loan comes to in an undisturbed migration, by flow.
-UNDISTURBED = {}
+#: Summary of a loan in an undisturbed migration, by flow.
+REFERENCE_LOANS = {}
 
 
-class StandIn:
-    """The stand-in as a process of its own."""
+class MockMambu:
+    """A process of mock-mambu."""
 
     def __init__(self, binary):
         self.process = subprocess.Popen(
@@ -37,26 +39,26 @@ class StandIn:
         )
         self.url = self.process.stdout.readline().split("ready at ")[1].strip()
 
-    def ask(self, what):
-        """What it has counted, or what it has."""
-        with urllib.request.urlopen(f"{self.url}/_mock/{what}", timeout=60) as answer:
-            return json.load(answer)
+    def get(self, resource):
+        """Returns a resource below `/_mock`."""
+        with urllib.request.urlopen(f"{self.url}/_mock/{resource}", timeout=60) as response:
+            return json.load(response)
 
     def stop(self):
-        """Ends it."""
+        """Ends the process."""
         self.process.stdin.close()
         self.process.wait(20)
         self.process.stdout.close()
 
 
 def euros(amount):
-    """An amount."""
+    """Returns an amount in euros."""
     return {"amount": amount, "currency": "EUR"}
 
 
 def records(migration, count):
-    """Persons with a loan each, paid out, charged and repaid once: by path."""
-    id_of = lambda what, number: str(uuid5(UUID(migration), f"{what}/{number}"))
+    """Returns records by path: persons, each with a loan and an early repayment with a fee."""
+    id_of = lambda kind, number: str(uuid5(UUID(migration), f"{kind}/{number}"))
     person = lambda of: {"referenceId": id_of("client", of), "type": "person", "initials": "J.", "surname": "Novák"}
     agreement = lambda of: {
         "referenceId": id_of("agreement", of), "agreementNumber": str(of), "status": "active",
@@ -71,116 +73,117 @@ def records(migration, count):
         "type": "early-repayment", "effectiveDate": "2020-03-15", "amount": euros(50.05),
         "administrationFee": euros(12.34),
     }  # fmt: skip
-    made = {
+    builders = {
         "counterparty-management/{}/counterparties": person, "financing-solution/{}/agreements": agreement,
         "financing-execution/{}/additional-repayments": early,
     }  # fmt: skip
-    where = f"migrations/{migration}/staging"
+    staging = f"migrations/{migration}/staging"
     return {
-        "/" + path.format(where): "".join(json.dumps(make(of)) + "\n" for of in range(count)).encode()
-        for path, make in made.items()
+        "/" + path.format(staging): "".join(json.dumps(build(of)) + "\n" for of in range(count)).encode()
+        for path, build in builders.items()
     }
 
 
-class Called(Turn):
-    """One migration into the stand-in, and the kills on its way."""
+class PlatformTurn(Turn):
+    """A migration into mock-mambu with kills during the import."""
 
-    def run(self, seed, stand_in):
-        """Goes through it."""
-        chance = random.Random(f"{seed}:{self.part}:{self.turn}")
-        kills, count = chance.randint(4, 10), chance.randint(40, 120)
-        flow, pace = chance.choice(["fewest", "every-step"]), chance.choice([400, 2000])
-        if flow not in UNDISTURBED:
-            self.into(stand_in, chance, 0, 3, flow, pace)
-        self.into(stand_in, chance, kills, count, flow, pace)
+    def run(self, seed, mock_binary):
+        """Runs the turn. Runs an undisturbed migration first if there is none for the flow."""
+        rng = random.Random(f"{seed}:{self.part}:{self.turn}")
+        kills, count = rng.randint(4, 10), rng.randint(40, 120)
+        flow, calls_per_second = rng.choice(["fewest", "every-step"]), rng.choice([400, 2000])
+        if flow not in REFERENCE_LOANS:
+            self.migrate(mock_binary, rng, 0, 3, flow, calls_per_second)
+        self.migrate(mock_binary, rng, kills, count, flow, calls_per_second)
 
-    def into(self, stand_in, chance, kills, count, flow, pace):
-        """One migration into a stand-in of its own."""
-        self.directory = self.place.fresh("mambu")
-        (self.place.folder / "password").write_text(PASSWORD)
-        mambu = StandIn(stand_in)
+    def migrate(self, mock_binary, rng, kills, count, flow, calls_per_second):
+        """Runs one migration into a new mock-mambu."""
+        self.directory = self.workspace.new_data_dir("mambu")
+        (self.workspace.folder / "password").write_text(PASSWORD)
+        mambu = MockMambu(mock_binary)
         config = (
             f'[platforms.mambu]\nbase_url = "{mambu.url}/api"\nuser = "{USER}"\n'
-            f'password_file = "{self.place.folder}/password"\n'
-            f"calls_per_second = {pace}\nparallel_calls = 8\nretry_millis = 5\n"
+            f'password_file = "{self.workspace.folder}/password"\n'
+            f"calls_per_second = {calls_per_second}\nparallel_calls = 8\nretry_millis = 5\n"
             f'flow = "{flow}"\n[platforms.mambu.settings]\nproductKey = "{PRODUCT_KEY}"\n'
         )
         try:
-            self.way(chance, kills, count, mambu, config, flow)
-        except (Refused, Cut, Failure, Stuck) as failure:
-            self.found("stuck" if isinstance(failure, Stuck) else "wrong", f"into the stand-in: {failure}")
+            self.run_migration(rng, kills, count, mambu, config, flow)
+        except (RequestRejected, ConnectionLost, JobFailed, Stalled) as failure:
+            self.add_finding("stuck" if isinstance(failure, Stalled) else "wrong", f"into mock-mambu: {failure}")
         finally:
             mambu.stop()
 
-    def way(self, chance, kills, count, mambu, config, flow):
-        """Stages, imports with kills, goes on to counts, and looks at what the platform has."""
-        journey = Journey.__new__(Journey)
-        journey.hit, journey.jobs, journey.refusals, journey.results = lambda moment: None, {}, 0, 0
-        with Life(self.place.binary, self.directory, config=config) as life:
+    def run_migration(self, rng, kills, count, mambu, config, flow):
+        """Stages records, imports them with kills, verifies counts, and checks the state of the platform."""
+        workload = Workload.__new__(Workload)
+        workload.on_step, workload.jobs, workload.rejections, workload.results = lambda moment: None, {}, 0, 0
+        with ServerProcess(self.workspace.binary, self.directory, config=config) as server:
             body = {"target": "mambu", "components": COMPONENTS}
-            journey.id = ask_json(life, "POST", MIGRATIONS, body)["referenceId"]
-            for path, lines in records(journey.id, count).items():
-                heard = []
-                upload(life, path, Sending([lines], len(lines)), heard.append)
-                journey.results += len(heard)
-            self.account.add("records sent", 3 * count)
-            self.account.add("results acknowledged", journey.results)
-            journey.step = "validate"
-            while journey.step == "validate":
-                journey.job(life, "validate")
+            workload.id = request_json(server, "POST", MIGRATIONS, body)["referenceId"]
+            for path, lines in records(workload.id, count).items():
+                results = []
+                upload(server, path, UploadBody([lines], len(lines)), results.append)
+                workload.results += len(results)
+            self.report.add("records sent", 3 * count)
+            self.report.add("results acknowledged", workload.results)
+            workload.step = "validate"
+            while workload.step == "validate":
+                workload.run_job(server, "validate")
         for _ in range(kills):
-            life = self.start(config=config)
-            if life is None:
+            server = self.start_server(config=config)
+            if server is None:
                 return
-            with life:
+            with server:
                 try:
-                    ask_json(life, "PUT", f"{journey.path}/jobs/import")
-                except Refused as refused:
-                    # It may have come to its end before; anything else is told at the end.
-                    self.account.note(f"into the stand-in: {refused.code}")
-                time.sleep(chance.uniform(0, 0.35))
-                life.kill()
-            self.account.add("kills")
-            self.account.add("kills while calls are made")
-        life = self.start(config=config)
-        if life is None:
+                    request_json(server, "PUT", f"{workload.path}/jobs/import")
+                except RequestRejected as rejection:
+                    # The import may have finished before. The final checks find other causes.
+                    self.report.note(f"into mock-mambu: {rejection.code}")
+                time.sleep(rng.uniform(0, 0.35))
+                server.kill()
+            self.report.add("kills")
+            self.report.add("kills during calls")
+        server = self.start_server(config=config)
+        if server is None:
             return
-        with life:
-            journey.step = "import"
-            while journey.step != "done":
-                journey.job(life, journey.step)
-        self.compare(mambu.ask("state"), count, flow)
-        self.account.add("migrations brought to verified counts")
+        with server:
+            workload.step = "import"
+            while workload.step != "done":
+                workload.run_job(server, workload.step)
+        self.compare(mambu.get("state"), count, flow)
+        self.report.add("migrations brought to verified counts")
 
     def compare(self, state, count, flow):
-        """What the platform has: everything, each once."""
-        for what in ("clients", "loans"):
-            if len(state[what]) != count:
-                kind = "lost" if len(state[what]) < count else "duplicated"
-                self.found(kind, f"the platform has {len(state[what])} {what}, and should have {count}")
-            ids = [thing["id"] for thing in state[what]]
+        """Checks that the platform has every entity once, with the expected loans."""
+        for resource in ("clients", "loans"):
+            if len(state[resource]) != count:
+                kind = "lost" if len(state[resource]) < count else "duplicated"
+                self.add_finding(kind, f"the platform has {len(state[resource])} {resource}, not {count}")
+            ids = [entity["id"] for entity in state[resource]]
             if len(set(ids)) != len(ids):
-                self.found("duplicated", f"of the platform's {what} {len(ids) - len(set(ids))} have the id of another")
-        right = UNDISTURBED.setdefault(flow, brief(state["loans"][0]))
-        wrong = [brief(loan) for loan in state["loans"] if brief(loan) != right]
-        if wrong:
-            kind = "duplicated" if max(map(len, wrong)) > len(right) else "lost"
-            self.found(
+                duplicates = len(ids) - len(set(ids))
+                self.add_finding("duplicated", f"{duplicates} {resource} of the platform have a duplicate id")
+        expected = REFERENCE_LOANS.setdefault(flow, loan_summary(state["loans"][0]))
+        violations = [loan_summary(loan) for loan in state["loans"] if loan_summary(loan) != expected]
+        if violations:
+            kind = "duplicated" if max(map(len, violations)) > len(expected) else "lost"
+            self.add_finding(
                 kind,
-                f"{len(wrong)} of {count} loans are not as in an undisturbed migration "
-                f"[{wrong[0][:300]}, and not {right[:300]}]",
+                f"{len(violations)} of {count} loans differ from those of an undisturbed migration "
+                f"[{violations[0][:300]}, not {expected[:300]}]",
             )
 
 
-def run(account, place, banks, seed, turns, out_of_time, only=None):
-    """Some turns."""
-    stand_in = place.binary.with_name("mock-mambu")
-    if not stand_in.exists():
-        account.skip("mambu", f"{stand_in.name} is not beside the server: `make build` makes it")
+def run(report, workspace, datasets, seed, turns, out_of_time, only=None):
+    """Runs turns."""
+    mock_binary = workspace.binary.with_name("mock-mambu")
+    if not mock_binary.exists():
+        report.skip("mambu", f"{mock_binary.name} is not in the folder of the server: build it with `make build`")
         return
     for turn in [only] if only is not None else range(max(1, turns // 20)):
         if out_of_time():
             break
-        Called("mambu", turn, account, place).run(seed, stand_in)
-        account.add("turns with calls")
-    place.remove("mambu")
+        PlatformTurn("mambu", turn, report, workspace).run(seed, mock_binary)
+        report.add("turns with calls")
+    workspace.remove("mambu")

@@ -1,100 +1,106 @@
-"""Power that fails at random moments: whatever was answered is on the disk, and the careful client goes on."""
+"""Power cuts: the disk loses its power at random times. Everything acknowledged must be on it afterwards."""
 
 import contextlib
 
-from disk import Disk, command
-from kills import ROUNDS_A_DIRECTORY, Reaper, Round
-from life import Life
+from disk import Disk, run_command
+from kills import ROUNDS_PER_DIRECTORY, FaultRound, KillTrigger
+from server_process import ServerProcess
 
 
-class Powered(Life):
-    """A server whose end is that of its disk too."""
+class PoweredServer(ServerProcess):
+    """A server process whose disk loses its power when it is killed."""
 
-    def __init__(self, disk, *given, **how):
+    def __init__(self, disk, *arguments, **options):
         self.disk = disk
-        super().__init__(*given, **how)
+        super().__init__(*arguments, **options)
 
-    def kill(self):
-        """No power: what is not on the disk is lost, and the server with it."""
-        if not self.killed:
-            self.disk.cut()
-        super().kill()
+    def after_kill_signal(self):
+        """Cuts the power of the disk. Unwritten data is lost.
+
+        The signal comes first. The shutdown of the file system lets an fsync that is in flight return success although
+        the journal is aborted (`fsync_race.py` shows it), and a server that still ran would then acknowledge what is
+        lost. After the signal, a thread in an fsync dies before it can answer anybody.
+        """
+        if not self.disk.off:
+            self.disk.cut_power()
 
 
-class Switch(Reaper):
-    """Cuts the power at a moment that chance has chosen, often just when something was answered."""
+class PowerCutTrigger(KillTrigger):
+    """Trigger that cuts the power once, often immediately after a response."""
 
-    def __init__(self, life, chance, usual):
-        super().__init__(life, chance, usual)
-        if chance.random() < 0.4:
+    def __init__(self, server, rng, durations):
+        super().__init__(server, rng, durations)
+        if rng.random() < 0.4:
             self.delay = 0
 
 
-class Outages(Round):
-    """Some migrations on one server, and the power cuts on their way."""
+class PowerCutRound(FaultRound):
+    """A round with power cuts as faults."""
 
-    ENDING, ENDINGS = "power cut", "power cuts"
+    FAULT, FAULTS = "power cut", "power cuts"
 
-    def __init__(self, disk, defect, *given):
-        super().__init__(*given)
+    def __init__(self, disk, defect, *arguments):
+        super().__init__(*arguments)
         self.disk, self.defect = disk, defect
-        self.kills = self.chance.randint(1, 4)
+        self.fault_count = self.rng.randint(1, 4)
 
-    def life(self, **how):
-        """A server on what the disk has kept."""
-        self.disk.restore()
-        return Powered(self.disk, self.place.binary, self.directory, config=self.config, **how)
+    def new_server(self, **options):
+        """Restores the power and starts a server process on the data directory."""
+        self.disk.restore_power()
+        return PoweredServer(self.disk, self.workspace.binary, self.directory, config=self.config, **options)
 
-    def reaper(self, life):
-        """Who cuts the power."""
-        return Switch(life, self.chance, self.usual)
+    def new_trigger(self, server):
+        """Returns the trigger of the next power cut."""
+        return PowerCutTrigger(server, self.rng, self.durations)
 
-    def excused(self, refused):
-        """Without a disk anything may fail."""
+    def is_expected(self, error):
+        """Returns true: without a disk, any operation may fail."""
         return True
 
-    def go(self, life, reaper):
-        """As with kills, with a defect in the server if it was given one."""
-        with self.defect(life, self.journeys) if self.defect else contextlib.nullcontext():
-            super().go(life, reaper)
+    def run_until_fault(self, server, trigger):
+        """Runs all migrations until the power cut, with the deliberate defect if there is one."""
+        with self.defect(server, self.workloads) if self.defect else contextlib.nullcontext():
+            super().run_until_fault(server, trigger)
 
-    def found(self, kind, words):
-        """Notes a finding; the directory can be kept only while there is power."""
+    def add_finding(self, kind, message):
+        """Records a finding. Keeps a copy of the data directory only while the disk has power."""
         if not self.disk.off:
-            super().found(kind, words)
+            super().add_finding(kind, message)
         else:
-            self.account.found(kind, self.part, self.turn, words)
+            self.report.add_finding(kind, self.part, self.turn, message)
 
 
-def fresh(place, disk):
-    """An empty data directory on a disk of its own, but for compiled plugins, which are on it for good."""
-    disk.make()
-    data_dir = place.filled(disk.folder)
-    command(["sync", "-f", data_dir])
+def new_disk(workspace, disk):
+    """Creates a data directory on a new disk. It contains the compiled plugins, written durably, and nothing else."""
+    disk.format()
+    data_dir = workspace.with_plugin_cache(disk.folder)
+    run_command(["sync", "-f", data_dir])
     return data_dir
 
 
-def run(account, place, banks, seed, turns, out_of_time, only=None, defect=None):
-    """So many turns, each with some power cuts; `defect` is done to each server, when it has started."""
-    disk, data_dir, usual = Disk(place.folder / "disk.img", place.folder / "powercuts"), None, {}
+def run(report, workspace, datasets, seed, turns, out_of_time, only=None, defect=None):
+    """Runs turns, each with some power cuts. `defect` is applied to each server after its start."""
+    disk, data_dir, durations = Disk(workspace.folder / "disk.img", workspace.folder / "powercuts"), None, {}
     try:
         for turn in [only] if only is not None else range(turns):
             if out_of_time():
                 break
-            if data_dir is None or turn % ROUNDS_A_DIRECTORY == 0:
+            if data_dir is None or turn % ROUNDS_PER_DIRECTORY == 0:
                 try:
-                    data_dir = fresh(place, disk)
-                except OSError as refused:
-                    account.skip("powercuts", f"a disk cannot be made and mounted here: {refused}")
+                    data_dir = new_disk(workspace, disk)
+                except OSError as error:
+                    report.skip("powercuts", f"a disk cannot be created and mounted: {error}")
                     return
-                place.known_migrations = set()
-            outages = Outages(disk, defect, "powercuts", turn, account, place, banks, seed, usual)
-            if not outages.run(data_dir):
+                workspace.known_migrations = set()
+            power_cut_round = PowerCutRound(
+                disk, defect, "powercuts", turn, report, workspace, datasets, seed, durations
+            )
+            if not power_cut_round.run(data_dir):
                 data_dir = None
-            account.add("turns of power cuts")
+            report.add("turns of power cuts")
             if turn % 10 == 9:
-                cuts = account.figures["power cuts"]
-                account.say(f"{turn + 1} turns, {cuts:,} power cuts, {len(account.findings)} findings")
+                cuts = report.figures["power cuts"]
+                report.log(f"{turn + 1} turns, {cuts:,} power cuts, {len(report.findings)} findings")
     finally:
         disk.remove()
-        place.remove("powercuts")
+        workspace.remove("powercuts")

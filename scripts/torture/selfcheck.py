@@ -1,67 +1,67 @@
-"""Whether the torture would notice: what was read is tampered with, and each comparison has to say so."""
+"""Self-check: tampers with correct observations. The oracle must detect each change."""
 
 import copy
 import json
 import random
 
-import truth
-from careful import Journey
-from kills import jobs_at_rest
-from life import Life
+import oracle
+from client import Workload
+from kills import check_jobs
+from server_process import ServerProcess
 
 
-def drop_source(seen, journey):
-    """A staged source record less."""
-    seen.sources["client"].pop()
+def drop_source(observed, workload):
+    """Drops a staged source record."""
+    observed.sources["client"].pop()
 
 
-def repeat_source(seen, journey):
-    """A staged source record twice."""
-    seen.sources["client"].append(seen.sources["client"][0])
+def repeat_source(observed, workload):
+    """Duplicates a staged source record."""
+    observed.sources["client"].append(observed.sources["client"][0])
 
 
-def drop_record(seen, journey):
-    """A staged domain record less."""
-    seen.records["repayments"].pop()
+def drop_record(observed, workload):
+    """Drops a staged domain record."""
+    observed.records["repayments"].pop()
 
 
-def change_record(seen, journey):
-    """A staged domain record that says something else."""
-    seen.records["counterparties"][0] = seen.records["counterparties"][0].replace(b'"C."', b'"D."')
+def change_record(observed, workload):
+    """Changes a staged domain record."""
+    observed.records["counterparties"][0] = observed.records["counterparties"][0].replace(b'"C."', b'"D."')
 
 
-def drop_row(seen, journey):
-    """A row of the target less."""
-    seen.rows["agreements"].pop()
+def drop_row(observed, workload):
+    """Drops a row of the target."""
+    observed.rows["agreements"].pop()
 
 
-def repeat_row(seen, journey):
-    """A row of the target twice."""
-    seen.rows["agreements"].append(seen.rows["agreements"][0])
+def repeat_row(observed, workload):
+    """Duplicates a row of the target."""
+    observed.rows["agreements"].append(observed.rows["agreements"][0])
 
 
-def change_row(seen, journey):
-    """A row of the target with another value."""
-    seen.rows["disbursements"][0]["amount_amount"] = "1"
+def change_row(observed, workload):
+    """Changes a value of a row of the target."""
+    observed.rows["disbursements"][0]["amount_amount"] = "1"
 
 
-def drop_generated(seen, journey):
-    """A generated record less, on both sides."""
-    seen.records["payment-administrations"].pop()
-    seen.rows["payment-administrations"].pop()
+def drop_generated(observed, workload):
+    """Drops a generated record on both sides."""
+    observed.records["payment-administrations"].pop()
+    observed.rows["payment-administrations"].pop()
 
 
-def unequal_counts(seen, journey):
-    """A counts job that succeeded, and whose sides differ."""
-    seen.counts[0]["importedRows"][0][1] = "0"
+def unequal_counts(observed, workload):
+    """Changes the result of a successful counts job so that its sides differ."""
+    observed.counts[0]["importedRows"][0][1] = "0"
 
 
-def no_counts(seen, journey):
-    """A migration that is done, without any counts job that succeeded."""
-    seen.counts = None
+def no_counts(observed, workload):
+    """Removes the successful counts job of a finished migration."""
+    observed.counts = None
 
 
-#: What is tampered with, and the kinds of findings of which one has to come of it.
+#: Tampering functions, each with the kinds of violations of which one must be detected.
 TAMPERINGS = [
     (drop_source, {"lost"}), (repeat_source, {"duplicated"}), (drop_record, {"lost"}),
     (change_record, {"lost", "wrong"}),
@@ -70,49 +70,51 @@ TAMPERINGS = [
 ]  # fmt: skip
 
 
-def run(account, place, banks, seed):
-    """One migration that comes out right, and then each tampering; whether all were noticed."""
-    books, reference = banks.get(200)
-    blind = []
-    with Life(place.binary, place.fresh("selfcheck")) as life:
-        journey = Journey(books, random.Random(seed))
-        journey.go(life)
-        right = truth.Seen.read(life, journey)
-        if truth.whole(right, journey, reference):
-            blind.append("what is right is said to be wrong")
+def run(report, workspace, datasets, seed):
+    """Runs one migration and tampers with its observation. Returns true if all changes are detected."""
+    dataset, reference = datasets.get(200)
+    undetected = []
+    with ServerProcess(workspace.binary, workspace.new_data_dir("selfcheck")) as server:
+        workload = Workload(dataset, random.Random(seed))
+        workload.run(server)
+        correct = oracle.Observation.read(server, workload)
+        if oracle.reconcile(correct, workload, reference):
+            undetected.append("the correct observation has violations")
         for tamper, kinds in TAMPERINGS:
-            seen = copy.deepcopy(right)
-            tamper(seen, journey)
-            found = truth.whole(seen, journey, reference)
-            noticed = kinds & {kind for kind, _ in found}
-            account.say(f"{tamper.__doc__} {'noticed as ' + ', '.join(sorted(noticed)) if noticed else 'NOT NOTICED'}")
-            if not noticed:
-                blind.append(tamper.__doc__)
-        blind += of_answers(life, journey, right, account)
-    place.remove("selfcheck")
-    for words in blind:
-        account.found("unclear", "self-check", 0, f"not noticed: {words}")
-    account.add("tamperings", len(TAMPERINGS) + 3)
-    return not blind
+            observed = copy.deepcopy(correct)
+            tamper(observed, workload)
+            found = oracle.reconcile(observed, workload, reference)
+            detected = kinds & {kind for kind, _ in found}
+            report.log(
+                f"{tamper.__doc__} {'detected as ' + ', '.join(sorted(detected)) if detected else 'NOT DETECTED'}"
+            )
+            if not detected:
+                undetected.append(tamper.__doc__)
+        undetected += check_acknowledgements(server, workload, correct, report)
+    workspace.remove("selfcheck")
+    for message in undetected:
+        report.add_finding("unclear", "self-check", 0, f"not detected: {message}")
+    report.add("tamperings", len(TAMPERINGS) + 3)
+    return not undetected
 
 
-def of_answers(life, journey, right, account):
-    """What was answered and is not so: an acknowledged record, a made record, a job."""
-    blind = []
-    sources = {table: list(lines) for table, lines in right.sources.items()}
+def check_acknowledgements(server, workload, correct, report):
+    """Tampers with the acknowledgements of records and jobs. Returns the undetected changes."""
+    undetected = []
+    sources = {table: list(lines) for table, lines in correct.sources.items()}
     sources["trans"].pop(3)
-    made = {
-        name: [record for record in of if json.loads(record)["referenceId"] != journey.made["loan"][0][1]]
-        for name, of in right.records.items()
+    derived = {
+        name: [record for record in of if json.loads(record)["referenceId"] != workload.derived["loan"][0][1]]
+        for name, of in correct.records.items()
     }
-    claimed = copy.copy(journey)
-    claimed.jobs = {**journey.jobs, "00000000-0000-7000-8000-000000000000": ("import", "succeeded")}
-    for words, noticed in [
-        ("An acknowledged record that is not staged.", truth.durable(sources, journey)),
-        ("A record that a result line named and that is not staged.", truth.made_there(made, journey)),
-        ("A job that is claimed to have succeeded and is not there.", jobs_at_rest(life, claimed)),
+    claimed = copy.copy(workload)
+    claimed.jobs = {**workload.jobs, "00000000-0000-7000-8000-000000000000": ("import", "succeeded")}
+    for message, detected in [
+        ("Drops an acknowledged record.", oracle.check_sources(sources, workload)),
+        ("Drops a record that a result line names.", oracle.check_derived(derived, workload)),
+        ("Adds a successful job that does not exist.", check_jobs(server, claimed)),
     ]:
-        account.say(f"{words} {'noticed as ' + noticed[0][0] if noticed else 'NOT NOTICED'}")
-        if not noticed:
-            blind.append(words)
-    return blind
+        report.log(f"{message} {'detected as ' + detected[0][0] if detected else 'NOT DETECTED'}")
+        if not detected:
+            undetected.append(message)
+    return undetected

@@ -1,4 +1,4 @@
-"""System calls that fail: the server says so, claims nothing, and goes on once the fault is gone."""
+"""Failing system calls: the server reports the failure, acknowledges nothing, and continues after the fault."""
 
 import hashlib
 import random
@@ -8,16 +8,17 @@ import signal
 import subprocess
 import time
 
-from after import Turn, fresh_journey, up_to
-from careful import Cut, Journey, Refused, ask, ask_json
-from inparts import InParts
-from life import Life
+from client import ConnectionLost, RequestRejected, Workload, request_bytes, request_json
+from resumable_upload import ResumableWorkload
+from server_process import ServerProcess
+from turn import Turn, new_workload, run_until
 
-#: By class: calls, error, and the files (relative to the data directory) that they are about; none means all.
+#: Files of the journal, the catalogue and the target, relative to the data directory.
 JOURNAL = ["migrations/{id}/journal/00000000.seg"]
 CATALOGUE = ["catalogue.db", "catalogue.db-wal"]
 TARGET = ["platform.db", "platform.db-wal"]
-CLASSES = {
+#: Fault classes: system calls, error, and the affected files or none for all files.
+FAULT_CLASSES = {
     "fsync EIO, journal": ("fsync,fdatasync", "EIO", JOURNAL),
     "fsync EIO, catalogue": ("fsync,fdatasync", "EIO", CATALOGUE),
     "fsync EIO, target": ("fsync,fdatasync", "EIO", TARGET),
@@ -37,15 +38,15 @@ CLASSES = {
     "mkdir ENOSPC": ("mkdir,mkdirat", "ENOSPC", None),
 }
 
-#: Steps that are disturbed, and how often; `open` is the first look at a migration after a restart, `parts` a load with
-#: uploads in parts, `push` a plugin that is pushed.
-STEPS = [("register", 1), ("load", 4), ("validate", 2), ("import", 4), ("counts", 1), ("open", 3)]
+#: Steps during which calls fail, with their weights. `open` is the first access to a migration after a restart, `parts`
+#: a load with resumable uploads, `push` the upload of a plugin, `many` a load of many records.
+STEP_WEIGHTS = [("register", 1), ("load", 4), ("validate", 2), ("import", 4), ("counts", 1), ("open", 3)]
 
-#: What is next where a step is none of a migration's own.
-STEP_OF = {"parts": "load", "push": "load", "many": "load"}
+#: Next step of the migration for steps that are not its own.
+PREPARED_STEP = {"parts": "load", "push": "load", "many": "load"}
 
-#: Where a class has its calls in one step above all.
-OFTEN = {
+#: Weights of classes whose calls occur mainly in some steps.
+CLASS_STEP_WEIGHTS = {
     "read EIO, journal": [("open", 5), ("validate", 1), ("import", 1)],
     "rename EIO": [("register", 1), ("parts", 3), ("push", 2), ("many", 1)],
     "ftruncate EIO": [("open", 2), ("parts", 3)],
@@ -53,41 +54,41 @@ OFTEN = {
 }
 
 
-#: Whose calls are few: it is one of the first that fails.
-SELDOM = {"rename EIO", "ftruncate EIO", "mkdir ENOSPC"}
+#: Classes with few calls. One of the first calls fails.
+RARE_CLASSES = {"rename EIO", "ftruncate EIO", "mkdir ENOSPC"}
 
 
-def available():
-    """Why it cannot be done here, or nothing."""
+def unavailable_reason():
+    """Returns the reason why this part cannot run here, or none."""
     if not shutil.which("strace"):
         return "strace is not installed"
     sleeper = subprocess.Popen(["sleep", "10"])
     try:
-        fault = Fault(sleeper.pid, "fsync", "error=EIO", "1", [], "/dev/null")
-        fault.end()
-    except OSError as refused:
-        return str(refused)
+        fault = SyscallFault(sleeper.pid, "fsync", "error=EIO", "1", [], "/dev/null")
+        fault.remove()
+    except OSError as error:
+        return str(error)
     finally:
         sleeper.kill()
         sleeper.wait()
     return None
 
 
-def tear(segment, chance):
-    """Leaves at a journal's end what a crash leaves of a group: the head of a block, and not all that it is of."""
-    torn = segment.read_bytes()[: chance.randint(1, 60)]
+def append_torn_block(segment, rng):
+    """Appends to a journal an incomplete block, as a crash during the write of a group leaves it."""
+    torn = segment.read_bytes()[: rng.randint(1, 60)]
     with segment.open("ab") as file:
         file.write(torn)
 
 
-def another(directory, life, chance):
-    """The sample mapper as a component that nobody has seen: with a section more, which says nothing."""
-    digest = ask_json(life, "GET", "/migration-assistance/mappers")["items"][0]["digest"]
-    return (directory / f"plugins/{digest}.wasm").read_bytes() + b"\0\x0a\x01x" + chance.randbytes(8)
+def new_component(directory, server, rng):
+    """Returns the sample mapper as an unknown component, with an additional custom section."""
+    digest = request_json(server, "GET", "/migration-assistance/mappers")["items"][0]["digest"]
+    return (directory / f"plugins/{digest}.wasm").read_bytes() + b"\0\x0a\x01x" + rng.randbytes(8)
 
 
-class Fault:
-    """Makes calls of a running process come to something else, without being made, until it is ended."""
+class SyscallFault:
+    """A fault injected into a running process: selected system calls are not executed but return another outcome."""
 
     def __init__(self, pid, calls, outcome, when, paths, out):
         self.out = out
@@ -98,16 +99,16 @@ class Fault:
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
-        told = self.process.stderr.readline()
-        while told and b"attached" not in told:
-            told = self.process.stderr.readline()
-        if not told:
+        line = self.process.stderr.readline()
+        while line and b"attached" not in line:
+            line = self.process.stderr.readline()
+        if not line:
             self.process.wait()
-            raise OSError("strace cannot attach to a process here")
+            raise OSError("strace cannot attach to a process")
         time.sleep(0.02)
 
-    def end(self):
-        """Lets calls go through again; how many did not."""
+    def remove(self):
+        """Removes the fault. Returns the number of injected outcomes."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         self.process.stderr.read()
@@ -120,159 +121,164 @@ class Fault:
             return 0
 
 
-class Disturbed(Turn):
-    """A migration, one of whose steps is disturbed."""
+class SyscallTurn(Turn):
+    """A migration with failing system calls during one step."""
 
-    def run(self, seed, banks):
-        """Goes through it."""
-        chance = random.Random(f"{seed}:{self.part}:{self.turn}")
-        name = list(CLASSES)[self.turn % len(CLASSES)]
-        calls, error, files = CLASSES[name]
-        often = OFTEN.get(name, STEPS)
-        step = chance.choices([step for step, _ in often], [many for _, many in often])[0]
-        always = chance.random() < 0.4
+    def run(self, seed, datasets):
+        """Runs the turn."""
+        rng = random.Random(f"{seed}:{self.part}:{self.turn}")
+        name = list(FAULT_CLASSES)[self.turn % len(FAULT_CLASSES)]
+        calls, error, files = FAULT_CLASSES[name]
+        weights = CLASS_STEP_WEIGHTS.get(name, STEP_WEIGHTS)
+        step = rng.choices([step for step, _ in weights], [weight for _, weight in weights])[0]
+        fails_always = rng.random() < 0.4
         when = (
             "1+"
-            if always
-            else str(chance.randint(1, 3) if step in ("parts", "push") else 1)
-            if name in SELDOM
-            else chance.choice([str(chance.randint(1, 4)), str(chance.randint(1, 30)), f"{chance.randint(1, 6)}+"])
+            if fails_always
+            else str(rng.randint(1, 3) if step in ("parts", "push") else 1)
+            if name in RARE_CLASSES
+            else rng.choice([str(rng.randint(1, 4)), str(rng.randint(1, 30)), f"{rng.randint(1, 6)}+"])
         )
-        what = f"{name}, when={when}, during {step}"
-        self.directory = self.place.fresh("syscalls")
-        # Of so many records an index has runs.
-        customers = 6_500 if step == "many" else chance.choice([40, 200])
-        journey, reference = fresh_journey(banks, chance, customers, InParts if step == "parts" else Journey)
-        restarted = step == "open" or (step == "parts" and chance.random() < 0.5)
-        with Life(self.place.binary, self.directory) as life:
+        context = f"{name}, when={when}, during {step}"
+        self.directory = self.workspace.new_data_dir("syscalls")
+        # The index of so many records has sorted runs.
+        customers = 6_500 if step == "many" else rng.choice([40, 200])
+        workload, reference = new_workload(datasets, rng, customers, ResumableWorkload if step == "parts" else Workload)
+        restarted = step == "open" or (step == "parts" and rng.random() < 0.5)
+        with ServerProcess(self.workspace.binary, self.directory) as server:
             if step == "open":
-                # Few groups in the journal, so that each of them is met.
-                up_to(journey, life, "load")
-                for table in chance.sample(["district", "client", "account", "disp"], chance.randint(1, 4)):
-                    journey.upload(life, table)
-                life.kill()
+                # The journal has few groups, so that the faults reach each of them.
+                run_until(workload, server, "load")
+                for table in rng.sample(["district", "client", "account", "disp"], rng.randint(1, 4)):
+                    workload.upload(server, table)
+                server.kill()
                 if "ftruncate" in name:
-                    tear(self.directory / JOURNAL[0].format(id=journey.id), chance)
+                    append_torn_block(self.directory / JOURNAL[0].format(id=workload.id), rng)
             elif restarted:
-                up_to(journey, life, "load")
+                run_until(workload, server, "load")
                 for table in ["district", "client"]:
-                    journey.upload(life, table, chance.randint(1, 3))
-                life.kill()
+                    workload.upload(server, table, rng.randint(1, 3))
+                server.kill()
             else:
-                up_to(journey, life, STEP_OF.get(step, step))
+                run_until(workload, server, PREPARED_STEP.get(step, step))
         if restarted:
-            life = self.start()
-            if life is None:
+            server = self.start_server()
+            if server is None:
                 return
         else:
-            life = Life(self.place.binary, self.directory)
-        before = dict(journey.acknowledged)
-        paths = [self.directory / file.format(id=journey.id) for file in files or []]
-        told = []
+            server = ServerProcess(self.workspace.binary, self.directory)
+        before = dict(workload.acknowledged)
+        paths = [self.directory / file.format(id=workload.id) for file in files or []]
+        outcomes = []
         if step == "open" and name.startswith("read"):
-            life.stop()
-            self.looks(journey, calls, error, paths, chance, what)
-            self.again(journey, reference, what)
+            server.stop()
+            self.check_read_faults(workload, calls, error, paths, rng, context)
+            self.recover(workload, reference, context)
             return
-        with life:
-            fault = Fault(life.pid, calls, f"error={error}", when, paths, self.place.folder / "strace.out")
+        with server:
+            fault = SyscallFault(server.pid, calls, f"error={error}", when, paths, self.workspace.folder / "strace.out")
             try:
                 if step == "open":
-                    self.readable(life, journey, what)
+                    self.check_readable(server, workload, context)
                 if step == "push":
-                    component = another(self.directory, life, chance)
-                    self.push(life, component, what)
-                self.step(journey, life, told.append)
+                    component = new_component(self.directory, server, rng)
+                    self.push(server, component, context)
+                self.advance(workload, server, outcomes.append)
             finally:
-                failed = fault.end()
-            self.account.add("faults", failed)
-            self.account.add(f"faults: {name}", failed)
-            self.claims(journey, before, name, always and failed, step, what)
-            if life.process.poll() is not None:
-                self.found(
-                    "wrong", f"{what}: the server ended by itself with {life.process.returncode} [{life.said()[-300:]}]"
+                failed = fault.remove()
+            self.report.add("faults", failed)
+            self.report.add(f"faults: {name}", failed)
+            self.check_claims(workload, before, name, fails_always and failed, step, context)
+            if server.process.poll() is not None:
+                self.add_finding(
+                    "wrong",
+                    f"{context}: the server ended by itself with {server.process.returncode} "
+                    f"[{server.log_text()[-300:]}]",
                 )
-            elif failed and not journey.done():
-                self.step(
-                    journey,
-                    life,
-                    lambda words: self.account.add(
-                        "went on without a restart" if "end" in words else "needed a restart"
+            elif failed and not workload.is_done():
+                self.advance(
+                    workload,
+                    server,
+                    lambda message: self.report.add(
+                        "turns continued without a restart" if "end" in message else "turns that needed a restart"
                     ),
                 )
-            if step == "push" and life.process.poll() is None and not self.push(life, component, what):
-                self.found("wrong", f"{what}: a plugin cannot be pushed once the fault is gone")
-            if chance.random() < 0.7:
-                life.kill()
+            if step == "push" and server.process.poll() is None and not self.push(server, component, context):
+                self.add_finding("wrong", f"{context}: a plugin cannot be pushed after the fault")
+            if rng.random() < 0.7:
+                server.kill()
         if failed:
-            self.account.add("turns with failing calls")
-        self.again(journey, reference, f"{what} [{told}]" if told else what)
+            self.report.add("turns with failing calls")
+        self.recover(workload, reference, f"{context} [{outcomes}]" if outcomes else context)
 
-    def push(self, life, component, what):
-        """Pushes a plugin; whether it was taken. What was taken is there."""
+    def push(self, server, component, context):
+        """Pushes a plugin. Returns true if the server accepted it. Checks that an accepted plugin is stored."""
         try:
-            ask(life, "POST", "/plugins", component, {"Content-Type": "application/wasm"})
-        except (Refused, Cut):
+            request_bytes(server, "POST", "/plugins", component, {"Content-Type": "application/wasm"})
+        except (RequestRejected, ConnectionLost):
             return False
         digest = hashlib.sha256(component).hexdigest()
         file = self.directory / f"plugins/{digest}.wasm"
         if not file.exists() or file.read_bytes() != component:
-            self.found("false success", f"{what}: a plugin was taken, and is not there")
-        ask_json(life, "GET", f"/plugins/{digest}")
+            self.add_finding("false success", f"{context}: an accepted plugin is not stored")
+        request_json(server, "GET", f"/plugins/{digest}")
         return True
 
-    def looks(self, journey, calls, error, paths, chance, what):
-        """Opens copies of what a killed server left, while one read of each fails; afterwards all is still there."""
-        here = self.directory
-        for when in chance.sample(range(1, 25), 8):
-            self.directory = self.place.folder / "opened"
-            self.place.remove("opened")
-            shutil.copytree(here, self.directory, symlinks=True)
-            with Life(self.place.binary, self.directory) as life:
-                there = [self.directory / path.relative_to(here) for path in paths]
-                out = self.place.folder / "strace.out"
-                fault = Fault(life.pid, calls, f"error={error}", str(when), there, out)
+    def check_read_faults(self, workload, calls, error, paths, rng, context):
+        """Opens copies of the data directory, each with one failing read. Checks that no record is lost."""
+        original = self.directory
+        for when in rng.sample(range(1, 25), 8):
+            self.directory = self.workspace.folder / "opened"
+            self.workspace.remove("opened")
+            shutil.copytree(original, self.directory, symlinks=True)
+            with ServerProcess(self.workspace.binary, self.directory) as server:
+                copied_paths = [self.directory / path.relative_to(original) for path in paths]
+                out = self.workspace.folder / "strace.out"
+                fault = SyscallFault(server.pid, calls, f"error={error}", str(when), copied_paths, out)
                 try:
-                    self.readable(life, journey, f"{what}, at read {when}")
+                    self.check_readable(server, workload, f"{context}, at read {when}")
                 finally:
-                    failed = fault.end()
-                self.account.add("faults", failed)
-                self.account.add(f"faults: {what.partition(', when')[0]}", failed)
-                life.kill()
-            with Life(self.place.binary, self.directory) as life:
-                self.durable(life, journey, f"{what}, at read {when}, and then without a fault")
-        self.place.remove("opened")
-        self.directory = here
+                    failed = fault.remove()
+                self.report.add("faults", failed)
+                self.report.add(f"faults: {context.partition(', when')[0]}", failed)
+                server.kill()
+            with ServerProcess(self.workspace.binary, self.directory) as server:
+                self.check_durable(server, workload, f"{context}, at read {when}, then without a fault")
+        self.workspace.remove("opened")
+        self.directory = original
 
-    def claims(self, journey, before, name, always, step, what):
-        """Where nothing could be made durable, nothing was said to be."""
-        if not always or not re.match("(fsync|write)", name):
+    def check_claims(self, workload, before, name, fails_always, step, context):
+        """Checks that the server acknowledged nothing as durable while all writes failed."""
+        if not fails_always or not re.match("(fsync|write)", name):
             return
         if "journal" in name or "all files" in name:
-            more = sum(journey.acknowledged.values()) - sum(before.values())
-            if step in ("load", "parts", "many") and more:
-                self.found("false success", f"{what}: {more} results were acknowledged, and nothing could be written")
-        if "target" in name and step == "import" and journey.step in ("counts", "done"):
-            self.found("false success", f"{what}: the import is said to have succeeded")
+            acknowledged_count = sum(workload.acknowledged.values()) - sum(before.values())
+            if step in ("load", "parts", "many") and acknowledged_count:
+                self.add_finding(
+                    "false success",
+                    f"{context}: {acknowledged_count} results were acknowledged although no write succeeded",
+                )
+        if "target" in name and step == "import" and workload.step in ("counts", "done"):
+            self.add_finding("false success", f"{context}: the import succeeded although no write succeeded")
         if (
             "catalogue" in name
             and step in ("validate", "import", "counts")
-            and any(state == "succeeded" and kind == step for kind, state in journey.jobs.values())
+            and any(state == "succeeded" and kind == step for kind, state in workload.jobs.values())
         ):
-            self.found("false success", f"{what}: the job is said to have succeeded, and that cannot have been kept")
+            self.add_finding("false success", f"{context}: the job succeeded although its state could not be stored")
 
 
-def run(account, place, banks, seed, turns, out_of_time, only=None):
-    """So many turns, each class in turn."""
-    why = available()
-    if why:
-        account.skip("syscalls", why)
+def run(report, workspace, datasets, seed, turns, out_of_time, only=None):
+    """Runs turns, one fault class a turn."""
+    reason = unavailable_reason()
+    if reason:
+        report.skip("syscalls", reason)
         return
     for turn in [only] if only is not None else range(turns):
         if out_of_time():
             break
-        Disturbed("syscalls", turn, account, place).run(seed, banks)
-        account.add("turns of syscalls")
+        SyscallTurn("syscalls", turn, report, workspace).run(seed, datasets)
+        report.add("turns of syscalls")
         if turn % 20 == 19:
-            account.say(f"{turn + 1} turns, {account.figures['faults']:,} faults, {len(account.findings)} findings")
-    place.remove("syscalls")
+            report.log(f"{turn + 1} turns, {report.figures['faults']:,} faults, {len(report.findings)} findings")
+    workspace.remove("syscalls")

@@ -1,4 +1,4 @@
-"""Uploads that break: cut, spoiled, slow, vanishing, never read. What was acknowledged is there; the rest is told."""
+"""Broken uploads: cut, corrupted, slow, reset, never read. Acknowledged records are kept, failures are reported."""
 
 import json
 import random
@@ -6,17 +6,17 @@ import socket
 import threading
 import time
 
-from after import Turn, fresh_journey
-from careful import Cut, Refused, Sending, Stopped, ask_json, lines_of, upload
-from life import Life
+from client import ConnectionLost, RequestRejected, UploadBody, UploadStopped, request_json, request_lines, upload
+from server_process import ServerProcess
+from turn import Turn, new_workload
 
-#: What is done to an upload, each in turn.
-WAYS = ["cut", "vanish", "half closed", "flip", "flip", "slow", "unread", "many at once"]
+#: Kinds of broken uploads, one a turn.
+KINDS = ["cut", "vanish", "half closed", "flip", "flip", "slow", "unread", "many at once"]
 
 
-def whole_lines(heard):
-    """The whole lines of a chunked answer that may end anywhere."""
-    head, _, rest = heard.partition(b"\r\n\r\n")
+def complete_lines(response):
+    """Returns the complete lines of a chunked response that may be truncated."""
+    head, _, rest = response.partition(b"\r\n\r\n")
     if b" 200 " not in head.partition(b"\r\n")[0]:
         return []
     body = b""
@@ -30,175 +30,179 @@ def whole_lines(heard):
     return body.split(b"\n")[:-1]
 
 
-class Broken(Turn):
-    """One way to break an upload."""
+class BrokenUploadTurn(Turn):
+    """A turn with one kind of broken upload."""
 
-    def run(self, seed, banks, life):
-        """Does it, and compares."""
-        chance = random.Random(f"{seed}:{self.part}:{self.turn}")
-        way = WAYS[self.turn % len(WAYS)]
-        journey, reference = fresh_journey(banks, chance, chance.choice([200, 700]))
-        journey.register(life)
-        if way == "flip":
-            self.flipped(life, journey, chance)
+    def run(self, seed, datasets, server):
+        """Runs the turn."""
+        rng = random.Random(f"{seed}:{self.part}:{self.turn}")
+        kind = KINDS[self.turn % len(KINDS)]
+        workload, reference = new_workload(datasets, rng, rng.choice([200, 700]))
+        workload.register(server)
+        if kind == "flip":
+            self.corrupt(server, workload, rng)
             return
         {"cut": self.cut, "vanish": self.cut, "half closed": self.cut, "slow": self.slow, "unread": self.unread}.get(
-            way, self.many
-        )(life, journey, chance)
-        if self.durable(life, journey, way):
-            self.to_the_end(life, journey, reference, way)
+            kind, self.concurrent
+        )(server, workload, rng)
+        if self.check_durable(server, workload, kind):
+            self.finish(server, workload, reference, kind)
 
-    def cut(self, life, journey, chance):
-        """The connection is cut at some byte; results that came before are believed."""
-        table = chance.choice(["client", "disp", "account"])
-        body = b"\n".join(journey.books.lines[table]) + b"\n"
-        at, way = chance.randrange(1, len(body)), WAYS[self.turn % len(WAYS)]
+    def cut(self, server, workload, rng):
+        """Cuts the connection at a random byte. Records the results received before."""
+        table = rng.choice(["client", "disp", "account"])
+        body = b"\n".join(workload.dataset.lines[table]) + b"\n"
+        position, kind = rng.randrange(1, len(body)), KINDS[self.turn % len(KINDS)]
         head = (
-            f"PUT {journey.path}/sources/{table} HTTP/1.1\r\nHost: x\r\nAuthorization: {life.authorization()}\r\n"
+            f"PUT {workload.path}/sources/{table} HTTP/1.1\r\nHost: x\r\nAuthorization: {server.authorization()}\r\n"
             f"Content-Type: application/jsonl\r\nAccept: application/jsonl\r\nContent-Length: {len(body)}\r\n\r\n"
         ).encode()
-        line = socket.create_connection(("127.0.0.1", life.port), timeout=20)
-        line.sendall(head + body[:at])
-        time.sleep(chance.choice([0, 0, 0.05, 0.4]))
-        heard = b""
-        line.settimeout(0.3 if way != "half closed" else 10)
+        line = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+        line.sendall(head + body[:position])
+        time.sleep(rng.choice([0, 0, 0.05, 0.4]))
+        response = b""
+        line.settimeout(0.3 if kind != "half closed" else 10)
         try:
-            if way == "vanish":
-                # Reset, without reading what is there.
+            if kind == "vanish":
+                # The connection is reset without reading the response.
                 line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
-            elif way == "half closed":
+            elif kind == "half closed":
                 line.shutdown(socket.SHUT_WR)
-            if way != "vanish":
+            if kind != "vanish":
                 while piece := line.recv(1 << 16):
-                    heard += piece
+                    response += piece
         except OSError:
             pass
         line.close()
-        results = [json.loads(text) for text in whole_lines(heard)]
+        results = [json.loads(text) for text in complete_lines(response)]
         good = [result for result in results if result.get("isSuccessful") and "line" in result]
         if [result["line"] for result in good] != list(range(1, len(good) + 1)):
-            self.found("wrong", f"results of a cut upload are not in order [{results[:3]}]")
-        if len(good) > body[:at].count(b"\n"):
-            self.found("false success", f"{len(good)} results, and {body[:at].count(10)} whole records had been sent")
-        journey.acknowledged[table] = len(good)
-        self.account.add("uploads cut")
-        self.wait_for_end(life, journey, table)
-        there = lines_of(life, f"{journey.path}/sources/{table}/records")
-        if len(there) > body[:at].count(b"\n"):
-            self.found("wrong", f"{len(there)} records are staged, and {body[:at].count(10)} whole ones had been sent")
+            self.add_finding("wrong", f"results of a cut upload are not in order [{results[:3]}]")
+        if len(good) > body[:position].count(b"\n"):
+            self.add_finding("false success", f"{len(good)} results for {body[:position].count(10)} complete records")
+        workload.acknowledged[table] = len(good)
+        self.report.add("uploads cut")
+        self.wait_for_end(server, workload, table)
+        stored = request_lines(server, f"{workload.path}/sources/{table}/records")
+        if len(stored) > body[:position].count(b"\n"):
+            self.add_finding("wrong", f"{len(stored)} records are staged of {body[:position].count(10)} complete ones")
 
-    def wait_for_end(self, life, journey, table):
-        """Until the server has noticed that nobody sends any more: it says so in the migration's log."""
+    def wait_for_end(self, server, workload, table):
+        """Waits until the migration's log has the end of the upload."""
         for _ in range(200):
-            logs = ask_json(life, "GET", f"{journey.path}/logs?limit=50")
+            logs = request_json(server, "GET", f"{workload.path}/logs?limit=50")
             if any(entry["code"] in ("UPLOAD_BROKEN_OFF", "UPLOAD_ENDED") for entry in logs["items"]):
                 return
             time.sleep(0.05)
-        self.found("wrong", f"a cut upload of {table} is not told in the log")
+        self.add_finding("wrong", f"the log has no entry for the end of a cut upload of {table}")
 
-    def slow(self, life, journey, chance):
-        """Byte by byte, for a while, and then the rest."""
+    def slow(self, server, workload, rng):
+        """Sends the first bytes one by one, then the rest."""
         table = "client"
-        body = b"\n".join(journey.books.lines[table]) + b"\n"
-        first = chance.randint(100, 400)
+        body = b"\n".join(workload.dataset.lines[table]) + b"\n"
+        first = rng.randint(100, 400)
         pieces = []
         for byte in body[:first]:
             pieces += [bytes([byte]), 0.001]
-        heard = []
-        upload(life, f"{journey.path}/sources/{table}", Sending([*pieces, body[first:]], len(body)), heard.append)
-        if len(heard) != len(journey.books.lines[table]) or not all(result["isSuccessful"] for result in heard):
-            self.found("lost", f"a slow upload came to {len(heard)} results")
-        journey.acknowledged[table] = len(heard)
-        self.account.add("uploads byte by byte")
+        results = []
+        upload(
+            server, f"{workload.path}/sources/{table}", UploadBody([*pieces, body[first:]], len(body)), results.append
+        )
+        if len(results) != len(workload.dataset.lines[table]) or not all(result["isSuccessful"] for result in results):
+            self.add_finding("lost", f"a slow upload has {len(results)} results")
+        workload.acknowledged[table] = len(results)
+        self.report.add("uploads byte by byte")
 
-    def unread(self, life, journey, chance):
-        """A client that sends everything and never reads; it goes away after a while."""
-        table = "trans" if chance.random() < 0.5 else "client"
-        body = b"\n".join(journey.books.lines[table]) + b"\n"
-        line = socket.create_connection(("127.0.0.1", life.port), timeout=30)
+    def unread(self, server, workload, rng):
+        """Sends everything, never reads the response, and closes the connection after a delay."""
+        table = "trans" if rng.random() < 0.5 else "client"
+        body = b"\n".join(workload.dataset.lines[table]) + b"\n"
+        line = socket.create_connection(("127.0.0.1", server.port), timeout=30)
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         line.sendall(
-            f"PUT {journey.path}/sources/{table} HTTP/1.1\r\nHost: x\r\nAuthorization: {life.authorization()}\r\n"
+            f"PUT {workload.path}/sources/{table} HTTP/1.1\r\nHost: x\r\nAuthorization: {server.authorization()}\r\n"
             f"Content-Type: application/jsonl\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         )
-        Sending([body]).send(line)
-        time.sleep(chance.uniform(0, 0.5))
+        UploadBody([body]).send(line)
+        time.sleep(rng.uniform(0, 0.5))
         line.close()
-        self.wait_for_end(life, journey, table)
-        self.account.add("uploads never read")
+        self.wait_for_end(server, workload, table)
+        self.report.add("uploads never read")
 
-    def many(self, life, journey, chance):
-        """The same table from several clients at once: one at a time is let in, the others are told."""
-        body, told = b"\n".join(journey.books.lines["client"]) + b"\n", []
+    def concurrent(self, server, workload, rng):
+        """Uploads a table from several clients concurrently. The server accepts one at a time, rejects others."""
+        body, outcomes = b"\n".join(workload.dataset.lines["client"]) + b"\n", []
 
-        def one():
-            heard = []
+        def send():
+            results = []
             try:
-                upload(life, f"{journey.path}/sources/client", Sending([body], len(body)), heard.append)
-                told.append(len(heard))
-            except (Refused, Cut, Stopped) as refused:
-                told.append(getattr(refused, "code", "cut"))
+                upload(server, f"{workload.path}/sources/client", UploadBody([body], len(body)), results.append)
+                outcomes.append(len(results))
+            except (RequestRejected, ConnectionLost, UploadStopped) as error:
+                outcomes.append(getattr(error, "code", "cut"))
 
-        threads = [threading.Thread(target=one, daemon=True) for _ in range(5)]
+        threads = [threading.Thread(target=send, daemon=True) for _ in range(5)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        whole = len(journey.books.lines["client"])
-        if any(one not in (whole, "UPLOAD_RUNNING", "cut") for one in told) or not any(one == whole for one in told):
-            self.found("wrong", f"five uploads of one table at once came to {told}")
-        journey.acknowledged["client"] = whole if whole in told else 0
-        self.account.add("uploads at once", 5)
+        record_count = len(workload.dataset.lines["client"])
+        if any(outcome not in (record_count, "UPLOAD_RUNNING", "cut") for outcome in outcomes) or not any(
+            outcome == record_count for outcome in outcomes
+        ):
+            self.add_finding("wrong", f"five concurrent uploads of one table ended with {outcomes}")
+        workload.acknowledged["client"] = record_count if record_count in outcomes else 0
+        self.report.add("concurrent uploads", 5)
 
-    def flipped(self, life, journey, chance):
-        """Bits and bytes of a body are spoiled: each record has a result, and what is told is what is there."""
-        table = chance.choice(["client", "district", "account", "disp"])
-        body = bytearray(b"\n".join(journey.books.lines[table]) + b"\n")
-        for _ in range(chance.randint(1, 40)):
-            at = chance.randrange(len(body))
-            body[at] = chance.choice(
-                [body[at] ^ 1 << chance.randrange(8), chance.randrange(256), 0, 10, 0x22, 0x7D, 0x1E]
+    def corrupt(self, server, workload, rng):
+        """Corrupts bits and bytes of a body. Each record must have a result, and the stored records must match."""
+        table = rng.choice(["client", "district", "account", "disp"])
+        body = bytearray(b"\n".join(workload.dataset.lines[table]) + b"\n")
+        for _ in range(rng.randint(1, 40)):
+            position = rng.randrange(len(body))
+            body[position] = rng.choice(
+                [body[position] ^ 1 << rng.randrange(8), rng.randrange(256), 0, 10, 0x22, 0x7D, 0x1E]
             )
-        heard = []
+        results = []
         try:
-            upload(life, f"{journey.path}/sources/{table}", Sending([bytes(body)], len(body)), heard.append)
-        except Stopped as stopped:
-            self.account.note(f"a spoiled upload was stopped: {stopped.code}")
+            upload(server, f"{workload.path}/sources/{table}", UploadBody([bytes(body)], len(body)), results.append)
+        except UploadStopped as error:
+            self.report.note(f"the server stopped a corrupted upload: {error.code}")
         sent = [line.strip(b" \t\r") for line in bytes(body).removeprefix(b"\xef\xbb\xbf").split(b"\n")]
         sent = [line for line in sent if line]
-        if len(heard) != len(sent):
-            self.found("wrong", f"{len(heard)} results for {len(sent)} spoiled records of {table}")
+        if len(results) != len(sent):
+            self.add_finding("wrong", f"{len(results)} results for {len(sent)} corrupted records of {table}")
             return
-        self.account.add("records spoiled", sum(not result["isSuccessful"] for result in heard))
-        there = lines_of(life, f"{journey.path}/sources/{table}/records?outcome=mapped,skipped")
-        # A later record with the same key is refused; what was replaced by nobody is there as it was sent.
-        good = sorted(line.replace(b"\r", b" ") for line, result in zip(sent, heard) if result["isSuccessful"])
-        if good != sorted(there):
-            missing = [line for line in good if line not in there]
+        self.report.add("records corrupted", sum(not result["isSuccessful"] for result in results))
+        stored = request_lines(server, f"{workload.path}/sources/{table}/records?outcome=mapped,skipped")
+        # The server rejects a later record with the same key. Other accepted records are stored as sent.
+        good = sorted(line.replace(b"\r", b" ") for line, result in zip(sent, results) if result["isSuccessful"])
+        if good != sorted(stored):
+            missing = [line for line in good if line not in stored]
             kind = "lost" if missing else "wrong"
-            self.found(
+            self.add_finding(
                 kind,
-                f"of a spoiled upload of {table} {len(good)} records were accepted and {len(there)} are there "
-                f"[{missing[:1]} {[line for line in there if line not in good][:1]}]",
+                f"of a corrupted upload of {table} {len(good)} records were accepted and {len(stored)} are stored "
+                f"[{missing[:1]} {[line for line in stored if line not in good][:1]}]",
             )
-        rejected = lines_of(life, f"{journey.path}/sources/{table}/records?outcome=rejected,quarantined")
-        bad = {line for line, result in zip(sent, heard) if not result["isSuccessful"]}
+        rejected = request_lines(server, f"{workload.path}/sources/{table}/records?outcome=rejected,quarantined")
+        bad = {line for line, result in zip(sent, results) if not result["isSuccessful"]}
         if len(rejected) < len(bad):
-            self.found(
+            self.add_finding(
                 "lost",
-                f"of a spoiled upload of {table} {len(bad)} different records were refused, {len(rejected)} are kept",
+                f"of a corrupted upload of {table} {len(bad)} records were rejected, {len(rejected)} are kept",
             )
 
 
-def run(account, place, banks, seed, turns, out_of_time, only=None):
-    """Some turns on one server."""
-    directory = place.fresh("uploads")
-    with Life(place.binary, directory) as life:
+def run(report, workspace, datasets, seed, turns, out_of_time, only=None):
+    """Runs turns on one server."""
+    directory = workspace.new_data_dir("uploads")
+    with ServerProcess(workspace.binary, directory) as server:
         for turn in [only] if only is not None else range(turns):
             if out_of_time():
                 break
-            broken = Broken("uploads", turn, account, place)
-            broken.directory = directory
-            broken.run(seed, banks, life)
-            account.add("turns of uploads")
-    place.remove("uploads")
+            upload_turn = BrokenUploadTurn("uploads", turn, report, workspace)
+            upload_turn.directory = directory
+            upload_turn.run(seed, datasets, server)
+            report.add("turns of uploads")
+    workspace.remove("uploads")

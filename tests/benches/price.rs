@@ -1,9 +1,8 @@
-//! The sandbox's price: the same mappers natively and in the sandbox with all limits on, side by side in one run.
+//! Cost of the sandbox: the same mappers natively and in the sandbox with all limits, in one run.
 //!
-//! Natively is what the SDK drives in the sandbox too, compiled for this machine. Lookups are answered from memory on
-//! both sides.
+//! The native mapper is the SDK's, compiled for this machine. Both sides answer lookups from memory.
 
-// One file of them is an honest guest that looks at nothing.
+// One file is a harmless guest that reads nothing.
 #[allow(dead_code)]
 use sluice_tests::wat as hostile;
 
@@ -13,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sluice_config::PluginLimits;
-use sluice_contract::{Batch, Context, Found, LookupRefusal, SourceLookup};
+use sluice_contract::{Batch, Context, LookupAnswer, LookupRefusal, SourceLookup};
 use sluice_demo::Bank;
 use sluice_mapper_berka::Berka;
 use sluice_mapper_smallest::Smallest;
@@ -22,21 +21,21 @@ use sluice_plugin_host::{Engine, MapperInstance, MapperPlugin, Usage};
 use sluice_sdk::bindings::types as native;
 use sluice_sdk::{__export, Mapper};
 
-/// Rounds, of which the median counts.
+/// Number of rounds, of which the median counts.
 const ROUNDS: usize = 9;
-/// Records in a batch, as a server has it unless told otherwise.
+/// Records in a batch, as a server's default.
 const BATCH: usize = 1_000;
 const CUSTOMERS: u64 = 4_000;
-/// Records beyond which a table is not gone through in a round.
+/// Largest number of records of a table in a round.
 const MOST: usize = 20_000;
 const MIGRATION: [u8; 16] = *b"sluice-price-run";
 const DAY: &str = "2026-01-31";
 
-/// Tables by field and value, for both sides.
+/// Indexes by source and field, for both sides.
 #[derive(Default)]
 struct Tables(HashMap<(String, String), ByKey>);
 
-/// Records by the text of a field.
+/// Records by a field's value.
 type ByKey = HashMap<Vec<u8>, Vec<Vec<u8>>>;
 
 impl Tables {
@@ -50,9 +49,9 @@ impl Tables {
 }
 
 impl SourceLookup for Tables {
-    fn find(&self, source: &str, field: &str, keys: &[&[u8]], _most: usize) -> Result<Found, LookupRefusal> {
+    fn find(&self, source: &str, field: &str, keys: &[&[u8]], _most: usize) -> Result<LookupAnswer, LookupRefusal> {
         let index = self.0.get(&(source.into(), field.into())).ok_or(LookupRefusal::UnknownName)?;
-        let mut found = Found::default();
+        let mut found = LookupAnswer::default();
         for (key, answer) in keys.iter().zip(0..) {
             index.get(*key).into_iter().flatten().for_each(|line| found.push(answer, line));
         }
@@ -67,14 +66,14 @@ fn natively<M: Mapper>(context: native::Context, source: String, batch: native::
     black_box(&made).produced.len()
 }
 
-/// A mapper on a table.
+/// A mapper and the batches of a table.
 struct Work {
     name: &'static str,
     source: &'static str,
     native: Native,
     sandbox: MapperInstance,
     batches: Vec<Batch>,
-    /// For each round, natively and in the sandbox.
+    /// Durations of each round, natively and in the sandbox.
     took: Vec<(Duration, Duration)>,
 }
 
@@ -102,7 +101,7 @@ impl Work {
         self.batches.iter().map(|batch| batch.ends.len() as u32).sum()
     }
 
-    /// Medians a record, in nanoseconds, and the median of the rounds' ratios.
+    /// Returns medians a record in nanoseconds, and the median of the rounds' ratios.
     fn figures(&self) -> (u128, u128, f64) {
         let median = |mut values: Vec<Duration>| {
             values.sort();

@@ -1,4 +1,4 @@
-;; Answers beyond its memory.
+;; Returns a result outside its memory.
 ;;= spoil
 (func $spoil (param $answer i32) (result i32) (local $i i32)
   (local.set $answer (i32.const -64))

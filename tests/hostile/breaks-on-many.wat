@@ -1,3 +1,3 @@
-;; Traps on every second record.
+;; Traps at every second record.
 ;;= deed
 (func $deed unreachable)

@@ -1,3 +1,3 @@
-;; Traps on every fourth record.
+;; Traps at every fourth record.
 ;;= deed
 (func $deed unreachable)

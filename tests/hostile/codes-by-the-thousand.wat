@@ -1,4 +1,4 @@
-;; Has 1,000 codes.
+;; Declares 1,000 codes.
 ;;= misdescribe
 (func $misdescribe (local $i i32)
   (call $pair (i32.const 2080) (i32.const 70000) (i32.const 1000)))

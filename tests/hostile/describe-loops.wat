@@ -1,3 +1,3 @@
-;; Loops when asked what it is.
+;; Loops without end in describe.
 ;;= misdescribe
 (func $misdescribe (loop $x (br $x)))

@@ -1,4 +1,4 @@
-;; Calls itself when asked what it is.
+;; Recurses without end in describe.
 ;;= misdescribe
 (func $misdescribe (local $i i32)
   (call $misdescribe) (call $misdescribe))

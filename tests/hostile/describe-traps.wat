@@ -1,3 +1,3 @@
-;; Traps when asked what it is.
+;; Traps in describe.
 ;;= misdescribe
 (func $misdescribe unreachable)

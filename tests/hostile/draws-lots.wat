@@ -1,4 +1,4 @@
-;; Draws a random number, and tells it by what it logs.
+;; Draws a random number and reveals it in a log entry.
 ;;= imports
 (import "sluice:plugin/log@0.1.0" "entry" (func $log (param i32 i32 i32 i32 i32)))
 (import "wasi:clocks/monotonic-clock@0.2.0" "now" (func $now (result i64)))

@@ -1,4 +1,4 @@
-;; Takes memory until it gets no more.
+;; Allocates memory until the host refuses.
 ;;= deed
 (func $deed (local $i i32)
   (loop $x (br_if $x (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) unreachable)

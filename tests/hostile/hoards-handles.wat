@@ -1,4 +1,4 @@
-;; Takes handles for ever.
+;; Allocates handles without end.
 ;;= deed
 (func $deed (local $i i32)
   (loop $x (drop (call $subscribe (i64.const 1))) (br $x)))

@@ -1,4 +1,4 @@
-;; Logs a code that is not UTF-8.
+;; Writes a log entry with a code that is not UTF-8.
 ;;= deed
 (func $deed (local $i i32)
   (i32.store8 (i32.const 3000) (i32.const 255)) (call $log (i32.const 1) (i32.const 3000) (i32.const 1) (i32.const 0) (i32.const 0)))

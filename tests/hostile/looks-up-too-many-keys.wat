@@ -1,4 +1,4 @@
-;; Asks for 2,000 keys where 1,000 may be asked for, and goes on.
+;; Looks up 2,000 keys with a limit of 1,000, and continues.
 ;;= deed
 (func $deed (local $i i32)
   (call $find (i32.const 1285) (i32.const 6) (i32.const 1291) (i32.const 9) (i32.const 0) (i32.const 0) (i32.const 65536) (i32.const 2000) (i32.const 4096)))

@@ -1,4 +1,4 @@
-;; Loops at every second record.
+;; Loops without end at every second record.
 ;;= deed
 (func $deed (local $i i32)
   (loop $x (br $x)))

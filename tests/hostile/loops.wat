@@ -1,4 +1,4 @@
-;; Loops for ever at a record.
+;; Loops without end at a record.
 ;;= deed
 (func $deed (local $i i32)
   (loop $x (br $x)))

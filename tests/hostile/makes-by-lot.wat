@@ -1,4 +1,4 @@
-;; Makes records out of chance and the clock, of a batch that holds `?`.
+;; Returns records made from random numbers and the clock, for a batch that contains `?`.
 ;;= imports
 (import "wasi:clocks/monotonic-clock@0.2.0" "now" (func $now (result i64)))
 (import "wasi:random/random@0.2.0" "get-random-u64" (func $random (result i64)))

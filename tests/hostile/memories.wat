@@ -1,4 +1,4 @@
-;; Wants 90 memories of a MiB.
+;; Declares 90 memories of a MiB.
 ;;= memory
 (memory (export "memory") 4)
 (memory 16)

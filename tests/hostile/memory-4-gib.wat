@@ -1,3 +1,3 @@
-;; Wants 4 GiB to begin with.
+;; Declares an initial memory of 4 GiB.
 ;;= memory
 (memory (export "memory") 65536)

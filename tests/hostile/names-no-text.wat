@@ -1,4 +1,4 @@
-;; Names an entity type that is not UTF-8.
+;; Returns an entity type that is not UTF-8.
 ;;= spoil
 (func $spoil (param $answer i32) (result i32) (local $i i32)
   (i32.store (i32.const 3000) (i32.const 2)) (i32.store (i32.const 3004) (i32.const 1)) (i32.store (i32.const 3008) (i32.const 100000)) (i32.store (i32.const 3012) (i32.const 0)) (i32.store (i32.const 3016) (i32.const 0)) (call $produce (local.get $answer) (i32.const 1024) (i32.const 2) (i32.const 3000) (i32.const 1) (i32.const 3012) (i32.const 1)) (i32.store8 (i32.const 3020) (i32.const 255)) (call $pair (i32.load (local.get $answer)) (i32.const 3020) (i32.const 1))

@@ -1,4 +1,4 @@
-;; Has no source.
+;; Declares no source.
 ;;= misdescribe
 (func $misdescribe (local $i i32)
   (i32.store (i32.const 2068) (i32.const 0)))

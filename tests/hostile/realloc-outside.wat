@@ -1,3 +1,3 @@
-;; Has its arguments put beyond its memory.
+;; Returns an address outside its memory from realloc.
 ;;= realloc
 (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const -65536))

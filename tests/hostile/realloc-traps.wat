@@ -1,3 +1,3 @@
-;; Traps where its arguments are to be put.
+;; Traps in realloc.
 ;;= realloc
 (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable)

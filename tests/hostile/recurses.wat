@@ -1,4 +1,4 @@
-;; Calls itself without end.
+;; Recurses without end.
 ;;= deed
 (func $deed (local $i i32)
   (call $deed) (call $deed))

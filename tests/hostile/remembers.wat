@@ -1,4 +1,4 @@
-;; Traps where it has been called before in the same store.
+;; Traps if it has been called before in the same store.
 ;;= deed
 (global $calls (mut i32) (i32.const 0))
 (func $deed)

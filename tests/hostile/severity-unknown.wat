@@ -1,4 +1,4 @@
-;; Finds something that is wrong in a way that there is not.
+;; Returns an issue with an unknown severity.
 ;;= spoil
 (func $spoil (param $answer i32) (result i32) (local $i i32)
   (i32.store offset=4 (call $issue (local.get $answer) (i32.const 0) (i32.const 1314) (i32.const 11)) (i32.const 9))

@@ -1,3 +1,3 @@
-;; Wants memory for threads.
+;; Declares a shared memory.
 ;;= shared
 (memory 1 2 shared)

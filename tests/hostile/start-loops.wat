@@ -1,4 +1,4 @@
-;; Loops when it is instantiated.
+;; Loops without end at instantiation.
 ;;= start
 (func $start (loop $x (br $x)))
 (start $start)

@@ -1,4 +1,4 @@
-;; Traps when it is instantiated.
+;; Traps at instantiation.
 ;;= start
 (func $start unreachable)
 (start $start)

@@ -1,3 +1,3 @@
-;; Wants a table of ten million.
+;; Declares a table of ten million elements.
 ;;= table
 (table 10000000 funcref)

@@ -1,4 +1,4 @@
-;; Loops at every second record, where only the time of all counts.
+;; Loops without end at every second record, and only the limit on total time stops it.
 ;;= deed
 (func $deed (local $i i32)
   (loop $x (br $x)))

@@ -1,20 +1,20 @@
-//! Makes components of the files in `tests/hostile`: the preamble's blocks, with those that a file replaces.
+//! Builds components from the files in `tests/hostile`: the blocks of the preamble, some replaced by a file's own.
 
 use std::path::Path;
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-/// Which contract a component is encoded against.
+/// The contract that a component is encoded against.
 #[derive(Clone, Copy)]
 pub enum Shape {
-    /// The mapper's, with a clock, handles and random numbers for those who import them.
+    /// The mapper's world, with a clock, handles and random numbers to import.
     Mapper,
-    /// The mapper's, with one text in place of another.
+    /// The mapper's world, with one text replaced by another.
     Replaced(&'static str, &'static str),
 }
 
-/// A little of WASI, and the mapper's world with it.
+/// Parts of WASI, and a world that includes the mapper's.
 const WORLD: &str = "
 world hostile {
   include mapper;
@@ -32,19 +32,19 @@ package wasi:clocks@0.2.0 {
 package wasi:random@0.2.0 { interface random { get-random-u64: func() -> u64; } }
 ";
 
-/// What the file says of itself in its first line, without the full stop.
-pub fn does(file: &str) -> String {
+/// Returns a file's description, its first line without the full stop.
+pub fn description(file: &str) -> String {
     let source = read(&format!("hostile/{file}.wat"));
     let first = source.lines().next().unwrap_or_default();
     first.trim_start_matches(";; ").trim_end_matches('.').to_owned()
 }
 
-/// The component that a file describes; its mapper is called like the file.
+/// Builds the component of a file. The mapper has the file's name.
 pub fn component(file: &str, shape: Shape) -> Vec<u8> {
     encode(file, &module(file), "hostile", shape)
 }
 
-/// A domain plugin whose exports `validate`, `plan` and `generate` do this, in WAT.
+/// Builds a domain plugin with this WAT in its exports `validate`, `plan` and `generate`.
 pub fn domain(name: &str, [validate, plan, generate]: [&str; 3]) -> Vec<u8> {
     let source = read("hostile/domain.txt");
     let source = source.replace("VALIDATE", validate).replace("PLAN", plan).replace("GENERATE", generate);
@@ -67,7 +67,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The contract as one text.
+/// Returns the contract as one text.
 fn contract(shape: Shape) -> String {
     let mut text = String::from("package sluice:plugin@0.1.0;\n");
     for file in ["types", "lookup", "mapping", "validation", "importing", "calling", "worlds"] {
@@ -99,7 +99,7 @@ fn module(file: &str) -> String {
     format!("(module\n{body})")
 }
 
-/// The blocks of a file, each with its name.
+/// Returns the blocks of a file, each with its name.
 fn blocks(source: &str) -> Vec<(&str, &str)> {
     source.split(";;= ").skip(1).map(|block| block.split_once('\n').unwrap_or((block, ""))).collect()
 }

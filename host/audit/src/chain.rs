@@ -1,4 +1,4 @@
-//! Entries as lines, each with the hash of the one before, and the signed head of a chain.
+//! Chains: entries as lines with the hash of the previous line, and the signed head of a chain.
 
 use std::fmt;
 
@@ -6,71 +6,73 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::entry::Entry;
+use super::entry::AuditEntry;
 use super::key_from_hex;
-use super::verify::Why;
+use super::verify::VerificationFault;
 use sluice_keys::{PublicKey, Signer};
 use sluice_model::{Digest, from_hex, to_hex};
 
-/// What a chain is about.
+/// The scope of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Scope {
-    /// The server as a whole.
+pub enum AuditScope {
+    /// The server.
     Server,
-    /// One migration.
+    /// A migration.
     Migration(Uuid),
 }
 
-impl fmt::Display for Scope {
+impl fmt::Display for AuditScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Scope::Server => f.write_str("server"),
-            Scope::Migration(id) => id.fmt(f),
+            AuditScope::Server => f.write_str("server"),
+            AuditScope::Migration(id) => id.fmt(f),
         }
     }
 }
 
-impl Scope {
-    /// Reads what is shown.
+impl AuditScope {
+    /// Reads the displayed form.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
-            "server" => Some(Scope::Server),
-            id => id.parse().ok().map(Scope::Migration).filter(|scope| scope.to_string() == id),
+            "server" => Some(AuditScope::Server),
+            id => id.parse().ok().map(AuditScope::Migration).filter(|scope| scope.to_string() == id),
         }
     }
 }
 
-/// An entry at its place in a chain.
+/// An entry of a chain: its position and its hashes.
 #[derive(Clone, Debug)]
 pub struct Link {
-    /// What it belongs to.
-    pub scope: Scope,
-    /// Its number, from 1.
+    /// Scope of the chain.
+    pub scope: AuditScope,
+    /// Number of the entry, from 1.
     pub number: u64,
-    /// Hash of the entry before it; zeros before the first.
+    /// Hash of the previous entry. Zeros for the first entry.
     pub previous: Digest,
-    /// SHA-256 of everything in the line that stands before its `,"hash":`.
+    /// SHA-256 of the part of the line before `,"hash":`.
     pub hash: Digest,
-    /// When.
+    /// Time of the entry.
     pub at: Timestamp,
 }
 
-/// What stands before the hash, which is the last member of a line.
+/// Text before the hash, which is the last member of a line.
 const HASH: &str = r#","hash":""#;
+/// Text after the last member.
 const END: &str = r#""}"#;
 
 impl Link {
-    /// Gives an entry its place; the link and its line, without a line's end.
-    pub fn forge(scope: Scope, number: u64, previous: Digest, entry: &Entry) -> (Self, String) {
+    /// Appends an entry to a chain. Returns the link and its line, without a line end. `previous` is the hash of the
+    /// last entry, and `number` is one more than its number.
+    pub fn append(scope: AuditScope, number: u64, previous: Digest, entry: &AuditEntry) -> (Self, String) {
         #[derive(Serialize)]
-        struct Line<'a, T: Serialize> {
+        struct EntryLine<'a, T: Serialize> {
             scope: &'a str,
             number: u64,
             previous: Digest,
             #[serde(flatten)]
             entry: T,
         }
-        let line = Line { scope: &scope.to_string(), number, previous, entry: entry.shown() };
+        let line = EntryLine { scope: &scope.to_string(), number, previous, entry: entry.fields() };
         let mut line = serde_json::to_string(&line).expect("an entry can be written as JSON");
         line.pop();
         let hash = Digest::of(line.as_bytes());
@@ -78,10 +80,10 @@ impl Link {
         (Self { scope, number, previous, hash, at: entry.at() }, line)
     }
 
-    /// Reads a line whose hash is right.
+    /// Reads a line. Returns `None` if it is not an entry or its hash is wrong.
     pub fn read(line: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
-        struct Line<'a> {
+        struct LinkLine<'a> {
             scope: &'a str,
             number: u64,
             previous: Digest,
@@ -94,42 +96,43 @@ impl Link {
         if Digest::of(body) != hash {
             return None;
         }
-        let Line { scope, number, previous, at } = serde_json::from_slice(line).ok()?;
-        Some(Self { scope: Scope::parse(scope)?, number, previous, hash, at })
+        let LinkLine { scope, number, previous, at } = serde_json::from_slice(line).ok()?;
+        Some(Self { scope: AuditScope::parse(scope)?, number, previous, hash, at })
     }
 }
 
-/// The first line of an export.
-pub fn header(scope: Scope, key: &PublicKey) -> String {
+/// Returns the first line of an export.
+pub fn header(scope: AuditScope, key: &PublicKey) -> String {
     format!(r#"{{"sluice":"audit/1","scope":"{scope}","key":"{}"}}"#, to_hex(&key.0))
 }
 
-/// What a chain came to at some entry.
+/// The head of a chain: its state after an entry.
 ///
-/// It is signed with the entry and kept beside it, and not when an export is asked for: so what is signed is what
-/// the server has written, and not what somebody may have made of the catalogue since.
+/// The server signs the head when it writes the entry, and stores it beside the entry. It does not sign when a client
+/// requests an export, so a signature never covers later changes to the catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// What the chain is about.
-    pub scope: Scope,
-    /// How many entries it has.
+    /// Scope of the chain.
+    pub scope: AuditScope,
+    /// Number of entries.
     pub entries: u64,
-    /// Hash of the last.
+    /// Hash of the last entry.
     pub hash: Digest,
-    /// When the last was made.
+    /// Time of the last entry.
     pub at: Timestamp,
 }
 
-/// What stands before the signature, which is the last member.
+/// Text before the signature, which is the last member.
 const SIGNATURE: &str = r#","signature":""#;
 
 impl Head {
-    /// The head of a chain that ends with this link.
+    /// Returns the head of a chain that ends with this link.
     pub fn of(link: &Link) -> Self {
         Self { scope: link.scope, entries: link.number, hash: link.hash, at: link.at }
     }
 
-    /// What is signed: the beginning of the head's line. It says what it is, as the key signs evidence too.
+    /// Returns the signed text: the beginning of the head's line. It states its kind, because the key signs evidence
+    /// too.
     fn signed_text(&self, key: &PublicKey) -> String {
         let Self { scope, entries, hash, at } = self;
         let key = to_hex(&key.0);
@@ -138,21 +141,26 @@ impl Head {
         )
     }
 
-    /// The head's line, signed.
+    /// Signs the head and returns its line.
     pub fn sign(&self, signer: &Signer) -> String {
         let key = signer.public();
         self.line(&key, &to_hex(&signer.sign(self.signed_text(&key).as_bytes())))
     }
 
-    /// The head's line with a signature that is known.
+    /// Returns the head's line with this signature.
     pub fn line(&self, key: &PublicKey, signature: &str) -> String {
         format!("{}{SIGNATURE}{signature}{END}", self.signed_text(key))
     }
 
-    /// Reads a head's line whose signature is that of its key, which must be `pinned` if one is.
-    pub fn read(line: &[u8], pinned: Option<&PublicKey>) -> Result<(Self, PublicKey), Why> {
+    /// Reads a head's line and checks its signature with the key in the line. The key must equal `pinned` if that is
+    /// given.
+    ///
+    /// # Errors
+    ///
+    /// Returns `Changed`, `UnknownKey` or `WrongSignature`.
+    pub fn read(line: &[u8], pinned: Option<&PublicKey>) -> Result<(Self, PublicKey), VerificationFault> {
         #[derive(Deserialize)]
-        struct Line<'a> {
+        struct HeadLine<'a> {
             scope: &'a str,
             entries: u64,
             hash: Digest,
@@ -160,25 +168,25 @@ impl Head {
             key: &'a str,
             signature: &'a str,
         }
-        let Line { scope, entries, hash, at, key, signature } =
-            serde_json::from_slice(line).map_err(|_| Why::Changed)?;
-        let head = Self { scope: Scope::parse(scope).ok_or(Why::Changed)?, entries, hash, at };
-        let key = key_from_hex(key).ok_or(Why::Changed)?;
-        let bytes: [u8; 64] = from_hex(signature).ok_or(Why::Changed)?;
-        // What can be read in two ways is written in one only.
+        let HeadLine { scope, entries, hash, at, key, signature } =
+            serde_json::from_slice(line).map_err(|_| VerificationFault::Changed)?;
+        let head = Self { scope: AuditScope::parse(scope).ok_or(VerificationFault::Changed)?, entries, hash, at };
+        let key = key_from_hex(key).ok_or(VerificationFault::Changed)?;
+        let bytes: [u8; 64] = from_hex(signature).ok_or(VerificationFault::Changed)?;
+        // JSON can express the same members in several ways. Only the one that the server writes is accepted.
         if head.line(&key, signature).as_bytes() != line {
-            return Err(Why::Changed);
+            return Err(VerificationFault::Changed);
         }
         if pinned.is_some_and(|pinned| *pinned != key) {
-            return Err(Why::UnknownKey);
+            return Err(VerificationFault::UnknownKey);
         }
         if !key.verifies(head.signed_text(&key).as_bytes(), &bytes) {
-            return Err(Why::WrongSignature);
+            return Err(VerificationFault::WrongSignature);
         }
         Ok((head, key))
     }
 
-    /// The signature in a head's line, as it stands there.
+    /// Returns the signature of a head's line, as hexadecimal digits.
     pub fn signature(line: &str) -> Option<&str> {
         line.rsplit_once(SIGNATURE)?.1.strip_suffix(END)
     }

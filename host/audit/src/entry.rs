@@ -1,4 +1,4 @@
-//! What an entry says: who did what, when and on what. Its types have no room for what stands in a record.
+//! Audit entries: actor, action, time and object. Their types cannot hold text of a record.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -6,86 +6,87 @@ use uuid::Uuid;
 
 use sluice_model::{Actor, Digest, JobKind, JobState, Tenant};
 
-/// What was done, or asked for and refused.
+/// An action that was done, refused or failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Action {
     /// The server started, with these plugins.
     ServerStarted,
-    /// The server came to its end as it should.
+    /// The server stopped in an orderly way.
     ServerStopped,
-    /// A request was refused before it was known what it would have done.
+    /// The server refused a request before it knew the action.
     Request,
     /// A migration was registered.
     MigrationRegistered,
-    /// A migration was given a mapper, or none.
+    /// The mapper of a migration was set or removed.
     MapperSet,
     /// An upload began.
     UploadBegun,
-    /// It ended: with what it came to, and the digest of the bytes that came.
+    /// An upload ended. The entry has its counts and the digest of the received bytes.
     UploadEnded,
-    /// An upload was begun that comes in parts.
+    /// A resumable upload was created.
     UploadCreated,
-    /// It was given up, and what had come was removed.
+    /// A resumable upload was cancelled, and its received bytes were removed.
     UploadGivenUp,
-    /// Staged records were removed by their reference ids.
+    /// Staged records were deleted by their reference ids.
     RecordsDeleted,
     /// A job was started, with these plugins.
     JobStarted,
-    /// Somebody asked a running job to stop.
+    /// A client requested that a running job stops.
     JobCancelAsked,
-    /// Somebody asked a running job to wait.
+    /// A client paused a running job.
     JobPaused,
-    /// Somebody let it go on.
+    /// A client resumed a paused job.
     JobResumed,
-    /// Somebody decided on a record that a call to a platform has failed for.
+    /// A client decided about a record for which a call to a platform failed.
     CallDecided,
-    /// A job ended; its state says how.
+    /// A job ended. The entry has its state.
     JobEnded,
-    /// A job was found that a killed server had left running.
+    /// The server found a job that a killed server had left running.
     JobFoundInterrupted,
-    /// A migration's staging was removed.
+    /// The staged records of a migration were erased.
     MigrationPurged,
-    /// An API client was made.
+    /// An API client was created.
     ClientMade,
-    /// It was given another secret.
+    /// The secret of an API client was replaced.
     SecretReplaced,
-    /// It is let in no longer.
+    /// An API client was revoked.
     ClientRevoked,
-    /// A backup was begun.
+    /// A backup began.
     BackupBegun,
     /// The data directory was restored from a backup.
     BackupRestored,
-    /// Tokens are signed with another key from now on.
+    /// The key that signs tokens was replaced.
     TokenKeyReplaced,
-    /// A plugin came.
+    /// A plugin was pushed.
     PluginPushed,
-    /// It may take part in imports of a tenant's migrations, or of every tenant's.
+    /// A plugin was approved for imports of one tenant or of every tenant.
     PluginApproved,
-    /// It may not any more.
+    /// An approval was revoked.
     ApprovalRevoked,
-    /// Plugins that are signed with another key are taken.
+    /// A key that verifies plugins was added.
     PluginKeyAdded,
-    /// They are not any more.
+    /// A key that verifies plugins was revoked.
     PluginKeyRevoked,
 }
 
+/// The outcome of an action.
 #[derive(Clone, Copy, Debug)]
-enum Outcome {
+enum ActionOutcome {
     Done,
-    /// Somebody may not, or cannot now: the code of the problem that they were told.
+    /// The server refused the action with this problem code.
     Refused(&'static str),
-    /// It was begun and could not be finished: the code of what went wrong.
+    /// The action began and failed with this code.
     Failed(&'static str),
 }
 
-/// One entry, before it has a place in a chain.
+/// An audit entry, before it is appended to a chain.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct AuditEntry {
     at: Timestamp,
     actor: Actor,
     action: Action,
-    outcome: Outcome,
+    outcome: ActionOutcome,
     request: Option<Uuid>,
     operation: Option<(&'static str, String)>,
     migration: Option<Uuid>,
@@ -100,18 +101,18 @@ pub struct Entry {
     figures: Vec<(&'static str, u64)>,
 }
 
-/// Longest name or id that is written as it is.
+/// Maximum length in bytes of a name or an id that is written unchanged.
 const MAX_NAME_BYTES: usize = 64;
 
-/// Whether this can be a name or an id: letters, digits, `-`, `_` and `.`, and not many.
+/// Returns true if the text is a plain name or id: at most 64 letters, digits, `-`, `_` and `.`.
 fn is_name(name: &str) -> bool {
     (1..=MAX_NAME_BYTES).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
-impl Entry {
-    /// Something that is done now. Whoever has an id that is no plain one, as another issuer may give them, is
-    /// named by its digest.
+impl AuditEntry {
+    /// Makes an entry of an action that is done now. A client id that is not plain, such as one of an external issuer,
+    /// is replaced by its digest.
     pub fn new(actor: Actor, action: Action) -> Self {
         let actor = match actor {
             Actor::Client(id) if !is_name(&id) => Actor::Client(format!("sha256.{}", Digest::of(id.as_bytes()))),
@@ -121,7 +122,7 @@ impl Entry {
             at: Timestamp::now(),
             actor,
             action,
-            outcome: Outcome::Done,
+            outcome: ActionOutcome::Done,
             request: None,
             operation: None,
             migration: None,
@@ -137,104 +138,104 @@ impl Entry {
         }
     }
 
-    /// It was refused with this problem.
+    /// Marks the action as refused with this problem code.
     pub fn refused(mut self, code: &'static str) -> Self {
-        self.outcome = Outcome::Refused(code);
+        self.outcome = ActionOutcome::Refused(code);
         self
     }
 
-    /// It was begun and failed with this problem.
+    /// Marks the action as failed with this code.
     pub fn failed(mut self, code: &'static str) -> Self {
-        self.outcome = Outcome::Failed(code);
+        self.outcome = ActionOutcome::Failed(code);
         self
     }
 
-    /// In the course of this request.
+    /// Adds the id of the request.
     pub fn request(mut self, id: Option<Uuid>) -> Self {
         self.request = id;
         self
     }
 
-    /// By this method on the route with this template.
+    /// Adds the method and the route template of the request.
     pub fn operation(mut self, method: &'static str, template: &str) -> Self {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/{}-_.".contains(&byte);
         self.operation = template.bytes().all(plain).then(|| (method, template.to_owned()));
         self
     }
 
-    /// About this migration, in the chain of the server: whether there is one is not said.
+    /// Adds a migration id. Used in the server's chain, where the id need not belong to an existing migration.
     pub fn migration(mut self, id: Option<Uuid>) -> Self {
         self.migration = id;
         self
     }
 
-    /// About this client. What cannot be an id of ours is left out.
+    /// Adds the client that the action concerns. An id that is not plain is omitted.
     pub fn client(mut self, id: &str) -> Self {
         self.client = is_name(id).then(|| id.to_owned());
         self
     }
 
-    /// For this tenant; none: for every one.
+    /// Adds the tenant. `None` is every tenant.
     pub fn tenant(mut self, tenant: Option<&Tenant>) -> Self {
         self.tenant = tenant.cloned();
         self
     }
 
-    /// About this job.
+    /// Adds the job.
     pub fn job(mut self, id: Uuid, kind: JobKind) -> Self {
         self.job = Some((id, kind));
         self
     }
 
-    /// The job is now in this state.
+    /// Adds the state of the job.
     pub fn state(mut self, state: JobState) -> Self {
         self.state = Some(state);
         self
     }
 
-    /// About this upload.
+    /// Adds the upload, by its number in the migration.
     pub fn upload(mut self, number: u32) -> Self {
         self.upload = Some(number);
         self
     }
 
-    /// About this source or entity type, as a plugin names it. What cannot be such a name is left out.
+    /// Adds a source or an entity type. A name that is not plain is omitted.
     pub fn stream(mut self, name: &str) -> Self {
         self.stream = is_name(name).then(|| name.to_owned());
         self
     }
 
-    /// With plugins of these digests.
+    /// Adds plugins by their digests.
     pub fn plugins(mut self, digests: impl IntoIterator<Item = Digest>) -> Self {
         self.plugins.extend(digests);
         self
     }
 
-    /// Of a body with this digest.
+    /// Adds the digest of the received bytes.
     pub fn body(mut self, digest: Digest) -> Self {
         self.body = Some(digest);
         self
     }
 
-    /// With this figure.
+    /// Adds a count.
     pub fn figure(mut self, name: &'static str, figure: u64) -> Self {
         self.figures.push((name, figure));
         self
     }
 
-    /// When it was done.
+    /// Returns the time of the action.
     pub(super) fn at(&self) -> Timestamp {
         self.at
     }
 
-    /// The members of the entry's line, in their order, from the actor on.
-    pub(super) fn shown(&self) -> impl Serialize + '_ {
+    /// Returns the members of the entry's line, in their order, from `at` on.
+    pub(super) fn fields(&self) -> impl Serialize + '_ {
         let (outcome, code) = match self.outcome {
-            Outcome::Done => ("done", None),
-            Outcome::Refused(code) => ("refused", Some(code)),
-            Outcome::Failed(code) => ("failed", Some(code)),
+            ActionOutcome::Done => ("done", None),
+            ActionOutcome::Refused(code) => ("refused", Some(code)),
+            ActionOutcome::Failed(code) => ("failed", Some(code)),
         };
-        Shown {
+        EntryFields {
             at: self.at.to_string(),
             actor: &self.actor,
             action: self.action,
@@ -257,8 +258,9 @@ impl Entry {
     }
 }
 
+/// The members of an entry's line.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct EntryFields<'a> {
     at: String,
     actor: &'a Actor,
     action: Action,

@@ -1,17 +1,17 @@
-//! The audit trail, pure: what an entry may say, how entries are chained and signed, and how an export is verified.
+//! The audit trail: its entries, their chain and signatures, and the verification of an export. It performs no IO.
 //!
-//! A chain for each scope, which is a migration or the server as a whole: a migration's export is complete in
-//! itself and shows nothing of another. An entry is one JSON line whose exact bytes are kept and exported, so
-//! nobody who verifies has to write JSON just as we do.
+//! Each scope has a chain of its own. A scope is a migration or the server. So the export of a migration is complete
+//! and shows nothing of another migration. An entry is one line of JSON. The server stores and exports its exact bytes,
+//! so a verifier does not have to reproduce our JSON.
 
 mod chain;
 mod entry;
-mod evidence;
-mod public;
+mod public_key;
+mod signed_document;
 mod verify;
 
-pub use chain::{Head, Link, Scope, header};
-pub use entry::{Action, Entry};
-pub use evidence::{SealedDocument, open_evidence, open_manifest, seal_evidence, seal_manifest};
-pub use public::{fingerprint, key_from_hex};
-pub use verify::{Broken, Place, Verified, Why, extends, verify};
+pub use chain::{AuditScope, Head, Link, header};
+pub use entry::{Action, AuditEntry};
+pub use public_key::{fingerprint, key_from_hex};
+pub use signed_document::{SignedDocument, sign_evidence, sign_manifest, verify_evidence, verify_manifest};
+pub use verify::{ExportLocation, VerificationError, VerificationFault, VerifiedExport, extends, verify};

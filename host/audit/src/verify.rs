@@ -1,16 +1,16 @@
-//! Verification of an export: whether it is whole and as it was signed, and if not, which entry is the first broken.
+//! Verification of an export: it is complete and as signed, or the first faulty entry is named.
 
 use std::fmt;
 
 use jiff::Timestamp;
 
-use super::chain::{Head, Link, Scope, header};
+use super::chain::{AuditScope, Head, Link, header};
 use sluice_keys::PublicKey;
 use sluice_model::Digest;
 
-/// Where an export is broken.
+/// A location in an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum ExportLocation {
     /// The first line.
     Header,
     /// The entry with this number.
@@ -19,160 +19,176 @@ pub enum Place {
     Head,
 }
 
-/// In which way.
+/// A fault that verification found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// It is not what was chained or signed.
+pub enum VerificationFault {
+    /// The line differs from the chained or signed one.
     Changed,
-    /// It is not there.
+    /// The line is missing.
     Missing,
-    /// It stands elsewhere.
+    /// The line stands at another position.
     OutOfOrder,
-    /// It is there twice.
+    /// The line occurs twice.
     Repeated,
-    /// It belongs to another trail.
+    /// The line belongs to another trail.
     Foreign,
-    /// It was added after the head was signed.
+    /// The line was added after the head was signed.
     Added,
-    /// The signature is not that of the key.
+    /// The signature is not the key's signature.
     WrongSignature,
     /// The key is not the pinned one.
     UnknownKey,
-    /// It was different, or there, in the earlier export.
+    /// The earlier export has another line here, or has a line that is missing here.
     RolledBack,
 }
 
-/// The first broken place.
+/// The first fault of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{place} {why}")]
-pub struct Broken {
-    /// Where.
-    pub place: Place,
-    /// Why.
-    pub why: Why,
+#[error("{location} {fault}")]
+pub struct VerificationError {
+    /// Location of the fault.
+    pub location: ExportLocation,
+    /// VerificationFault.
+    pub fault: VerificationFault,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ExportLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Header => f.write_str("the header"),
-            Place::Entry(number) => write!(f, "entry {number}"),
-            Place::Head => f.write_str("the signed head"),
+            ExportLocation::Header => f.write_str("the header"),
+            ExportLocation::Entry(number) => write!(f, "entry {number}"),
+            ExportLocation::Head => f.write_str("the signed head"),
         }
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for VerificationFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Why::Changed => "was changed",
-            Why::Missing => "is missing",
-            Why::OutOfOrder => "is out of order",
-            Why::Repeated => "is there twice",
-            Why::Foreign => "belongs to another trail",
-            Why::Added => "was added after the head was signed",
-            Why::WrongSignature => "has a wrong signature",
-            Why::UnknownKey => "is signed with a key that is not the pinned one",
-            Why::RolledBack => "is not what the earlier export has",
+            VerificationFault::Changed => "was changed",
+            VerificationFault::Missing => "is missing",
+            VerificationFault::OutOfOrder => "is out of order",
+            VerificationFault::Repeated => "occurs twice",
+            VerificationFault::Foreign => "belongs to another trail",
+            VerificationFault::Added => "was added after the head was signed",
+            VerificationFault::WrongSignature => "has a wrong signature",
+            VerificationFault::UnknownKey => "is signed with a key that is not the pinned one",
+            VerificationFault::RolledBack => "differs from the earlier export",
         })
     }
 }
 
-/// An export that is whole.
+/// A verified export.
 #[derive(Clone, Debug)]
-pub struct Verified {
-    /// What it is about.
-    pub scope: Scope,
+pub struct VerifiedExport {
+    /// Scope of the trail.
+    pub scope: AuditScope,
     /// Hash of each entry.
     pub hashes: Vec<Digest>,
-    /// When the first and the last were made, if there are any.
+    /// Times of the first and of the last entry, if there are entries.
     pub range: Option<(Timestamp, Timestamp)>,
-    /// The key that the head is signed with.
+    /// Key that signed the head.
     pub key: PublicKey,
 }
 
-fn broken<T>(place: Place, why: Why) -> Result<T, Broken> {
-    Err(Broken { place, why })
+fn fail<T>(location: ExportLocation, fault: VerificationFault) -> Result<T, VerificationError> {
+    Err(VerificationError { location, fault })
 }
 
-/// Verifies an export, with the key that is known to be the server's if one is.
-pub fn verify(export: &[u8], pinned: Option<&PublicKey>) -> Result<Verified, Broken> {
-    let (whole, body) = match export.strip_suffix(b"\n") {
+/// Verifies an export. The export's key must equal `pinned` if that is given.
+///
+/// # Errors
+///
+/// Returns the first fault and its location.
+pub fn verify(export: &[u8], pinned: Option<&PublicKey>) -> Result<VerifiedExport, VerificationError> {
+    let (complete, body) = match export.strip_suffix(b"\n") {
         Some(body) => (true, body),
         None => (false, export),
     };
     let lines: Vec<&[u8]> = body.split(|byte| *byte == b'\n').collect();
     let (first, rest) = lines.split_first().expect("splitting gives one part at least");
     let (last, mut entries) = match rest.split_last() {
-        // A sound entry in the head's place: the head is cut off, and the entry counts as one.
+        // The last line is an entry, so the head is cut off.
         Some((last, entries)) if Link::read(last).is_none() => (Some(*last), entries),
         _ => (None, rest),
     };
     if entries.is_empty() && last.is_none() && !first.starts_with(br#"{"sluice":"audit/1""#) {
-        return broken(Place::Header, Why::Changed);
+        return fail(ExportLocation::Header, VerificationFault::Changed);
     }
     let head = match last {
-        Some(last) if whole => Head::read(last, pinned),
-        Some(_) => Err(Why::Changed),
-        None => Err(Why::Missing),
+        Some(last) if complete => Head::read(last, pinned),
+        Some(_) => Err(VerificationFault::Changed),
+        None => Err(VerificationFault::Missing),
     };
     let signed = head.ok().map(|(head, _)| head);
     let mut links: Vec<Link> = Vec::with_capacity(entries.len());
     while let Some((line, later)) = entries.split_first() {
         let number = links.len() as u64 + 1;
-        let Some(link) = Link::read(line) else { return broken(Place::Entry(number), Why::Changed) };
+        let Some(link) = Link::read(line) else {
+            return fail(ExportLocation::Entry(number), VerificationFault::Changed);
+        };
         if link.number < number {
-            return broken(Place::Entry(link.number), Why::Repeated);
+            return fail(ExportLocation::Entry(link.number), VerificationFault::Repeated);
         }
         if link.number > number {
             let stands_later = later.iter().any(|line| Link::read(line).is_some_and(|link| link.number == number));
-            return broken(Place::Entry(number), if stands_later { Why::OutOfOrder } else { Why::Missing });
+            return fail(
+                ExportLocation::Entry(number),
+                if stands_later { VerificationFault::OutOfOrder } else { VerificationFault::Missing },
+            );
         }
         if signed.is_some_and(|signed| signed.scope != link.scope) {
-            return broken(Place::Entry(number), Why::Foreign);
+            return fail(ExportLocation::Entry(number), VerificationFault::Foreign);
         }
         let previous = links.last().map_or(Digest::default(), |previous| previous.hash);
         if link.previous != previous {
-            // Two sound lines that do not follow each other: which one is false, the one after them knows.
+            // Two valid lines do not follow each other. The line after them, or the head, shows which one is false.
             let next = match later.first() {
                 Some(next) => Link::read(next).map(|next| next.previous),
                 None => signed.map(|signed| signed.hash),
             };
             let vouched_for = next == Some(link.hash);
-            return broken(Place::Entry(if vouched_for && number > 1 { number - 1 } else { number }), Why::Changed);
+            return fail(
+                ExportLocation::Entry(if vouched_for && number > 1 { number - 1 } else { number }),
+                VerificationFault::Changed,
+            );
         }
         links.push(link);
         entries = later;
     }
-    let (signed, key) = head.map_err(|why| Broken { place: Place::Head, why })?;
+    let (signed, key) = head.map_err(|fault| VerificationError { location: ExportLocation::Head, fault })?;
     if header(signed.scope, &key).as_bytes() != *first {
-        return broken(Place::Header, Why::Changed);
+        return fail(ExportLocation::Header, VerificationFault::Changed);
     }
     let count = links.len() as u64;
     if signed.entries > count {
-        return broken(Place::Entry(count + 1), Why::Missing);
+        return fail(ExportLocation::Entry(count + 1), VerificationFault::Missing);
     }
     if signed.entries < count {
-        return broken(Place::Entry(signed.entries + 1), Why::Added);
+        return fail(ExportLocation::Entry(signed.entries + 1), VerificationFault::Added);
     }
     if links.last().map_or(Digest::default(), |last| last.hash) != signed.hash {
-        return broken(Place::Entry(count), Why::Changed);
+        return fail(ExportLocation::Entry(count), VerificationFault::Changed);
     }
     let range = links.first().zip(links.last()).map(|(first, last)| (first.at, last.at));
-    Ok(Verified { scope: signed.scope, hashes: links.iter().map(|link| link.hash).collect(), range, key })
+    Ok(VerifiedExport { scope: signed.scope, hashes: links.iter().map(|link| link.hash).collect(), range, key })
 }
 
-/// Whether an export goes on from an earlier one of the same trail: whatever was there still is, and just so.
-pub fn extends(later: &Verified, earlier: &Verified) -> Result<(), Broken> {
+/// Checks that an export extends an earlier export of the same trail: it still has every entry of the earlier one.
+///
+/// # Errors
+///
+/// Returns the first difference.
+pub fn extends(later: &VerifiedExport, earlier: &VerifiedExport) -> Result<(), VerificationError> {
     if later.scope != earlier.scope {
-        return broken(Place::Header, Why::Foreign);
+        return fail(ExportLocation::Header, VerificationFault::Foreign);
     }
     if later.key != earlier.key {
-        return broken(Place::Head, Why::UnknownKey);
+        return fail(ExportLocation::Head, VerificationFault::UnknownKey);
     }
     let differs = |at: &usize| later.hashes.get(*at) != earlier.hashes.get(*at);
     match (0..earlier.hashes.len()).find(differs) {
-        Some(at) => broken(Place::Entry(at as u64 + 1), Why::RolledBack),
+        Some(at) => fail(ExportLocation::Entry(at as u64 + 1), VerificationFault::RolledBack),
         None => Ok(()),
     }
 }

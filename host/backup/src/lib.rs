@@ -1,26 +1,33 @@
-//! Backups: everything of a data directory but keys, as it was at one moment, while its server runs; and back again.
+//! Backup and restore of a data directory without its keys, while its server runs.
 //!
-//! It knows files and the order in which they have to be looked at. What is in them their own parts know.
+//! [`take`] copies the state of one moment, [`verify`] checks a backup, and [`restore`] fills a new data directory. This
+//! crate knows the files of a data directory and the order in which they have to be read. The crates that write the files
+//! check their contents.
 
 mod check;
+mod error;
 mod files;
 mod manifest;
 mod restore;
 mod take;
 
-use sluice_keys::Keyring;
-
-pub use check::{Found, State, Summary, verify};
+pub use check::{BackupMigration, BackupMigrationState, BackupSummary, verify};
+pub use error::BackupError;
 pub use restore::restore;
 pub use take::take;
 
-/// Who wants to know how far it has come.
-pub trait Watch {
-    /// Something begins, of about so many bytes.
-    fn begins(&self, step: &'static str, bytes: u64);
-    /// So many more are done.
-    fn did(&self, bytes: u64);
+/// A receiver of progress reports.
+pub trait BackupProgress {
+    /// Reports the start of a step that processes about this many bytes.
+    fn step_started(&self, step: &'static str, bytes: u64);
+    /// Reports that this many further bytes are processed.
+    fn advanced(&self, bytes: u64);
 }
 
-/// The keys that a backup is checked with, as far as they are there.
-pub type Keys<'a> = Option<&'a Keyring>;
+/// A receiver that ignores progress reports.
+struct SilentProgress;
+
+impl BackupProgress for SilentProgress {
+    fn step_started(&self, _: &'static str, _: u64) {}
+    fn advanced(&self, _: u64) {}
+}

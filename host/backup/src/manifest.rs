@@ -1,94 +1,95 @@
-//! The manifest: which files a backup has, each with its size and SHA-256, signed with the key of the audit trail.
+//! The manifest: the files of a backup with size and SHA-256, signed with the key of the audit trail.
 
 use std::path::{Component, Path};
 
-use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-
-use sluice_audit::{open_manifest, seal_manifest};
+use sluice_audit::{sign_manifest, verify_manifest};
 use sluice_keys::{PublicKey, Signer};
 use sluice_model::Digest;
+
+use crate::error::BackupError;
 
 /// Name of the manifest in a backup.
 pub(super) const MANIFEST: &str = "manifest.jsonl";
 
-/// What a backup is.
+/// A manifest.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Manifest {
-    /// What this is, and in which version.
+pub(super) struct BackupManifest {
+    /// Format and its version.
     pub sluice: String,
-    /// The Sluice that took it.
+    /// Version of the Sluice that took the backup.
     pub version: String,
-    /// The version of its catalogue.
+    /// Version of the catalogue.
     pub catalogue: i64,
-    /// The moment that it is of.
+    /// Moment that the backup is of.
     pub at: Timestamp,
-    /// Everything that is in it, by path.
-    pub files: Vec<Entry>,
+    /// Files, sorted by path.
+    pub files: Vec<BackupFile>,
 }
 
 /// A file of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Entry {
+pub(super) struct BackupFile {
+    /// Path in the backup and in the data directory.
     pub path: String,
+    /// Size, in bytes.
     pub bytes: u64,
+    /// SHA-256.
     pub sha256: Digest,
 }
 
-/// What may be in a backup: not a key, and nothing that is put elsewhere.
+/// Returns true if a backup may hold a file with this path: no key, and nothing outside the data directory.
 fn belongs(path: &str) -> bool {
+    let is_normal = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
     let mut parts = Path::new(path).components();
-    let normal = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
     let first = parts.next().map(|part| part.as_os_str().to_owned()).unwrap_or_default();
-    let alone = parts.next().is_none();
-    normal
+    let is_top_level = parts.next().is_none();
+    is_normal
         && match first.to_str() {
-            Some("catalogue.db" | "platform.db") => alone,
-            Some("migrations" | "plugins") => !alone,
+            Some("catalogue.db" | "platform.db") => is_top_level,
+            Some("migrations" | "plugins") => !is_top_level,
             _ => false,
         }
 }
 
-impl Manifest {
-    /// A manifest of these files.
-    pub fn new(at: Timestamp, catalogue: i64, mut files: Vec<Entry>) -> Self {
+impl BackupManifest {
+    /// Returns a manifest of these files.
+    pub fn new(at: Timestamp, catalogue: i64, mut files: Vec<BackupFile>) -> Self {
         files.sort_by(|a, b| a.path.cmp(&b.path));
         Self { sluice: "backup/1".into(), version: env!("CARGO_PKG_VERSION").into(), catalogue, at, files }
     }
 
-    /// Its two lines: itself, and its signature.
+    /// Returns the two lines of the file: the manifest and its signature.
     pub fn seal(&self, signer: &Signer) -> String {
-        seal_manifest(signer, &serde_json::to_string(self).expect("a manifest is JSON"))
+        sign_manifest(signer, &serde_json::to_string(self).expect("a manifest is JSON"))
     }
 
-    /// Reads the manifest of a backup, signed with `pinned` if that is known; and the key it is signed with.
-    pub fn read(backup: &Path, pinned: Option<&PublicKey>) -> Result<(Self, PublicKey)> {
+    /// Reads the manifest of a backup and verifies its signature, with the pinned key if there is one. Returns the
+    /// manifest and the key that signed it.
+    pub fn read(backup: &Path, pinned: Option<&PublicKey>) -> Result<(Self, PublicKey), BackupError> {
         let file = backup.join(MANIFEST);
-        let bytes = std::fs::read(&file).with_context(|| {
-            format!("{} is not a backup, or not a whole one: it has no {MANIFEST}", backup.display())
-        })?;
-        // Of a later version nobody knows here how it is signed.
+        let bytes =
+            std::fs::read(&file).map_err(|source| BackupError::NoManifest { backup: backup.to_owned(), source })?;
+        // A later version may be signed in another form. So its version is read before the signature.
         if let Some(version) = later_version(&bytes) {
-            bail!(
-                "{} is of version {version}, and this Sluice reads version 1: take the Sluice that wrote it",
-                file.display()
-            );
+            return Err(BackupError::NewerManifest { file, version });
         }
-        let opened = open_manifest(&bytes, pinned).map_err(|why| anyhow::anyhow!("{MANIFEST} {why}"))?;
-        let manifest: Self = serde_json::from_str(opened.bundle).with_context(|| format!("{MANIFEST} was changed"))?;
-        if let Some(stranger) = manifest.files.iter().find(|file| !belongs(&file.path)) {
-            bail!("{MANIFEST} names {}, which is no file of a data directory", stranger.path);
+        let opened = verify_manifest(&bytes, pinned).map_err(BackupError::ManifestSignature)?;
+        let manifest: Self = serde_json::from_str(opened.document).map_err(BackupError::ManifestSyntax)?;
+        if let Some(foreign) = manifest.files.iter().find(|file| !belongs(&file.path)) {
+            return Err(BackupError::ForeignFile { path: foreign.path.clone() });
         }
         Ok((manifest, opened.key))
     }
 
-    /// Bytes of all files.
+    /// Returns the total size of the files, in bytes.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
     }
 }
 
+/// Returns the version of a manifest if it is later than 1.
 fn later_version(bytes: &[u8]) -> Option<u32> {
     let digits = bytes.strip_prefix(br#"{"sluice":"backup/"#)?;
     let end = digits.iter().position(|byte| *byte == b'"')?;
@@ -99,9 +100,9 @@ fn later_version(bytes: &[u8]) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// Paths that a manifest may have, and may not.
+    /// A manifest may name files of a data directory, no keys, and nothing outside.
     #[test]
-    fn what_belongs() {
+    fn paths_of_a_data_directory() {
         for (path, expected) in [
             ("catalogue.db", true),
             ("platform.db", true),
@@ -122,30 +123,30 @@ mod tests {
         }
     }
 
-    /// What is read is what was signed, by whom it was signed; anything else is refused, a later version by its number.
+    /// A manifest is read as it was signed. A change, another key and a later version are refused.
     #[test]
-    fn read_as_it_was_signed() {
-        let held = tempfile::tempdir().unwrap();
+    fn a_manifest_is_read_as_it_was_signed() {
+        let dir = tempfile::tempdir().unwrap();
         let (signer, stranger) = (Signer::new(&[1; 32]), Signer::new(&[2; 32]));
-        let entry = Entry { path: "catalogue.db".into(), bytes: 3, sha256: Digest::of(b"abc") };
-        let manifest = Manifest::new(Timestamp::UNIX_EPOCH, 1, vec![entry.clone()]);
+        let entry = BackupFile { path: "catalogue.db".into(), bytes: 3, sha256: Digest::of(b"abc") };
+        let manifest = BackupManifest::new(Timestamp::UNIX_EPOCH, 1, vec![entry.clone()]);
         let text = manifest.seal(&signer);
         let read = |text: &str, key: &Signer| {
-            std::fs::write(held.path().join(MANIFEST), text).unwrap();
-            Manifest::read(held.path(), Some(&key.public()))
+            std::fs::write(dir.path().join(MANIFEST), text).unwrap();
+            BackupManifest::read(dir.path(), Some(&key.public()))
         };
         assert_eq!(read(&text, &signer).unwrap().0.files, [entry]);
-        let outside = Entry { path: "../x".into(), ..manifest.files[0].clone() };
-        let outside = Manifest { files: vec![outside], ..manifest.clone() }.seal(&signer);
-        for (text, key, said) in [
+        let outside = BackupFile { path: "../x".into(), ..manifest.files[0].clone() };
+        let outside = BackupManifest { files: vec![outside], ..manifest.clone() }.seal(&signer);
+        for (text, key, expected) in [
             (text.as_str(), &stranger, "not the pinned one"),
             (&text.replace("\"bytes\":3", "\"bytes\":4"), &signer, "has a wrong signature"),
             (&text.replace("backup/1", "backup/2"), &signer, "is of version 2"),
             (&text[..text.len() / 2], &signer, "was changed"),
             (&outside, &signer, "no file of a data directory"),
         ] {
-            let refused = format!("{:#}", read(text, key).unwrap_err());
-            assert!(refused.contains(said), "{said}: {refused}");
+            let refused = read(text, key).unwrap_err().to_string();
+            assert!(refused.contains(expected), "{expected}: {refused}");
         }
     }
 }

@@ -1,37 +1,38 @@
-//! The audit trail as it is kept: lines that are added and never changed, each with the head signed at that entry.
+//! The stored audit trail: lines that are appended and never changed, each with the head that was signed at that entry.
 
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{Page, Store, StoreError};
-use sluice_audit::{Broken, Entry, Head, Link, Place, Scope, Why};
+use super::{Catalog, CatalogError, Pagination};
+use sluice_audit::{AuditEntry, AuditScope, ExportLocation, Head, Link, VerificationError, VerificationFault};
 use sluice_keys::{PublicKey, Signer};
 use sluice_model::Digest;
 
-/// Why an entry was not added.
+/// An error of appending an entry.
 #[derive(Debug, thiserror::Error)]
 pub enum TrailError {
-    /// The catalogue failed.
+    /// The catalog failed.
     #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The trail is not as it was left. Going on would sign what somebody has made of it.
-    #[error("the audit trail of {scope} is not as it was left: {broken}")]
-    Broken {
-        /// Whose.
-        scope: Scope,
-        /// Where and why.
-        broken: Broken,
+    Catalog(#[from] CatalogError),
+    /// The last entry does not verify: the trail was changed from outside. A new entry would sign that change.
+    #[error("the audit trail of {scope} was changed from outside: {error}")]
+    Verification {
+        /// Scope of the trail.
+        scope: AuditScope,
+        /// Fault of the trail.
+        error: VerificationError,
     },
 }
 
 impl From<rusqlite::Error> for TrailError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Store(error.into())
+        Self::Catalog(error.into())
     }
 }
 
-/// SQLite itself refuses to change or remove an entry, and to add one anywhere but at the end.
+/// Tables of the trail. Triggers make SQLite refuse to change or remove an entry, and to add one anywhere but at the
+/// end.
 pub(super) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS audit (
     scope TEXT NOT NULL, number INTEGER NOT NULL, line TEXT NOT NULL, head TEXT NOT NULL,
@@ -46,34 +47,34 @@ WHEN NEW.number IS NOT (SELECT coalesce(max(number), 0) + 1 FROM audit WHERE sco
 BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
 ";
 
-/// The last entry of a chain, whose head must bear this key's signature.
-fn last(connection: &Connection, scope: Scope, key: &PublicKey) -> Result<Option<Link>, TrailError> {
+/// Returns the last entry of a chain. Checks its line and that its head has this key's signature.
+fn last(connection: &Connection, scope: AuditScope, key: &PublicKey) -> Result<Option<Link>, TrailError> {
     let found: Option<(u64, String, String)> = connection
         .prepare_cached("SELECT number, line, head FROM audit WHERE scope = ? ORDER BY number DESC LIMIT 1")?
         .query_row([scope.to_string()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
     let Some((number, line, head)) = found else { return Ok(None) };
-    let broken = |place, why| TrailError::Broken { scope, broken: Broken { place, why } };
-    let (head, _) = Head::read(head.as_bytes(), Some(key)).map_err(|why| broken(Place::Head, why))?;
+    let failure = |location, fault| TrailError::Verification { scope, error: VerificationError { location, fault } };
+    let (head, _) = Head::read(head.as_bytes(), Some(key)).map_err(|fault| failure(ExportLocation::Head, fault))?;
     let link = Link::read(line.as_bytes()).filter(|link| link.number == number && Head::of(link) == head);
-    Ok(Some(link.ok_or_else(|| broken(Place::Entry(number), Why::Changed))?))
+    Ok(Some(link.ok_or_else(|| failure(ExportLocation::Entry(number), VerificationFault::Changed))?))
 }
 
-/// Adds an entry at the end of a chain, with the head signed there, within a transaction that is exclusive from its
-/// beginning, as another process may add to the same chain.
-fn add(transaction: &Transaction, signer: &Signer, scope: Scope, entry: &Entry) -> Result<(), TrailError> {
+/// Appends an entry and its signed head to a chain. The transaction must be exclusive from its beginning, because
+/// another process may append to the same chain.
+fn append(transaction: &Transaction, signer: &Signer, scope: AuditScope, entry: &AuditEntry) -> Result<(), TrailError> {
     let last = last(transaction, scope, &signer.public())?;
     let (number, previous) = last.map_or((1, Digest::default()), |last| (last.number + 1, last.hash));
-    let (link, line) = Link::forge(scope, number, previous, entry);
+    let (link, line) = Link::append(scope, number, previous, entry);
     transaction
         .prepare_cached("INSERT INTO audit (scope, number, line, head) VALUES (?, ?, ?, ?)")?
         .execute(params![scope.to_string(), number, line, Head::of(&link).sign(signer)])?;
     Ok(())
 }
 
-impl Store {
-    /// A page of a chain's lines, the oldest first, and how many there are.
-    pub fn audit_lines(&self, scope: Scope, page: Page) -> Result<(Vec<String>, u64), StoreError> {
+impl Catalog {
+    /// Returns lines of a chain, oldest first, and their total number.
+    pub fn audit_lines(&self, scope: AuditScope, page: Pagination) -> Result<(Vec<String>, u64), CatalogError> {
         let connection = self.lock();
         let scope = scope.to_string();
         let mut query =
@@ -84,19 +85,19 @@ impl Store {
         Ok((lines, total))
     }
 
-    /// Whose chains there are.
-    pub fn audit_scopes(&self) -> Result<Vec<Scope>, StoreError> {
+    /// Returns the scopes that have a chain.
+    pub fn audit_scopes(&self) -> Result<Vec<AuditScope>, CatalogError> {
         let connection = self.lock();
         let mut query = connection.prepare("SELECT DISTINCT scope FROM audit ORDER BY scope")?;
         let scopes = query.query_map([], |row| {
             let text: String = row.get(0)?;
-            Scope::parse(&text).ok_or(rusqlite::Error::InvalidColumnType(0, text, rusqlite::types::Type::Text))
+            AuditScope::parse(&text).ok_or(rusqlite::Error::InvalidColumnType(0, text, rusqlite::types::Type::Text))
         })?;
         Ok(scopes.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// The signed head of a chain, and how many entries it has; none before the first entry.
-    pub fn audit_head(&self, scope: Scope) -> Result<Option<(u64, String)>, StoreError> {
+    /// Returns the number of entries of a chain and its signed head, or `None` before the first entry.
+    pub fn audit_head(&self, scope: AuditScope) -> Result<Option<(u64, String)>, CatalogError> {
         Ok(self
             .lock()
             .prepare_cached("SELECT number, head FROM audit WHERE scope = ? ORDER BY number DESC LIMIT 1")?
@@ -105,51 +106,51 @@ impl Store {
     }
 }
 
-/// The trail, with the key that its heads are signed with.
+/// The audit trail of a catalog, with the key that signs its heads.
 pub struct Trail {
-    store: Arc<Store>,
+    catalog: Arc<Catalog>,
     signer: Signer,
 }
 
 impl Trail {
-    /// A trail in this catalogue.
-    pub fn new(store: Arc<Store>, signer: Signer) -> Self {
-        Self { store, signer }
+    /// Makes a trail in this catalog.
+    pub fn new(catalog: Arc<Catalog>, signer: Signer) -> Self {
+        Self { catalog, signer }
     }
 
-    /// Adds an entry.
-    pub fn append(&self, scope: Scope, entry: &Entry) -> Result<(), TrailError> {
-        self.with(scope, entry, |_| Ok(()))
+    /// Appends an entry.
+    pub fn append(&self, scope: AuditScope, entry: &AuditEntry) -> Result<(), TrailError> {
+        self.append_with(scope, entry, |_| Ok(()))
     }
 
-    /// Adds an entry together with what it tells of: both are kept, or neither.
-    pub(super) fn with<E: From<TrailError> + From<StoreError>>(
+    /// Appends an entry in one transaction with the change that it describes. Both are stored, or neither.
+    pub(super) fn append_with<E: From<TrailError> + From<CatalogError>>(
         &self,
-        scope: Scope,
-        entry: &Entry,
-        told: impl FnOnce(&Transaction) -> Result<(), E>,
+        scope: AuditScope,
+        entry: &AuditEntry,
+        change: impl FnOnce(&Transaction) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut connection = self.store.lock();
-        let transaction = connection.transaction().map_err(StoreError::from)?;
-        told(&transaction)?;
-        add(&transaction, &self.signer, scope, entry)?;
-        Ok(transaction.commit().map_err(StoreError::from)?)
+        let mut connection = self.catalog.lock();
+        let transaction = connection.transaction().map_err(CatalogError::from)?;
+        change(&transaction)?;
+        append(&transaction, &self.signer, scope, entry)?;
+        Ok(transaction.commit().map_err(CatalogError::from)?)
     }
 
-    /// The catalogue that it is kept in.
-    pub(super) fn store(&self) -> &Store {
-        &self.store
+    /// Returns the catalog of the trail.
+    pub(super) fn catalog(&self) -> &Catalog {
+        &self.catalog
     }
 
-    /// The key that signs, for evidence about what the trail tells.
+    /// Returns the signer of the trail, which also signs evidence.
     pub fn signer(&self) -> &Signer {
         &self.signer
     }
 
-    /// The signed head of a chain, and how many entries it has. That of an empty one is signed here and now.
-    pub fn head(&self, scope: Scope) -> Result<(u64, String), StoreError> {
+    /// Returns the number of entries of a chain and its signed head. Signs a new head if the chain is empty.
+    pub fn head(&self, scope: AuditScope) -> Result<(u64, String), CatalogError> {
         let empty = || Head { scope, entries: 0, hash: Digest::default(), at: jiff::Timestamp::now() };
-        Ok(self.store.audit_head(scope)?.unwrap_or_else(|| (0, empty().sign(&self.signer))))
+        Ok(self.catalog.audit_head(scope)?.unwrap_or_else(|| (0, empty().sign(&self.signer))))
     }
 }
 
@@ -159,39 +160,39 @@ mod tests {
     use sluice_audit::{Action, verify};
     use sluice_model::Actor;
 
-    fn entry() -> Entry {
-        Entry::new(Actor::Server, Action::Request)
+    fn entry() -> AuditEntry {
+        AuditEntry::new(Actor::Server, Action::Request)
     }
 
-    fn export(trail: &Trail, scope: Scope) -> String {
+    fn export(trail: &Trail, scope: AuditScope) -> String {
         let (entries, head) = trail.head(scope).unwrap();
-        let (lines, _) = trail.store.audit_lines(scope, Page { offset: 0, limit: entries }).unwrap();
+        let (lines, _) = trail.catalog.audit_lines(scope, Pagination { offset: 0, limit: entries }).unwrap();
         let header = sluice_audit::header(scope, &trail.signer.public());
         [vec![header], lines, vec![head]].concat().join("\n") + "\n"
     }
 
-    /// Two processes on one catalogue add to one chain: it stays one.
+    /// Two processes append to one chain of a catalog. It stays one chain.
     #[test]
     fn two_append_at_once() {
-        let held = tempfile::tempdir().unwrap();
-        let path = held.path().join("catalogue.db");
-        let trails = [(); 2].map(|()| Trail::new(Arc::new(Store::open(&path).unwrap()), Signer::new(&[1; 32])));
+        let temp_dir = tempfile::tempdir().unwrap();
+        let path = temp_dir.path().join("catalogue.db");
+        let trails = [(); 2].map(|()| Trail::new(Arc::new(Catalog::open(&path).unwrap()), Signer::new(&[1; 32])));
         std::thread::scope(|scope| {
             for trail in &trails {
-                scope.spawn(|| (0..20).for_each(|_| trail.append(Scope::Server, &entry()).unwrap()));
+                scope.spawn(|| (0..20).for_each(|_| trail.append(AuditScope::Server, &entry()).unwrap()));
             }
         });
-        let verified = verify(export(&trails[0], Scope::Server).as_bytes(), None).unwrap();
+        let verified = verify(export(&trails[0], AuditScope::Server).as_bytes(), None).unwrap();
         assert_eq!(verified.hashes.len(), 40);
     }
 
-    /// What SQL would do to the table is refused; and where it was done all the same, nothing is added after it.
+    /// SQLite refuses to change the trail. After a change without the triggers, the trail refuses new entries.
     #[test]
-    fn only_added_to() {
-        let held = tempfile::tempdir().unwrap();
-        let path = held.path().join("catalogue.db");
-        let trail = Trail::new(Arc::new(Store::open(&path).unwrap()), Signer::new(&[1; 32]));
-        (0..3).for_each(|_| trail.append(Scope::Server, &entry()).unwrap());
+    fn append_only() {
+        let temp_dir = tempfile::tempdir().unwrap();
+        let path = temp_dir.path().join("catalogue.db");
+        let trail = Trail::new(Arc::new(Catalog::open(&path).unwrap()), Signer::new(&[1; 32]));
+        (0..3).for_each(|_| trail.append(AuditScope::Server, &entry()).unwrap());
         let other = Connection::open(&path).unwrap();
         let statements = [
             "UPDATE audit SET line = 'x' WHERE number = 2",
@@ -218,13 +219,13 @@ mod tests {
                 .query_row("SELECT line, head FROM audit WHERE number = 3", [], |row| Ok((row.get(0)?, row.get(1)?)))
                 .unwrap();
             assert_eq!(other.execute(statement, []).unwrap(), 1);
-            let refused = trail.append(Scope::Server, &entry());
-            assert!(matches!(refused, Err(TrailError::Broken { scope: Scope::Server, .. })), "{statement}");
+            let refused = trail.append(AuditScope::Server, &entry());
+            assert!(matches!(refused, Err(TrailError::Verification { scope: AuditScope::Server, .. })), "{statement}");
             other.execute(back, params![was.0, was.1]).unwrap();
         }
-        trail.append(Scope::Server, &entry()).unwrap();
-        // Another key does not go on with what this one has signed.
-        let stranger = Trail::new(trail.store.clone(), Signer::new(&[2; 32]));
-        assert!(matches!(stranger.append(Scope::Server, &entry()), Err(TrailError::Broken { .. })));
+        trail.append(AuditScope::Server, &entry()).unwrap();
+        // A trail with another key does not append to heads that this key has signed.
+        let stranger = Trail::new(trail.catalog.clone(), Signer::new(&[2; 32]));
+        assert!(matches!(stranger.append(AuditScope::Server, &entry()), Err(TrailError::Verification { .. })));
     }
 }

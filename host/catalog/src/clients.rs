@@ -1,15 +1,15 @@
-//! API clients, as they are kept: with hashes of their secrets; and names of the keys that sign tokens.
+//! Stored API clients, with hashes of their secrets, and names of the keys that sign tokens.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Store, StoreError};
-use sluice_model::{Client, Domain, Permission, SecretHash};
+use super::{Catalog, CatalogError};
+use sluice_model::{ApiClient, Domain, Permission, SecretHash};
 
 const COLUMNS: &str =
     "id, tenant, permissions, domains, created_at, expires_at, revoked_at, secret, old_secret, old_secret_until";
 
-fn client(row: &Row) -> rusqlite::Result<Client> {
+fn client(row: &Row) -> rusqlite::Result<ApiClient> {
     let bad = |index: usize| rusqlite::Error::InvalidColumnType(index, String::new(), rusqlite::types::Type::Text);
     let list = |index: usize| row.get::<_, String>(index);
     let time = |index: usize| -> rusqlite::Result<Option<Timestamp>> {
@@ -18,7 +18,7 @@ fn client(row: &Row) -> rusqlite::Result<Client> {
     };
     let hash = |index: usize| row.get::<_, Option<[u8; 32]>>(index).map(|hash| hash.map(SecretHash));
     let tenant: Option<String> = row.get(1)?;
-    Ok(Client {
+    Ok(ApiClient {
         id: row.get(0)?,
         tenant: tenant.map(|name| name.parse().map_err(|_| bad(1))).transpose()?,
         permissions: list(2)?.split(',').map(Permission::parse).collect::<Option<_>>().ok_or_else(|| bad(2))?,
@@ -35,9 +35,9 @@ fn text(time: Option<Timestamp>) -> Option<String> {
     time.map(|time| time.to_string())
 }
 
-impl Store {
+impl Catalog {
     /// Adds a client.
-    pub fn add_client(&self, client: &Client) -> Result<(), StoreError> {
+    pub fn add_client(&self, client: &ApiClient) -> Result<(), CatalogError> {
         let permissions: Vec<&str> = client.permissions.iter().map(|permission| permission.as_str()).collect();
         let domains: Vec<&str> = client.domains.iter().map(|domain| domain.component).collect();
         let old = client.old_secret.as_ref();
@@ -59,8 +59,8 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps a client's secrets as they stand now; `false` if it was revoked meanwhile.
-    pub fn replace_secret(&self, client: &Client) -> Result<bool, StoreError> {
+    /// Stores the secrets of a client. Returns false if the client is revoked.
+    pub fn replace_secret(&self, client: &ApiClient) -> Result<bool, CatalogError> {
         let old = client.old_secret.as_ref();
         let changed = self.lock().execute(
             "UPDATE clients SET secret = ?, old_secret = ?, old_secret_until = ? WHERE id = ? AND revoked_at IS NULL",
@@ -69,29 +69,29 @@ impl Store {
         Ok(changed > 0)
     }
 
-    /// Lets a client in no longer, for ever.
-    pub fn revoke_client(&self, id: &str, now: Timestamp) -> Result<(), StoreError> {
+    /// Revokes a client for ever.
+    pub fn revoke_client(&self, id: &str, now: Timestamp) -> Result<(), CatalogError> {
         let revoke = "UPDATE clients SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?";
         self.lock().execute(revoke, [&now.to_string(), id])?;
         Ok(())
     }
 
-    /// The client with this id, revoked or not.
-    pub fn client(&self, id: &str) -> Result<Option<Client>, StoreError> {
+    /// Returns the client with this id, revoked or not.
+    pub fn client(&self, id: &str) -> Result<Option<ApiClient>, CatalogError> {
         let connection = self.lock();
         let mut query = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM clients WHERE id = ?"))?;
         Ok(query.query_row([id], client).optional()?)
     }
 
-    /// All clients, the oldest first.
-    pub fn clients(&self) -> Result<Vec<Client>, StoreError> {
+    /// Returns all clients, oldest first.
+    pub fn clients(&self) -> Result<Vec<ApiClient>, CatalogError> {
         let connection = self.lock();
         let mut query = connection.prepare(&format!("SELECT {COLUMNS} FROM clients ORDER BY created_at, id"))?;
         Ok(query.query_map([], client)?.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Names of the keys that tokens are signed with, the newest first, each with when it was made.
-    pub fn token_keys(&self) -> Result<Vec<(String, Timestamp)>, StoreError> {
+    /// Returns the names of the keys that sign tokens and their times of creation, newest first.
+    pub fn token_keys(&self) -> Result<Vec<(String, Timestamp)>, CatalogError> {
         let connection = self.lock();
         let mut query = connection.prepare("SELECT id, created_at FROM token_keys ORDER BY created_at DESC")?;
         let keys = query.query_map([], |row| {
@@ -101,14 +101,14 @@ impl Store {
         Ok(keys.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Adds a key that tokens are signed with from now on.
-    pub fn add_token_key(&self, id: &str, created_at: Timestamp) -> Result<(), StoreError> {
+    /// Adds a key that signs tokens from now on.
+    pub fn add_token_key(&self, id: &str, created_at: Timestamp) -> Result<(), CatalogError> {
         self.lock().execute("INSERT INTO token_keys (id, created_at) VALUES (?, ?)", [id, &created_at.to_string()])?;
         Ok(())
     }
 
-    /// Forgets a key that no live token is signed with.
-    pub fn remove_token_key(&self, id: &str) -> Result<(), StoreError> {
+    /// Removes a key that signed no valid token.
+    pub fn remove_token_key(&self, id: &str) -> Result<(), CatalogError> {
         self.lock().execute("DELETE FROM token_keys WHERE id = ?", [id])?;
         Ok(())
     }

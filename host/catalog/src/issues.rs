@@ -1,16 +1,16 @@
-//! Issues: listed up to a limit, counted beyond it.
+//! Issues: all are counted, and those up to a limit are listed.
 
 use hashbrown::HashMap;
 use rusqlite::params;
 use uuid::Uuid;
 
-use super::{Page, Store, StoreError};
+use super::{Catalog, CatalogError, Pagination};
 use sluice_model::{Code, FieldPath, Issue, Name, Severity};
 
-/// What found an issue.
+/// The phase that found an issue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// An upload.
+    /// The uploads.
     Load,
     /// The last validation.
     Validate,
@@ -21,10 +21,10 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// All of them, in the order of their steps.
+    /// All phases, in the order of the steps of a migration.
     pub const ALL: [Phase; 4] = [Phase::Load, Phase::Validate, Phase::Import, Phase::Counts];
 
-    /// As it is stored and asked for.
+    /// Returns the name that the catalog stores and the API uses.
     pub fn as_str(self) -> &'static str {
         match self {
             Phase::Load => "load",
@@ -34,85 +34,85 @@ impl Phase {
         }
     }
 
-    /// The phase with this name.
+    /// Returns the phase with this name, or `None`.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|phase| phase.as_str() == name)
     }
 }
 
-/// An issue and whose it is.
+/// An issue and its record.
 #[derive(Clone, Debug)]
 pub struct ListedIssue {
     /// The source or entity type.
     pub stream: Name,
-    /// Line in the upload, where it has no reference id.
+    /// Line in the upload, if the record has no reference id.
     pub line: Option<u64>,
-    /// Reference id of the record, where it has one.
+    /// Reference id of the record, if it has one.
     pub reference_id: Option<Uuid>,
-    /// What is wrong.
+    /// The issue.
     pub issue: Issue,
 }
 
-/// Which issues to list.
+/// A filter of listed issues.
 #[derive(Clone, Debug, Default)]
 pub struct IssueFilter {
-    /// Only those with this code.
+    /// Code of the issues.
     pub code: Option<String>,
-    /// Only those of this source or entity type.
+    /// Source or entity type of the issues.
     pub stream: Option<String>,
-    /// Only those of these sources and entity types.
+    /// Sources and entity types that the caller may see. `None` is all.
     pub visible: Option<Vec<String>>,
 }
 
-/// How many issues are alike.
+/// The number of issues with the same stream, severity, code and rule.
 #[derive(Clone, Debug)]
-pub struct IssueCount {
+pub struct IssueTotal {
     /// The source or entity type.
     pub stream: Name,
-    /// Whether they stop their records.
+    /// Severity of the issues.
     pub severity: Severity,
-    /// What is wrong.
+    /// Code of the issues.
     pub code: Code,
-    /// The rule's own code where `code` is `RULE_VIOLATION`.
+    /// Code of the violated rule if `code` is `RULE_VIOLATION`.
     pub rule: Option<Code>,
-    /// How many there are.
+    /// Number of the issues.
     pub count: u64,
 }
 
-/// An issue in a record's story.
+/// An issue in the history of a record.
 #[derive(Clone, Debug)]
 pub struct RecordIssue {
-    /// When it was found.
+    /// Phase that found the issue.
     pub phase: Phase,
-    /// Whether the phase has been run again since.
+    /// True if the phase has run again since.
     pub superseded: bool,
-    /// What is wrong.
+    /// The issue.
     pub issue: Issue,
 }
 
-/// Before the name of a phase: it has begun again since.
+/// Prefix of the phase of an issue whose phase has run again since.
 const EARLIER: &str = "earlier-";
 
 fn severity(word: &str) -> Severity {
     if word == Severity::Error.as_str() { Severity::Error } else { Severity::Warning }
 }
 
-impl Store {
-    /// Adds issues: all are counted, and listed while there are fewer than `listed`.
+impl Catalog {
+    /// Adds issues. Counts all of them, and lists them while fewer than `max_listed` of the phase are listed.
     pub fn add_issues(
         &self,
         migration: Uuid,
         phase: Phase,
         issues: &[ListedIssue],
-        listed: u64,
-    ) -> Result<(), StoreError> {
+        max_listed: u64,
+    ) -> Result<(), CatalogError> {
         if issues.is_empty() {
             return Ok(());
         }
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
         let id = migration.to_string();
-        let there: u64 = transaction.query_row(
+        let before: u64 = transaction.query_row(
             "SELECT count(*) FROM issues WHERE migration = ? AND phase = ?",
             params![id, phase.as_str()],
             |row| row.get(0),
@@ -128,7 +128,7 @@ impl Store {
                 let severity = issue.severity.as_str();
                 let rule = issue.rule.as_deref().unwrap_or_default();
                 *counts.entry((stream, severity, &issue.code, rule)).or_default() += 1;
-                if there + index as u64 >= listed {
+                if before + index as u64 >= max_listed {
                     continue;
                 }
                 insert.execute(params![
@@ -155,9 +155,9 @@ impl Store {
         Ok(transaction.commit()?)
     }
 
-    /// Puts the issues of a phase aside before it begins again: as many as are listed are kept for the records' own
-    /// stories, and counted no more.
-    pub fn clear_issues(&self, migration: Uuid, phase: Phase, listed: u64) -> Result<(), StoreError> {
+    /// Clears the issues of a phase before it runs again. At most `max_kept` listed issues remain for the history of
+    /// their records. They are not counted any more.
+    pub fn clear_issues(&self, migration: Uuid, phase: Phase, max_kept: u64) -> Result<(), CatalogError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
         let (id, phase, earlier) = (migration.to_string(), phase.as_str(), format!("{EARLIER}{}", phase.as_str()));
@@ -166,21 +166,21 @@ impl Store {
         transaction.execute(
             "DELETE FROM issues WHERE migration = ?1 AND phase = ?2 AND number <= (SELECT number FROM issues
              WHERE migration = ?1 AND phase = ?2 ORDER BY number DESC LIMIT 1 OFFSET ?3)",
-            params![id, earlier, listed],
+            params![id, earlier, max_kept],
         )?;
         transaction.execute("DELETE FROM issue_counts WHERE migration = ? AND phase = ?", params![id, phase])?;
         Ok(transaction.commit()?)
     }
 
-    /// Every issue of a record that is still listed, of this run of a phase or an earlier one, the oldest first: by its
-    /// reference id, and by the source record that it was made from.
+    /// Returns every listed issue of a record, of the last run of a phase or an earlier one, oldest first. Finds them
+    /// by the reference id, and by the source and line of the source record.
     pub fn issues_of(
         &self,
         migration: Uuid,
         stream: &str,
         reference_id: Uuid,
         source: Option<(&str, u64)>,
-    ) -> Result<Vec<RecordIssue>, StoreError> {
+    ) -> Result<Vec<RecordIssue>, CatalogError> {
         let connection = self.lock();
         let mut query = connection.prepare_cached(
             "SELECT phase, severity, code, field, rule FROM issues WHERE migration = ?1
@@ -205,23 +205,23 @@ impl Store {
                 superseded,
                 issue: Issue {
                     severity: severity(&text(1)?.unwrap_or_default()),
-                    code: Code::kept(&text(2)?.unwrap_or_default()),
-                    field: FieldPath::kept(&text(3)?.unwrap_or_default()),
-                    rule: text(4)?.map(|rule| Code::kept(&rule)),
+                    code: Code::from_storage(&text(2)?.unwrap_or_default()),
+                    field: FieldPath::from_storage(&text(3)?.unwrap_or_default()),
+                    rule: text(4)?.map(|rule| Code::from_storage(&rule)),
                 },
             })
         })?;
         Ok(issues.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// A page of listed issues, and how many of them there are.
+    /// Returns listed issues that match the filter, and their total number.
     pub fn issues(
         &self,
         migration: Uuid,
         phase: Phase,
         filter: &IssueFilter,
-        page: Page,
-    ) -> Result<(Vec<ListedIssue>, u64), StoreError> {
+        page: Pagination,
+    ) -> Result<(Vec<ListedIssue>, u64), CatalogError> {
         let connection = self.lock();
         let matching = "migration = ?1 AND phase = ?2 AND (?3 IS NULL OR code = ?3) AND (?4 IS NULL OR stream = ?4)
              AND (?5 IS NULL OR stream IN (SELECT value FROM json_each(?5)))";
@@ -237,14 +237,14 @@ impl Store {
                 |row| {
                     let text = |index: usize| row.get::<_, Option<String>>(index);
                     Ok(ListedIssue {
-                        stream: Name::kept(&text(0)?.unwrap_or_default()),
+                        stream: Name::from_storage(&text(0)?.unwrap_or_default()),
                         line: row.get(1)?,
                         reference_id: text(2)?.and_then(|id| id.parse().ok()),
                         issue: Issue {
                             severity: severity(&text(3)?.unwrap_or_default()),
-                            code: Code::kept(&text(4)?.unwrap_or_default()),
-                            field: FieldPath::kept(&text(5)?.unwrap_or_default()),
-                            rule: text(6)?.map(|rule| Code::kept(&rule)),
+                            code: Code::from_storage(&text(4)?.unwrap_or_default()),
+                            field: FieldPath::from_storage(&text(5)?.unwrap_or_default()),
+                            rule: text(6)?.map(|rule| Code::from_storage(&rule)),
                         },
                     })
                 },
@@ -258,23 +258,23 @@ impl Store {
         Ok((items, total))
     }
 
-    /// The first listed issues that are alike, at most so many: reference ids, and lines of those without one.
+    /// Returns the records of the first `max` listed issues of a kind: reference ids, and lines of records without one.
     pub fn first_issues(
         &self,
         migration: Uuid,
         phase: Phase,
-        alike: &IssueCount,
-        most: u64,
-    ) -> Result<(Vec<Uuid>, Vec<u64>), StoreError> {
+        kind: &IssueTotal,
+        max: u64,
+    ) -> Result<(Vec<Uuid>, Vec<u64>), CatalogError> {
         let connection = self.lock();
         let mut query = connection.prepare_cached(
             "SELECT reference_id, line FROM issues WHERE migration = ? AND phase = ? AND stream = ?
              AND severity = ? AND code = ? AND coalesce(rule, '') = ?
              GROUP BY reference_id, line ORDER BY min(number) LIMIT ?",
         )?;
-        let IssueCount { stream, severity, code, rule, .. } = alike;
+        let IssueTotal { stream, severity, code, rule, .. } = kind;
         let rule = rule.as_deref().unwrap_or_default();
-        let of = params![migration.to_string(), phase.as_str(), &**stream, severity.as_str(), &**code, rule, most];
+        let of = params![migration.to_string(), phase.as_str(), &**stream, severity.as_str(), &**code, rule, max];
         let (mut ids, mut lines, mut rows) = (vec![], vec![], query.query(of)?);
         while let Some(row) = rows.next()? {
             match row.get::<_, Option<String>>(0)?.and_then(|id| id.parse().ok()) {
@@ -285,8 +285,8 @@ impl Store {
         Ok((ids, lines))
     }
 
-    /// How many issues a phase found, by stream, severity, code and rule: all of them, listed or not.
-    pub fn issue_counts(&self, migration: Uuid, phase: Phase) -> Result<Vec<IssueCount>, StoreError> {
+    /// Returns the number of issues of a phase by stream, severity, code and rule, including those that are not listed.
+    pub fn issue_counts(&self, migration: Uuid, phase: Phase) -> Result<Vec<IssueTotal>, CatalogError> {
         let connection = self.lock();
         let mut query = connection.prepare_cached(
             "SELECT stream, severity, code, rule, count FROM issue_counts WHERE migration = ? AND phase = ?",
@@ -294,11 +294,11 @@ impl Store {
         let counts = query.query_map(params![migration.to_string(), phase.as_str()], |row| {
             let text = |index: usize| row.get::<_, String>(index);
             let rule = text(3)?;
-            Ok(IssueCount {
-                stream: Name::kept(&text(0)?),
+            Ok(IssueTotal {
+                stream: Name::from_storage(&text(0)?),
                 severity: severity(&text(1)?),
-                code: Code::kept(&text(2)?),
-                rule: (!rule.is_empty()).then(|| Code::kept(&rule)),
+                code: Code::from_storage(&text(2)?),
+                rule: (!rule.is_empty()).then(|| Code::from_storage(&rule)),
                 count: row.get(4)?,
             })
         })?;

@@ -1,45 +1,45 @@
-//! Jobs, as they are kept.
+//! Stored jobs.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::migrations::{acknowledge, step, validate};
-use super::{LogEntry, Page, Store, StoreError, Trail, TrailError, TransitionError, logs};
-use sluice_audit::{Entry, Scope};
-use sluice_model::{Digest, Event, Job, JobKind, JobState, Report};
+use super::{Catalog, CatalogError, LogEntry, Pagination, Trail, TrailError, TransitionError, logs};
+use sluice_audit::{AuditEntry, AuditScope};
+use sluice_model::{Digest, Job, JobKind, JobState, MigrationEvent, SafeReport};
 
-/// Why a job's beginning or end was not kept.
+/// An error of storing the beginning or the end of a job.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
-    /// The migration's status cannot be changed so.
+    /// The status of the migration does not permit the job.
     #[error(transparent)]
-    Status(#[from] TransitionError),
-    /// The audit trail cannot be added to.
+    Transition(#[from] TransitionError),
+    /// The entry cannot be appended to the audit trail.
     #[error(transparent)]
     Trail(#[from] TrailError),
 }
 
-impl From<StoreError> for JobError {
-    fn from(error: StoreError) -> Self {
-        Self::Status(error.into())
+impl From<CatalogError> for JobError {
+    fn from(error: CatalogError) -> Self {
+        Self::Transition(error.into())
     }
 }
 
-/// How a job ended, with all that follows from it.
+/// The end of a job and its consequences.
 #[derive(Debug)]
 pub struct JobEnd {
-    /// The job, at its end.
+    /// The job in its final state.
     pub job: Job,
-    /// What that means for its migration.
-    pub event: Option<Event>,
-    /// The version of the staging area of which a validation holds, and the digest of those who judged it.
+    /// Event for the status of the migration.
+    pub event: Option<MigrationEvent>,
+    /// Version of the staging area that passed validation, and the digest of its validators.
     pub validated: Option<(u64, Digest)>,
-    /// The version of the staging area that is known to be on disk.
+    /// Version of the staging area that is durable.
     pub acknowledged: u64,
-    /// For the audit trail.
-    pub audited: Entry,
-    /// For the migration's log.
+    /// Entry for the audit trail.
+    pub audited: AuditEntry,
+    /// Entry for the migration's log.
     pub logged: LogEntry,
 }
 
@@ -59,7 +59,7 @@ fn job(row: &Row) -> rusqlite::Result<Job> {
         finished_at: finished.and_then(|at| at.parse().ok()),
         done: row.get(6)?,
         total: row.get(7)?,
-        result: result.and_then(|result| serde_json::from_str(&result).ok()).map(Report::kept),
+        result: result.and_then(|result| serde_json::from_str(&result).ok()).map(SafeReport::from_storage),
     })
 }
 
@@ -84,42 +84,42 @@ fn put(connection: &Connection, job: &Job) -> rusqlite::Result<usize> {
 }
 
 impl Trail {
-    /// Keeps that a job begins, what that means for its migration, and who began it: all of it, or nothing, so that
-    /// a full disk leaves no migration at work on which no job is.
-    pub fn begin_job(&self, job: &Job, event: Event, started: &Entry) -> Result<(), JobError> {
-        self.with(Scope::Migration(job.migration), started, |transaction| {
+    /// Stores the beginning of a job, the event for its migration and the audit entry in one transaction. So a full
+    /// disk cannot leave a running status without a job.
+    pub fn begin_job(&self, job: &Job, event: MigrationEvent, started: &AuditEntry) -> Result<(), JobError> {
+        self.append_with(AuditScope::Migration(job.migration), started, |transaction| {
             step(transaction, job.migration, event)?;
-            put(transaction, job).map_err(StoreError::from)?;
+            put(transaction, job).map_err(CatalogError::from)?;
             Ok(())
         })
     }
 
-    /// Keeps how a job ended, and all that follows from it, or nothing: then it can be tried again.
+    /// Stores the end of a job and its consequences in one transaction. If it fails, the caller can try again.
     pub fn end_job(&self, end: &JobEnd) -> Result<(), JobError> {
         let migration = end.job.migration;
-        self.with(Scope::Migration(migration), &end.audited, |transaction| {
+        self.append_with(AuditScope::Migration(migration), &end.audited, |transaction| {
             if let Some(event) = end.event {
                 step(transaction, migration, event)?;
             }
-            let keep = || {
-                if let Some((version, judges)) = end.validated {
-                    validate(transaction, migration, version, judges)?;
+            let store = || {
+                if let Some((version, validators)) = end.validated {
+                    validate(transaction, migration, version, validators)?;
                 }
                 acknowledge(transaction, migration, end.acknowledged)?;
                 put(transaction, &end.job)?;
                 logs::log(transaction, migration, &end.logged)
             };
-            keep().map_err(StoreError::from)?;
+            store().map_err(CatalogError::from)?;
             Ok::<_, JobError>(())
         })?;
-        self.store().logged.send_replace(());
+        self.catalog().log_changes.send_replace(());
         Ok(())
     }
 }
 
-impl Store {
-    /// A job of a migration.
-    pub fn job(&self, migration: Uuid, id: Uuid) -> Result<Option<Job>, StoreError> {
+impl Catalog {
+    /// Returns a job of a migration.
+    pub fn job(&self, migration: Uuid, id: Uuid) -> Result<Option<Job>, CatalogError> {
         Ok(self
             .lock()
             .query_row(
@@ -130,8 +130,8 @@ impl Store {
             .optional()?)
     }
 
-    /// A page of a migration's jobs, the newest first, and how many there are.
-    pub fn jobs(&self, migration: Uuid, page: Page) -> Result<(Vec<Job>, u64), StoreError> {
+    /// Returns jobs of a migration, newest first, and their total number.
+    pub fn jobs(&self, migration: Uuid, page: Pagination) -> Result<(Vec<Job>, u64), CatalogError> {
         let connection = self.lock();
         let id = migration.to_string();
         let mut query = connection.prepare(&format!(
@@ -142,16 +142,16 @@ impl Store {
         Ok((items, total))
     }
 
-    /// Ids of a migration's jobs of one kind.
-    pub fn jobs_of_kind(&self, migration: Uuid, kind: JobKind) -> Result<Vec<Uuid>, StoreError> {
+    /// Returns the ids of a migration's jobs of one kind.
+    pub fn jobs_of_kind(&self, migration: Uuid, kind: JobKind) -> Result<Vec<Uuid>, CatalogError> {
         let connection = self.lock();
         let mut query = connection.prepare_cached("SELECT id FROM jobs WHERE migration = ? AND kind = ?")?;
         let ids = query.query_map([migration.to_string(), kind.as_str().into()], |row| row.get::<_, String>(0))?;
         Ok(ids.collect::<rusqlite::Result<Vec<String>>>()?.iter().filter_map(|id| id.parse().ok()).collect())
     }
 
-    /// The last counts job of a migration that came to a result.
-    pub fn last_counts(&self, migration: Uuid) -> Result<Option<Job>, StoreError> {
+    /// Returns the last counts job of a migration that has a result.
+    pub fn last_counts(&self, migration: Uuid) -> Result<Option<Job>, CatalogError> {
         Ok(self
             .lock()
             .query_row(
@@ -165,8 +165,8 @@ impl Store {
             .optional()?)
     }
 
-    /// Marks jobs that a stopped server left running; returns them.
-    pub fn interrupt_jobs(&self, now: Timestamp) -> Result<Vec<Job>, StoreError> {
+    /// Marks the jobs that a stopped server left running as interrupted, and returns them.
+    pub fn interrupt_jobs(&self, now: Timestamp) -> Result<Vec<Job>, CatalogError> {
         let connection = self.lock();
         let mut query = connection.prepare(&format!(
             "UPDATE jobs SET state = 'interrupted', finished_at = ? WHERE state = 'running' RETURNING {COLUMNS}"
@@ -184,32 +184,32 @@ mod tests {
     use sluice_keys::Signer;
     use sluice_model::{Actor, DOMAINS, Tenant};
 
-    /// A job that cannot be kept has not begun: its migration is as it was, and the trail does not tell of it.
+    /// A job that cannot be stored has not begun: the status of its migration is unchanged, and the trail has no entry.
     #[test]
-    fn begins_whole_or_not_at_all() {
-        let held = tempfile::tempdir().unwrap();
-        let store = Arc::new(Store::open(&held.path().join("catalogue.db")).unwrap());
-        let trail = Trail::new(store.clone(), Signer::new(&[7; 32]));
+    fn begins_atomically() {
+        let temp_dir = tempfile::tempdir().unwrap();
+        let catalog = Arc::new(Catalog::open(&temp_dir.path().join("catalogue.db")).unwrap());
+        let trail = Trail::new(catalog.clone(), Signer::new(&[7; 32]));
         let now = Timestamp::UNIX_EPOCH;
-        let migration = store
-            .register(uuid::Uuid::new_v4(), Tenant::only(), vec![&DOMAINS[0]], None, None, now)
+        let migration = catalog
+            .register(uuid::Uuid::new_v4(), Tenant::default_tenant(), vec![&DOMAINS[0]], None, None, now)
             .unwrap()
             .reference_id;
-        store.transition(migration, Event::Changed).unwrap();
-        let status = || store.migration(migration).unwrap().unwrap().status;
+        catalog.transition(migration, MigrationEvent::Changed).unwrap();
+        let status = || catalog.migration(migration).unwrap().unwrap().status;
         let before = status();
         let (id, kind, state) = (Uuid::now_v7(), JobKind::Validate, JobState::Running);
         let job =
             Job { id, migration, kind, state, started_at: now, finished_at: None, done: 0, total: 0, result: None };
-        let started = Entry::new(Actor::Server, Action::JobStarted).job(id, kind);
+        let started = AuditEntry::new(Actor::Server, Action::JobStarted).job(id, kind);
         let refusal = "CREATE TRIGGER full BEFORE INSERT ON jobs BEGIN SELECT RAISE(ABORT, 'full'); END";
-        store.lock().execute_batch(refusal).unwrap();
-        assert!(trail.begin_job(&job, Event::ValidationStarts, &started).is_err());
-        assert_eq!((status(), trail.head(Scope::Migration(migration)).unwrap().0), (before, 0));
-        store.lock().execute_batch("DROP TRIGGER full").unwrap();
-        trail.begin_job(&job, Event::ValidationStarts, &started).unwrap();
-        assert!(status() != before && store.job(migration, id).unwrap().is_some());
-        let refused = trail.begin_job(&job, Event::ValidationStarts, &started);
-        assert!(matches!(refused, Err(JobError::Status(TransitionError::Refused(_)))), "{refused:?}");
+        catalog.lock().execute_batch(refusal).unwrap();
+        assert!(trail.begin_job(&job, MigrationEvent::ValidationStarts, &started).is_err());
+        assert_eq!((status(), trail.head(AuditScope::Migration(migration)).unwrap().0), (before, 0));
+        catalog.lock().execute_batch("DROP TRIGGER full").unwrap();
+        trail.begin_job(&job, MigrationEvent::ValidationStarts, &started).unwrap();
+        assert!(status() != before && catalog.job(migration, id).unwrap().is_some());
+        let refused = trail.begin_job(&job, MigrationEvent::ValidationStarts, &started);
+        assert!(matches!(refused, Err(JobError::Transition(TransitionError::Refused(_)))), "{refused:?}");
     }
 }

@@ -1,17 +1,18 @@
-//! The catalogue: migrations, jobs, issues, logs and the audit trail. Reference ids, positions, codes and figures only.
+//! The catalog: migrations, jobs, issues, logs, clients, plugins and the audit trail, in SQLite. It holds reference
+//! ids, positions, codes and counts, never text of a record.
 
 mod audit;
 mod clients;
-mod copies;
 mod idempotency;
 mod issues;
 mod jobs;
 mod logs;
 mod migrations;
-mod outcomes;
 mod plugins;
+mod restore_points;
+mod schema_steps;
+mod source_outcomes;
 mod uploads;
-mod versions;
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
@@ -19,48 +20,48 @@ use std::sync::{Mutex, MutexGuard};
 use rusqlite::{Connection, TransactionBehavior};
 
 pub use audit::{Trail, TrailError};
-pub use idempotency::{Kept, Making, Reserved};
-pub use issues::{IssueCount, IssueFilter, ListedIssue, Phase, RecordIssue};
+pub use idempotency::{KeyReservation, PendingCreation, StoredResponse};
+pub use issues::{IssueFilter, IssueTotal, ListedIssue, Phase, RecordIssue};
 pub use jobs::{JobEnd, JobError};
-pub use logs::{LogEntry, LogFilter, LoggedEntry};
+pub use logs::{LogEntry, LogFilter, StoredLogEntry};
 pub use migrations::TransitionError;
-pub use outcomes::SourceOutcome;
-pub use uploads::{KeptUpload, UploadEnd};
+pub use source_outcomes::SourceOutcomeCount;
+pub use uploads::{CatalogUpload, UploadEnd};
 
-use sluice_model::{ImportStatus, Migration, StagingStatus, Status};
-use sluice_sqlite::{self, Newer, SqlError};
+use sluice_model::{ImportStatus, Migration, MigrationStatus, StagingStatus};
+use sluice_sqlite::{self, NewerVersion, SqlError};
 
-/// A failure of the catalogue: the host's trouble. It says which, and quotes nothing.
+/// An error of the catalog. Its text quotes no value of a record.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub enum CatalogError {
     /// The database failed.
-    #[error("the catalogue cannot be read or written: {0}")]
+    #[error("the catalog cannot be read or written: {0}")]
     Sql(SqlError),
-    /// A later version of Sluice has written it.
-    #[error("the catalogue is {0}")]
-    Newer(Newer),
+    /// A later version of Sluice wrote the catalog.
+    #[error("the catalog is {0}")]
+    NewerVersion(NewerVersion),
 }
 
-impl From<rusqlite::Error> for StoreError {
+impl From<rusqlite::Error> for CatalogError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sql(error.into())
     }
 }
 
-/// A page of a listing.
+/// The part of a list that a caller requests.
 #[derive(Clone, Copy, Debug)]
-pub struct Page {
-    /// How many to pass over.
+pub struct Pagination {
+    /// Number of items to skip.
     pub offset: u64,
-    /// How many to give.
+    /// Maximum number of items to return.
     pub limit: u64,
 }
 
-/// The catalogue, one SQLite file.
-pub struct Store {
+/// The catalog, one SQLite file.
+pub struct Catalog {
     connection: Mutex<Connection>,
-    /// Changes whenever something is logged.
-    logged: tokio::sync::watch::Sender<()>,
+    /// Notifies when an entry is added to a log.
+    log_changes: tokio::sync::watch::Sender<()>,
 }
 
 const SCHEMA: &str = "
@@ -105,47 +106,50 @@ CREATE TABLE IF NOT EXISTS idempotency (
 CREATE INDEX IF NOT EXISTS idempotency_by_age ON idempotency (at);
 ";
 
-impl Store {
-    /// Opens the catalogue, and makes it if need be.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+impl Catalog {
+    /// Opens the catalog. Creates it if it is missing.
+    pub fn open(path: &Path) -> Result<Self, CatalogError> {
         Self::prepared(Connection::open(path)?)
     }
 
-    /// A catalogue in memory that is what a kept one holds, brought forward: the file stays as it is.
-    pub fn of_copy(path: &Path) -> Result<Self, StoreError> {
-        Self::prepared(sluice_sqlite::in_memory(path)?)
+    /// Loads a copy of a catalog into memory and upgrades it there. The file stays unchanged.
+    pub fn load_copy(path: &Path) -> Result<Self, CatalogError> {
+        Self::prepared(sluice_sqlite::load_into_memory(path)?)
     }
 
-    /// The version of the catalogue that is written here.
+    /// Returns the version of the catalog that this Sluice writes.
     pub fn version() -> i64 {
-        versions::STEPS.len() as i64
+        schema_steps::STEPS.len() as i64
     }
 
-    /// A catalogue in memory that knows this one migration, as if it had just been loaded.
-    pub fn in_memory(migration: &Migration) -> Result<Self, StoreError> {
-        let store = Self::prepared(Connection::open_in_memory()?)?;
-        let status = Status { staging: StagingStatus::Staged, import: ImportStatus::Pending };
-        migrations::insert(&store.lock(), &Migration { status, ..migration.clone() })?;
-        Ok(store)
+    /// Makes a catalog in memory with this migration only, whose records are staged and not validated.
+    pub fn in_memory_for(migration: &Migration) -> Result<Self, CatalogError> {
+        let catalog = Self::prepared(Connection::open_in_memory()?)?;
+        let status = MigrationStatus { staging: StagingStatus::Staged, import: ImportStatus::Pending };
+        migrations::insert(&catalog.lock(), &Migration { status, ..migration.clone() })?;
+        Ok(catalog)
     }
 
-    fn prepared(mut connection: Connection) -> Result<Self, StoreError> {
-        // A transaction that reads and then writes fails where another process, such as `sluice client`, has written in
-        // between, however long it would wait: so each begins as a writer.
+    fn prepared(mut connection: Connection) -> Result<Self, CatalogError> {
+        // A transaction that reads and then writes fails if another process, such as `sluice client`, has written in
+        // between, regardless of the busy timeout. So each transaction begins as a writer.
         connection.set_transaction_behavior(TransactionBehavior::Immediate);
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
-        // What a purge deletes is overwritten, and not left in free pages.
+        // SQLite overwrites what a purge deletes, instead of leaving it in free pages.
         connection.pragma_update(None, "secure_delete", "ON")?;
-        sluice_sqlite::bring_forward(&mut connection, "migrations", versions::STEPS)?.map_err(StoreError::Newer)?;
-        for schema in [SCHEMA, uploads::SCHEMA, outcomes::SCHEMA, audit::SCHEMA, plugins::SCHEMA, copies::SCHEMA] {
+        sluice_sqlite::upgrade_schema(&mut connection, "migrations", schema_steps::STEPS)?
+            .map_err(CatalogError::NewerVersion)?;
+        for schema in
+            [SCHEMA, uploads::SCHEMA, source_outcomes::SCHEMA, audit::SCHEMA, plugins::SCHEMA, restore_points::SCHEMA]
+        {
             connection.execute_batch(schema)?;
         }
-        Ok(Self { connection: Mutex::new(connection), logged: tokio::sync::watch::Sender::new(()) })
+        Ok(Self { connection: Mutex::new(connection), log_changes: tokio::sync::watch::Sender::new(()) })
     }
 
-    /// Whether the catalogue can be read.
-    pub fn check(&self) -> Result<(), StoreError> {
+    /// Checks that the catalog can be read.
+    pub fn check(&self) -> Result<(), CatalogError> {
         Ok(self.lock().query_row("SELECT 1 FROM migrations LIMIT 1", [], |_| Ok(())).or_else(|error| match error {
             rusqlite::Error::QueryReturnedNoRows => Ok(()),
             error => Err(error),
@@ -153,7 +157,7 @@ impl Store {
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
-        // A panic while it was held has at worst left a transaction, which its guard rolled back.
+        // A panic under the lock leaves at most a transaction, which its guard rolls back.
         self.connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -161,22 +165,26 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sluice_model::{DOMAINS, Event, Tenant};
+    use sluice_model::{DOMAINS, MigrationEvent, Tenant};
 
-    /// Two processes write to one catalogue, as a server and `sluice client` do: neither fails for the other.
+    /// Two processes, such as a server and `sluice client`, write to one catalog. Neither makes the other fail.
     #[test]
     fn two_writers() {
-        let held = tempfile::tempdir().unwrap();
-        let path = held.path().join("catalogue.db");
+        let temp_dir = tempfile::tempdir().unwrap();
+        let path = temp_dir.path().join("catalogue.db");
         let now = jiff::Timestamp::UNIX_EPOCH;
-        let (server, beside) = (Store::open(&path).unwrap(), Store::open(&path).unwrap());
+        let (server, beside) = (Catalog::open(&path).unwrap(), Catalog::open(&path).unwrap());
         let id = server
-            .register(uuid::Uuid::new_v4(), Tenant::only(), vec![&DOMAINS[0]], None, None, now)
+            .register(uuid::Uuid::new_v4(), Tenant::default_tenant(), vec![&DOMAINS[0]], None, None, now)
             .unwrap()
             .reference_id;
         std::thread::scope(|scope| {
             scope.spawn(|| (0..200).for_each(|_| beside.set_mapper(id, None).unwrap()));
-            for event in [Event::Changed, Event::ValidationStarts, Event::ValidationStopped].iter().cycle().take(200) {
+            for event in [MigrationEvent::Changed, MigrationEvent::ValidationStarts, MigrationEvent::ValidationStopped]
+                .iter()
+                .cycle()
+                .take(200)
+            {
                 server.transition(id, *event).unwrap();
             }
         });

@@ -1,28 +1,31 @@
-//! A migration's log: codes and figures, with the time.
+//! The log of a migration: entries of a code and safe values, with their time.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Page, Store, StoreError};
-use sluice_model::{Code, Domain, Figure, Level, Report};
+use super::{Catalog, CatalogError, Pagination};
+use sluice_model::{Code, Domain, Level, SafeReport, SafeValue};
 
-/// An entry for a migration's log. It takes figures, ids and words; a text does not compile:
+/// A new entry for a migration's log. It accepts safe values; a text does not compile:
 ///
 /// ```
-/// use sluice::{model::Level, store::LogEntry};
+/// use sluice_catalog::LogEntry;
+/// use sluice_model::Level;
 /// let _ = LogEntry::new(Level::Info, "UPLOAD_ENDED").with("records", 7_u64).with("way", "sources");
 /// ```
 ///
-/// ```compile_fail
-/// use sluice::{model::Level, store::LogEntry};
+/// ```compile_fail,E0277
+/// use sluice_catalog::LogEntry;
+/// use sluice_model::Level;
 /// let record = String::from(r#"{"surname": "Novák"}"#);
 /// let _ = LogEntry::new(Level::Info, "UPLOAD_ENDED").with("record", record);
 /// ```
 ///
 /// ```compile_fail
-/// use sluice::{model::Level, store::LogEntry};
+/// use sluice_catalog::LogEntry;
+/// use sluice_model::Level;
 /// let surname = String::from("NOVAK");
 /// let _ = LogEntry::new(Level::Info, surname.as_str());
 /// ```
@@ -33,66 +36,66 @@ pub struct LogEntry {
     component: Option<&'static str>,
     job: Option<Uuid>,
     code: Code,
-    figures: Vec<(&'static str, Figure)>,
+    figures: Vec<(&'static str, SafeValue)>,
 }
 
-/// An entry of a migration's log, as it was kept.
+/// A stored entry of a migration's log.
 #[derive(Clone, Debug)]
-pub struct LoggedEntry {
-    /// When.
+pub struct StoredLogEntry {
+    /// Time of the entry.
     pub at: Timestamp,
-    /// How much it matters.
+    /// Severity of the entry.
     pub severity: Level,
-    /// The domain it is about, if one.
+    /// Domain that the entry is about.
     pub component: Option<&'static str>,
-    /// The job it belongs to, if one.
+    /// Job that wrote the entry.
     pub job: Option<Uuid>,
-    /// What happened.
+    /// Code of the event.
     pub code: Code,
-    /// Figures and reference ids.
-    pub figures: Report,
+    /// Values by name.
+    pub figures: SafeReport,
 }
 
 impl LogEntry {
-    /// An entry about the migration as a whole.
+    /// Makes an entry about the migration.
     pub fn new(severity: Level, code: impl Into<Code>) -> Self {
         let code = code.into();
         Self { at: Timestamp::now(), severity, component: None, job: None, code, figures: vec![] }
     }
 
-    /// With a figure.
-    pub fn with(mut self, name: &'static str, figure: impl Into<Figure>) -> Self {
-        self.figures.push((name, figure.into()));
+    /// Adds a value.
+    pub fn with(mut self, name: &'static str, value: impl Into<SafeValue>) -> Self {
+        self.figures.push((name, value.into()));
         self
     }
 
-    /// About this domain.
+    /// Sets the domain that the entry is about.
     pub fn of(mut self, domain: &Domain) -> Self {
         self.component = Some(domain.component);
         self
     }
 
-    /// By this job.
+    /// Sets the job that writes the entry.
     pub fn by(mut self, job: Uuid) -> Self {
         self.job = Some(job);
         self
     }
 }
 
-/// Which entries to list.
+/// A filter of log entries.
 #[derive(Clone, Debug, Default)]
 pub struct LogFilter {
-    /// Only those of this severity.
+    /// Severity of the entries.
     pub severity: Option<String>,
-    /// Only those about this domain.
+    /// Domain that the entries are about.
     pub component: Option<String>,
-    /// Only those with this code.
+    /// Code of the entries.
     pub code: Option<String>,
-    /// Only those of this job.
+    /// Job that wrote the entries.
     pub job: Option<Uuid>,
 }
 
-/// Adds an entry to a migration's log. Whoever waits for entries is told when it is kept.
+/// Adds an entry to a migration's log. The caller notifies [`Catalog::log_changes`] after the commit.
 pub(super) fn log(connection: &Connection, migration: Uuid, entry: &LogEntry) -> rusqlite::Result<usize> {
     connection.execute(
         "INSERT INTO logs (migration, at, severity, component, job, code, figures) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -103,21 +106,26 @@ pub(super) fn log(connection: &Connection, migration: Uuid, entry: &LogEntry) ->
             entry.component,
             entry.job.map(|job| job.to_string()),
             &*entry.code,
-            Report::from(Figure::table(entry.figures.iter().cloned())).to_string(),
+            SafeReport::from(SafeValue::table(entry.figures.iter().cloned())).to_string(),
         ],
     )
 }
 
-impl Store {
+impl Catalog {
     /// Adds an entry to a migration's log.
-    pub fn log(&self, migration: Uuid, entry: &LogEntry) -> Result<(), StoreError> {
+    pub fn log(&self, migration: Uuid, entry: &LogEntry) -> Result<(), CatalogError> {
         log(&self.lock(), migration, entry)?;
-        self.logged.send_replace(());
+        self.log_changes.send_replace(());
         Ok(())
     }
 
-    /// A page of a migration's log, the oldest first, and how many entries there are.
-    pub fn logs(&self, migration: Uuid, filter: &LogFilter, page: Page) -> Result<(Vec<LoggedEntry>, u64), StoreError> {
+    /// Returns log entries of a migration that match the filter, oldest first, and their total number.
+    pub fn logs(
+        &self,
+        migration: Uuid,
+        filter: &LogFilter,
+        page: Pagination,
+    ) -> Result<(Vec<StoredLogEntry>, u64), CatalogError> {
         let connection = self.lock();
         let matching = "migration = ?1 AND (?2 IS NULL OR severity = ?2) AND (?3 IS NULL OR component = ?3)
              AND (?4 IS NULL OR code = ?4) AND (?5 IS NULL OR job = ?5)";
@@ -137,8 +145,13 @@ impl Store {
         Ok((items, total))
     }
 
-    /// A migration's entries after this number, the oldest first, each with its number.
-    pub fn logs_after(&self, migration: Uuid, number: u64, limit: u64) -> Result<Vec<(u64, LoggedEntry)>, StoreError> {
+    /// Returns log entries of a migration after this number, oldest first, each with its number.
+    pub fn logs_after(
+        &self,
+        migration: Uuid,
+        number: u64,
+        limit: u64,
+    ) -> Result<Vec<(u64, StoredLogEntry)>, CatalogError> {
         let connection = self.lock();
         let mut query = connection.prepare_cached(&format!(
             "SELECT {COLUMNS}, number FROM logs WHERE migration = ? AND number > ? ORDER BY number LIMIT ?"
@@ -148,30 +161,30 @@ impl Store {
         Ok(entries.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// The number of a migration's last entry; 0 before the first.
-    pub fn last_log(&self, migration: Uuid) -> Result<u64, StoreError> {
+    /// Returns the number of a migration's last log entry, or 0 before the first.
+    pub fn last_log(&self, migration: Uuid) -> Result<u64, CatalogError> {
         let last = "SELECT coalesce(max(number), 0) FROM logs WHERE migration = ?";
         Ok(self.lock().query_row(last, [migration.to_string()], |row| row.get(0))?)
     }
 
-    /// Changes whenever an entry is added to any log.
+    /// Returns a receiver that is notified when an entry is added to any log.
     pub fn log_changes(&self) -> tokio::sync::watch::Receiver<()> {
-        self.logged.subscribe()
+        self.log_changes.subscribe()
     }
 }
 
 const COLUMNS: &str = "at, severity, component, job, code, figures";
 
-fn entry(row: &Row) -> rusqlite::Result<LoggedEntry> {
+fn entry(row: &Row) -> rusqlite::Result<StoredLogEntry> {
     let (at, job): (String, Option<String>) = (row.get(0)?, row.get(3)?);
     let text = |index: usize| row.get::<_, Option<String>>(index).map(Option::unwrap_or_default);
     let figures: Map<String, Value> = serde_json::from_str(&text(5)?).unwrap_or_default();
-    Ok(LoggedEntry {
+    Ok(StoredLogEntry {
         at: at.parse().unwrap_or_default(),
         severity: Level::parse(&text(1)?).unwrap_or(Level::Info),
         component: Domain::by_component(&text(2)?).map(|domain| domain.component),
         job: job.and_then(|job| job.parse().ok()),
-        code: Code::kept(&text(4)?),
-        figures: Report::kept(figures.into()),
+        code: Code::from_storage(&text(4)?),
+        figures: SafeReport::from_storage(figures.into()),
     })
 }

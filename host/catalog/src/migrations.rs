@@ -1,38 +1,39 @@
-//! Registered migrations and their status.
+//! Registered migrations and their statuses.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use super::{Page, Store, StoreError};
+use super::{Catalog, CatalogError, Pagination};
 use sluice_model::{
-    ChosenMapper, Digest, Domain, Event, Grant, ImportStatus, Migration, Name, Refusal, StagingStatus, Status, Tenant,
+    Digest, Domain, Grant, ImportStatus, MapperRef, Migration, MigrationEvent, MigrationStatus, Name, StagingStatus,
+    Tenant, TransitionRefusal,
 };
 
-/// Why a migration's status was not changed.
+/// An error of changing the status of a migration.
 #[derive(Debug, thiserror::Error)]
 pub enum TransitionError {
-    /// It cannot happen now.
+    /// The status does not permit the event.
     #[error("{}", .0.remedy())]
-    Refused(Refusal),
-    /// There is no such migration any more.
+    Refused(TransitionRefusal),
+    /// The migration does not exist.
     #[error("the migration does not exist")]
-    Gone,
-    /// The catalogue failed.
+    MigrationNotFound,
+    /// The catalog failed.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Catalog(#[from] CatalogError),
 }
 
 impl From<rusqlite::Error> for TransitionError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Store(error.into())
+        Self::Catalog(error.into())
     }
 }
 
 const COLUMNS: &str =
     "reference_id, tenant, components, mapper, registered_at, staging, import, purged_at, mapper_digest, target";
 
-/// Enums are kept under the names that the API shows.
+/// Returns the name of an enum value, as the API shows it. The catalog stores this name.
 fn word<T: serde::Serialize>(value: T) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
@@ -46,10 +47,10 @@ fn from_word<T: serde::de::DeserializeOwned>(word: &str) -> Option<T> {
     serde_json::from_value(serde_json::Value::String(word.into())).ok()
 }
 
-fn mapper(row: &Row) -> rusqlite::Result<Option<ChosenMapper>> {
+fn mapper(row: &Row) -> rusqlite::Result<Option<MapperRef>> {
     let (name, digest): (Option<String>, Option<String>) = (row.get(3)?, row.get(8)?);
     let digest = digest.and_then(|digest| Digest::parse(&digest));
-    Ok(name.zip(digest).map(|(name, digest)| ChosenMapper { digest, name: Name::kept(&name) }))
+    Ok(name.zip(digest).map(|(name, digest)| MapperRef { digest, name: Name::from_storage(&name) }))
 }
 
 fn migration(row: &Row) -> rusqlite::Result<Migration> {
@@ -59,9 +60,9 @@ fn migration(row: &Row) -> rusqlite::Result<Migration> {
         components: read(row, 2, |text| text.split(',').map(Domain::by_component).collect())?,
         mapper: mapper(row)?,
         registered_at: read(row, 4, |text| text.parse().ok())?,
-        status: Status { staging: read(row, 5, from_word)?, import: read(row, 6, from_word)? },
+        status: MigrationStatus { staging: read(row, 5, from_word)?, import: read(row, 6, from_word)? },
         purged_at: row.get::<_, Option<String>>(7)?.and_then(|at| at.parse().ok()),
-        target: row.get::<_, Option<String>>(9)?.map(|target| Name::kept(&target)),
+        target: row.get::<_, Option<String>>(9)?.map(|target| Name::from_storage(&target)),
     })
 }
 
@@ -71,7 +72,7 @@ fn find(connection: &Connection, id: Uuid) -> rusqlite::Result<Option<Migration>
         .optional()
 }
 
-/// Adds a migration as it is.
+/// Adds a migration.
 pub(super) fn insert(connection: &Connection, migration: &Migration) -> rusqlite::Result<usize> {
     let components: Vec<&str> = migration.components.iter().map(|domain| domain.component).collect();
     connection.execute(
@@ -92,9 +93,13 @@ pub(super) fn insert(connection: &Connection, migration: &Migration) -> rusqlite
     )
 }
 
-/// Applies an event to a migration's status, within a transaction.
-pub(super) fn step(connection: &Connection, id: Uuid, event: Event) -> Result<Status, TransitionError> {
-    let before = find(connection, id)?.ok_or(TransitionError::Gone)?.status;
+/// Applies an event to the status of a migration, within the caller's transaction.
+pub(super) fn step(
+    connection: &Connection,
+    id: Uuid,
+    event: MigrationEvent,
+) -> Result<MigrationStatus, TransitionError> {
+    let before = find(connection, id)?.ok_or(TransitionError::MigrationNotFound)?.status;
     let after = before.after(event).map_err(TransitionError::Refused)?;
     if after != before {
         connection.execute(
@@ -105,48 +110,48 @@ pub(super) fn step(connection: &Connection, id: Uuid, event: Event) -> Result<St
     Ok(after)
 }
 
-/// Notes the version of the staging area that is known to be on disk, where that is more than was noted before.
+/// Stores the durable version of the staging area, if it is higher than the stored one.
 pub(super) fn acknowledge(connection: &Connection, id: Uuid, version: u64) -> rusqlite::Result<usize> {
     connection
         .prepare_cached("UPDATE migrations SET acknowledged = ?1 WHERE reference_id = ?2 AND acknowledged < ?1")?
         .execute(params![version, id.to_string()])
 }
 
-/// Notes the version of the staging area that has passed validation, and the digest of those who judged it.
-pub(super) fn validate(connection: &Connection, id: Uuid, version: u64, judges: Digest) -> rusqlite::Result<usize> {
+/// Stores the version of the staging area that passed validation, and the digest of its validators.
+pub(super) fn validate(connection: &Connection, id: Uuid, version: u64, validators: Digest) -> rusqlite::Result<usize> {
     connection.execute(
         "UPDATE migrations SET validated_version = ?, validated_by = ? WHERE reference_id = ?",
-        params![version, judges.to_string(), id.to_string()],
+        params![version, validators.to_string(), id.to_string()],
     )
 }
 
-impl Store {
-    /// Registers a migration of these components under this reference id.
+impl Catalog {
+    /// Registers a migration with this reference id.
     pub fn register(
         &self,
         reference_id: Uuid,
         tenant: Tenant,
         components: Vec<&'static Domain>,
-        mapper: Option<ChosenMapper>,
+        mapper: Option<MapperRef>,
         target: Option<Name>,
         now: Timestamp,
-    ) -> Result<Migration, StoreError> {
-        let status = Status::NEW;
+    ) -> Result<Migration, CatalogError> {
+        let status = MigrationStatus::NEW;
         let migration =
             Migration { reference_id, tenant, components, mapper, target, registered_at: now, status, purged_at: None };
         insert(&self.lock(), &migration)?;
         Ok(migration)
     }
 
-    /// The migration with this reference id.
-    pub fn migration(&self, id: Uuid) -> Result<Option<Migration>, StoreError> {
+    /// Returns the migration with this reference id, or `None`.
+    pub fn migration(&self, id: Uuid) -> Result<Option<Migration>, CatalogError> {
         Ok(find(&self.lock(), id)?)
     }
 
-    /// A page of the migrations that somebody sees, the newest first, and how many there are.
-    pub fn migrations(&self, grant: &Grant, page: Page) -> Result<(Vec<Migration>, u64), StoreError> {
+    /// Returns migrations that the grant lets a client see, newest first, and their total number.
+    pub fn migrations(&self, grant: &Grant, page: Pagination) -> Result<(Vec<Migration>, u64), CatalogError> {
         let connection = self.lock();
-        // Domains are a list of ours: their names need no quoting.
+        // The names of domains are constants of this workspace and need no quoting.
         let covers = |domain: &&Domain| format!("instr(',' || components || ',', ',{},') > 0", domain.component);
         let granted: Vec<String> = grant.domains.iter().map(covers).collect();
         let seen = format!("(?1 IS NULL OR tenant = ?1) AND ({})", [vec!["0".into()], granted].concat().join(" OR "));
@@ -160,8 +165,8 @@ impl Store {
         Ok((items, connection.query_row(&count, [tenant], |row| row.get(0))?))
     }
 
-    /// Gives a migration another mapper.
-    pub fn set_mapper(&self, id: Uuid, mapper: Option<&ChosenMapper>) -> Result<(), StoreError> {
+    /// Sets or removes the mapper of a migration.
+    pub fn set_mapper(&self, id: Uuid, mapper: Option<&MapperRef>) -> Result<(), CatalogError> {
         self.lock().execute(
             "UPDATE migrations SET mapper = ?, mapper_digest = ? WHERE reference_id = ?",
             params![mapper.map(|mapper| &*mapper.name), mapper.map(|mapper| mapper.digest.to_string()), id.to_string()],
@@ -169,8 +174,8 @@ impl Store {
         Ok(())
     }
 
-    /// Applies an event to a migration's status, or says why it cannot happen now.
-    pub fn transition(&self, id: Uuid, event: Event) -> Result<Status, TransitionError> {
+    /// Applies an event to the status of a migration and returns the new status.
+    pub fn transition(&self, id: Uuid, event: MigrationEvent) -> Result<MigrationStatus, TransitionError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
         let after = step(&transaction, id, event)?;
@@ -178,38 +183,38 @@ impl Store {
         Ok(after)
     }
 
-    /// Notes the version of the staging area that is known to be on disk, where that is more than was noted before.
-    pub fn acknowledge(&self, id: Uuid, version: u64) -> Result<(), StoreError> {
+    /// Stores the durable version of a staging area, if it is higher than the stored one.
+    pub fn acknowledge(&self, id: Uuid, version: u64) -> Result<(), CatalogError> {
         acknowledge(&self.lock(), id, version)?;
         Ok(())
     }
 
-    /// The version that a staging area is known to have reached.
-    pub fn acknowledged(&self, id: Uuid) -> Result<u64, StoreError> {
+    /// Returns the durable version of a staging area.
+    pub fn acknowledged(&self, id: Uuid) -> Result<u64, CatalogError> {
         let connection = self.lock();
         let mut query = connection.prepare_cached("SELECT acknowledged FROM migrations WHERE reference_id = ?")?;
         Ok(query.query_row([id.to_string()], |row| row.get(0))?)
     }
 
-    /// The version of the staging area that has passed validation, and the digest of those who judged it.
-    pub fn validated(&self, id: Uuid) -> Result<Option<(u64, Digest)>, StoreError> {
+    /// Returns the version of the staging area that passed validation, and the digest of its validators.
+    pub fn validated(&self, id: Uuid) -> Result<Option<(u64, Digest)>, CatalogError> {
         Ok(self.lock().query_row(
             "SELECT validated_version, validated_by FROM migrations WHERE reference_id = ?",
             [id.to_string()],
             |row| {
-                let (version, judges): (Option<u64>, Option<String>) = (row.get(0)?, row.get(1)?);
-                Ok(version.zip(judges.and_then(|judges| Digest::parse(&judges))))
+                let (version, validators): (Option<u64>, Option<String>) = (row.get(0)?, row.get(1)?);
+                Ok(version.zip(validators.and_then(|validators| Digest::parse(&validators))))
             },
         )?)
     }
 
-    /// Notes that a migration's records are erased, if nothing works on them; listed issues and log entries go,
-    /// all that is a figure stays.
+    /// Marks the records of a migration as erased, if no work runs on them. Deletes its listed issues and log entries.
+    /// Its counts remain.
     pub fn purge(&self, id: Uuid, now: Timestamp) -> Result<(), TransitionError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
-        let before = find(&transaction, id)?.ok_or(TransitionError::Gone)?.status;
-        let after = before.after(Event::Purged).map_err(TransitionError::Refused)?;
+        let before = find(&transaction, id)?.ok_or(TransitionError::MigrationNotFound)?.status;
+        let after = before.after(MigrationEvent::Purged).map_err(TransitionError::Refused)?;
         transaction.execute(
             "UPDATE migrations SET staging = ?, import = ?, validated_version = NULL,
                  purged_at = coalesce(purged_at, ?) WHERE reference_id = ?",
@@ -219,41 +224,42 @@ impl Store {
             transaction.execute(&format!("DELETE FROM {table} WHERE migration = ?"), [id.to_string()])?;
         }
         transaction.commit()?;
-        // The write-ahead log has what was deleted until it is emptied; somebody who reads just now may prevent it,
-        // and then the next checkpoint does it.
+        // The write-ahead log holds the deleted rows until a checkpoint empties it. A concurrent reader may prevent
+        // that now; then the next checkpoint does it.
         let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         Ok(())
     }
 
-    /// Migrations of which the catalogue says that something runs on them, and what has to happen to them when a server
-    /// begins and nothing does: also where one was killed before it had noted the job, or while it put things in order.
-    pub fn left_running(&self) -> Result<Vec<(Uuid, Event)>, StoreError> {
+    /// Returns the migrations whose status is running, and the event that ends that status. A starting server applies
+    /// the events, because no work runs yet. This also covers a server that was killed before it stored the job, or
+    /// while it applied these events.
+    pub fn running_migrations(&self) -> Result<Vec<(Uuid, MigrationEvent)>, CatalogError> {
         let connection = self.lock();
-        let stopped = [
-            ("staging", word(StagingStatus::Validating), Event::ValidationStopped),
-            ("import", word(ImportStatus::Importing), Event::ImportStopped),
+        let events = [
+            ("staging", word(StagingStatus::Validating), MigrationEvent::ValidationStopped),
+            ("import", word(ImportStatus::Importing), MigrationEvent::ImportStopped),
         ];
-        let mut left = vec![];
-        for (column, status, event) in stopped {
+        let mut running = vec![];
+        for (column, status, event) in events {
             let mut query = connection.prepare(&format!("SELECT reference_id FROM migrations WHERE {column} = ?"))?;
             for id in query.query_map([status], |row| read(row, 0, |text| text.parse().ok()))? {
-                left.push((id?, event));
+                running.push((id?, event));
             }
         }
-        Ok(left)
+        Ok(running)
     }
 
-    /// Migrations whose records were erased.
-    pub fn purged(&self) -> Result<Vec<Uuid>, StoreError> {
+    /// Returns the migrations whose records were erased.
+    pub fn purged_migrations(&self) -> Result<Vec<Uuid>, CatalogError> {
         let connection = self.lock();
         let mut query = connection.prepare("SELECT reference_id FROM migrations WHERE staging = ?")?;
         let ids = query.query_map([word(StagingStatus::Purged)], |row| read(row, 0, |text| text.parse().ok()))?;
         Ok(ids.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Migrations all of whose records as they stand are in the target, and still in staging, with when their
-    /// last successful import ended.
-    pub fn imported(&self) -> Result<Vec<(Uuid, Timestamp)>, StoreError> {
+    /// Returns the migrations whose current records are all in the target and still staged, with the end of their last
+    /// successful import.
+    pub fn imported_migrations(&self) -> Result<Vec<(Uuid, Timestamp)>, CatalogError> {
         let connection = self.lock();
         let mut query = connection.prepare(
             "SELECT reference_id, (SELECT finished_at FROM jobs WHERE migration = reference_id

@@ -1,12 +1,14 @@
-//! Plugins that this server keeps, who approved which for whom, and the keys that customers sign theirs with.
+//! Registered plugins, their approvals, and the keys that verify the plugins of customers.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Page, Store, StoreError};
-use sluice_model::{Approval, Digest, KeptPlugin, Name, Origin, PluginKey, Tenant, Version, World, from_hex, to_hex};
+use super::{Catalog, CatalogError, Pagination};
+use sluice_model::{
+    Approval, Digest, Name, PluginKey, PluginOrigin, RegisteredPlugin, Tenant, Version, World, from_hex, to_hex,
+};
 
-/// Stands for every tenant: no tenant has this name.
+/// Stored name for every tenant. No tenant can have this name.
 const EVERY_TENANT: &str = "*";
 
 pub(super) const SCHEMA: &str = "
@@ -42,15 +44,15 @@ fn tenant_text(tenant: Option<&Tenant>) -> &str {
     tenant.map_or(EVERY_TENANT, Tenant::as_str)
 }
 
-fn plugin(row: &Row) -> rusqlite::Result<KeptPlugin> {
-    Ok(KeptPlugin {
+fn plugin(row: &Row) -> rusqlite::Result<RegisteredPlugin> {
+    Ok(RegisteredPlugin {
         digest: read(row, 0, Digest::parse)?,
         tenant: tenant(row, 1)?,
         world: read(row, 2, World::parse)?,
-        name: Name::kept(&row.get::<_, String>(3)?),
-        version: Version::kept(&row.get::<_, String>(4)?),
-        domain: row.get::<_, Option<String>>(5)?.map(|domain| Name::kept(&domain)),
-        origin: read(row, 6, Origin::parse)?,
+        name: Name::from_storage(&row.get::<_, String>(3)?),
+        version: Version::from_storage(&row.get::<_, String>(4)?),
+        domain: row.get::<_, Option<String>>(5)?.map(|domain| Name::from_storage(&domain)),
+        origin: read(row, 6, PluginOrigin::parse)?,
         client: row.get(7)?,
         pushed_at: read(row, 8, |text| text.parse().ok())?,
         signed_by: row.get::<_, Option<String>>(9)?.and_then(|key| from_hex(&key)),
@@ -71,12 +73,12 @@ fn approval(row: &Row) -> rusqlite::Result<Approval> {
     })
 }
 
-/// Rows of a tenant, and those of every tenant; all rows where none is named.
-const SEEN: &str = "(?1 IS NULL OR tenant IN (?1, '*'))";
+/// Condition for the rows of a tenant and the rows for every tenant. All rows if the tenant is null.
+const VISIBLE: &str = "(?1 IS NULL OR tenant IN (?1, '*'))";
 
-impl Store {
-    /// Keeps a plugin; `false` where the tenant has it already.
-    pub fn add_plugin(&self, plugin: &KeptPlugin) -> Result<bool, StoreError> {
+impl Catalog {
+    /// Adds a plugin. Returns false if the tenant has it already.
+    pub fn add_plugin(&self, plugin: &RegisteredPlugin) -> Result<bool, CatalogError> {
         let added = self.lock().execute(
             &format!("INSERT OR IGNORE INTO plugins ({PLUGIN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
             params![
@@ -96,37 +98,38 @@ impl Store {
         Ok(added > 0)
     }
 
-    /// A page of the plugins that a tenant may use (none: all), the newest first, and how many there are.
-    pub fn plugins(&self, of: Option<&Tenant>, page: Page) -> Result<(Vec<KeptPlugin>, u64), StoreError> {
+    /// Returns plugins that a tenant may use, newest first, and their total number. `None` is every tenant.
+    pub fn plugins(&self, of: Option<&Tenant>, page: Pagination) -> Result<(Vec<RegisteredPlugin>, u64), CatalogError> {
         let (connection, of) = (self.lock(), of.map(Tenant::as_str));
-        let mut query = connection
-            .prepare(&format!("SELECT {PLUGIN} FROM plugins WHERE {SEEN} ORDER BY number DESC LIMIT ?2 OFFSET ?3"))?;
+        let mut query = connection.prepare(&format!(
+            "SELECT {PLUGIN} FROM plugins WHERE {VISIBLE} ORDER BY number DESC LIMIT ?2 OFFSET ?3"
+        ))?;
         let plugins =
             query.query_map(params![of, page.limit, page.offset], plugin)?.collect::<rusqlite::Result<_>>()?;
-        let count = format!("SELECT count(*) FROM plugins WHERE {SEEN}");
+        let count = format!("SELECT count(*) FROM plugins WHERE {VISIBLE}");
         Ok((plugins, connection.query_row(&count, [of], |row| row.get(0))?))
     }
 
-    /// All plugins that a tenant may use, the newest first.
-    pub fn plugins_of(&self, of: &Tenant) -> Result<Vec<KeptPlugin>, StoreError> {
-        Ok(self.plugins(Some(of), Page { offset: 0, limit: i64::MAX as u64 })?.0)
+    /// Returns all plugins that a tenant may use, newest first.
+    pub fn plugins_of(&self, of: &Tenant) -> Result<Vec<RegisteredPlugin>, CatalogError> {
+        Ok(self.plugins(Some(of), Pagination { offset: 0, limit: i64::MAX as u64 })?.0)
     }
 
-    /// The plugin with this digest, as far as a tenant sees it (none: any).
-    pub fn plugin(&self, digest: Digest, of: Option<&Tenant>) -> Result<Option<KeptPlugin>, StoreError> {
-        let query = format!("SELECT {PLUGIN} FROM plugins WHERE {SEEN} AND digest = ?2 ORDER BY number LIMIT 1");
+    /// Returns the plugin with this digest, if the tenant may use it. `None` is every tenant.
+    pub fn plugin(&self, digest: Digest, of: Option<&Tenant>) -> Result<Option<RegisteredPlugin>, CatalogError> {
+        let query = format!("SELECT {PLUGIN} FROM plugins WHERE {VISIBLE} AND digest = ?2 ORDER BY number LIMIT 1");
         let key = params![of.map(Tenant::as_str), digest.to_string()];
         Ok(self.lock().query_row(&query, key, plugin).optional()?)
     }
 
-    /// How many plugins a tenant has pushed.
-    pub fn count_plugins(&self, of: &Tenant) -> Result<u64, StoreError> {
+    /// Returns the number of plugins that a tenant has pushed.
+    pub fn count_plugins(&self, of: &Tenant) -> Result<u64, CatalogError> {
         let count = "SELECT count(*) FROM plugins WHERE tenant = ?";
         Ok(self.lock().query_row(count, [of.as_str()], |row| row.get(0))?)
     }
 
-    /// Keeps an approval, in place of the one that its tenant has for this plugin.
-    pub fn approve(&self, approval: &Approval) -> Result<(), StoreError> {
+    /// Adds an approval. It replaces the tenant's previous approval of this plugin.
+    pub fn approve(&self, approval: &Approval) -> Result<(), CatalogError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
         let (digest, tenant) = (approval.digest.to_string(), tenant_text(approval.tenant.as_ref()));
@@ -143,14 +146,14 @@ impl Store {
         Ok(transaction.commit()?)
     }
 
-    /// Revokes an approval; `false` where there is none.
+    /// Revokes an approval. Returns false if there is none.
     pub fn revoke_approval(
         &self,
         digest: Digest,
         tenant: Option<&Tenant>,
         by: &str,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool, CatalogError> {
         let revoked = self.lock().execute(
             "UPDATE approvals SET revoked_at = ?3, revoked_by = ?4
              WHERE digest = ?1 AND tenant = ?2 AND revoked_at IS NULL",
@@ -159,18 +162,20 @@ impl Store {
         Ok(revoked > 0)
     }
 
-    /// Every approval of a plugin that a tenant sees (none: all), also those that were revoked, the oldest first.
-    pub fn approvals(&self, digest: Digest, of: Option<&Tenant>) -> Result<Vec<Approval>, StoreError> {
+    /// Returns every approval of a plugin that applies to a tenant, including revoked ones, oldest first. `None` is
+    /// every tenant.
+    pub fn approvals(&self, digest: Digest, of: Option<&Tenant>) -> Result<Vec<Approval>, CatalogError> {
         let connection = self.lock();
         let mut query = connection.prepare_cached(&format!(
-            "SELECT {APPROVAL} FROM approvals WHERE {SEEN} AND digest = ?2 ORDER BY number"
+            "SELECT {APPROVAL} FROM approvals WHERE {VISIBLE} AND digest = ?2 ORDER BY number"
         ))?;
         let approvals = query.query_map(params![of.map(Tenant::as_str), digest.to_string()], approval)?;
         Ok(approvals.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// The approval under which a tenant's migrations may use a plugin: its own, or else that of every tenant.
-    pub fn approval(&self, digest: Digest, of: &Tenant) -> Result<Option<Approval>, StoreError> {
+    /// Returns the approval under which a tenant's migrations may use a plugin: the tenant's own, or else the one for
+    /// every tenant.
+    pub fn approval(&self, digest: Digest, of: &Tenant) -> Result<Option<Approval>, CatalogError> {
         let connection = self.lock();
         let mut query = connection.prepare_cached(&format!(
             "SELECT {APPROVAL} FROM approvals WHERE digest = ? AND tenant IN (?, '*') AND revoked_at IS NULL
@@ -179,9 +184,9 @@ impl Store {
         Ok(query.query_row([digest.to_string().as_str(), of.as_str()], approval).optional()?)
     }
 
-    /// Which of these plugins no approval is for that a tenant's migrations may use, if any: asked with each batch of an
-    /// import, and so without reading what an approval says.
-    pub fn unapproved(&self, digests: &[Digest], of: &Tenant) -> Result<Option<Digest>, StoreError> {
+    /// Returns the first of these plugins that has no approval for the tenant, or `None`. An import calls it for each
+    /// batch, so it does not read the approvals themselves.
+    pub fn first_unapproved(&self, digests: &[Digest], of: &Tenant) -> Result<Option<Digest>, CatalogError> {
         let connection = self.lock();
         let mut query = connection.prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM approvals WHERE digest = ? AND tenant IN (?, '*') AND revoked_at IS NULL)",
@@ -194,8 +199,9 @@ impl Store {
         Ok(None)
     }
 
-    /// Adds a key that a tenant signs its plugins with; `false` where it has it already. A revoked one is not taken again.
-    pub fn add_plugin_key(&self, key: &PluginKey) -> Result<bool, StoreError> {
+    /// Adds a key that verifies a tenant's plugins. Returns false if the tenant has or had it. So a revoked key stays
+    /// revoked.
+    pub fn add_plugin_key(&self, key: &PluginKey) -> Result<bool, CatalogError> {
         let added = self.lock().execute(
             "INSERT OR IGNORE INTO plugin_keys (tenant, key, client, added_at) VALUES (?, ?, ?, ?)",
             params![key.tenant.as_str(), to_hex(&key.key), key.client, key.added_at.to_string()],
@@ -203,8 +209,8 @@ impl Store {
         Ok(added > 0)
     }
 
-    /// Takes a key's signatures no longer; `false` where the tenant has no such key.
-    pub fn revoke_plugin_key(&self, tenant: &Tenant, key: &[u8; 32], now: Timestamp) -> Result<bool, StoreError> {
+    /// Revokes a key. Returns false if the tenant has no such key.
+    pub fn revoke_plugin_key(&self, tenant: &Tenant, key: &[u8; 32], now: Timestamp) -> Result<bool, CatalogError> {
         let revoked = self.lock().execute(
             "UPDATE plugin_keys SET revoked_at = ?3 WHERE tenant = ?1 AND key = ?2 AND revoked_at IS NULL",
             params![tenant.as_str(), to_hex(key), now.to_string()],
@@ -212,8 +218,8 @@ impl Store {
         Ok(revoked > 0)
     }
 
-    /// The keys that a tenant (none: any) signs with, the oldest first; also those that were revoked.
-    pub fn plugin_keys(&self, of: Option<&Tenant>) -> Result<Vec<PluginKey>, StoreError> {
+    /// Returns the keys of a tenant, including revoked ones, oldest first. `None` is every tenant.
+    pub fn plugin_keys(&self, of: Option<&Tenant>) -> Result<Vec<PluginKey>, CatalogError> {
         let connection = self.lock();
         let mut query = connection.prepare(
             "SELECT tenant, key, client, added_at, revoked_at FROM plugin_keys WHERE (?1 IS NULL OR tenant = ?1)

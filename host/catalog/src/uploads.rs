@@ -1,4 +1,4 @@
-//! Uploads: which mapper worked on which, and what each came to.
+//! Uploads: their mappers and results.
 
 use std::collections::BTreeMap;
 
@@ -7,45 +7,45 @@ use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::migrations::acknowledge;
-use super::{Store, StoreError};
+use super::{Catalog, CatalogError};
 use sluice_model::{Digest, Name};
 
-/// What an upload came to.
+/// The result of an upload.
 #[derive(Clone, Debug, Default)]
 pub struct UploadEnd {
-    /// Bytes received.
+    /// Number of received bytes.
     pub bytes: u64,
-    /// Digest of those bytes.
+    /// Digest of the received bytes.
     pub body: Digest,
-    /// Records that were read.
+    /// Number of records.
     pub records: u64,
-    /// Records of which something is staged.
+    /// Number of accepted records: those that are staged, mapped or deleted.
     pub accepted: u64,
-    /// Records that were rightly passed over, by code.
+    /// Number of skipped records, by code.
     pub skipped: BTreeMap<String, u64>,
-    /// Records that were wrong.
+    /// Number of rejected records.
     pub rejected: u64,
-    /// Records that broke a plugin.
+    /// Number of records at which a plugin failed.
     pub quarantined: u64,
-    /// Whether the body broke off before its end.
+    /// True if the upload stopped before its end.
     pub broken_off: bool,
 }
 
-/// An upload as it is kept.
+/// An upload, as the catalog stores it.
 #[derive(Clone, Debug)]
-pub struct KeptUpload {
-    /// Its number in the migration, from 1.
+pub struct CatalogUpload {
+    /// Number of the upload in the migration, from 1.
     pub number: u32,
-    /// The source or entity type.
+    /// Source or entity type.
     pub stream: String,
-    /// Whether nothing was sent, and records that were staged before were mapped again.
-    pub rerun: bool,
-    /// Digest of the mapper, if one worked on it.
+    /// True if the upload is a remap: no records were sent, and staged records were mapped again.
+    pub remap: bool,
+    /// Digest of the mapper, if there was one.
     pub mapper: Option<Digest>,
-    /// When it began.
+    /// Time of the start.
     pub started_at: String,
-    /// When it ended, and what it came to, or the code of what went wrong. None while it runs, and where the
-    /// server was killed meanwhile.
+    /// Time of the end, and the result or the code of the failure. `None` while the upload runs, and if the server was
+    /// killed during it.
     pub ended: Option<(String, Result<UploadEnd, String>)>,
 }
 
@@ -84,8 +84,8 @@ fn begin(
     )
 }
 
-impl Store {
-    /// Begins an upload, of a table (CSV) or not; its number in the migration, from 1.
+impl Catalog {
+    /// Begins an upload and returns its number. `of_table` is true if its records are rows of a table (CSV).
     pub fn begin_upload(
         &self,
         migration: Uuid,
@@ -93,7 +93,7 @@ impl Store {
         mapper: Option<Digest>,
         of_table: bool,
         now: Timestamp,
-    ) -> Result<u32, StoreError> {
+    ) -> Result<u32, CatalogError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
         let number = begin(&transaction, migration, stream, mapper, now)?;
@@ -105,32 +105,32 @@ impl Store {
         Ok(number)
     }
 
-    /// Whether an upload was a table, of which each row became a record: no record stands in it as it is.
-    pub fn is_table(&self, migration: Uuid, number: u32) -> Result<bool, StoreError> {
+    /// Returns true if an upload was a table. Each row became a record, so the upload does not contain the records
+    /// literally.
+    pub fn is_table(&self, migration: Uuid, number: u32) -> Result<bool, CatalogError> {
         let connection = self.lock();
         let mut query = connection.prepare_cached("SELECT 1 FROM upload_tables WHERE migration = ? AND number = ?")?;
         Ok(query.exists(params![migration.to_string(), number])?)
     }
 
-    /// Begins to map a source's staged records again, which counts as an upload; its number.
-    pub fn begin_rerun(
+    /// Begins a remap of a source's staged records and returns its number. A remap counts as an upload.
+    pub fn begin_remap(
         &self,
         migration: Uuid,
         source: &Name,
         mapper: Digest,
         now: Timestamp,
-    ) -> Result<u32, StoreError> {
+    ) -> Result<u32, CatalogError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
         let number = begin(&transaction, migration, source, Some(mapper), now)?;
-        let rerun = "INSERT INTO upload_reruns (migration, number) VALUES (?, ?)";
-        transaction.execute(rerun, params![migration.to_string(), number])?;
+        let remap = "INSERT INTO upload_reruns (migration, number) VALUES (?, ?)";
+        transaction.execute(remap, params![migration.to_string(), number])?;
         transaction.commit()?;
         Ok(number)
     }
 
-    /// Keeps what an upload came to, or the code of what went wrong, and the version of the staging area that is known
-    /// to be on disk.
+    /// Stores the result of an upload, or the code of its failure, and the durable version of the staging area.
     pub fn end_upload(
         &self,
         migration: Uuid,
@@ -138,10 +138,10 @@ impl Store {
         end: Result<&UploadEnd, &str>,
         acknowledged: u64,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let nothing = UploadEnd::default();
+    ) -> Result<(), CatalogError> {
+        let empty = UploadEnd::default();
         let failure = end.err();
-        let end = end.unwrap_or(&nothing);
+        let end = end.unwrap_or(&empty);
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
         acknowledge(&transaction, migration, acknowledged)?;
@@ -166,8 +166,8 @@ impl Store {
         Ok(transaction.commit()?)
     }
 
-    /// All uploads of a migration, in their order.
-    pub fn uploads(&self, migration: Uuid) -> Result<Vec<KeptUpload>, StoreError> {
+    /// Returns all uploads of a migration, oldest first.
+    pub fn uploads(&self, migration: Uuid) -> Result<Vec<CatalogUpload>, CatalogError> {
         let connection = self.lock();
         let mut query = connection.prepare_cached(
             "SELECT u.number, u.stream, u.mapper, u.started_at, e.ended_at, e.failure, e.bytes, e.body, e.records,
@@ -198,10 +198,10 @@ impl Store {
                     }
                 },
             };
-            Ok(KeptUpload {
+            Ok(CatalogUpload {
                 number: row.get(0)?,
                 stream: row.get(1)?,
-                rerun: row.get(14)?,
+                remap: row.get(14)?,
                 mapper: row.get::<_, Option<String>>(2)?.and_then(|digest| Digest::parse(&digest)),
                 started_at: row.get(3)?,
                 ended,
@@ -210,8 +210,8 @@ impl Store {
         Ok(uploads.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Digest of the mapper that worked on an upload, if one did.
-    pub fn upload_mapper(&self, migration: Uuid, number: u32) -> Result<Option<Digest>, StoreError> {
+    /// Returns the digest of an upload's mapper, or `None` if it had none.
+    pub fn upload_mapper(&self, migration: Uuid, number: u32) -> Result<Option<Digest>, CatalogError> {
         let found = self
             .lock()
             .prepare_cached("SELECT mapper FROM uploads WHERE migration = ? AND number = ?")?

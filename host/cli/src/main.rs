@@ -1,22 +1,33 @@
-//! The `sluice` command: parses, runs, and says how it ended.
+//! The `sluice` command: parses the command line, runs the verb, and exits with its code.
 
-mod cli;
+mod access;
+mod audit;
+mod backup;
+mod commands;
+mod demo;
+mod evidence;
+mod format;
+mod migration;
+mod output;
+mod plugin;
+mod progress;
+mod server;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let cli = match cli::Cli::try_parse() {
+    let cli = match commands::Cli::try_parse() {
         Ok(cli) => cli,
-        Err(said) => {
-            // Help and version are no failure; 2 has a meaning of its own.
-            let code = if said.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
-            let _ = said.print();
+        Err(message) => {
+            // Clap reports help and version as errors. Its own exit code for misuse, 2, has another meaning here.
+            let code = if message.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+            let _ = message.print();
             return code;
         }
     };
-    match cli::run(cli) {
+    match commands::run(cli) {
         Ok(code) => code.into(),
         Err(error) => {
             eprintln!("error: {error:#}");

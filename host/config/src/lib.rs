@@ -1,4 +1,5 @@
-//! Every limit, with its default and the reason for it. A configuration file (TOML) changes them.
+//! The configuration: every limit with its default and the reason for it. A configuration file (TOML) overrides
+//! defaults.
 
 mod platform;
 mod plugin;
@@ -12,44 +13,45 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-/// The whole configuration.
+/// The configuration of a server.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// What an upload may be.
+    /// Limits of uploads.
     pub upload: UploadLimits,
-    /// What a plugin may use.
+    /// Limits of plugins.
     pub plugin: PluginLimits,
-    /// Which plugins are taken.
+    /// Limits of the plugin registry.
     pub registry: RegistryLimits,
-    /// How an import is cut.
+    /// Limits of imports.
     pub import: ImportLimits,
-    /// What is kept of issues and logs.
+    /// Limits of listed issues.
     pub records: RecordLimits,
-    /// Where keys are kept.
-    pub keys: KeyPlaces,
-    /// Whom the API lets in, and for how long.
+    /// Locations of the keys.
+    pub keys: KeyLocations,
+    /// Settings of tokens.
     pub access: AccessLimits,
-    /// What a client may ask of the HTTP server.
+    /// Limits of the HTTP server.
     pub http: HttpLimits,
-    /// What the audit trail may grow by.
+    /// Limits of the audit trail's growth.
     pub audit: AuditLimits,
-    /// How long records stay in staging.
+    /// Retention of staged records.
     pub retention: Retention,
-    /// How long what was tried out may stay.
+    /// Retention of trials and comparisons.
     pub trial: TrialLimits,
-    /// Platforms that are entered through their own API, by name. None: the embedded one alone.
+    /// Platforms with an API of their own, by name. None by default: the server has the embedded platform only.
     pub platforms: BTreeMap<String, PlatformConfig>,
 }
 
-/// How long what was tried out may stay.
+/// Retention of trials and comparisons.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrialLimits {
-    /// Most hours for which a trial's target is kept, where somebody asks for it. 168: a week to look into it; it is
-    /// not encrypted.
+    /// Maximum number of hours for which the server keeps the target of a trial if a client requests it. 168: a week
+    /// for its inspection. The target is not encrypted.
     pub max_keep_hours: u64,
-    /// Hours for which the differences that a comparison found can be read, or until the next one. 168.
+    /// Number of hours for which the server keeps the differences of a comparison. The next comparison replaces them.
+    /// 168.
     pub difference_hours: u64,
 }
 
@@ -59,14 +61,15 @@ impl Default for TrialLimits {
     }
 }
 
-/// What the audit trail may grow by.
+/// Limits of the audit trail's growth.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuditLimits {
-    /// Refused requests of one client that are noted in a second; those beyond are counted, and the next entry says how
-    /// many they were. 5: people and programs in trouble are fewer.
+    /// Maximum number of audit entries per second for refused requests of one client. The server counts the others, and
+    /// the next entry states their number. 5: an ordinary client in trouble sends fewer.
     pub refusals_per_second: u32,
-    /// The same of all who were not let in, in a minute. 6: anybody can knock, and the trail is never cut.
+    /// Maximum number of audit entries per minute for refused requests of all callers without valid credentials. 6:
+    /// every host on the network can send such requests, and the server never truncates the trail.
     pub strangers_per_minute: u32,
 }
 
@@ -76,15 +79,16 @@ impl Default for AuditLimits {
     }
 }
 
-/// Whom the API lets in, and for how long.
+/// Settings of tokens.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccessLimits {
-    /// Life of a token in seconds. 900: long enough for a page of work, short enough that a lost one is soon worthless.
+    /// Lifetime of a token in seconds. 900: long enough for a piece of work, short enough that a leaked token soon
+    /// expires.
     pub token_seconds: u64,
-    /// Days after which tokens are signed with a new key. 30.
+    /// Number of days after which the server signs tokens with a new key. 30.
     pub signing_key_days: u64,
-    /// Another issuer whose tokens are taken too.
+    /// External issuer whose tokens the server accepts too.
     pub issuer: Option<Issuer>,
 }
 
@@ -94,44 +98,45 @@ impl Default for AccessLimits {
     }
 }
 
-/// Another issuer of tokens. Its tokens carry `tenant` (`*` for every tenant), `scope` (permissions parted by spaces)
-/// and, unless every domain is granted, `domains` (a list of components).
+/// An external issuer of tokens. Its tokens carry `tenant` (`*` for every tenant), `scope` (permissions separated by
+/// spaces) and optionally `domains` (a list of components). A token without `domains` grants every domain.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Issuer {
-    /// The `iss` of its tokens.
+    /// Required `iss` of the tokens.
     pub issuer: String,
-    /// The `aud` that they must be made for.
+    /// Required `aud` of the tokens.
     pub audience: String,
-    /// Where it publishes its keys.
+    /// URL at which the issuer publishes its keys.
     pub jwks_url: String,
 }
 
-/// What a client may ask of the HTTP server.
+/// Limits of the HTTP server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpLimits {
-    /// Certificate chain (PEM). With it and its key the server speaks TLS and nothing else.
+    /// File with the certificate chain (PEM). With a certificate and its key, the server accepts TLS only.
     pub certificate_file: Option<PathBuf>,
-    /// The certificate's private key (PEM).
+    /// File with the certificate's private key (PEM).
     pub certificate_key_file: Option<PathBuf>,
-    /// Bytes of a JSON body. 64 KiB: registrations are small. Uploads of records have limits of their own.
+    /// Maximum length of a JSON body in bytes. 64 KiB: registrations are small. Uploads of records have their own
+    /// limits.
     pub json_bytes: usize,
-    /// Requests a second that one client may send on average. 100: beyond that it is a loop.
+    /// Maximum average number of requests per second of one client. 100: a client that sends more is in a loop.
     pub requests_per_second: u32,
-    /// Requests that it may send at once before that counts. 200.
+    /// Number of requests that one client may send at once before the average applies. 200.
     pub request_burst: u32,
-    /// Requests of one client that may be in work at once. 32: every upload and every stream is one.
+    /// Maximum number of concurrent requests of one client. 32: each upload and each event stream is one.
     pub concurrent_requests: usize,
-    /// Connections at once. 1,024: each costs a few ten kilobytes.
+    /// Maximum number of concurrent connections. 1,024: each costs tens of kilobytes.
     pub connections: usize,
-    /// Longest wait for a request's head, for a JSON body, and for a TLS handshake, in seconds. 10: these are small.
+    /// Maximum wait in seconds for the head of a request, for a JSON body and for a TLS handshake. 10: these are small.
     pub head_seconds: u64,
-    /// Longest that a client may take to read what is ready for it, in seconds. 60: then it is gone.
+    /// Maximum time in seconds that a client may take to read a part of a response. 60: after that the client is gone.
     pub write_seconds: u64,
-    /// Longest wait for running requests when the server stops, in seconds. 30: what orchestrators grant.
+    /// Maximum wait in seconds for running requests when the server stops. 30: the time that orchestrators grant.
     pub shutdown_seconds: u64,
-    /// Hours for which the answer to a `POST` with an `Idempotency-Key` is kept. 24.
+    /// Number of hours for which the server keeps the response to a `POST` with an `Idempotency-Key`. 24.
     pub idempotency_hours: u64,
 }
 
@@ -153,24 +158,27 @@ impl Default for HttpLimits {
     }
 }
 
-/// Where keys are kept. Both default to the data directory, so that a first server needs no preparation; a server
-/// that matters has both elsewhere, and not in the backups of its data.
+/// Locations of the keys. Both default to the data directory, so a first server needs no preparation. A production
+/// server has both elsewhere, outside the backups of its data.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct KeyPlaces {
-    /// The file of the master key, 64 hexadecimal digits. `master.key` in the data directory, made if it is absent.
+pub struct KeyLocations {
+    /// File of the master key, 64 hexadecimal digits. `master.key` in the data directory. The server creates it if it
+    /// is missing.
     pub master_key_file: Option<PathBuf>,
-    /// The directory of wrapped keys. `keys` in the data directory.
+    /// Directory of the wrapped keys. `keys` in the data directory.
     pub directory: Option<PathBuf>,
 }
 
-/// How long records stay in staging.
+/// Retention of staged records.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retention {
-    /// Days after its import at which a migration is purged. None: nobody's data is deleted without being asked.
+    /// Number of days after its import at which the server purges a migration. None: the server deletes no data unless
+    /// the operator configures it.
     pub days_after_import: Option<u32>,
-    /// Seconds between two looks at what is due. 3,600: fine enough for days, and a look costs one query.
+    /// Number of seconds between two checks for migrations to purge. 3,600: precise enough for days, and a check costs
+    /// one query.
     pub check_seconds: u64,
 }
 
@@ -180,43 +188,45 @@ impl Default for Retention {
     }
 }
 
-/// What an upload may be.
+/// Limits of uploads.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UploadLimits {
-    /// Longest record in bytes. 1 MiB: a thousand times a usual one, and still little memory.
+    /// Maximum length of a record in bytes. 1 MiB: a thousand times a usual record, and still little memory.
     pub max_record_bytes: usize,
-    /// Deepest nesting of objects and lists. 64: beyond what any domain has, below what a parser's stack holds.
+    /// Maximum nesting of objects and lists. 64: more than any domain has, less than a parser's stack allows.
     pub max_depth: usize,
-    /// Records in a batch. 1,000: crossing into a plugin then costs next to nothing a record.
+    /// Maximum number of records in a batch. 1,000: the cost of a call into a plugin, divided by the records, is then
+    /// negligible.
     pub batch_records: usize,
-    /// Bytes in a batch before it is cut. 1 MiB: bounds memory where records are long.
+    /// Number of bytes at which a batch ends. 1 MiB: limits memory if records are long.
     pub batch_bytes: usize,
-    /// Records after which results wait no longer for a sync to disk. 16,384: a sync takes milliseconds,
-    /// so this costs under a microsecond a record.
+    /// Number of records after which the server syncs to disk and sends results. 16,384: a sync takes milliseconds, so
+    /// it costs less than a microsecond per record.
     pub sync_records: usize,
-    /// Longest that results wait for a sync, in milliseconds, while records trickle in. 250: feels immediate.
+    /// Maximum time in milliseconds that results wait for a sync while records arrive slowly. 250: feels immediate.
     pub sync_millis: u64,
-    /// Syncs that an upload may be ahead of its disk. 2: one is being made and one waits, so that neither staging nor the disk
-    /// stands still. The results of each wait in memory, a few megabytes.
+    /// Maximum number of syncs by which staging may be ahead of the disk. 2: one runs and one waits, so neither staging
+    /// nor the disk is idle. The results of each wait in memory, a few megabytes.
     pub sync_ahead: usize,
-    /// Longest silence of a sending client, in seconds. 60: longer than any hiccup, short enough that a
-    /// vanished client holds nothing for long.
+    /// Maximum pause of a sending client, in seconds. 60: longer than a network interruption, short enough that a
+    /// vanished client does not block a source for long.
     pub idle_seconds: u64,
-    /// Bytes that must arrive within `idle_seconds`, unless the body ends. 256: a client that sends a byte now and then
-    /// does not hold a source for ever.
+    /// Minimum number of bytes that must arrive within `idle_seconds`, unless the body ends. 256: a client that sends
+    /// single bytes cannot block a source for ever.
     pub least_bytes: u64,
-    /// Bytes of one upload, after it was expanded. 64 GiB: a hundred million records.
+    /// Maximum length of one upload in bytes, after decompression. 64 GiB: a hundred million records.
     pub max_bytes: u64,
-    /// Bytes that one byte of a compressed upload may expand to. 200: tables expand to 5 to 30; what is made to fill a
-    /// server, to 1,000 and more.
+    /// Maximum number of bytes to which one byte of a compressed upload may expand. 200: tables expand 5 to 30 times,
+    /// decompression bombs 1,000 times and more.
     pub max_expansion: u64,
-    /// Hours for which an upload that resumes is kept while nothing comes, and its results once it has ended. 72: over a
-    /// weekend.
+    /// Number of hours for which the server keeps a resumable upload that receives nothing, and the results of one that
+    /// ended. 72: longer than a weekend.
     pub resumable_hours: u64,
-    /// Uploads that a migration may have begun and not finished. 32: a mapper has some ten sources.
+    /// Maximum number of unfinished resumable uploads of a migration. 32: a mapper has about ten sources.
     pub resumable_uploads: u64,
-    /// Bytes of all of them together, by their lengths. 64 GiB, as of one upload: they lie on disk.
+    /// Maximum total length in bytes of a migration's unfinished resumable uploads. 64 GiB, as for one upload: they are
+    /// on disk.
     pub resumable_bytes: u64,
 }
 
@@ -241,15 +251,15 @@ impl Default for UploadLimits {
     }
 }
 
-/// Which plugins are taken.
+/// Limits of the plugin registry.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RegistryLimits {
-    /// Longest wait for a component that is being sent, in seconds. 120: 64 MiB over a slow line.
+    /// Maximum time in seconds for sending a component. 120: 64 MiB over a slow line.
     pub push_seconds: u64,
-    /// Plugins that a tenant may have. 200: each stays, so that what it made can be made again.
+    /// Maximum number of plugins of a tenant. 200: the server keeps each one, so that its results can be reproduced.
     pub plugins_per_tenant: u64,
-    /// Whether a pushed plugin has to be signed with a key of its tenant. No: keys have to be exchanged first.
+    /// True if a pushed plugin must be signed with a key of its tenant. False: tenants must exchange keys first.
     pub require_signature: bool,
 }
 
@@ -259,18 +269,19 @@ impl Default for RegistryLimits {
     }
 }
 
-/// How an import is cut.
+/// Limits of imports.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImportLimits {
-    /// Records in a transaction of the embedded target. 20,000: a commit takes milliseconds, and so many
-    /// records wait in some ten megabytes of memory.
+    /// Number of records in a transaction of the embedded target. 20,000: a commit takes milliseconds, and the records
+    /// need about ten megabytes of memory.
     pub transaction_records: usize,
-    /// The embedded target's page cache in bytes, two thirds of it for writing. 48 MiB: enough for the upper
-    /// levels of its indexes, and memory stays far below 300 MB.
+    /// Page cache of the embedded target in bytes, two thirds of it for writing. 48 MiB: it holds the upper levels of
+    /// the indexes, and memory stays far below 300 MB.
     pub cache_bytes: usize,
-    /// Bytes of the embedded target's write-ahead log before it is moved into the database. 32 MiB: with SQLite's 4 MiB
-    /// every transaction of an import moved it, and synced a second file; what there is of it is read at a start.
+    /// Length in bytes of the embedded target's write-ahead log at which SQLite moves it into the database. 32 MiB:
+    /// with SQLite's default of 4 MiB, each transaction of an import moved the log and synced a second file. The server
+    /// reads the log when it starts.
     pub log_bytes: usize,
 }
 
@@ -280,12 +291,12 @@ impl Default for ImportLimits {
     }
 }
 
-/// What is kept of issues and logs.
+/// Limits of listed issues.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RecordLimits {
-    /// Issues listed for a validation or upload; beyond that they are counted only. 100,000: nobody
-    /// reads more, and it bounds the disk that a broken mapper fills.
+    /// Maximum number of listed issues of a validation or of the uploads. The server counts the others. 100,000: more
+    /// than a person reads, and it limits the disk space that a faulty mapper can fill.
     pub listed_issues: u64,
 }
 
@@ -295,11 +306,15 @@ impl Default for RecordLimits {
     }
 }
 
-/// Ten years, in seconds: longer is a mistake.
-const LONGEST: u64 = 10 * 365 * 24 * 60 * 60;
+/// Maximum of a duration: ten years in seconds. A longer one is a mistake.
+const MAX_DURATION: u64 = 10 * 365 * 24 * 60 * 60;
 
 impl Config {
-    /// Whether a server can keep to this; if not, which value it is and what it has to be.
+    /// Checks that every value is within its range.
+    ///
+    /// # Errors
+    ///
+    /// Names the first value that is out of range, and its range.
     pub fn check(&self) -> anyhow::Result<()> {
         self.plugin.check()?;
         let Self {
@@ -316,59 +331,63 @@ impl Config {
             trial,
             platforms,
         } = self;
-        let figures: &[(&str, u64, u64, u64)] = &[
+        let ranges: &[(&str, u64, u64, u64)] = &[
             ("upload.max_record_bytes", upload.max_record_bytes as u64, 1, 1 << 30),
             ("upload.max_depth", upload.max_depth as u64, 1, 1_000),
             ("upload.batch_records", upload.batch_records as u64, 1, 1 << 20),
             ("upload.batch_bytes", upload.batch_bytes as u64, 1, 1 << 30),
             ("upload.sync_records", upload.sync_records as u64, 1, 1 << 30),
-            ("upload.sync_millis", upload.sync_millis, 1, LONGEST),
+            ("upload.sync_millis", upload.sync_millis, 1, MAX_DURATION),
             ("upload.sync_ahead", upload.sync_ahead as u64, 1, 1_000),
-            ("upload.idle_seconds", upload.idle_seconds, 1, LONGEST),
+            ("upload.idle_seconds", upload.idle_seconds, 1, MAX_DURATION),
             ("upload.max_bytes", upload.max_bytes, 1, u64::MAX),
             ("upload.max_expansion", upload.max_expansion, 1, 1 << 30),
             ("upload.resumable_hours", upload.resumable_hours, 1, 8_760),
             ("upload.resumable_uploads", upload.resumable_uploads, 0, 1 << 20),
             ("upload.resumable_bytes", upload.resumable_bytes, 0, u64::MAX),
-            ("registry.push_seconds", registry.push_seconds, 1, LONGEST),
+            ("registry.push_seconds", registry.push_seconds, 1, MAX_DURATION),
             ("registry.plugins_per_tenant", registry.plugins_per_tenant, 0, 1 << 30),
             ("import.transaction_records", import.transaction_records as u64, 1, 1 << 30),
             ("records.listed_issues", records.listed_issues, 0, i64::MAX as u64),
-            ("access.token_seconds", access.token_seconds, 1, LONGEST),
+            ("access.token_seconds", access.token_seconds, 1, MAX_DURATION),
             ("access.signing_key_days", access.signing_key_days, 1, 3_650),
             ("http.json_bytes", http.json_bytes as u64, 1, 1 << 30),
             ("http.requests_per_second", http.requests_per_second.into(), 1, u32::MAX.into()),
             ("http.request_burst", http.request_burst.into(), 1, u32::MAX.into()),
             ("http.concurrent_requests", http.concurrent_requests as u64, 1, 1 << 20),
             ("http.connections", http.connections as u64, 1, 1 << 20),
-            ("http.head_seconds", http.head_seconds, 1, LONGEST),
-            ("http.write_seconds", http.write_seconds, 1, LONGEST),
-            ("http.shutdown_seconds", http.shutdown_seconds, 0, LONGEST),
+            ("http.head_seconds", http.head_seconds, 1, MAX_DURATION),
+            ("http.write_seconds", http.write_seconds, 1, MAX_DURATION),
+            ("http.shutdown_seconds", http.shutdown_seconds, 0, MAX_DURATION),
             ("http.idempotency_hours", http.idempotency_hours, 1, 87_600),
             ("audit.refusals_per_second", audit.refusals_per_second.into(), 1, u32::MAX.into()),
             ("audit.strangers_per_minute", audit.strangers_per_minute.into(), 1, u32::MAX.into()),
-            ("retention.check_seconds", retention.check_seconds, 1, LONGEST),
+            ("retention.check_seconds", retention.check_seconds, 1, MAX_DURATION),
             ("trial.max_keep_hours", trial.max_keep_hours, 0, 8_760),
             ("trial.difference_hours", trial.difference_hours, 1, 8_760),
         ];
-        within(figures)?;
+        check_ranges(ranges)?;
         for (name, platform) in platforms {
-            within(&platform.figures()).with_context(|| format!("platforms.{name}"))?;
+            check_ranges(&platform.ranges()).with_context(|| format!("platforms.{name}"))?;
         }
         Ok(())
     }
 
-    /// Reads a configuration file; what it leaves out keeps its default.
+    /// Reads a configuration file. Values that it omits keep their defaults.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be read or is not a configuration.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         toml::from_str(&text).with_context(|| format!("{} is not a configuration", path.display()))
     }
 }
 
-/// Whether each figure is from its least to its most; if not, which it is and what it has to be.
-fn within(figures: &[(&str, u64, u64, u64)]) -> anyhow::Result<()> {
-    match figures.iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
-        Some((name, value, least, most)) => anyhow::bail!("{name} is {value}: it has to be from {least} to {most}"),
+/// Checks that each value is within its range: name, value, minimum and maximum.
+fn check_ranges(ranges: &[(&str, u64, u64, u64)]) -> anyhow::Result<()> {
+    match ranges.iter().find(|(_, value, min, max)| !(min..=max).contains(&value)) {
+        Some((name, value, min, max)) => anyhow::bail!("{name} is {value}: it has to be from {min} to {max}"),
         None => Ok(()),
     }
 }

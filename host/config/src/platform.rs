@@ -1,77 +1,78 @@
-//! Platforms that are entered through their own API: where they are, and what was agreed with them.
+//! Platforms with an API of their own: their addresses, credentials and agreed limits.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// A platform that migrations may be registered for, under its name in the configuration.
+/// A platform. A migration names it as its target by its name in the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlatformConfig {
-    /// The plugin that plans the calls. The platform's name unless it is said.
+    /// Name of the plugin that plans the calls. The platform's name by default.
     pub plugin: Option<String>,
-    /// Where its API is, such as `https://example.mambu.com/api`. `https`, but for a loopback address.
+    /// Address of the API, such as `https://example.mambu.com/api`. It must be `https`, except for a loopback address.
     pub base_url: String,
-    /// File with an API key, sent in the header `apikey`. The environment variable `SLUICE_<NAME>_API_KEY` will do, too.
+    /// File with an API key, which the server sends in the header `apikey`. The environment variable
+    /// `SLUICE_<NAME>_API_KEY` may hold the key instead.
     pub api_key_file: Option<PathBuf>,
-    /// A user of the API, for HTTP Basic.
+    /// User of the API, for HTTP Basic authentication.
     pub user: Option<String>,
-    /// File with that user's password. The environment variable `SLUICE_<NAME>_PASSWORD` will do, too.
+    /// File with the user's password. The environment variable `SLUICE_<NAME>_PASSWORD` may hold the password instead.
     pub password_file: Option<PathBuf>,
-    /// Calls in any one second, as agreed. 5: what nobody minds who was not asked.
+    /// Maximum number of calls in any one second, as agreed with the platform. 5: low enough without an agreement.
     #[serde(default = "calls_per_second")]
     pub calls_per_second: u32,
-    /// Calls at the same time, as agreed. 4.
+    /// Maximum number of concurrent calls, as agreed with the platform. 4.
     #[serde(default = "parallel_calls")]
     pub parallel_calls: usize,
-    /// Hours of the day in which calls may be made, such as `22:00-06:00`. All.
+    /// Hours of the day in which the server may send calls, such as `22:00-06:00`. All hours by default.
     pub hours: Option<String>,
-    /// The time zone of these hours. `UTC`.
+    /// Time zone of `hours`. `UTC`.
     #[serde(default = "time_zone")]
     pub time_zone: String,
-    /// Longest wait for an answer, in seconds. 60: beyond that it is asked whether the call happened.
+    /// Maximum wait for a response, in seconds. 60: after that the server asks the platform whether the call happened.
     #[serde(default = "timeout_seconds")]
     pub timeout_seconds: u64,
-    /// Attempts at one call that the platform fails at or does not answer. 8, which takes some minutes with the
-    /// pauses between.
+    /// Maximum number of attempts at one call that fails at the platform or gets no response. 8: with the pauses
+    /// between them, these take some minutes.
     #[serde(default = "max_attempts")]
     pub max_attempts: u32,
-    /// Pause after the first failed attempt, in milliseconds; it doubles each time, up to a minute. 500.
+    /// Pause after the first failed attempt, in milliseconds. It doubles after each attempt, up to a minute. 500.
     #[serde(default = "retry_millis")]
     pub retry_millis: u64,
-    /// Longest time from sending a call until it counts towards its second, in milliseconds, where its answer takes
-    /// longer. 250: a call may be so late on its way without passing what was agreed. Where answers take long, less uses
-    /// more of the pace.
+    /// Maximum time in milliseconds from the sending of a call until it counts towards its second, if its response
+    /// takes longer. 250: a call may be delayed by this time on its way without exceeding the agreed rate. If responses
+    /// are slow, a smaller value uses more of the agreed rate.
     #[serde(default = "slack_millis")]
     pub slack_millis: u64,
-    /// Items of a page, when the platform is asked what is there. 1,000.
+    /// Number of items on a page when the server lists the platform's objects. 1,000.
     #[serde(default = "page_items")]
     pub page_items: u64,
-    /// Most bytes of an answer. 16 MiB: a thousand long items.
+    /// Maximum length of a response in bytes. 16 MiB: a thousand long items.
     #[serde(default = "answer_bytes")]
     pub answer_bytes: usize,
-    /// Which flow: `fewest` calls, or `every-step`. `fewest`.
+    /// Flow of the calls: `fewest` or `every-step`. `fewest`.
     #[serde(default)]
     pub flow: Flow,
-    /// What the plugin needs to know of the platform, such as the key of a product.
+    /// Settings that the plugin needs, such as the key of a product.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
 }
 
-/// Which flow a plan follows.
+/// The flow of the calls in a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Flow {
-    /// As few calls as it can be done with.
+    /// A flow with as few calls as possible.
     #[default]
     Fewest,
-    /// A call for every step.
+    /// A flow with a call for every step.
     EveryStep,
 }
 
 impl Flow {
-    /// As it is configured and shown.
+    /// Returns the name that the configuration and the API use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Fewest => "fewest",
@@ -109,8 +110,8 @@ fn answer_bytes() -> usize {
 }
 
 impl PlatformConfig {
-    /// Figures with their range: name, value, least and most.
-    pub(super) fn figures(&self) -> [(&'static str, u64, u64, u64); 8] {
+    /// Returns each numeric setting: its name, its value, its minimum and its maximum.
+    pub(super) fn ranges(&self) -> [(&'static str, u64, u64, u64); 8] {
         [
             ("calls_per_second", self.calls_per_second.into(), 1, 10_000),
             ("parallel_calls", self.parallel_calls as u64, 1, 256),

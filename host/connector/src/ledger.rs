@@ -1,5 +1,5 @@
-//! The ledger of a migration: every call is noted before it is sent and after it is answered, durably. It has ids,
-//! steps, codes and the platform's keys, and nothing out of a record.
+//! The ledger of a migration. It saves every call durably before the call is sent and after the response has come. It
+//! holds ids, steps, codes and the platform's keys, and nothing of a record's contents.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::PlatformError;
-use super::state::{CallState, EntityState, Line};
+use super::state::{CallState, EntityState, LedgerLine};
 use sluice_model::{Code, Name};
 use sluice_sqlite as sql;
 
@@ -28,24 +28,24 @@ CREATE TABLE IF NOT EXISTS answers (
 ) WITHOUT ROWID;
 ";
 
-/// What each version of the ledger has changed of the one before: nothing yet.
+/// Statements that bring a ledger forward, one for each version. No version has changed the schema yet.
 const STEPS: &[&str] = &[];
 
-/// A record's plan, by kind and reference id.
+/// Kind and reference id of a record's plan.
 #[derive(Clone, Copy, Debug)]
-pub struct Key<'a> {
-    /// The kind.
+pub struct LedgerKey<'a> {
+    /// Kind of the plan.
     pub kind: &'a str,
-    /// The record.
+    /// Reference id of the record.
     pub id: [u8; 16],
 }
 
-/// What the ledger has of one call.
+/// State of a call in the ledger.
 #[derive(Clone, Debug)]
 pub struct KnownCall {
-    /// How it stands.
+    /// State of the call.
     pub state: CallState,
-    /// Hash of the request as it was sent.
+    /// Hash of the request that was sent.
     pub request: [u8; 16],
 }
 
@@ -58,14 +58,14 @@ fn now() -> String {
     Timestamp::now().to_string()
 }
 
-fn line(row: &Row) -> rusqlite::Result<Line> {
+fn line(row: &Row) -> rusqlite::Result<LedgerLine> {
     let text = |index: usize| row.get::<_, Option<String>>(index);
-    Ok(Line {
-        kind: Name::kept(&text(0)?.unwrap_or_default()),
+    Ok(LedgerLine {
+        kind: Name::from_storage(&text(0)?.unwrap_or_default()),
         id: row.get(1)?,
         state: EntityState::parse(&text(2)?.unwrap_or_default()),
-        step: text(3)?.map(|step| Name::kept(&step)),
-        code: text(4)?.map(|code| Code::kept(&code)),
+        step: text(3)?.map(|step| Name::from_storage(&step)),
+        code: text(4)?.map(|code| Code::from_storage(&code)),
         status: row.get(5)?,
         at: text(6)?.unwrap_or_default(),
         calls: row.get(7)?,
@@ -76,38 +76,38 @@ const LINE: &str = "SELECT kind, id, state, step, code, status, at,
     (SELECT count(*) FROM calls WHERE entity = number AND calls.state = 'done') FROM entities";
 
 impl Ledger {
-    /// Opens a ledger, and makes it if need be.
+    /// Opens a ledger, or creates it.
     pub fn open(path: &Path) -> Result<Self, PlatformError> {
         let mut connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
-        // What is not in the ledger would be sent again.
+        // A call that is missing from the ledger would be sent again.
         connection.pragma_update(None, "synchronous", "FULL")?;
-        sql::bring_forward(&mut connection, "entities", STEPS)?.map_err(PlatformError::Newer)?;
+        sql::upgrade_schema(&mut connection, "entities", STEPS)?.map_err(PlatformError::Newer)?;
         connection.execute_batch(SCHEMA)?;
         Ok(Self { connection: Mutex::new(connection) })
     }
 
-    /// Whether a kept ledger can be read by this version.
+    /// Checks that this version can read an existing ledger.
     pub fn check_version(path: &Path) -> Result<(), PlatformError> {
-        sql::refuse_newer(&sql::open_read_only(path)?, STEPS)?.map(drop).map_err(PlatformError::Newer)
+        sql::check_schema_version(&sql::open_read_only(path)?, STEPS)?.map(drop).map_err(PlatformError::Newer)
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How a record's plan stands, if it was ever begun.
-    pub fn entity(&self, Key { kind, id }: Key) -> Result<Option<EntityState>, PlatformError> {
+    /// Returns the state of a record's plan; none if it was never begun.
+    pub fn entity(&self, LedgerKey { kind, id }: LedgerKey) -> Result<Option<EntityState>, PlatformError> {
         let connection = self.lock();
         let mut query = connection.prepare_cached("SELECT state FROM entities WHERE kind = ? AND id = ?")?;
         let state = query.query_row(params![kind, id], |row| row.get::<_, String>(0)).optional()?;
         Ok(state.map(|state| EntityState::parse(&state)))
     }
 
-    /// Notes how a record's plan stands; where it failed, at which step and why.
+    /// Saves the state of a record's plan. If the plan failed, `failed` names the step, the code and the HTTP status.
     pub fn set_entity(
         &self,
-        Key { kind, id }: Key,
+        LedgerKey { kind, id }: LedgerKey,
         state: EntityState,
         failed: Option<(&Name, &Code, u16)>,
     ) -> Result<(), PlatformError> {
@@ -125,8 +125,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// What is known of a call of a record's plan.
-    pub fn call(&self, Key { kind, id }: Key, call: &str) -> Result<Option<KnownCall>, PlatformError> {
+    /// Returns the state of a call of a record's plan.
+    pub fn call(&self, LedgerKey { kind, id }: LedgerKey, call: &str) -> Result<Option<KnownCall>, PlatformError> {
         let connection = self.lock();
         let mut query = connection.prepare_cached(
             "SELECT calls.state, request FROM calls JOIN entities ON number = entity
@@ -138,10 +138,10 @@ impl Ledger {
         Ok(known.optional()?)
     }
 
-    /// Notes that a call is about to be sent.
-    pub fn sending(
+    /// Saves that a call is about to be sent.
+    pub fn record_sent(
         &self,
-        Key { kind, id }: Key,
+        LedgerKey { kind, id }: LedgerKey,
         (call, ordinal, step): (&str, usize, &str),
         request: [u8; 16],
     ) -> Result<(), PlatformError> {
@@ -156,10 +156,10 @@ impl Ledger {
         Ok(())
     }
 
-    /// Notes how a call ended, and what of its answer is kept.
-    pub fn answered(
+    /// Saves the result of a call, and the values of its response that later calls need.
+    pub fn record_result(
         &self,
-        Key { kind, id }: Key,
+        LedgerKey { kind, id }: LedgerKey,
         call: &str,
         state: CallState,
         status: u16,
@@ -181,21 +181,21 @@ impl Ledger {
         Ok(transaction.commit()?)
     }
 
-    /// What an answer has kept.
-    pub fn answer(&self, Key { kind, id }: Key, name: &str) -> Result<Option<String>, PlatformError> {
+    /// Returns a value that was saved from a response.
+    pub fn saved_value(&self, LedgerKey { kind, id }: LedgerKey, name: &str) -> Result<Option<String>, PlatformError> {
         let connection = self.lock();
         let mut query =
             connection.prepare_cached("SELECT value FROM answers WHERE kind = ? AND id = ? AND name = ?")?;
         Ok(query.query_row(params![kind, id, name], |row| row.get(0)).optional()?)
     }
 
-    /// A page of records' plans, of one state or of all, and how many there are.
+    /// Returns a page of records' plans, of one state or of all, and their total number.
     pub fn lines(
         &self,
         state: Option<EntityState>,
         offset: u64,
         limit: u64,
-    ) -> Result<(Vec<Line>, u64), PlatformError> {
+    ) -> Result<(Vec<LedgerLine>, u64), PlatformError> {
         let connection = self.lock();
         let state = state.map(EntityState::as_str);
         let filter = "WHERE ?1 IS NULL OR state = ?1";
@@ -205,26 +205,26 @@ impl Ledger {
         Ok((lines, count?))
     }
 
-    /// How a record's plan stands, in full.
-    pub fn line(&self, Key { kind, id }: Key) -> Result<Option<Line>, PlatformError> {
+    /// Returns a record's plan.
+    pub fn line(&self, LedgerKey { kind, id }: LedgerKey) -> Result<Option<LedgerLine>, PlatformError> {
         let connection = self.lock();
         Ok(connection.query_row(&format!("{LINE} WHERE kind = ? AND id = ?"), params![kind, id], line).optional()?)
     }
 
-    /// How many records' plans stand how, by kind.
+    /// Returns the number of plans by kind and state.
     pub fn counts(&self) -> Result<Vec<(Name, EntityState, u64)>, PlatformError> {
         let connection = self.lock();
         let mut query = connection
             .prepare("SELECT kind, state, count(*) FROM entities GROUP BY kind, state ORDER BY kind, state")?;
         let counts = query.query_map([], |row| {
             let (kind, state): (String, String) = (row.get(0)?, row.get(1)?);
-            Ok((Name::kept(&kind), EntityState::parse(&state), row.get(2)?))
+            Ok((Name::from_storage(&kind), EntityState::parse(&state), row.get(2)?))
         })?;
         Ok(counts.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Skips the call that a record's plan has failed at; `false` where it has not failed at one.
-    pub fn skip_failed(&self, Key { kind, id }: Key) -> Result<bool, PlatformError> {
+    /// Skips the call at which a record's plan failed. Returns false if no call failed.
+    pub fn skip_failed(&self, LedgerKey { kind, id }: LedgerKey) -> Result<bool, PlatformError> {
         let changed = self.lock().execute(
             "UPDATE calls SET state = 'skipped' WHERE state = 'failed'
              AND entity = (SELECT number FROM entities WHERE kind = ? AND id = ?)",
@@ -239,21 +239,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_what_was_sent_and_what_came_of_it() {
+    fn calls_survive_a_restart() {
         let held = tempfile::tempdir().unwrap();
         let path = held.path().join("ledger.db");
-        let (key, step) = (Key { kind: "loans", id: [7; 16] }, Name::new("approval"));
+        let (key, step) = (LedgerKey { kind: "loans", id: [7; 16] }, Name::new("approval"));
         let ledger = Ledger::open(&path).unwrap();
         assert_eq!(ledger.entity(key).unwrap(), None);
         ledger.set_entity(key, EntityState::Open, None).unwrap();
-        ledger.sending(key, ("approval:7", 2, "approval"), [1; 16]).unwrap();
+        ledger.record_sent(key, ("approval:7", 2, "approval"), [1; 16]).unwrap();
         drop(ledger);
-        // What was sent is uncertain for whoever comes after.
+        // A call that was sent is uncertain after the ledger is opened again.
         let ledger = Ledger::open(&path).unwrap();
         let known = ledger.call(key, "approval:7").unwrap().unwrap();
         assert_eq!((known.state, known.request), (CallState::Sent, [1; 16]));
-        ledger.answered(key, "approval:7", CallState::Done, 200, &[("loan".into(), "8a8b".into())]).unwrap();
-        assert_eq!(ledger.answer(key, "loan").unwrap().as_deref(), Some("8a8b"));
+        ledger.record_result(key, "approval:7", CallState::Done, 200, &[("loan".into(), "8a8b".into())]).unwrap();
+        assert_eq!(ledger.saved_value(key, "loan").unwrap().as_deref(), Some("8a8b"));
         assert_eq!(ledger.call(key, "approval:7").unwrap().unwrap().state, CallState::Done);
         ledger.set_entity(key, EntityState::Failed, Some((&step, &Code::new("INVALID_DATE"), 400))).unwrap();
         let (lines, total) = ledger.lines(Some(EntityState::Failed), 0, 10).unwrap();

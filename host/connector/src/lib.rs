@@ -1,30 +1,30 @@
-//! A platform that is entered through its own API, call by call: at the agreed pace, each call exactly once.
+//! Platforms with an HTTP API of their own: calls at the agreed pace, each call exactly once.
 //!
-//! It knows plans and answers, and nothing of staging: what is to be sent is handed in.
+//! This crate knows plans and responses, and nothing of staging. Callers pass it the calls that are to be sent.
 
-mod answer;
-mod caller;
+mod call_hours;
 mod error;
-mod hours;
+mod http_client;
 mod ledger;
 mod pacer;
+mod response;
+mod rollback;
 mod session;
 mod state;
-mod take_back;
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use tokio::runtime::Handle;
 
-pub use answer::text_at;
-pub use caller::Caller;
+use call_hours::CallHours;
 pub use error::PlatformError;
-pub use hours::Hours;
-pub use ledger::{Key, Ledger};
-pub use pacer::Pacer;
-pub use session::{Session, Tally};
-pub use state::{CallState, Decision, EntityState, Line};
+use http_client::PlatformClient;
+pub use ledger::{Ledger, LedgerKey};
+use pacer::Pacer;
+pub use response::text_at;
+pub use session::{Session, SessionCounters};
+pub use state::{CallState, EntityState, LedgerDecision, LedgerLine};
 
 use sluice_config::PlatformConfig;
 use sluice_contract::PlatformDescription;
@@ -32,55 +32,54 @@ use sluice_model::Name;
 
 /// A configured platform.
 pub struct Platform {
-    /// Its name in the configuration.
+    /// Name of the platform in the configuration.
     pub name: Name,
-    /// What was agreed with it.
+    /// Configuration of the platform.
     pub config: PlatformConfig,
     /// Description of the plugin that plans its calls.
     pub description: PlatformDescription,
-    caller: Caller,
+    client: PlatformClient,
     pacer: Pacer,
-    hours: Option<Hours>,
+    hours: Option<CallHours>,
     settings: Vec<(String, String)>,
 }
 
 impl Platform {
-    /// Makes ready to call it, if all is set that has to be.
+    /// Creates a platform, and checks its settings against the description. Makes no call.
     pub fn new(name: Name, config: &PlatformConfig, description: PlatformDescription, runtime: Handle) -> Result<Self> {
-        let described = &description;
-        let caller = Caller::new(&name, config, described, runtime)?;
-        let known = |setting: &&String| described.settings.iter().any(|(name, _)| **name == ***setting);
+        let client = PlatformClient::new(&name, config, &description, runtime)?;
+        let known = |setting: &&String| description.settings.iter().any(|(name, _)| **name == ***setting);
         if let Some(unknown) = config.settings.keys().find(|setting| !known(setting)) {
-            let names: Vec<&str> = described.settings.iter().map(|(name, _)| &**name).collect();
+            let names: Vec<&str> = description.settings.iter().map(|(name, _)| &**name).collect();
             bail!("settings.{unknown} is not known to the plugin. It has: {}", names.join(", "));
         }
         let missing =
-            described.settings.iter().find(|(name, required)| *required && !config.settings.contains_key(&**name));
+            description.settings.iter().find(|(name, required)| *required && !config.settings.contains_key(&**name));
         if let Some((missing, _)) = missing {
             bail!("settings.{missing} has to be set");
         }
         let hours = config.hours.as_deref().map(|hours| {
-            Hours::parse(hours, &config.time_zone).with_context(|| {
+            CallHours::parse(hours, &config.time_zone).with_context(|| {
                 format!("hours is {hours} in {}: it has to be like 22:00-06:00 in UTC", config.time_zone)
             })
         });
         let pacer = Pacer::new(config.calls_per_second, Duration::from_millis(config.slack_millis));
         let settings = config.settings.clone().into_iter().collect();
-        Ok(Self { name, config: config.clone(), description, caller, pacer, hours: hours.transpose()?, settings })
+        Ok(Self { name, config: config.clone(), description, client, pacer, hours: hours.transpose()?, settings })
     }
 
-    /// What is set for its plugin.
+    /// Returns the settings for the platform's plugin.
     pub fn settings(&self) -> &[(String, String)] {
         &self.settings
     }
 
-    /// The host that is called.
+    /// Returns the host that is called.
     pub fn host(&self) -> String {
-        self.caller.host()
+        self.client.host()
     }
 
-    /// Hours of a day in which calls may be made.
+    /// Returns the number of hours of a day in which calls may be made.
     pub fn hours_a_day(&self) -> f64 {
-        self.hours.as_ref().map_or(24.0, Hours::length)
+        self.hours.as_ref().map_or(24.0, CallHours::length)
     }
 }

@@ -1,4 +1,4 @@
-//! How a record's plan stands, and each of its calls.
+//! States of a record's plan and of its calls.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,12 +14,12 @@ macro_rules! states {
         }
 
         impl $name {
-            /// As it is kept and shown.
+            /// Returns the name of the state, as it is stored and shown.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$state => $text,)* }
             }
 
-            /// The state that is kept so.
+            /// Returns the state with this name.
             pub fn parse(text: &str) -> Self {
                 match text { $($text => Self::$state,)* _ => Self::$other }
             }
@@ -28,79 +28,79 @@ macro_rules! states {
 }
 
 states! {
-    /// How a record's plan stands.
+    /// State of a record's plan.
     EntityState {
-        /// Not all of its calls are made.
+        /// Some of its calls are still to be made.
         Open = "open",
-        /// Another record's answer that it needs is not there.
+        /// It needs a value of another record's response that does not exist yet.
         Waiting = "waiting",
         /// All of its calls are made.
         Done = "done",
         /// A call failed for good.
         Failed = "failed",
-        /// Somebody decided to leave it as it is.
+        /// A client has decided to leave it as it is.
         Abandoned = "abandoned",
-        /// What its calls made was taken back.
+        /// Its calls were rolled back.
         Undone = "undone",
     } else Open
 }
 
 states! {
-    /// How a call stands.
+    /// State of a call.
     CallState {
-        /// Sent, and not known to have been answered: it is asked whether it happened before it is sent again.
+        /// Sent, and no response is known. Before it is sent again, the platform is asked if it happened.
         Sent = "sent",
         /// It happened.
         Done = "done",
         /// The platform refused it for good.
         Failed = "failed",
-        /// Somebody decided to do without it.
+        /// A client has decided to skip it.
         Skipped = "skipped",
-        /// It was taken back.
+        /// It was rolled back.
         Undone = "undone",
     } else Sent
 }
 
-/// What somebody decides of a record whose plan has failed.
+/// Decision of a client about a record whose plan has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Decision {
+pub enum LedgerDecision {
     /// Send the failed call again.
     Retry,
-    /// Do without the failed call, and go on with the next.
+    /// Skip the failed call, and continue with the next.
     Skip,
-    /// Leave it as it is.
+    /// Leave the record as it is.
     Abandon,
 }
 
-/// A record's plan, as the ledger has it.
+/// A record's plan in the ledger.
 #[derive(Clone, Debug)]
-pub struct Line {
-    /// Its kind.
+pub struct LedgerLine {
+    /// Kind of the plan.
     pub kind: Name,
-    /// The record.
+    /// Reference id of the record.
     pub id: [u8; 16],
-    /// How it stands.
+    /// State of the plan.
     pub state: EntityState,
-    /// The step that failed.
+    /// Step that failed.
     pub step: Option<Name>,
-    /// Why.
+    /// Code of the failure.
     pub code: Option<Code>,
-    /// The status with which the platform refused it.
+    /// HTTP status with which the platform refused it.
     pub status: Option<u16>,
-    /// When that was noted.
+    /// Time of the last change.
     pub at: String,
-    /// How many of its calls have happened.
+    /// Number of its calls that have happened.
     pub calls: u64,
 }
 
 impl CallState {
-    /// Whether nothing more is sent for it.
-    pub fn is_settled(self) -> bool {
+    /// Returns true if nothing more is sent for the call.
+    pub fn is_finished(self) -> bool {
         matches!(self, Self::Done | Self::Skipped)
     }
 
-    /// Whether there may be something at the platform that the call has made.
+    /// Returns true if the call may have created something on the platform.
     pub fn may_have_happened(self) -> bool {
         matches!(self, Self::Sent | Self::Done)
     }

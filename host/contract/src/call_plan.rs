@@ -170,7 +170,7 @@ fn call(planned: WireCall, kind: &PlatformKind, description: &PlatformDescriptio
 }
 
 /// Returns true if calls about the same subject are in the order that the steps declare.
-fn in_order(calls: &[(String, String)], kind: &PlatformKind) -> bool {
+fn keeps_step_order(calls: &[(String, String)], kind: &PlatformKind) -> bool {
     calls.iter().enumerate().all(|(index, (subject, step))| {
         let Some(step) = kind.steps.iter().find(|known| known.name == **step) else { return false };
         let mut later = calls[index + 1..].iter().filter(|(of, _)| of == subject);
@@ -199,7 +199,7 @@ pub(crate) fn check_plan(
     }
     let order: Vec<(String, String)> =
         plan.calls.iter().map(|call| (call.subject.clone(), call.step.clone())).collect();
-    if !in_order(&order, kind) {
+    if !keeps_step_order(&order, kind) {
         return Err("the steps of a plan are not in the order of the description");
     }
     let calls: Vec<PlannedCall> = plan

@@ -124,7 +124,7 @@ pub type DescriptionResult<T> = Result<T, String>;
 /// Returns a name that may be used in paths and file names: lower-case letters, digits, `-` and `_`.
 pub(crate) fn path_name(name: &str) -> Option<Name> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
-    Name::declared(name).filter(|name| name.bytes().all(plain))
+    Name::from_description(name).filter(|name| name.bytes().all(plain))
 }
 
 /// Checks the name of a plugin.
@@ -134,12 +134,13 @@ pub(crate) fn plugin_name(name: &str) -> DescriptionResult<Name> {
 
 /// Checks the version of a plugin.
 pub(crate) fn plugin_version(version: &str) -> DescriptionResult<Version> {
-    Version::declared(version).ok_or_else(|| "its version is not made of at most 32 letters, digits and .-+".into())
+    Version::from_description(version)
+        .ok_or_else(|| "its version is not made of at most 32 letters, digits and .-+".into())
 }
 
 /// Checks a name of `what`.
 fn name(what: &str, name: &str) -> DescriptionResult<Name> {
-    Name::declared(name).ok_or_else(|| format!("{what} has no proper name"))
+    Name::from_description(name).ok_or_else(|| format!("{what} has no proper name"))
 }
 
 /// Checks the name of an entity type.
@@ -156,7 +157,7 @@ pub(crate) fn bounded<T>(what: &str, most: usize, items: &[T]) -> DescriptionRes
 pub(crate) fn codes(declared: &[String]) -> DescriptionResult<Vec<Code>> {
     bounded("codes", MAX_CODES, declared)?;
     let code = |(index, code): (usize, &String)| {
-        Code::declared(code)
+        Code::from_description(code)
             .ok_or_else(|| format!("code {} is not made of at most 64 upper-case letters, digits and _", index + 1))
     };
     declared.iter().enumerate().map(code).collect()

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sluice_model::{Code, Digest, Name, Tellable, Title};
+use sluice_model::{Code, Digest, Name, PluginTitle, SafeText};
 
 /// Text of a plugin, which may quote a record. It cannot be displayed, formatted or serialised. It is only written to the
 /// list beside the quarantined records.
@@ -36,8 +36,8 @@ impl fmt::Debug for Confidential {
 #[derive(Clone, Debug)]
 pub struct PluginRefusal(String);
 
-impl Tellable for PluginRefusal {
-    fn tell(&self) -> impl fmt::Display {
+impl SafeText for PluginRefusal {
+    fn safe_text(&self) -> impl fmt::Display {
         &self.0
     }
 }
@@ -83,7 +83,7 @@ impl Cause {
 #[derive(Clone, Debug)]
 pub struct PluginFailure {
     /// Name and version of the plugin.
-    pub plugin: Title,
+    pub plugin: PluginTitle,
     /// Digest of the plugin.
     pub digest: Digest,
     /// Cause of the failure.
@@ -107,7 +107,7 @@ pub enum PluginError {
     #[error("plugin {plugin} is unfit: it broke on {records} records, the last time with {code}")]
     Unfit {
         /// Name and version of the plugin.
-        plugin: Title,
+        plugin: PluginTitle,
         /// Number of records.
         records: u64,
         /// Code of the last cause.
@@ -119,7 +119,7 @@ pub enum PluginError {
     )]
     UnfitShare {
         /// Name and version of the plugin.
-        plugin: Title,
+        plugin: PluginTitle,
         /// Number of records on which it failed.
         quarantined: u64,
         /// Number of records that were passed to it.
@@ -131,7 +131,7 @@ pub enum PluginError {
     #[error("plugin {plugin} is unfit: it ran out of time {timeouts} times")]
     UnfitTimeouts {
         /// Name and version of the plugin.
-        plugin: Title,
+        plugin: PluginTitle,
         /// Number of exceeded time limits.
         timeouts: u64,
     },
@@ -139,7 +139,7 @@ pub enum PluginError {
     #[error("plugin {plugin} took more than the {seconds} seconds that it may take for all of this")]
     OutOfTime {
         /// Name and version of the plugin.
-        plugin: Title,
+        plugin: PluginTitle,
         /// Limit `total_seconds`.
         seconds: u64,
     },
@@ -147,7 +147,7 @@ pub enum PluginError {
     #[error("plugin {plugin} generates {entity_type}, which it does not describe")]
     Undescribed {
         /// Name and version of the plugin.
-        plugin: Title,
+        plugin: PluginTitle,
         /// The entity type.
         entity_type: Name,
     },
@@ -158,7 +158,7 @@ pub enum PluginError {
     #[error("plugin {plugin} could not be instantiated: {code}")]
     NotInstantiated {
         /// Name and version of the plugin.
-        plugin: Title,
+        plugin: PluginTitle,
         /// Code of the cause.
         code: &'static str,
     },

@@ -95,7 +95,7 @@ pub(crate) fn method(text: &str) -> Option<&'static str> {
 
 /// Checks a name of `what`.
 fn name(text: &str, what: &str) -> DescriptionResult<Name> {
-    path_name(text).or_else(|| Name::declared(text)).ok_or_else(|| format!("{what} has no proper name"))
+    path_name(text).or_else(|| Name::from_description(text)).ok_or_else(|| format!("{what} has no proper name"))
 }
 
 /// Checks the length of texts.

@@ -78,8 +78,11 @@ fn check_result(input: &mut Unstructured) -> Result<()> {
 
 /// Returns an accepted result. Checks the cause and the message of a refused one.
 fn accepted<T>(fits: OutputCheck<T>) -> Option<T> {
-    let refused = |(cause, told): (Cause, String)| {
-        assert!(matches!(cause, Cause::BrokeContract | Cause::TooMuchOutput) && !told.is_empty(), "{cause:?}: {told}");
+    let refused = |(cause, message): (Cause, String)| {
+        assert!(
+            matches!(cause, Cause::BrokeContract | Cause::TooMuchOutput) && !message.is_empty(),
+            "{cause:?}: {message}"
+        );
     };
     fits.map_err(refused).ok()
 }

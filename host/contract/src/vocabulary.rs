@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use hashbrown::{HashMap, HashSet};
 
 use super::failure::Confidential;
-use sluice_model::{Code, FieldName, FieldPath, Name, Step, UNDECLARED_CODE};
+use sluice_model::{Code, FieldName, FieldPath, Name, PathStep, UNDECLARED_CODE};
 
 /// Codes of the platform, which every plugin may use.
 static PLATFORM_CODES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
@@ -54,7 +54,7 @@ impl Vocabulary {
 
     /// Adds names of fields. Skips names that would be ambiguous in a path; they are not shown.
     pub fn add_fields<'a>(&mut self, stream: &Name, names: impl IntoIterator<Item = &'a String>) {
-        let names = names.into_iter().filter_map(|name| FieldName::declared(name));
+        let names = names.into_iter().filter_map(|name| FieldName::from_description(name));
         self.fields.entry(stream.clone()).or_default().extend(names);
     }
 
@@ -107,7 +107,7 @@ fn read_path(path: &str, fields: &HashSet<FieldName>) -> (FieldPath, bool) {
     for part in path.split('.').filter(|_| !path.is_empty()) {
         let Some(read) = read_part(part, fields, steps.is_empty()).filter(|read| steps.len() + read.len() <= MAX_STEPS)
         else {
-            steps.push(Step::Hidden);
+            steps.push(PathStep::Redacted);
             whole = false;
             break;
         };
@@ -117,19 +117,19 @@ fn read_path(path: &str, fields: &HashSet<FieldName>) -> (FieldPath, bool) {
 }
 
 /// Reads one part of a path: `name`, `name[0]`, `name[0][1]`, `?`, or `[0]` at the front.
-fn read_part<'f>(part: &str, fields: &'f HashSet<FieldName>, first: bool) -> Option<Vec<Step<'f>>> {
+fn read_part<'f>(part: &str, fields: &'f HashSet<FieldName>, first: bool) -> Option<Vec<PathStep<'f>>> {
     let (name, indexes) = part.split_at(part.find('[').unwrap_or(part.len()));
     let mut steps = vec![];
     match name {
         "" if first && !indexes.is_empty() => {}
-        "?" => steps.push(Step::Hidden),
-        name => steps.push(Step::Field(fields.get(name)?)),
+        "?" => steps.push(PathStep::Redacted),
+        name => steps.push(PathStep::Field(fields.get(name)?)),
     }
     for index in indexes.split_inclusive(']') {
         let digits = index.strip_prefix('[')?.strip_suffix(']')?;
         let plain = (1..=MAX_INDEX_DIGITS).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
         // The index is kept as a number, so that it has one form.
-        steps.push(Step::Item(plain.then(|| digits.parse().ok())??));
+        steps.push(PathStep::Item(plain.then(|| digits.parse().ok())??));
     }
     Some(steps)
 }
@@ -206,6 +206,6 @@ mod tests {
 
     #[test]
     fn the_platforms_codes_are_codes() {
-        assert!(PLATFORM_CODES.len() >= 10 && PLATFORM_CODES.iter().all(|code| Code::declared(code).is_some()));
+        assert!(PLATFORM_CODES.len() >= 10 && PLATFORM_CODES.iter().all(|code| Code::from_description(code).is_some()));
     }
 }

@@ -1,54 +1,75 @@
-//! Layout of a data directory: file names, the lock that keeps a second server out, and the places of its keys.
+//! Layout of a data directory: file names, the lock that excludes a second server, and the locations of the keys.
 
+use std::fs::{File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
 use sluice_config::Config;
-use sluice_keys::Keyring;
+use sluice_keys::{KeyError, Keyring};
 
-/// Name of the embedded platform database in the data directory.
+/// Name of the embedded platform's database in the data directory.
 pub const TARGET_FILE: &str = "platform.db";
 
-/// Name of the catalogue in the data directory.
-pub const CATALOGUE_FILE: &str = "catalogue.db";
+/// Name of the catalog in the data directory.
+pub const CATALOG_FILE: &str = "catalogue.db";
 
-/// Name of the file that a server holds locked.
+/// Name of the file that a running server locks.
 pub const LOCK_FILE: &str = "lock";
 
-/// Name of the folder that a backup is restored into before all of it is put in its place.
+/// Name of the folder into which a backup is restored, before its files move to their final places.
 pub const RESTORING_DIR: &str = "restoring";
 
-/// Name of the file that says that the data directory was restored, until a server has noted it.
+/// Name of the file that marks a restored data directory until a server has written the restore to its audit trail.
 pub const RESTORED_FILE: &str = "restored";
 
-/// Name of the file with the first client's id and secret, as `curl -u` takes them.
+/// Name of the file with the first client's id and secret, in the form that `curl -u` accepts.
 pub const ADMIN_FILE: &str = "admin-client";
 
-/// The keys of a data directory.
-pub fn open_keys(data_dir: &Path, config: &Config) -> Result<Keyring> {
-    let (directory, master_key) = key_places(data_dir, config);
-    Keyring::open(&directory, &master_key).context("the server's keys cannot be had")
+/// An error of a data directory.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// The keys cannot be opened.
+    #[error("the server's keys cannot be opened")]
+    Keys(#[source] KeyError),
+    /// Another process holds the lock of the data directory.
+    #[error("another server is using {}: stop it, or use another --data-dir", .0.display())]
+    InUse(PathBuf),
+    /// A file cannot be created.
+    #[error("cannot write {}", .0.display())]
+    Write(PathBuf, #[source] io::Error),
+    /// The operating system refuses to lock a file.
+    #[error(transparent)]
+    Lock(io::Error),
 }
 
-/// Where a data directory's keys are: the key directory, and the file of the master key.
-pub fn key_places(data_dir: &Path, config: &Config) -> (PathBuf, PathBuf) {
-    let places = &config.keys;
-    let directory = places.directory.clone().unwrap_or_else(|| data_dir.join("keys"));
-    (directory, places.master_key_file.clone().unwrap_or_else(|| data_dir.join("master.key")))
+/// Opens the keys of a data directory. Creates a master key if it is missing.
+pub fn open_keys(data_dir: &Path, config: &Config) -> Result<Keyring, DataDirError> {
+    let (directory, master_key) = key_locations(data_dir, config);
+    Keyring::open(&directory, &master_key).map_err(DataDirError::Keys)
 }
 
-/// Keeps servers from a data directory, for as long as what is returned lives.
-pub fn lock_directory(data_dir: &Path) -> Result<std::fs::File> {
-    lock(&data_dir.join(LOCK_FILE))?
-        .with_context(|| format!("another server is using {}: stop it, or use another --data-dir", data_dir.display()))
+/// Returns the locations of a data directory's keys: the key directory, and the file of the master key.
+pub fn key_locations(data_dir: &Path, config: &Config) -> (PathBuf, PathBuf) {
+    let locations = &config.keys;
+    let directory = locations.directory.clone().unwrap_or_else(|| data_dir.join("keys"));
+    (directory, locations.master_key_file.clone().unwrap_or_else(|| data_dir.join("master.key")))
 }
 
-/// Takes a lock that is a file, made if need be; none where somebody else has it.
-pub fn lock(file: &Path) -> Result<Option<std::fs::File>> {
-    let held = std::fs::File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
-    match held.try_lock() {
-        Ok(()) => Ok(Some(held)),
-        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
-        Err(std::fs::TryLockError::Error(error)) => Err(error.into()),
+/// Locks a data directory. No other server can use it while the returned file exists.
+///
+/// # Errors
+///
+/// Returns [`DataDirError::InUse`] if another process holds the lock.
+pub fn lock_directory(data_dir: &Path) -> Result<File, DataDirError> {
+    lock(&data_dir.join(LOCK_FILE))?.ok_or_else(|| DataDirError::InUse(data_dir.into()))
+}
+
+/// Locks a file, which it creates if it is missing. Returns `None` if another process holds the lock.
+pub fn lock(path: &Path) -> Result<Option<File>, DataDirError> {
+    let file = File::create(path).map_err(|error| DataDirError::Write(path.into(), error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(DataDirError::Lock(error)),
     }
 }

@@ -1,15 +1,16 @@
-//! Deliberate defects, for `make torture-defects` to find: only with the feature `defects`, named by `SLUICE_DEFECT`.
+//! Deliberate defects that `make torture-defects` has to find. Only the feature `defects` compiles them in. The
+//! environment variable `SLUICE_DEFECT` selects one.
 
-/// What is done wrong.
+/// A deliberate defect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Defect {
-    /// An import notes that it has come one record further than it has.
+    /// An import stores a position that is one record ahead.
     PositionAhead,
-    /// What a crash has left at the journal's end is not cut off, and the next group is written behind it.
+    /// Recovery does not truncate a torn group at the journal's end, and the next group follows it.
     TornTail,
 }
 
-/// Whether this server has the defect.
+/// Returns true if this server has the defect.
 #[cfg(feature = "defects")]
 pub fn has(defect: Defect) -> bool {
     let name = match defect {
@@ -19,7 +20,7 @@ pub fn has(defect: Defect) -> bool {
     std::env::var_os("SLUICE_DEFECT").is_some_and(|given| given == name)
 }
 
-/// Never: this server is built without.
+/// Returns false: this server is built without the feature `defects`.
 #[cfg(not(feature = "defects"))]
 pub const fn has(_: Defect) -> bool {
     false

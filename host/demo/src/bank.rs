@@ -1,51 +1,51 @@
-//! The bank itself: the same customers and the same seed give the same bytes, table by table, in any
-//! order, without ever holding a table in memory.
+//! The bank. The same number of customers and the same seed give the same bytes of each table, in any order of the
+//! tables. No table is ever held in memory.
 
 use std::io::{self, Write};
 
-use super::expected::{self, Expected};
-use super::rows::{TABLES, Table};
-use super::spoil::{self, Spoil};
+use super::expected::{self, ExpectedCounts};
+use super::rows::{LegacyTable, TABLES};
+use super::spoil::{self, SpoilRate};
 
-/// Bytes that are made at a time: enough for an upload to be busy, too few to matter.
+/// Length of a chunk in bytes: enough to keep an upload busy, little memory.
 const CHUNK: usize = 64 * 1024;
 
-/// More customers than this would share numbers with each other's accounts.
+/// Maximum number of customers. With more, numbers of customers and of accounts would overlap.
 pub const MAX_CUSTOMERS: u64 = 9_999_999;
 
 /// A synthetic bank. A customer has about thirteen records in ten tables.
 #[derive(Clone, Debug)]
 pub struct Bank {
-    /// How many customers, at most [`MAX_CUSTOMERS`].
+    /// Number of customers, at most [`MAX_CUSTOMERS`].
     pub customers: u64,
-    /// What chance begins with.
+    /// Seed of the random numbers.
     pub seed: u64,
-    /// How many records are spoiled, and how.
-    pub spoil: Vec<Spoil>,
+    /// Rates of spoiled records.
+    pub spoil: Vec<SpoilRate>,
 }
 
-/// What was written of one table.
+/// Counts of a table's written lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TableCounts {
-    /// Lines, spoiled or not.
+    /// Number of lines, spoiled or not.
     pub records: u64,
-    /// Bytes, newlines included.
+    /// Number of bytes, newlines included.
     pub bytes: u64,
 }
 
-/// Names of the tables, in upload order.
+/// Returns the names of the tables, in upload order.
 pub fn tables() -> impl ExactSizeIterator<Item = &'static str> {
     TABLES.iter().map(|&(name, _)| name)
 }
 
 impl Bank {
-    /// The table as chunks of whole lines of JSON; none where the bank has no such table.
-    pub fn records(&self, table: &str) -> Option<Lines> {
+    /// Returns a table as chunks of complete JSON lines. Returns `None` if the bank has no such table.
+    pub fn records(&self, table: &str) -> Option<TableLines> {
         let &(_, table) = TABLES.iter().find(|(name, _)| *name == table)?;
-        Some(Lines { bank: self.clone(), table, step: 0, counts: TableCounts::default() })
+        Some(TableLines { bank: self.clone(), table, step: 0, counts: TableCounts::default() })
     }
 
-    /// Writes a table as lines of JSON.
+    /// Writes a table as JSON lines.
     pub fn write_table(&self, table: &str, out: &mut impl Write) -> io::Result<TableCounts> {
         let unknown = || io::Error::new(io::ErrorKind::InvalidInput, format!("the bank has no table `{table}`"));
         let mut lines = self.records(table).ok_or_else(unknown)?;
@@ -56,23 +56,23 @@ impl Bank {
         Ok(lines.counts)
     }
 
-    /// What must come of the bank. Goes through all of it without writing any.
-    pub fn expected(&self) -> Expected {
+    /// Computes the expected counts of a migration of the bank. Generates every row and writes none.
+    pub fn expected(&self) -> ExpectedCounts {
         expected::of(self)
     }
 }
 
-/// A table's lines, on their way.
+/// An iterator over the chunks of a table.
 #[derive(Clone, Debug)]
-pub struct Lines {
+pub struct TableLines {
     bank: Bank,
-    table: Table,
+    table: LegacyTable,
     step: u64,
     counts: TableCounts,
 }
 
-impl Lines {
-    /// Puts the next chunk in place of what `chunk` holds; false where there is no more.
+impl TableLines {
+    /// Replaces the content of `chunk` with the next chunk. Returns false if there is none.
     pub fn fill(&mut self, chunk: &mut Vec<u8>) -> bool {
         chunk.clear();
         let Bank { customers, seed, spoil } = &self.bank;
@@ -80,21 +80,21 @@ impl Lines {
         while chunk.len() < CHUNK && self.step < steps {
             self.step += 1;
             self.table.rows(*seed, self.step, &mut |mut row| {
-                let way = spoil::spoil(*seed, spoil, &mut row);
-                self.counts.records += spoil::write(&row, way, chunk);
+                let kind = spoil::spoil(*seed, spoil, &mut row);
+                self.counts.records += spoil::write(&row, kind, chunk);
             });
         }
         self.counts.bytes += chunk.len() as u64;
         !chunk.is_empty()
     }
 
-    /// What has been made so far.
+    /// Returns the counts of the lines so far.
     pub fn counts(&self) -> TableCounts {
         self.counts
     }
 }
 
-impl Iterator for Lines {
+impl Iterator for TableLines {
     type Item = Vec<u8>;
 
     fn next(&mut self) -> Option<Vec<u8>> {
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     fn bank(customers: u64, spoil: &str) -> Bank {
-        let spoil = if spoil.is_empty() { vec![] } else { Spoil::parse(spoil).expect("a wish that can be read") };
+        let spoil = if spoil.is_empty() { vec![] } else { SpoilRate::parse(spoil).expect("valid rates") };
         Bank { customers, seed: 1, spoil }
     }
 
@@ -130,7 +130,7 @@ mod tests {
         lines.map(|line| serde_json::from_slice(line).expect("JSON")).collect()
     }
 
-    /// FNV-1a, which is enough to see that a byte has changed.
+    /// Returns an FNV-1a hash, which suffices to detect a changed byte.
     fn fingerprint(bank: &Bank) -> u64 {
         let bytes = tables().flat_map(|table| written(bank, table));
         bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3))
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_same_bank_is_the_same_bytes() {
-        // Whoever changes these changes what everyone's demonstration loads.
+        // A change of these values changes the data of every demonstration.
         let cases = [("", 0x74D2_90A4_FF2A_B9B9), ("0.05", 0x9B18_5ACF_61B1_07DF)];
         for (spoil, wanted) in cases {
             assert_eq!(fingerprint(&bank(100, spoil)), wanted, "spoiled {spoil:?}");
@@ -169,7 +169,7 @@ mod tests {
         assert!(bank(1, "").write_table("loans", &mut vec![]).is_err());
     }
 
-    /// Table, its key, another table, the field of it that holds the key.
+    /// References: a table, its key, another table, and its field that holds the key.
     const REFERENCES: &[(&str, &str, &str, &str)] = &[
         ("district", "A1", "client", "district_id"),
         ("district", "A1", "account", "district_id"),

@@ -1,79 +1,82 @@
-//! What must come of a bank: how many records of each table, how many domain records, what they add up to.
+//! Expected counts of a migration of the bank: records of each table, domain records and their sums.
 
 use super::bank::Bank;
-use super::rows::{ENTITY_TYPES, Entity, Row, TABLES, Table};
-use super::spoil::{Outcome, WAYS, Way, spoil};
+use super::rows::{ENTITY_TYPES, Entity, LegacyRow, LegacyTable, TABLES};
+use super::spoil::{SPOIL_KINDS, SpoilKind, SpoilOutcome, spoil};
 
-/// What must come of a bank.
+/// The expected counts of a migration of a bank.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Expected {
-    /// By table, in upload order.
+pub struct ExpectedCounts {
+    /// Counts by table, in upload order.
     pub tables: Vec<TableCount>,
-    /// By entity type, in order of import.
+    /// Counts by entity type, in order of import.
     pub entities: Vec<EntityCount>,
-    /// Records spoiled, by name of the way.
+    /// Number of spoiled records by name of the kind.
     pub spoiled: Vec<(&'static str, u64)>,
 }
 
-/// What must come of a table. Every line is skipped, rejected, repeated or staged.
+/// The expected counts of a table. Every line is skipped, rejected, repeated or staged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TableCount {
+    /// Name of the table.
     pub table: &'static str,
-    /// Lines.
+    /// Number of lines.
     pub records: u64,
-    /// Rightly not migrated.
+    /// Number of lines that the mapper skips.
     pub skipped: u64,
-    /// Not staged for an error.
+    /// Number of lines that are rejected because of an error.
     pub rejected: u64,
-    /// Lines that say again what the line before them says.
+    /// Number of lines that repeat the previous line.
     pub repeated: u64,
 }
 
-/// What must come out as one entity type.
+/// The expected counts of an entity type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EntityCount {
+    /// Name of the entity type.
     pub entity_type: &'static str,
-    /// Records staged, and their amounts in hundredths of a crown.
+    /// Number of staged records.
     pub staged: u64,
+    /// Sum of their amounts in hundredths of a crown.
     pub amount: u64,
-    /// Those of them that validation finds an error in: spoiled themselves, or referring to a record that
-    /// was rejected.
+    /// Number of staged records in which validation finds an error: spoiled ones, and those that refer to a rejected
+    /// record.
     pub invalid: u64,
-    /// What can be imported, and its amounts in hundredths of a crown: staged, not invalid, and not
-    /// referring to what is invalid.
+    /// Number of records that can be imported: staged ones that are not invalid and do not refer to an invalid record.
     pub sound: u64,
+    /// Sum of their amounts in hundredths of a crown.
     pub sound_amount: u64,
 }
 
-impl Expected {
-    /// Records of all tables.
+impl ExpectedCounts {
+    /// Returns the number of records of all tables.
     pub fn records(&self) -> u64 {
         self.tables.iter().map(|table| table.records).sum()
     }
 
-    /// Domain records of all entity types.
+    /// Returns the number of staged domain records of all entity types.
     pub fn staged(&self) -> u64 {
         self.entities.iter().map(|entity| entity.staged).sum()
     }
 
-    /// Records of all entity types that validation finds an error in, the first time.
+    /// Returns the number of domain records in which the first validation finds an error.
     pub fn invalid(&self) -> u64 {
         self.entities.iter().map(|entity| entity.invalid).sum()
     }
 
-    /// What is known of an entity type.
+    /// Returns the counts of an entity type, or `None`.
     pub fn entity(&self, entity_type: &str) -> Option<&EntityCount> {
         self.entities.iter().find(|entity| entity.entity_type == entity_type)
     }
 }
 
-/// Goes through all of the bank.
-pub(super) fn of(bank: &Bank) -> Expected {
+/// Computes the expected counts of a bank from all of its rows.
+pub(super) fn of(bank: &Bank) -> ExpectedCounts {
     let entity = |&entity_type| EntityCount { entity_type, ..EntityCount::default() };
-    let mut expected = Expected {
+    let mut expected = ExpectedCounts {
         tables: vec![],
         entities: ENTITY_TYPES.iter().map(entity).collect(),
-        spoiled: WAYS.iter().map(|&(_, name, ..)| (name, 0)).collect(),
+        spoiled: SPOIL_KINDS.iter().map(|&(_, name, ..)| (name, 0)).collect(),
     };
     for &(name, table) in TABLES {
         let mut count = TableCount { table: name, ..TableCount::default() };
@@ -85,23 +88,23 @@ pub(super) fn of(bank: &Bank) -> Expected {
     expected
 }
 
-fn expect(bank: &Bank, step: u64, mut row: Row, count: &mut TableCount, expected: &mut Expected) {
-    let way = spoil(bank.seed, &bank.spoil, &mut row);
-    if let Some(way) = way {
-        expected.spoiled[way as usize].1 += 1;
+fn expect(bank: &Bank, step: u64, mut row: LegacyRow, count: &mut TableCount, expected: &mut ExpectedCounts) {
+    let kind = spoil(bank.seed, &bank.spoil, &mut row);
+    if let Some(kind) = kind {
+        expected.spoiled[kind as usize].1 += 1;
     }
-    let outcome = way.map(Way::outcome);
+    let outcome = kind.map(SpoilKind::outcome);
     count.records += 1;
-    if outcome == Some(Outcome::RejectedAtLoad) {
+    if outcome == Some(SpoilOutcome::RejectedAtLoad) {
         count.rejected += 1;
         return;
     }
     match outcome {
-        Some(Outcome::Unchanged) => {
+        Some(SpoilOutcome::Unchanged) => {
             count.records += 1;
             count.repeated += 1;
         }
-        Some(Outcome::SecondRejected) => {
+        Some(SpoilOutcome::SecondRejected) => {
             count.records += 1;
             count.rejected += 1;
         }
@@ -111,10 +114,11 @@ fn expect(bank: &Bank, step: u64, mut row: Row, count: &mut TableCount, expected
         count.skipped += 1;
         return;
     };
-    let spoiled = outcome == Some(Outcome::FoundByValidation);
-    let lost = |tables: &[Table]| !bank.spoil.is_empty() && tables.iter().any(|&table| rejected(bank, table, step));
+    let spoiled = outcome == Some(SpoilOutcome::FoundByValidation);
+    let lost =
+        |tables: &[LegacyTable]| !bank.spoil.is_empty() && tables.iter().any(|&table| rejected(bank, table, step));
     let invalid = spoiled || lost(refers_to(entity));
-    let sound = !invalid && !lost(hangs_on(entity));
+    let sound = !invalid && !lost(depends_on(entity));
     let entity = &mut expected.entities[entity as usize];
     entity.staged += 1;
     entity.amount += amount;
@@ -123,31 +127,31 @@ fn expect(bank: &Bank, step: u64, mut row: Row, count: &mut TableCount, expected
     entity.sound_amount += if sound { amount } else { 0 };
 }
 
-/// Tables of which the same customer's only row must have been staged, for a reference to be good.
-fn refers_to(entity: Entity) -> &'static [Table] {
+/// Returns the tables whose row of the same customer must be staged, so that the record's references are valid.
+fn refers_to(entity: Entity) -> &'static [LegacyTable] {
     match entity {
         Entity::Counterparty | Entity::CollateralObject => &[],
-        Entity::Agreement => &[Table::Client],
-        Entity::Collateral => &[Table::Client, Table::Loan, Table::Property],
-        Entity::DebitMandate => &[Table::Client, Table::Loan],
-        Entity::Disbursement | Entity::Repayment | Entity::AdditionalRepayment => &[Table::Loan],
+        Entity::Agreement => &[LegacyTable::Client],
+        Entity::Collateral => &[LegacyTable::Client, LegacyTable::Loan, LegacyTable::Property],
+        Entity::DebitMandate => &[LegacyTable::Client, LegacyTable::Loan],
+        Entity::Disbursement | Entity::Repayment | Entity::AdditionalRepayment => &[LegacyTable::Loan],
     }
 }
 
-/// Tables of which the same customer's only row must have been staged for what the record refers to to be
-/// sound: without a client there is no sound agreement.
-fn hangs_on(entity: Entity) -> &'static [Table] {
+/// Returns the tables whose row of the same customer must be staged, so that the records to which the record refers are
+/// sound. For example, without a client there is no sound agreement.
+fn depends_on(entity: Entity) -> &'static [LegacyTable] {
     match entity {
-        Entity::Disbursement | Entity::Repayment | Entity::AdditionalRepayment => &[Table::Client],
+        Entity::Disbursement | Entity::Repayment | Entity::AdditionalRepayment => &[LegacyTable::Client],
         _ => &[],
     }
 }
 
-fn rejected(bank: &Bank, table: Table, step: u64) -> bool {
+fn rejected(bank: &Bank, table: LegacyTable, step: u64) -> bool {
     let mut rejected = false;
     table.rows(bank.seed, step, &mut |mut row| {
-        let way = spoil(bank.seed, &bank.spoil, &mut row);
-        rejected |= way.map(Way::outcome) == Some(Outcome::RejectedAtLoad);
+        let kind = spoil(bank.seed, &bank.spoil, &mut row);
+        rejected |= kind.map(SpoilKind::outcome) == Some(SpoilOutcome::RejectedAtLoad);
     });
     rejected
 }
@@ -155,11 +159,11 @@ fn rejected(bank: &Bank, table: Table, step: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Spoil;
+    use crate::SpoilRate;
 
     #[test]
-    fn what_is_expected_is_what_is_written() {
-        for spoil in [vec![], Spoil::parse("0.1").expect("a share")] {
+    fn expected_counts_match_the_written_tables() {
+        for spoil in [vec![], SpoilRate::parse("0.1").expect("a share")] {
             let bank = Bank { customers: 2_000, seed: 3, spoil };
             let expected = bank.expected();
             for table in &expected.tables {

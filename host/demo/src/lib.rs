@@ -1,14 +1,14 @@
-//! A synthetic bank of any size, so that a first run needs nobody's data.
+//! A synthetic bank of any size, so that a first run needs no customer's data.
 
-pub mod bank;
-pub mod expected;
-pub mod spoil;
+mod bank;
+mod expected;
+mod spoil;
 
-mod chance;
-mod line;
+mod legacy_row;
 mod portfolio;
+mod random;
 mod rows;
 
-pub use bank::{Bank, Lines, TableCounts, tables};
-pub use expected::{EntityCount, Expected, TableCount};
-pub use spoil::{BadSpoil, Outcome, Spoil, Way};
+pub use bank::{Bank, MAX_CUSTOMERS, TableCounts, TableLines, tables};
+pub use expected::{EntityCount, ExpectedCounts, TableCount};
+pub use spoil::{SPOIL_KINDS, SpoilError, SpoilKind, SpoilOutcome, SpoilRate};

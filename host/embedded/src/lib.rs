@@ -1,4 +1,4 @@
-//! Components and project templates that are part of the binary: `build.rs` compiles and collects them.
+//! Components and project templates that are part of the binary. The build script compiles and collects them.
 
 use sluice_model::World;
 

@@ -1,31 +1,31 @@
-//! Id and secret of an API client.
+//! Credentials of an API client.
 
 use secrecy::{ExposeSecret, SecretString};
 use sluice_model::to_hex;
 
-/// An id with its secret: shown once, and stored nowhere.
+/// The id and the secret of an API client. The server shows the secret once and does not store it.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// The client's id.
+    /// Id of the client.
     pub id: String,
-    /// Its secret.
+    /// Secret of the client.
     pub secret: SecretString,
 }
 
 impl Credentials {
-    /// A secret for this client. What it begins with lets scanners for leaked secrets find it.
+    /// Makes a random secret for this client. Its prefix lets scanners find leaked secrets.
     pub fn new(id: String) -> Self {
         let text = to_hex(&crate::random::<32>());
         Self { id, secret: format!("sluice_{text}").into() }
     }
 
-    /// Reads `id:secret`, as `curl -u` takes it.
+    /// Reads `id:secret`, the form that `curl -u` accepts.
     pub fn parse(text: &str) -> Option<Self> {
         let (id, secret) = text.trim().split_once(':')?;
         Some(Self { id: id.into(), secret: secret.to_owned().into() })
     }
 
-    /// As `curl -u` takes them: for the one place where they are shown.
+    /// Returns `id:secret`, the form that `curl -u` accepts. Only the place that shows the secret may call it.
     pub fn reveal(&self) -> String {
         format!("{}:{}", self.id, self.secret.expose_secret())
     }

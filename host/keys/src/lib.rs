@@ -1,27 +1,30 @@
-//! Keys: a master key that the operator holds, and under it a wrapped key for each purpose, a file each.
+//! Keys: a master key that the operator holds, and one wrapped key file for each purpose.
 //!
-//! A purpose's key is stored nowhere else: removing its file makes everything that was sealed with it
-//! unreadable, wherever copies of that stand. The only place that names the cryptographic library.
+//! The key of a purpose is stored in its file only. Removing the file makes everything that was sealed with the key
+//! unreadable, in every copy. This is the only crate that names the cryptographic library.
 
 mod credentials;
-mod ring;
+mod keyring;
 mod seal;
 mod sign;
 
 pub use credentials::Credentials;
-pub use ring::{KeyError, Keyring};
-pub use seal::{Sealer, Unsealed};
+pub use keyring::{KeyError, Keyring};
+pub use seal::{Sealer, UnsealError};
 pub use sign::{PublicKey, Signer};
 
-/// Random bytes from the operating system.
+/// Returns random bytes from the operating system.
+///
+/// # Panics
+///
+/// Panics if the operating system gives none. A caller could not continue without them.
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    // There is no going on without randomness, and nothing that a caller could do about it.
     aws_lc_rs::rand::fill(&mut bytes).expect("the operating system gives random bytes");
     bytes
 }
 
-/// Whether two secrets are equal, in a time that does not tell where they differ.
-pub fn same(one: &[u8], other: &[u8]) -> bool {
+/// Returns true if two secrets are equal. The time that it takes does not reveal where they differ.
+pub fn constant_time_eq(one: &[u8], other: &[u8]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(one, other).is_ok()
 }

@@ -1,26 +1,26 @@
-//! Authenticated encryption of pieces of data: AES-256-GCM, with a random nonce for each piece.
+//! Authenticated encryption of blocks of data: AES-256-GCM, with a random nonce for each block.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hmac;
 
-/// What could not be opened: the wrong key, or bytes that are not what was sealed.
+/// An error: the key is wrong, or the bytes differ from the sealed ones.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the sealed data is damaged, or was sealed with another key")]
-pub struct Unsealed;
+pub struct UnsealError;
 
-/// Seals and opens pieces of data under one key. A random nonce of 96 bits allows some four thousand million
-/// pieces under one key: at 32 KiB a piece, more than any migration has.
+/// A sealer: it seals and opens blocks of data with one key. A random nonce of 96 bits allows about four thousand
+/// million blocks under one key. At 32 KiB a block, no migration has as many.
 pub struct Sealer {
     key: LessSafeKey,
-    /// For [`Sealer::derive`].
+    /// Key of [`Sealer::derive`].
     root: hmac::Key,
 }
 
 impl Sealer {
-    /// Bytes that a sealed piece is longer than what it was made of: nonce in front, tag behind.
+    /// Number of bytes by which a sealed block is longer than its content: the nonce before it and the tag after it.
     pub const OVERHEAD: usize = NONCE_LEN + 16;
 
-    /// A sealer under this key.
+    /// Makes a sealer with this key.
     pub fn new(key: &[u8; 32]) -> Self {
         let root = hmac::Key::new(hmac::HMAC_SHA256, key);
         let sealing = hmac::sign(&root, b"seal");
@@ -28,8 +28,8 @@ impl Sealer {
         Self { key: LessSafeKey::new(unbound), root }
     }
 
-    /// Adds the sealed form of `parts`, taken as one piece, to `out`. `place` is not stored: it must be the same
-    /// when the piece is opened, so that a piece cannot stand in for another.
+    /// Seals `parts` as one block and appends it to `out`. `place` is not stored. [`Sealer::open`] needs the same
+    /// `place`, so one block cannot replace another.
     pub fn seal(&self, place: &[u8], parts: &[&[u8]], out: &mut Vec<u8>) {
         let nonce = super::random::<NONCE_LEN>();
         out.reserve(parts.iter().map(|part| part.len()).sum::<usize>() + Self::OVERHEAD);
@@ -40,20 +40,20 @@ impl Sealer {
         let tag = self
             .key
             .seal_in_place_separate_tag(nonce, Aad::from(place), &mut out[start..])
-            .expect("a piece is far shorter than AES-GCM's limit of 64 GiB");
+            .expect("a block is far shorter than AES-GCM's limit of 64 GiB");
         out.extend_from_slice(tag.as_ref());
     }
 
-    /// Opens a sealed piece in place; what was sealed is left as the whole of `sealed`.
-    pub fn open(&self, place: &[u8], sealed: &mut Vec<u8>) -> Result<(), Unsealed> {
-        let Some((nonce, _)) = sealed.split_first_chunk::<NONCE_LEN>() else { return Err(Unsealed) };
+    /// Opens a sealed block in place. Afterwards `sealed` holds its content.
+    pub fn open(&self, place: &[u8], sealed: &mut Vec<u8>) -> Result<(), UnsealError> {
+        let Some((nonce, _)) = sealed.split_first_chunk::<NONCE_LEN>() else { return Err(UnsealError) };
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let opened = self.key.open_within(nonce, Aad::from(place), sealed, NONCE_LEN..).map_err(|_| Unsealed)?.len();
+        let opened = self.key.open_within(nonce, Aad::from(place), sealed, NONCE_LEN..).map_err(|_| UnsealError)?.len();
         sealed.truncate(opened);
         Ok(())
     }
 
-    /// Another key that follows from this one, by what it is for.
+    /// Derives another key for this purpose.
     pub fn derive(&self, purpose: &str) -> [u8; 32] {
         let tag = hmac::sign(&self.root, purpose.as_bytes());
         tag.as_ref().try_into().expect("HMAC-SHA256 has 32 bytes")
@@ -64,7 +64,7 @@ impl Sealer {
 mod tests {
     use super::*;
 
-    /// What is sealed can be opened at its place, and not elsewhere, with another key, or changed in any bit.
+    /// A sealed block opens at its place only, with its key only, and only if no bit has changed.
     #[test]
     fn opens_only_what_was_sealed() {
         let sealer = Sealer::new(&[7; 32]);

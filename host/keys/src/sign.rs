@@ -1,27 +1,27 @@
-//! Signatures: Ed25519.
+//! Ed25519 signatures.
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 
-/// Signs with one key.
+/// A signer with one private key.
 pub struct Signer(Ed25519KeyPair);
 
 impl Signer {
-    /// A signer whose key follows from this seed.
+    /// Makes a signer whose key is derived from this seed.
     pub fn new(seed: &[u8; 32]) -> Self {
         Self(Ed25519KeyPair::from_seed_unchecked(seed).expect("32 bytes are a seed"))
     }
 
-    /// The signature of a message.
+    /// Signs a message.
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.0.sign(message).as_ref().try_into().expect("an Ed25519 signature has 64 bytes")
     }
 
-    /// What others verify with.
+    /// Returns the public key, which verifies the signatures.
     pub fn public(&self) -> PublicKey {
         PublicKey(self.0.public_key().as_ref().try_into().expect("an Ed25519 public key has 32 bytes"))
     }
 
-    /// The private key as PKCS #8, for libraries that sign by themselves.
+    /// Returns the private key as PKCS #8, for libraries that sign themselves.
     pub fn to_pkcs8(&self) -> Vec<u8> {
         self.0.to_pkcs8v1().expect("the key pair is complete").as_ref().to_vec()
     }
@@ -32,7 +32,7 @@ impl Signer {
 pub struct PublicKey(pub [u8; 32]);
 
 impl PublicKey {
-    /// Whether this is the key's signature of this message.
+    /// Returns true if the signature is this key's signature of this message.
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         UnparsedPublicKey::new(&ED25519, &self.0).verify(message, signature).is_ok()
     }

@@ -1,32 +1,32 @@
-//! Who acts, and what they may do.
+//! Actors and their permissions.
 
 use serde::{Deserialize, Serialize};
 
-/// Who did something.
+/// An actor: the author of an action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Actor {
     /// An API client, by its id.
     Client(String),
-    /// Whoever has the data directory: the `sluice` command beside the server.
+    /// The operator, who has access to the data directory and runs the `sluice` command beside the server.
     Operator,
     /// The server itself.
     Server,
-    /// Somebody who did not say who they are, or could not prove it.
+    /// A caller without valid credentials.
     Unknown,
 }
 
-/// What a client may do.
+/// A permission of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Permission {
-    /// Observes everything, changes nothing.
+    /// Permission to observe everything and change nothing.
     Read,
-    /// Registers, loads, validates, imports and purges; reads as well.
+    /// Permission to register, load, validate, import and purge. Includes `Read`.
     Migrate,
-    /// Approves plugins; reads as well.
+    /// Permission to approve plugins. Includes `Read`.
     Approve,
-    /// Runs the server: its metrics and its audit trail.
+    /// Permission to run the server: its metrics and its audit trail.
     Admin,
 }
 
@@ -34,7 +34,7 @@ impl Permission {
     /// Every permission.
     pub const ALL: [Permission; 4] = [Permission::Read, Permission::Migrate, Permission::Approve, Permission::Admin];
 
-    /// As it is given and shown.
+    /// Returns the permission's name, as clients and the catalog write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Permission::Read => "read",
@@ -44,13 +44,13 @@ impl Permission {
         }
     }
 
-    /// The permission with this name.
+    /// Returns the permission with this name, or `None`.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|permission| permission.as_str() == name)
     }
 
-    /// Whether having this one is enough where `asked` is asked for.
-    pub fn covers(self, asked: Permission) -> bool {
-        self == asked || (asked == Permission::Read && matches!(self, Permission::Migrate | Permission::Approve))
+    /// Returns true if this permission is sufficient where `required` is required.
+    pub fn covers(self, required: Permission) -> bool {
+        self == required || (required == Permission::Read && matches!(self, Permission::Migrate | Permission::Approve))
     }
 }

@@ -1,4 +1,4 @@
-//! An API client, as it is kept.
+//! An API client, as the catalog stores it.
 
 use jiff::Timestamp;
 
@@ -8,36 +8,36 @@ use super::{Domain, Grant, Permission, Tenant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SecretHash(pub [u8; 32]);
 
-/// A registered client.
+/// A registered API client.
 #[derive(Clone, Debug)]
-pub struct Client {
-    /// Its id.
+pub struct ApiClient {
+    /// Id of the client.
     pub id: String,
-    /// Whose migrations; none stands for every tenant's.
+    /// Tenant whose migrations the client may access. `None` grants access to every tenant.
     pub tenant: Option<Tenant>,
-    /// What it may do.
+    /// Permissions of the client.
     pub permissions: Vec<Permission>,
-    /// On which domains.
+    /// Domains on which the client may use its permissions.
     pub domains: Vec<&'static Domain>,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// From when on it is no longer let in.
+    /// Time from which the server refuses the client.
     pub expires_at: Option<Timestamp>,
-    /// When it was revoked.
+    /// Time of revocation.
     pub revoked_at: Option<Timestamp>,
-    /// Hash of its secret.
+    /// Hash of the secret.
     pub secret: SecretHash,
-    /// Hash of the secret before, and until when it is still taken.
+    /// Hash of the previous secret, and the time until which the server accepts it.
     pub old_secret: Option<(SecretHash, Timestamp)>,
 }
 
-impl Client {
-    /// Whether it is let in now.
-    pub fn is_live(&self, now: Timestamp) -> bool {
+impl ApiClient {
+    /// Returns true if the client is neither revoked nor expired at `now`.
+    pub fn is_active(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|expires| now < expires)
     }
 
-    /// What it was granted.
+    /// Returns the grant of the client.
     pub fn grant(&self) -> Grant {
         Grant {
             client: self.id.clone(),

@@ -1,4 +1,4 @@
-//! Digests: SHA-256, as text in lower-case hexadecimal and nothing else.
+//! SHA-256 digests. Their text is lower-case hexadecimal.
 
 use std::fmt;
 
@@ -12,17 +12,18 @@ use super::{from_hex, to_hex};
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// The digest of these bytes.
+    /// Computes the digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// Its bytes.
+    /// Returns the digest's bytes.
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// Reads 64 lower-case hexadecimal digits. Upper case is another text, and texts are what is verified.
+    /// Reads 64 lower-case hexadecimal digits. Returns `None` for upper case: signatures cover the text, so a digest
+    /// has one text only.
     pub fn parse(text: &str) -> Option<Self> {
         from_hex(text).map(Self)
     }

@@ -1,11 +1,11 @@
-//! The domains, and where the Migration Assistance API puts each.
+//! Domains, and their paths in the Migration Assistance API.
 
-/// A domain: `component` in the API's words.
+/// A domain. The API calls it `component`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Domain {
-    /// As the API names it.
+    /// Name of the domain in the API.
     pub component: &'static str,
-    /// First segment of its paths.
+    /// First segment of the domain's paths.
     pub path: &'static str,
 }
 
@@ -19,12 +19,12 @@ pub const DOMAINS: &[Domain] = &[
 ];
 
 impl Domain {
-    /// The domain with this name.
+    /// Returns the domain with this name, or `None`.
     pub fn by_component(component: &str) -> Option<&'static Domain> {
         DOMAINS.iter().find(|domain| domain.component == component)
     }
 
-    /// The domain whose paths start with this segment.
+    /// Returns the domain whose paths start with this segment, or `None`.
     pub fn by_path(path: &str) -> Option<&'static Domain> {
         DOMAINS.iter().find(|domain| domain.path == path)
     }

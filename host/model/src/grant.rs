@@ -1,53 +1,54 @@
-//! What a client was granted: permissions, a tenant, domains.
+//! Grants: the permissions, tenant and domains of a client.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{DOMAINS, Domain, Migration, Permission};
 
-/// Longest name of a tenant.
+/// Maximum length of a tenant's name in bytes.
 const MAX_TENANT_BYTES: usize = 63;
 
-/// The name of a tenant: a customer of the platform, whose migrations no other sees.
+/// The name of a tenant. A tenant is a customer of the platform. Other tenants cannot see its migrations.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Tenant(String);
 
-/// Why a name is no tenant's.
+/// An error: the text is not a tenant's name.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error(
-    "a tenant's name is made of lower-case letters, digits and -, begins with a letter or digit, and has at most 63"
+    "a tenant's name is made of lower-case letters, digits and -, begins with a letter or digit, and has at most 63 \
+     characters"
 )]
-pub struct NoTenant;
+pub struct InvalidTenantName;
 
 impl Tenant {
-    /// The tenant of a server that has only one.
-    pub fn only() -> Self {
+    /// Returns the tenant `default`, which a server with one tenant uses.
+    pub fn default_tenant() -> Self {
         Self("default".into())
     }
 
-    /// Its name.
+    /// Returns the tenant's name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl TryFrom<String> for Tenant {
-    type Error = NoTenant;
+    type Error = InvalidTenantName;
 
-    fn try_from(name: String) -> Result<Self, NoTenant> {
+    fn try_from(name: String) -> Result<Self, InvalidTenantName> {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         let fits = (1..=MAX_TENANT_BYTES).contains(&name.len())
             && name.bytes().all(|byte| plain(byte) || byte == b'-')
             && name.bytes().next().is_some_and(plain);
-        if fits { Ok(Self(name)) } else { Err(NoTenant) }
+        if fits { Ok(Self(name)) } else { Err(InvalidTenantName) }
     }
 }
 
 impl std::str::FromStr for Tenant {
-    type Err = NoTenant;
+    type Err = InvalidTenantName;
 
-    fn from_str(name: &str) -> Result<Self, NoTenant> {
+    fn from_str(name: &str) -> Result<Self, InvalidTenantName> {
         name.to_owned().try_into()
     }
 }
@@ -58,44 +59,44 @@ impl From<Tenant> for String {
     }
 }
 
-/// What somebody may do, where.
+/// A grant: the actions that a client may perform, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// The client's id.
+    /// Id of the client.
     pub client: String,
-    /// Whose migrations; none stands for every tenant's.
+    /// Tenant whose migrations the client may access. `None` grants access to every tenant.
     pub tenant: Option<Tenant>,
-    /// What.
+    /// Permissions of the client.
     pub permissions: Vec<Permission>,
-    /// Which domains of them.
+    /// Domains of those migrations that the client may access.
     pub domains: Vec<&'static Domain>,
-    /// When the token ends that it came with.
+    /// End of the token that carries the grant.
     pub until: Option<Timestamp>,
 }
 
 impl Grant {
-    /// Whether this may be done at all.
+    /// Returns true if one of the permissions covers this one.
     pub fn may(&self, permission: Permission) -> bool {
         self.permissions.iter().any(|given| given.covers(permission))
     }
 
-    /// Whether this tenant's migrations are seen.
+    /// Returns true if the client may see this tenant's migrations.
     pub fn sees(&self, tenant: &Tenant) -> bool {
         self.tenant.as_ref().is_none_or(|own| own == tenant)
     }
 
-    /// Whether a domain was granted.
+    /// Returns true if the grant includes the domain.
     pub fn holds(&self, domain: &Domain) -> bool {
         self.domains.contains(&domain)
     }
 
-    /// Whether all that a migration covers was granted.
+    /// Returns true if the grant includes every domain of the migration.
     pub fn holds_all(&self, migration: &Migration) -> bool {
         migration.components.iter().all(|domain| self.holds(domain))
     }
 
-    /// Every domain.
-    pub fn every_domain() -> Vec<&'static Domain> {
+    /// Returns every domain.
+    pub fn all_domains() -> Vec<&'static Domain> {
         DOMAINS.iter().collect()
     }
 }

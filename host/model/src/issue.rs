@@ -1,21 +1,21 @@
-//! What is wrong with a record, and who is to blame for a failure.
+//! Issues of records, log levels, and responsibility for failures.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Code, FieldPath};
 
-/// Whether an issue stops its record.
+/// The severity of an issue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// It stops the record.
+    /// An error, which stops the record.
     Error,
-    /// It is worth a look.
+    /// A warning, which does not stop the record.
     Warning,
 }
 
 impl Severity {
-    /// As it is stored and shown.
+    /// Returns the name that the catalog stores and the API shows.
     pub fn as_str(self) -> &'static str {
         match self {
             Severity::Error => "error",
@@ -24,22 +24,22 @@ impl Severity {
     }
 }
 
-/// How much a log entry matters.
+/// The severity of a log entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// For whoever looks for something.
+    /// A detail for debugging.
     Debug,
-    /// As it should be.
+    /// An expected event.
     Info,
-    /// Worth a look.
+    /// An event that deserves attention.
     Warning,
-    /// Something does not go on.
+    /// An event that stops work.
     Error,
 }
 
 impl Level {
-    /// As it is stored and shown.
+    /// Returns the name that the catalog stores and the API shows.
     pub fn as_str(self) -> &'static str {
         match self {
             Level::Debug => "debug",
@@ -49,38 +49,38 @@ impl Level {
         }
     }
 
-    /// The level with this name.
+    /// Returns the level with this name, or `None`.
     pub fn parse(name: &str) -> Option<Self> {
         [Level::Debug, Level::Info, Level::Warning, Level::Error].into_iter().find(|level| level.as_str() == name)
     }
 }
 
-/// One thing that is wrong with one record: places and codes, never values.
+/// An issue of one record. It holds codes and a path, never a value of the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issue {
-    /// Whether it stops the record.
+    /// Severity of the issue.
     pub severity: Severity,
-    /// What is wrong.
+    /// Code of the issue.
     pub code: Code,
-    /// Where.
+    /// Field that the issue is about.
     pub field: FieldPath,
-    /// The rule's own code where `code` is `RULE_VIOLATION`.
+    /// Code of the violated rule if `code` is `RULE_VIOLATION`.
     pub rule: Option<Code>,
 }
 
 impl Issue {
-    /// An error of the record as a whole.
+    /// Returns an error of the record as a whole.
     pub fn error(code: impl Into<Code>) -> Self {
-        Self { severity: Severity::Error, code: code.into(), field: FieldPath::WHOLE, rule: None }
+        Self { severity: Severity::Error, code: code.into(), field: FieldPath::WHOLE_RECORD, rule: None }
     }
 
-    /// Whether it stops its record.
-    pub fn stops(&self) -> bool {
+    /// Returns true if the issue is an error, which stops its record.
+    pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
 }
 
-/// Who a failure is to be brought to.
+/// The party that is responsible for a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Blame {
@@ -88,8 +88,8 @@ pub enum Blame {
     Record,
     /// The plugin's author.
     Plugin,
-    /// Whoever runs Sluice.
+    /// The operator of Sluice.
     Host,
-    /// Whoever runs the platform.
+    /// The operator of the platform.
     Target,
 }

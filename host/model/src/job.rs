@@ -1,4 +1,4 @@
-//! A job: something long that shows how far it is, can be cancelled, and says how it ended.
+//! Jobs: long work with progress, cancellation and a result.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -6,34 +6,34 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Code, Report};
+use super::{Code, SafeReport};
 
-/// What a job does.
+/// The kind of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum JobKind {
-    /// Checks all staged records.
+    /// Validation of all staged records.
     Validate,
-    /// Carries them into the target.
+    /// Import of the staged records into the target.
     Import,
-    /// Compares what is staged with what is in the target.
+    /// Comparison of the staged records with the target.
     Counts,
-    /// Runs staged source records through the migration's mapper again.
+    /// Mapping of the staged source records again, with the migration's mapper.
     Remap,
-    /// Goes the whole way into a target that is thrown away.
+    /// A trial of the whole migration into a temporary target.
     Trial,
-    /// Maps the same records with two mappers.
+    /// Comparison of two mappers on the same records.
     Compare,
-    /// Runs everything again that a mapper made, and says whether the same comes out.
+    /// Repetition of everything that a mapper did, to check that the results are the same.
     Replay,
-    /// Works out the calls that a platform would get, and sends none.
+    /// Planning of the calls to a platform, without sending them.
     Plan,
-    /// Takes back what an import into a platform has made.
+    /// Removal of the objects that an import created in a platform.
     Undo,
 }
 
 impl JobKind {
-    /// As it stands in paths.
+    /// Returns the name of the kind, as paths contain it.
     pub fn as_str(self) -> &'static str {
         match self {
             JobKind::Validate => "validate",
@@ -48,17 +48,17 @@ impl JobKind {
         }
     }
 
-    /// The code under which it is logged that a job of this kind stands so.
-    pub fn ending(self, state: JobState) -> Code {
-        ENDINGS[self as usize][state as usize].into()
+    /// Returns the log code for a job of this kind that enters this state.
+    pub fn log_code(self, state: JobState) -> Code {
+        LOG_CODES[self as usize][state as usize].into()
     }
 
-    /// The kind with this name.
+    /// Returns the kind with this name, or `None`.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 
-    /// All kinds.
+    /// Every kind.
     pub const ALL: [Self; 9] = [
         Self::Validate,
         Self::Import,
@@ -71,14 +71,14 @@ impl JobKind {
         Self::Undo,
     ];
 
-    /// Whether nothing may change staged records while it runs, but itself, and nothing else of its kind runs beside it.
-    pub fn is_alone(self) -> bool {
+    /// Returns true if a job of this kind excludes every other change of staged records and other jobs of its kind.
+    pub fn is_exclusive(self) -> bool {
         matches!(self, Self::Remap | Self::Trial | Self::Compare)
     }
 }
 
-/// How jobs of each kind are logged when they begin and end, in the order of the kinds and of the states.
-const ENDINGS: [[&str; 5]; 9] = [
+/// Log codes of jobs, in the order of the kinds and of the states.
+const LOG_CODES: [[&str; 5]; 9] = [
     ["VALIDATE_RUNNING", "VALIDATE_SUCCEEDED", "VALIDATE_FAILED", "VALIDATE_CANCELLED", "VALIDATE_INTERRUPTED"],
     ["IMPORT_RUNNING", "IMPORT_SUCCEEDED", "IMPORT_FAILED", "IMPORT_CANCELLED", "IMPORT_INTERRUPTED"],
     ["COUNTS_RUNNING", "COUNTS_SUCCEEDED", "COUNTS_FAILED", "COUNTS_CANCELLED", "COUNTS_INTERRUPTED"],
@@ -90,24 +90,24 @@ const ENDINGS: [[&str; 5]; 9] = [
     ["UNDO_RUNNING", "UNDO_SUCCEEDED", "UNDO_FAILED", "UNDO_CANCELLED", "UNDO_INTERRUPTED"],
 ];
 
-/// How a job stands.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum JobState {
-    /// At work.
+    /// The job is running.
     Running,
-    /// At its end, with a result.
+    /// The job ended with a result.
     Succeeded,
-    /// At its end, and the result says what is wrong.
+    /// The job ended. Its result says what is wrong.
     Failed,
-    /// Stopped by somebody.
+    /// A client cancelled the job.
     Cancelled,
-    /// Stopped because the server ended. Starting the same job again goes on from there.
+    /// The server stopped during the job. The same job, started again, resumes from there.
     Interrupted,
 }
 
 impl JobState {
-    /// As it is stored and shown.
+    /// Returns the name that the catalog stores and the API shows.
     pub fn as_str(self) -> &'static str {
         match self {
             JobState::Running => "running",
@@ -118,37 +118,37 @@ impl JobState {
         }
     }
 
-    /// The state with this name.
+    /// Returns the state with this name, or `None`.
     pub fn parse(name: &str) -> Option<Self> {
         use JobState::*;
         [Running, Succeeded, Failed, Cancelled, Interrupted].into_iter().find(|state| state.as_str() == name)
     }
 }
 
-/// A job as it is kept.
+/// A job, as the catalog stores it.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// Its id.
+    /// Id of the job.
     pub id: Uuid,
-    /// Whose it is.
+    /// Migration that the job works on.
     pub migration: Uuid,
-    /// What it does.
+    /// Kind of the job.
     pub kind: JobKind,
-    /// How it stands.
+    /// State of the job.
     pub state: JobState,
-    /// When it began.
+    /// Time of the start.
     pub started_at: Timestamp,
-    /// When it ended.
+    /// Time of the end.
     pub finished_at: Option<Timestamp>,
-    /// Records worked through.
+    /// Number of processed records.
     pub done: u64,
-    /// Records to work through, as far as is known.
+    /// Number of records to process, as far as it is known.
     pub total: u64,
-    /// What came of it, or a problem: codes and figures.
-    pub result: Option<Report>,
+    /// Result of the job, or its failure.
+    pub result: Option<SafeReport>,
 }
 
-/// How far a running job is; shared between who works and who looks.
+/// The progress of a running job. The job's worker and its observers share it.
 #[derive(Debug, Default)]
 pub struct Progress {
     done: AtomicU64,
@@ -158,38 +158,38 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Adds to what is to be done.
+    /// Adds records to the total.
     pub fn expect(&self, records: u64) {
         self.total.fetch_add(records, Relaxed);
     }
 
-    /// Adds to what is done.
+    /// Adds processed records.
     pub fn advance(&self, records: u64) {
         self.done.fetch_add(records, Relaxed);
     }
 
-    /// Done and to be done.
-    pub fn figures(&self) -> (u64, u64) {
+    /// Returns the number of processed records and the total.
+    pub fn counts(&self) -> (u64, u64) {
         let done = self.done.load(Relaxed);
         (done, self.total.load(Relaxed).max(done))
     }
 
-    /// Asks the job to stop at its next batch.
+    /// Requests that the job stops at its next batch.
     pub fn cancel(&self) {
         self.cancelled.store(true, Relaxed);
     }
 
-    /// Asks the job to wait where it is, or to go on.
+    /// Requests that the job pauses, or resumes.
     pub fn pause(&self, paused: bool) {
         self.paused.store(paused, Relaxed);
     }
 
-    /// Whether it was asked to wait.
+    /// Returns true if a pause is requested.
     pub fn is_paused(&self) -> bool {
         self.paused.load(Relaxed)
     }
 
-    /// Whether it was asked to.
+    /// Returns true if cancellation is requested.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.load(Relaxed)
     }
@@ -200,12 +200,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn endings_are_called_after_kind_and_state() {
+    fn log_codes_consist_of_kind_and_state() {
         use JobState::*;
         for kind in JobKind::ALL {
             for state in [Running, Succeeded, Failed, Cancelled, Interrupted] {
                 let expected = format!("{}_{}", kind.as_str(), state.as_str()).to_uppercase();
-                assert_eq!(kind.ending(state), expected.as_str());
+                assert_eq!(kind.log_code(state), expected.as_str());
             }
         }
     }

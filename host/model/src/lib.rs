@@ -1,37 +1,38 @@
-//! The words of a migration, pure: no IO, no plugin, no HTTP.
+//! The vocabulary of a migration: ids, codes, statuses, state machines, jobs, issues and digests. It performs no IO
+//! and knows no plugin engine and no transport.
 //!
-//! Whatever leaves a migration's own directory is made of [`Figure`], [`Code`], [`Name`], [`FieldPath`] and
-//! [`Detail`], and none of these can be made of text out of a record. A value that does not fit one of them does
-//! not belong in a log, an issue, a report or a problem document.
+//! Text of a record stays in the directory of its migration. Logs, issues, reports and error messages are therefore
+//! made of [`SafeValue`], [`Code`], [`Name`], [`FieldPath`] and [`Message`], and none of these can be made of text out
+//! of a record. A value that fits none of these types does not belong in a log, an issue, a report or a message.
 
 mod actor;
 mod client;
-mod detail;
 mod digest;
 mod domain;
-mod figure;
 mod grant;
 mod hex;
 mod issue;
 mod job;
+mod message;
 mod migration;
 mod plugin;
+mod record_outcome;
+mod safe_value;
 mod status;
-mod upload;
 mod words;
 
 pub use actor::{Actor, Permission};
-pub use client::{Client, SecretHash};
-pub use detail::{Detail, Tellable};
+pub use client::{ApiClient, SecretHash};
 pub use digest::Digest;
 pub use domain::{DOMAINS, Domain};
-pub use figure::{Cell, Figure, Report};
-pub use grant::{Grant, NoTenant, Tenant};
+pub use grant::{Grant, InvalidTenantName, Tenant};
 pub use hex::{from_hex, to_hex};
 pub use issue::{Blame, Issue, Level, Severity};
 pub use job::{Job, JobKind, JobState, Progress};
+pub use message::{Message, SafeText};
 pub use migration::Migration;
-pub use plugin::{Approval, ChosenMapper, KeptPlugin, LimitOverrides, Origin, PluginKey, World};
-pub use status::{Event, ImportStatus, Refusal, StagingStatus, Status};
-pub use upload::{Outcome, Produced, RecordResult};
-pub use words::{Code, Currency, FieldName, FieldPath, Name, Step, Title, UNDECLARED_CODE, Version};
+pub use plugin::{Approval, LimitOverrides, MapperRef, PluginKey, PluginOrigin, RegisteredPlugin, World};
+pub use record_outcome::{ProducedRecord, RecordOutcome, RecordResult};
+pub use safe_value::{Cell, SafeReport, SafeValue};
+pub use status::{ImportStatus, MigrationEvent, MigrationStatus, StagingStatus, TransitionRefusal};
+pub use words::{Code, Currency, FieldName, FieldPath, Name, PathStep, PluginTitle, UNDECLARED_CODE, Version};

@@ -3,36 +3,36 @@
 use jiff::{Timestamp, tz::TimeZone};
 use uuid::Uuid;
 
-use super::{ChosenMapper, Domain, Name, Status, Tenant};
+use super::{Domain, MapperRef, MigrationStatus, Name, Tenant};
 
-/// One registered move from an old system to the platform.
+/// A registered migration from an old system to the platform.
 #[derive(Clone, Debug)]
 pub struct Migration {
-    /// Its id, and the namespace of every reference id derived in it.
+    /// Id of the migration, and the namespace of every reference id that is derived in it.
     pub reference_id: Uuid,
-    /// Whose it is: no other tenant sees it.
+    /// Tenant that owns the migration. Other tenants cannot see it.
     pub tenant: Tenant,
-    /// The domains it covers.
+    /// Domains that the migration covers.
     pub components: Vec<&'static Domain>,
-    /// The mapper for its source tables, if it has one.
-    pub mapper: Option<ChosenMapper>,
-    /// The platform that it goes to, by its name in the configuration; none: the embedded one.
+    /// Mapper of the source tables, if the migration has one.
+    pub mapper: Option<MapperRef>,
+    /// Target platform, by its name in the configuration. `None` is the embedded platform.
     pub target: Option<Name>,
-    /// When it was registered: what a plugin takes for now.
+    /// Time of registration. Plugins receive it as the current time.
     pub registered_at: Timestamp,
-    /// How far it has come.
-    pub status: Status,
-    /// When its records were erased, if they were.
+    /// Status of the migration.
+    pub status: MigrationStatus,
+    /// Time at which the records were erased.
     pub purged_at: Option<Timestamp>,
 }
 
 impl Migration {
-    /// The day of registration, in UTC.
+    /// Returns the day of registration, in UTC.
     pub fn registered_on(&self) -> jiff::civil::Date {
         self.registered_at.to_zoned(TimeZone::UTC).date()
     }
 
-    /// Whether it covers this domain.
+    /// Returns true if the migration covers the domain with this name.
     pub fn covers(&self, component: &str) -> bool {
         self.components.iter().any(|domain| domain.component == component)
     }

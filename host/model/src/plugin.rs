@@ -1,4 +1,4 @@
-//! A plugin as the catalogue knows it, and who approved it for whom.
+//! Registered plugins, their approvals and the keys that sign them.
 
 use std::collections::BTreeMap;
 
@@ -7,18 +7,18 @@ use serde::Serialize;
 
 use super::{Digest, Name, Tenant, Version};
 
-/// The worlds of the contract.
+/// A world of the plugin contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum World {
-    /// A customer's mapper.
+    /// A mapper of a customer.
     Mapper,
-    /// The platform's plugin for one domain.
+    /// A plugin of the platform for one domain.
     Domain,
 }
 
 impl World {
-    /// As it is stored and shown.
+    /// Returns the name that the catalog stores and the API shows.
     pub fn as_str(self) -> &'static str {
         match self {
             World::Mapper => "mapper",
@@ -26,109 +26,111 @@ impl World {
         }
     }
 
-    /// The world with this name.
+    /// Returns the world with this name, or `None`.
     pub fn parse(name: &str) -> Option<Self> {
         [World::Mapper, World::Domain].into_iter().find(|world| world.as_str() == name)
     }
 }
 
-/// How a plugin came to this server.
+/// The origin of a plugin on this server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Origin {
-    /// It is part of a binary that was started on this data directory.
+pub enum PluginOrigin {
+    /// A binary that the operator started on this data directory embeds the plugin.
     Embedded,
-    /// The operator named its file when the server was started.
+    /// The operator named the plugin's file when starting the server.
     Operator,
-    /// A client pushed it.
+    /// A client pushed the plugin.
     Pushed,
 }
 
-impl Origin {
-    /// As it is stored and shown.
+impl PluginOrigin {
+    /// Returns the name that the catalog stores and the API shows.
     pub fn as_str(self) -> &'static str {
         match self {
-            Origin::Embedded => "embedded",
-            Origin::Operator => "operator",
-            Origin::Pushed => "pushed",
+            PluginOrigin::Embedded => "embedded",
+            PluginOrigin::Operator => "operator",
+            PluginOrigin::Pushed => "pushed",
         }
     }
 
-    /// The origin with this name.
+    /// Returns the origin with this name, or `None`.
     pub fn parse(name: &str) -> Option<Self> {
-        [Origin::Embedded, Origin::Operator, Origin::Pushed].into_iter().find(|origin| origin.as_str() == name)
+        [PluginOrigin::Embedded, PluginOrigin::Operator, PluginOrigin::Pushed]
+            .into_iter()
+            .find(|origin| origin.as_str() == name)
     }
 }
 
-/// A plugin that this server keeps.
+/// A plugin in the registry of this server.
 #[derive(Clone, Debug)]
-pub struct KeptPlugin {
-    /// SHA-256 of its component.
+pub struct RegisteredPlugin {
+    /// SHA-256 of the component.
     pub digest: Digest,
-    /// Whose it is; none where every tenant may use it.
+    /// Tenant that owns the plugin. `None` if every tenant may use it.
     pub tenant: Option<Tenant>,
-    /// What it is made for.
+    /// World that the plugin implements.
     pub world: World,
-    /// Its name.
+    /// Name of the plugin.
     pub name: Name,
-    /// Its version.
+    /// Version of the plugin.
     pub version: Version,
-    /// The domain that a domain plugin is for.
+    /// Domain of a domain plugin.
     pub domain: Option<Name>,
-    /// How it came here.
-    pub origin: Origin,
-    /// The client that pushed it.
+    /// Origin of the plugin.
+    pub origin: PluginOrigin,
+    /// Client that pushed the plugin.
     pub client: Option<String>,
-    /// When it came.
+    /// Time of registration.
     pub pushed_at: Timestamp,
-    /// The key that it was signed with.
+    /// Public key that verifies the plugin's signature.
     pub signed_by: Option<[u8; 32]>,
-    /// What its inspection found, as JSON.
+    /// Result of the plugin's inspection, as JSON.
     pub inspection: String,
 }
 
-/// Limits that an approval sets in place of the server's own, by their names in the configuration.
+/// Limits that an approval sets instead of the server's limits, by their names in the configuration.
 pub type LimitOverrides = BTreeMap<String, u64>;
 
-/// Somebody's word that a plugin may take part in imports.
+/// An approval: a client's statement that a plugin may take part in imports.
 #[derive(Clone, Debug)]
 pub struct Approval {
-    /// Of the plugin with this digest, and of no other.
+    /// Digest of the approved plugin.
     pub digest: Digest,
-    /// For this tenant; none: for every one.
+    /// Tenant that the approval is for. `None` is every tenant.
     pub tenant: Option<Tenant>,
-    /// Who: a client's id, or `server` for what the operator started the server with.
+    /// Id of the approving client, or `server` for plugins that the operator started the server with.
     pub client: String,
-    /// When.
+    /// Time of the approval.
     pub at: Timestamp,
-    /// Under these limits.
+    /// Limits of the plugin under this approval.
     pub limits: LimitOverrides,
-    /// When it was revoked.
+    /// Time of revocation.
     pub revoked_at: Option<Timestamp>,
-    /// By whom.
+    /// Id of the revoking client.
     pub revoked_by: Option<String>,
 }
 
-/// A key that a customer signs its plugins with.
+/// A public key of a customer. Its private key signs the customer's plugins.
 #[derive(Clone, Debug)]
 pub struct PluginKey {
-    /// Whose.
+    /// Tenant that owns the key.
     pub tenant: Tenant,
-    /// The public key, Ed25519.
+    /// The key, Ed25519.
     pub key: [u8; 32],
-    /// The client that added it.
+    /// Id of the client that added the key.
     pub client: String,
-    /// When.
+    /// Time at which the key was added.
     pub added_at: Timestamp,
-    /// Since when its signatures are not taken.
+    /// Time from which the server refuses signatures of the key.
     pub revoked_at: Option<Timestamp>,
 }
 
-/// The mapper of a migration: this digest and no other of its name.
+/// A reference to the mapper of a migration. The digest identifies it; other mappers may have the same name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChosenMapper {
-    /// Its digest.
+pub struct MapperRef {
+    /// Digest of the mapper.
     pub digest: Digest,
-    /// Its name.
+    /// Name of the mapper.
     pub name: Name,
 }

@@ -1,83 +1,83 @@
-//! How far a migration has come: a small state machine, and every reason to refuse a step.
+//! The status of a migration: a state machine, and the reasons for which it refuses an event.
 
 use serde::{Deserialize, Serialize};
 
-/// What has become of the staged records.
+/// The status of the staged records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub enum StagingStatus {
-    /// Nothing was staged yet.
+    /// No record is staged yet.
     Pending,
-    /// Records are staged, and were changed since any validation.
+    /// Records are staged. They changed after the last validation.
     Staged,
     /// A validation is running.
     Validating,
-    /// The records as they stand have passed validation.
+    /// The current records have passed validation.
     Validated,
-    /// The records as they stand have errors.
+    /// The current records have errors.
     Rejected,
-    /// The records were erased; what is known of them in figures stays.
+    /// The records were erased. Their counts remain.
     Purged,
 }
 
-/// What has become of the import.
+/// The status of the import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub enum ImportStatus {
-    /// Not begun, or staging was changed since.
+    /// No import began since the staged records last changed.
     Pending,
     /// An import is running.
     Importing,
-    /// All records as they stand are in the target.
+    /// All current records are in the target.
     Imported,
-    /// The last import stopped before its end, or left records out. Importing again goes on from there.
+    /// The last import stopped before its end, or skipped records. The next import resumes from there.
     Incomplete,
 }
 
-/// Both together.
+/// The status of a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// Of the staged records.
+pub struct MigrationStatus {
+    /// Status of the staged records.
     pub staging: StagingStatus,
-    /// Of the import.
+    /// Status of the import.
     pub import: ImportStatus,
 }
 
-/// What happens to a migration.
+/// An event that may change the status of a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Somebody begins to change staged records.
+pub enum MigrationEvent {
+    /// A client begins to change staged records.
     ChangeStarts,
-    /// Staged records were really changed.
+    /// Staged records changed.
     Changed,
     /// A validation job begins.
     ValidationStarts,
-    /// It found no error.
+    /// A validation found no error.
     ValidationPassed,
-    /// It found errors.
+    /// A validation found errors.
     ValidationFoundErrors,
-    /// It was cancelled, or broke off.
+    /// A validation was cancelled or failed.
     ValidationStopped,
     /// An import job begins.
     ImportStarts,
-    /// It carried everything over.
+    /// An import imported every record.
     ImportFinished,
-    /// It was cancelled, broke off, or left records out.
+    /// An import was cancelled, failed or skipped records.
     ImportStopped,
     /// A counts job begins.
     CountsStart,
-    /// The records are erased.
+    /// The records are being erased.
     Purged,
 }
 
-/// Why an event cannot happen now.
+/// A reason for which the state machine refuses an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum TransitionRefusal {
     /// A validation is running.
     Validating,
     /// An import is running.
     Importing,
-    /// Nothing is staged.
+    /// No record is staged.
     NothingStaged,
-    /// Records were changed since the last validation, or none was made.
+    /// Records changed after the last validation, or no validation has run.
     NotValidated,
     /// The last validation found errors.
     Rejected,
@@ -85,102 +85,108 @@ pub enum Refusal {
     Purged,
 }
 
-impl Refusal {
-    /// Stable code for machines.
+impl TransitionRefusal {
+    /// Returns the stable code for machines.
     pub fn code(self) -> &'static str {
         match self {
-            Refusal::Validating => "VALIDATION_RUNNING",
-            Refusal::Importing => "IMPORT_RUNNING",
-            Refusal::NothingStaged => "NOTHING_STAGED",
-            Refusal::NotValidated => "NOT_VALIDATED",
-            Refusal::Rejected => "VALIDATION_FOUND_ERRORS",
-            Refusal::Purged => "MIGRATION_PURGED",
+            TransitionRefusal::Validating => "VALIDATION_RUNNING",
+            TransitionRefusal::Importing => "IMPORT_RUNNING",
+            TransitionRefusal::NothingStaged => "NOTHING_STAGED",
+            TransitionRefusal::NotValidated => "NOT_VALIDATED",
+            TransitionRefusal::Rejected => "VALIDATION_FOUND_ERRORS",
+            TransitionRefusal::Purged => "MIGRATION_PURGED",
         }
     }
 
-    /// What is the matter and what to do.
+    /// Returns a message with the cause and the remedy.
     pub fn remedy(self) -> &'static str {
         match self {
-            Refusal::Validating => "A validation is running. Wait for it, or cancel the job.",
-            Refusal::Importing => "An import is running. Wait for it, or cancel the job.",
-            Refusal::NothingStaged => "No records are staged. Upload records first.",
-            Refusal::NotValidated => {
+            TransitionRefusal::Validating => "A validation is running. Wait for it, or cancel the job.",
+            TransitionRefusal::Importing => "An import is running. Wait for it, or cancel the job.",
+            TransitionRefusal::NothingStaged => "No records are staged. Upload records first.",
+            TransitionRefusal::NotValidated => {
                 "The staged records have not been validated since they were last changed. Run a validate job first."
             }
-            Refusal::Rejected => {
+            TransitionRefusal::Rejected => {
                 "The last validation found errors. Correct or delete the records that its issues name, and validate again."
             }
-            Refusal::Purged => "The migration's records were erased. Register a new one.",
+            TransitionRefusal::Purged => "The migration's records were erased. Register a new one.",
         }
     }
 }
 
-impl Status {
-    /// A migration that was just registered.
-    pub const NEW: Status = Status { staging: StagingStatus::Pending, import: ImportStatus::Pending };
+impl MigrationStatus {
+    /// Status of a newly registered migration.
+    pub const NEW: MigrationStatus = MigrationStatus { staging: StagingStatus::Pending, import: ImportStatus::Pending };
 
-    /// The status after `event`, or why it cannot happen now.
-    pub fn after(self, event: Event) -> Result<Status, Refusal> {
-        use Event::*;
-        let Status { staging, import } = self;
-        // Nothing brings back what was erased; erasing it once more finishes what was broken off.
+    /// Returns the status after `event`.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason if the event is not possible in this status.
+    pub fn after(self, event: MigrationEvent) -> Result<MigrationStatus, TransitionRefusal> {
+        use MigrationEvent::*;
+        let MigrationStatus { staging, import } = self;
+        // Erased records cannot come back. Erasing again completes an interrupted erasure.
         if staging == StagingStatus::Purged && event != Purged {
-            return Err(Refusal::Purged);
+            return Err(TransitionRefusal::Purged);
         }
         let idle = || match (staging, import) {
-            (StagingStatus::Validating, _) => Err(Refusal::Validating),
-            (_, ImportStatus::Importing) => Err(Refusal::Importing),
+            (StagingStatus::Validating, _) => Err(TransitionRefusal::Validating),
+            (_, ImportStatus::Importing) => Err(TransitionRefusal::Importing),
             _ => Ok(()),
         };
         match event {
             ChangeStarts | CountsStart => idle().map(|()| self),
-            Changed => idle().map(|()| Status { staging: StagingStatus::Staged, import: ImportStatus::Pending }),
+            Changed => {
+                idle().map(|()| MigrationStatus { staging: StagingStatus::Staged, import: ImportStatus::Pending })
+            }
             ValidationStarts => {
                 idle()?;
                 if staging == StagingStatus::Pending {
-                    return Err(Refusal::NothingStaged);
+                    return Err(TransitionRefusal::NothingStaged);
                 }
-                Ok(Status { staging: StagingStatus::Validating, ..self })
+                Ok(MigrationStatus { staging: StagingStatus::Validating, ..self })
             }
-            ValidationPassed => Ok(Status { staging: StagingStatus::Validated, ..self }),
-            ValidationFoundErrors => Ok(Status { staging: StagingStatus::Rejected, ..self }),
-            ValidationStopped => Ok(Status { staging: StagingStatus::Staged, ..self }),
+            ValidationPassed => Ok(MigrationStatus { staging: StagingStatus::Validated, ..self }),
+            ValidationFoundErrors => Ok(MigrationStatus { staging: StagingStatus::Rejected, ..self }),
+            ValidationStopped => Ok(MigrationStatus { staging: StagingStatus::Staged, ..self }),
             ImportStarts => {
                 idle()?;
                 match staging {
-                    StagingStatus::Validated => Ok(Status { import: ImportStatus::Importing, ..self }),
-                    StagingStatus::Rejected => Err(Refusal::Rejected),
-                    StagingStatus::Pending => Err(Refusal::NothingStaged),
-                    _ => Err(Refusal::NotValidated),
+                    StagingStatus::Validated => Ok(MigrationStatus { import: ImportStatus::Importing, ..self }),
+                    StagingStatus::Rejected => Err(TransitionRefusal::Rejected),
+                    StagingStatus::Pending => Err(TransitionRefusal::NothingStaged),
+                    _ => Err(TransitionRefusal::NotValidated),
                 }
             }
-            ImportFinished => Ok(Status { import: ImportStatus::Imported, ..self }),
-            ImportStopped => Ok(Status { import: ImportStatus::Incomplete, ..self }),
-            Purged => idle().map(|()| Status { staging: StagingStatus::Purged, ..self }),
+            ImportFinished => Ok(MigrationStatus { import: ImportStatus::Imported, ..self }),
+            ImportStopped => Ok(MigrationStatus { import: ImportStatus::Incomplete, ..self }),
+            Purged => idle().map(|()| MigrationStatus { staging: StagingStatus::Purged, ..self }),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Event::*, ImportStatus as I, Refusal, StagingStatus as S, Status};
+    use super::{ImportStatus as I, MigrationEvent::*, MigrationStatus, StagingStatus as S, TransitionRefusal};
 
     const STAGING: [S; 6] = [S::Pending, S::Staged, S::Validating, S::Validated, S::Rejected, S::Purged];
     const IMPORT: [I; 4] = [I::Pending, I::Importing, I::Imported, I::Incomplete];
 
-    /// Every state and event: what is expected, by a table that says it in other words than the code.
+    /// Compares every state and event with a table that does not follow the structure of the code.
     #[test]
     fn every_transition() {
         for staging in STAGING {
             for import in IMPORT {
-                let status = Status { staging, import };
+                let status = MigrationStatus { staging, import };
                 let busy = match (staging, import) {
-                    (S::Validating, _) => Some(Refusal::Validating),
-                    (_, I::Importing) => Some(Refusal::Importing),
+                    (S::Validating, _) => Some(TransitionRefusal::Validating),
+                    (_, I::Importing) => Some(TransitionRefusal::Importing),
                     _ => None,
                 };
                 let unless_busy = |expected| busy.map_or(expected, Err);
-                let with = |staging, import| Ok(Status { staging, import });
+                let with = |staging, import| Ok(MigrationStatus { staging, import });
                 let table = [
                     (ChangeStarts, unless_busy(Ok(status))),
                     (CountsStart, unless_busy(Ok(status))),
@@ -188,7 +194,7 @@ mod tests {
                     (
                         ValidationStarts,
                         unless_busy(match staging {
-                            S::Pending => Err(Refusal::NothingStaged),
+                            S::Pending => Err(TransitionRefusal::NothingStaged),
                             _ => with(S::Validating, import),
                         }),
                     ),
@@ -198,10 +204,10 @@ mod tests {
                     (
                         ImportStarts,
                         unless_busy(match staging {
-                            S::Pending => Err(Refusal::NothingStaged),
-                            S::Rejected => Err(Refusal::Rejected),
+                            S::Pending => Err(TransitionRefusal::NothingStaged),
+                            S::Rejected => Err(TransitionRefusal::Rejected),
                             S::Validated => with(S::Validated, I::Importing),
-                            _ => Err(Refusal::NotValidated),
+                            _ => Err(TransitionRefusal::NotValidated),
                         }),
                     ),
                     (ImportFinished, with(staging, I::Imported)),
@@ -211,7 +217,7 @@ mod tests {
                 for (event, expected) in table {
                     let expected = match (staging, event) {
                         (S::Purged, Purged) => expected,
-                        (S::Purged, _) => Err(Refusal::Purged),
+                        (S::Purged, _) => Err(TransitionRefusal::Purged),
                         _ => expected,
                     };
                     assert_eq!(status.after(event), expected, "{status:?} after {event:?}");

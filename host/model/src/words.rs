@@ -1,5 +1,5 @@
-//! The only words that logs, issues, counts and problem documents are made of: fixed in this source, or declared
-//! in a plugin's description before it has seen a record. None of them can be made of text that comes along.
+//! Words: codes, names, versions and field paths. Logs, issues, counts and messages are made of them. A word is fixed
+//! in the source, or a plugin's description declares it before the plugin sees a record. So no word can quote a record.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-/// Text that is fixed in the source, or was declared.
+/// Text that is fixed in the source or declared in a description.
 #[derive(Clone)]
 enum Text {
     Fixed(&'static str),
@@ -23,7 +23,7 @@ impl Text {
     }
 }
 
-/// What all kinds of words have in common: they can be read as text, compared and shown.
+/// Defines a kind of word that can be read as text, compared, formatted and serialised.
 macro_rules! word {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -96,32 +96,33 @@ macro_rules! word {
 }
 
 word! {
-    /// What happened, or what is wrong: `SCREAMING_SNAKE_CASE`, at most 64 bytes.
+    /// A code of an event or of an issue: `SCREAMING_SNAKE_CASE`, at most 64 bytes.
     Code
 }
 word! {
-    /// What something is called: a source, an entity type, a plugin, a count, one of a few values. At most 64
-    /// letters, digits and `-_.`.
+    /// A name of a source, an entity type, a plugin, a count or an enumerated value. At most 64 letters, digits and
+    /// `-_.`.
     Name
 }
 word! {
-    /// A plugin's version: at most 32 letters, digits and `.-+`.
+    /// A version of a plugin: at most 32 letters, digits and `.-+`.
     Version
 }
 word! {
-    /// The name of a field, as a description declares it.
+    /// A name of a field, as a description declares it.
     FieldName
 }
 word! {
-    /// Where in a record: declared names, indexes, and `?` for what may not be told. Empty for all of it.
+    /// A path to a field of a record: declared names, indexes, and `?` for a name that is not declared. The empty path
+    /// is the record itself.
     FieldPath
 }
 
-/// Longest code or name.
+/// Maximum length of a code or a name in bytes.
 const MAX_WORD_BYTES: usize = 64;
-/// Longest version.
+/// Maximum length of a version in bytes.
 const MAX_VERSION_BYTES: usize = 32;
-/// Longest name of a field.
+/// Maximum length of a field's name in bytes.
 const MAX_FIELD_BYTES: usize = 200;
 
 const fn is_code(text: &str) -> bool {
@@ -136,8 +137,9 @@ const fn is_code(text: &str) -> bool {
     at > 0 && at <= MAX_WORD_BYTES
 }
 
-fn is_word(text: &str, most: usize, marks: &[u8]) -> bool {
-    (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || marks.contains(&byte))
+fn is_word(text: &str, max_bytes: usize, marks: &[u8]) -> bool {
+    (1..=max_bytes).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || marks.contains(&byte))
 }
 
 fn declared(text: &str) -> Text {
@@ -145,20 +147,24 @@ fn declared(text: &str) -> Text {
 }
 
 impl Code {
-    /// A code that is fixed in the source; anything else than a code is a mistake there.
+    /// Makes a code that is fixed in the source.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the text is not a code, at compile time in a constant.
     pub const fn new(code: &'static str) -> Self {
         assert!(is_code(code));
         Self(Text::Fixed(code))
     }
 
-    /// A code out of a description; none if it is not made like one.
-    pub fn declared(code: &str) -> Option<Self> {
+    /// Reads a code of a description. Returns `None` if the text is not a code.
+    pub fn from_description(code: &str) -> Option<Self> {
         is_code(code).then(|| Self(declared(code)))
     }
 
-    /// A code that was kept: what is kept was a code before.
-    pub fn kept(code: &str) -> Self {
-        Self::declared(code).unwrap_or(UNDECLARED_CODE)
+    /// Reads a stored code. It was a code when it was stored.
+    pub fn from_storage(code: &str) -> Self {
+        Self::from_description(code).unwrap_or(UNDECLARED_CODE)
     }
 }
 
@@ -168,28 +174,28 @@ impl From<&'static str> for Code {
     }
 }
 
-/// Stands for a code that a plugin has not declared.
+/// Code that replaces a code which the plugin has not declared.
 pub const UNDECLARED_CODE: Code = Code::new("UNDECLARED_CODE");
 
 impl Name {
-    /// A name that is fixed in the source.
+    /// Makes a name that is fixed in the source.
     pub const fn new(name: &'static str) -> Self {
         Self(Text::Fixed(name))
     }
 
-    /// A name out of a description; none if it is not made like one.
-    pub fn declared(name: &str) -> Option<Self> {
+    /// Reads a name of a description. Returns `None` if the text is not a name.
+    pub fn from_description(name: &str) -> Option<Self> {
         is_word(name, MAX_WORD_BYTES, b"-_.").then(|| Self(declared(name)))
     }
 
-    /// A name out of the operator's own configuration.
-    pub fn configured(name: &str) -> Option<Self> {
-        Self::declared(name)
+    /// Reads a name of the operator's configuration. Returns `None` if the text is not a name.
+    pub fn from_config(name: &str) -> Option<Self> {
+        Self::from_description(name)
     }
 
-    /// A name that was kept: what is kept was a name before.
-    pub fn kept(name: &str) -> Self {
-        Self::declared(name).unwrap_or(Self::new("?"))
+    /// Reads a stored name. It was a name when it was stored.
+    pub fn from_storage(name: &str) -> Self {
+        Self::from_description(name).unwrap_or(Self::new("?"))
     }
 }
 
@@ -200,51 +206,52 @@ impl From<&'static str> for Name {
 }
 
 impl Version {
-    /// A version out of a description.
-    pub fn declared(version: &str) -> Option<Self> {
+    /// Reads a version of a description. Returns `None` if the text is not a version.
+    pub fn from_description(version: &str) -> Option<Self> {
         is_word(version, MAX_VERSION_BYTES, b".-+").then(|| Self(declared(version)))
     }
 
-    /// A version that was kept: what is kept was a version before.
-    pub fn kept(version: &str) -> Self {
-        Self::declared(version).unwrap_or(Self(Text::Fixed("?")))
+    /// Reads a stored version. It was a version when it was stored.
+    pub fn from_storage(version: &str) -> Self {
+        Self::from_description(version).unwrap_or(Self(Text::Fixed("?")))
     }
 }
 
 impl FieldName {
-    /// The name of a field out of a description: an old system's may hold almost anything.
-    pub fn declared(name: &str) -> Option<Self> {
+    /// Reads a field's name of a description. Returns `None` if it holds a control character or one of `.[]/?`. Every
+    /// other character is allowed, because field names of old systems vary.
+    pub fn from_description(name: &str) -> Option<Self> {
         let fits = (1..=MAX_FIELD_BYTES).contains(&name.len());
         let plain = !name.chars().any(|character| character.is_control() || ".[]/?".contains(character));
         (fits && plain).then(|| Self(declared(name)))
     }
 }
 
-/// A step of a path.
-pub enum Step<'a> {
+/// A step of a field path.
+pub enum PathStep<'a> {
     /// A field.
     Field(&'a FieldName),
     /// An item of a list.
     Item(u16),
-    /// Something that may not be told.
-    Hidden,
+    /// A name that may not be shown.
+    Redacted,
 }
 
 impl FieldPath {
-    /// The record as a whole.
-    pub const WHOLE: FieldPath = FieldPath(Text::Fixed(""));
+    /// The path of the record itself.
+    pub const WHOLE_RECORD: FieldPath = FieldPath(Text::Fixed(""));
 
-    /// The path of these steps.
-    pub fn of<'a>(steps: impl IntoIterator<Item = Step<'a>>) -> Self {
+    /// Joins these steps to a path.
+    pub fn of<'a>(steps: impl IntoIterator<Item = PathStep<'a>>) -> Self {
         let mut path = String::new();
         for step in steps {
             let name = match step {
-                Step::Item(index) => {
+                PathStep::Item(index) => {
                     path += &format!("[{index}]");
                     continue;
                 }
-                Step::Field(name) => name,
-                Step::Hidden => "?",
+                PathStep::Field(name) => name,
+                PathStep::Redacted => "?",
             };
             if !path.is_empty() {
                 path.push('.');
@@ -254,27 +261,27 @@ impl FieldPath {
         Self(declared(&path))
     }
 
-    /// The same in a record of this entity type that was made from another.
+    /// Returns the path within a produced record of this entity type.
     pub fn within(&self, entity_type: &Name) -> Self {
         Self(declared(&format!("{entity_type}/{self}")))
     }
 
-    /// A path that was kept.
-    pub fn kept(path: &str) -> Self {
+    /// Reads a stored path.
+    pub fn from_storage(path: &str) -> Self {
         Self(declared(path))
     }
 }
 
-/// What a plugin is called: its name and its version.
+/// The name and the version of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Title {
-    /// Its name.
+pub struct PluginTitle {
+    /// Name of the plugin.
     pub name: Name,
-    /// Its version.
+    /// Version of the plugin.
     pub version: Version,
 }
 
-impl fmt::Display for Title {
+impl fmt::Display for PluginTitle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.name, self.version)
     }
@@ -286,8 +293,8 @@ word! {
 }
 
 impl Currency {
-    /// The currency that these letters may stand for: what is not three upper-case letters is none.
-    pub fn read(letters: &str) -> Option<Self> {
+    /// Reads a currency. Returns `None` if the text is not three upper-case letters.
+    pub fn parse(letters: &str) -> Option<Self> {
         let fits = letters.len() == 3 && letters.bytes().all(|letter| letter.is_ascii_uppercase());
         fits.then(|| Self(declared(letters)))
     }
@@ -297,7 +304,7 @@ impl Currency {
 mod tests {
     use super::*;
 
-    /// Text, and whether it is a code, a name, a version, a field's name.
+    /// Texts, and for each whether it is a code, a name, a version and a field's name.
     const WORDS: &[(&str, [bool; 4])] = &[
         ("DUPLICATE_KEY", [true, true, false, true]),
         ("berka", [false, true, true, true]),
@@ -311,23 +318,24 @@ mod tests {
     ];
 
     #[test]
-    fn are_made_like_this() {
+    fn words_have_a_form() {
         let long = "A".repeat(201);
         for (text, expected) in WORDS.iter().chain(&[(long.as_str(), [false; 4])]) {
             let found = [
-                Code::declared(text).is_some(),
-                Name::declared(text).is_some(),
-                Version::declared(text).is_some(),
-                FieldName::declared(text).is_some(),
+                Code::from_description(text).is_some(),
+                Name::from_description(text).is_some(),
+                Version::from_description(text).is_some(),
+                FieldName::from_description(text).is_some(),
             ];
             assert_eq!(found, *expected, "{text}");
         }
     }
 
     #[test]
-    fn paths_are_made_of_steps() {
-        let [addresses, code] = ["addresses", "postalCode"].map(|name| FieldName::declared(name).unwrap());
-        let path = FieldPath::of([Step::Field(&addresses), Step::Item(0), Step::Field(&code), Step::Hidden]);
+    fn paths_consist_of_steps() {
+        let [addresses, code] = ["addresses", "postalCode"].map(|name| FieldName::from_description(name).unwrap());
+        let path =
+            FieldPath::of([PathStep::Field(&addresses), PathStep::Item(0), PathStep::Field(&code), PathStep::Redacted]);
         assert_eq!(path, "addresses[0].postalCode.?");
         assert_eq!(path.within(&Name::new("counterparties")), "counterparties/addresses[0].postalCode.?");
     }

@@ -1,62 +1,35 @@
-//! The five steps, a file each: what is done to records, without HTTP and without a database of its own.
+//! The five steps of a migration, its jobs and its reports. This crate knows neither HTTP nor SQL.
 
-mod approved;
-mod bundles;
-mod calls;
-mod compare;
-mod connected;
-mod counts;
-mod desk;
-mod direct;
-mod evidence;
-mod generate;
+mod connector;
+mod context;
+mod error;
 mod import;
-mod in_order;
 pub mod jobs;
+mod load;
 mod lookups;
-mod masked;
-mod order;
-mod platform_counts;
-mod platform_import;
-mod platform_plan;
-mod platform_undo;
-mod provenance;
+mod parallel;
+mod plugin_log;
 mod quarantine;
-mod recount;
 mod remap;
-mod replay;
-mod rerun;
-mod results;
-mod said;
-mod sample;
-mod side_by_side;
-mod source;
-mod tallies;
+mod reporting;
+#[cfg(test)]
+mod test_context;
 mod trial;
-mod trial_target;
-mod upload;
 mod validate;
 
-pub use compare::{Compare, compare, differences};
-pub use connected::{ConnectedPlatform, Platforms};
-pub use counts::{Count, count, count_sources};
-pub use desk::{Desk, Failure, Stop};
-pub use direct::{delete_records, load_records};
-pub use evidence::{Bundle, evidence};
-pub use import::import;
-pub use order::{Stage, stages};
-pub use platform_counts::platform_count;
-pub use platform_import::platform_import;
-pub use platform_plan::{Asked, PLAN, platform_plan};
-pub use platform_undo::{Undo, platform_undo};
-pub use provenance::{Story, provenance};
+pub use connector::{ConnectedPlatform, PLAN, PlanOptions, Platforms, UndoOptions};
+pub use context::MigrationContext;
+pub use error::PipelineError;
+pub use load::{
+    InputTotals, RecordStream, RecordStreamError, ResultWriter, UploadSummary, delete_records, load_records,
+    load_source,
+};
 pub use quarantine::{QUARANTINE, quarantined};
-pub use recount::{Compared, RecountError, recount};
-pub use remap::{Remap, remap};
-pub use replay::{Replayed, replay, replay_all};
-pub use results::Results;
-pub use sample::Sample;
-pub use source::load_source;
-pub use trial::{Trial, trial};
-pub use upload::{Body, BrokenOff, Received, Upload};
-pub use validate::validate;
+pub use remap::{RemapOptions, ReplayResult, replay};
+pub use reporting::{
+    EvidenceBundle, EvidenceVerifyError, FigureComparison, RecordProvenance, count_sources, evidence, provenance,
+    verify_counts,
+};
+pub use trial::{CompareOptions, Sample, TrialOptions, differences};
+
+pub(crate) use error::Interrupt;

@@ -1,60 +1,60 @@
-//! What plugins may look up: the migration's own staging area, and the target.
+//! Lookups of plugins: in the migration's staging area, and in the target.
 
 use std::sync::Arc;
 
-use super::Failure;
-use sluice_contract::{EntityType, Found, LookupRefusal, RecordLookup, SourceLookup};
+use crate::PipelineError;
+use sluice_contract::{EntityType, LookupAnswer, LookupRefusal, RecordLookup, SourceLookup};
 use sluice_model::Name;
 use sluice_plugin_host::{MapperPlugin, Plugins};
-use sluice_staging::{Seen, StagingArea, StagingError, StreamName, hash};
+use sluice_staging::{SourceLengths, StagingArea, StagingError, StreamName, hash};
 use sluice_target::Target;
 
-/// The names under which a source's identifying key is looked up, and the hash of its values.
+/// Returns the field name by which plugins look up a source's identifying key.
 pub fn key_name(key: &[String]) -> String {
     key.join("+")
 }
 
-/// Between the values of a key of several fields: no text of an old system holds it.
+/// Separator between the values of a key of several fields. No text of a source system contains it.
 pub const KEY_SEPARATOR: &str = "\u{1f}";
 
 /// A mapper's view: source records as they were when the upload began.
 pub struct LoadedSources {
     area: Arc<StagingArea>,
     mapper: Arc<MapperPlugin>,
-    /// How far each source's stream had come.
-    seen: Seen,
+    /// Length of each source's stream in this view.
+    seen: SourceLengths,
 }
 
 impl LoadedSources {
-    /// What is loaded now, and nothing that comes later.
+    /// Creates a view of all records that are loaded now.
     pub fn new(area: Arc<StagingArea>, mapper: Arc<MapperPlugin>) -> Result<Self, StagingError> {
-        let mut seen = Seen::new();
+        let mut seen = SourceLengths::new();
         for source in &mapper.description.sources {
             seen.insert(source.name.to_string(), area.length(StreamName::Source(&source.name))?);
         }
         Ok(Self::as_of(area, mapper, seen))
     }
 
-    /// What was loaded when each source had come so far.
-    pub fn as_of(area: Arc<StagingArea>, mapper: Arc<MapperPlugin>, seen: Seen) -> Self {
+    /// Creates a view of the records that were loaded when the streams had these lengths.
+    pub fn as_of(area: Arc<StagingArea>, mapper: Arc<MapperPlugin>, seen: SourceLengths) -> Self {
         Self { area, mapper, seen }
     }
 
-    /// How far each source had come.
-    pub fn seen(&self) -> &Seen {
+    /// Returns the length of each source's stream in this view.
+    pub fn seen(&self) -> &SourceLengths {
         &self.seen
     }
 
-    /// The same where records of this source are run again: none of its own, as when it was first uploaded, so that the
-    /// answer does not depend on how many have been run again already.
-    pub fn but_own(mut self, source: &str) -> Self {
+    /// Returns the view without the records of this source. Its own records are mapped again in this way, so that the
+    /// result does not depend on how many of them have been mapped already. A first upload sees none of them either.
+    pub fn exclude_self(mut self, source: &str) -> Self {
         self.seen.insert(source.to_owned(), 0);
         self
     }
 }
 
 impl SourceLookup for LoadedSources {
-    fn find(&self, source: &str, field: &str, keys: &[&[u8]], max_bytes: usize) -> Result<Found, LookupRefusal> {
+    fn find(&self, source: &str, field: &str, keys: &[&[u8]], max_bytes: usize) -> Result<LookupAnswer, LookupRefusal> {
         let described = self.mapper.source(source).ok_or(LookupRefusal::UnknownName)?;
         let by = if field == key_name(&described.key) {
             None
@@ -64,10 +64,10 @@ impl SourceLookup for LoadedSources {
             return Err(LookupRefusal::UnknownField);
         };
         let seen = self.seen.get(source).copied().unwrap_or_default();
-        let mut found = Found::default();
+        let mut found = LookupAnswer::default();
         for (index, key) in keys.iter().enumerate() {
             let bodies = self.area.find(StreamName::Source(source), by, hash(&[key]), seen);
-            for body in bodies.map_err(Failure::from).map_err(unavailable)? {
+            for body in bodies.map_err(PipelineError::from).map_err(unavailable)? {
                 add(&mut found, index, &body, max_bytes)?;
             }
         }
@@ -75,22 +75,22 @@ impl SourceLookup for LoadedSources {
     }
 }
 
-/// A domain plugin's view: staged records of this migration, and the target.
+/// A domain plugin's view: staged records of this migration, and records of the target.
 pub struct KnownRecords {
     area: Arc<StagingArea>,
     target: Arc<dyn Target>,
     plugins: Arc<Plugins>,
-    /// An entity type that grows meanwhile, and how far its stream had come before.
+    /// An entity type that grows during the lookups, with the length of its stream before.
     growing: Option<(Name, u64)>,
 }
 
 impl KnownRecords {
-    /// For one migration.
+    /// Creates a view for one migration.
     pub fn new(area: Arc<StagingArea>, target: Arc<dyn Target>, plugins: Arc<Plugins>) -> Self {
         Self { area, target, plugins, growing: None }
     }
 
-    /// The same, with an entity type's staged records as they were when its stream had come so far.
+    /// Returns the view with the staged records of an entity type as they were when its stream had this length.
     pub fn before(self, entity_type: &Name, length: u64) -> Self {
         Self { growing: Some((entity_type.clone(), length)), ..self }
     }
@@ -119,10 +119,10 @@ impl KnownRecords {
     }
 }
 
-/// The plugin's store is told the code alone; what happened is for the log.
-fn unavailable(failure: impl Into<Failure>) -> LookupRefusal {
+/// Logs an error, and returns its code for the plugin.
+fn unavailable(failure: impl Into<PipelineError>) -> LookupRefusal {
     let failure = failure.into();
-    tracing::error!(code = failure.code(), error = %failure, "a lookup could not be answered");
+    tracing::error!(code = failure.code(), error = %failure, "a lookup failed");
     LookupRefusal::Unavailable(failure.code().into())
 }
 
@@ -137,9 +137,9 @@ impl RecordLookup for KnownRecords {
         Ok(staged.into_iter().map(place).collect())
     }
 
-    fn read(&self, entity_type: &str, ids: &[[u8; 16]], max_bytes: usize) -> Result<Found, LookupRefusal> {
+    fn read(&self, entity_type: &str, ids: &[[u8; 16]], max_bytes: usize) -> Result<LookupAnswer, LookupRefusal> {
         let described = self.entity_type(entity_type)?;
-        let mut found = Found::default();
+        let mut found = LookupAnswer::default();
         for (index, id) in ids.iter().enumerate() {
             let body = match self.staged(entity_type, *id).map_err(unavailable)? {
                 Some(staged) => Some(staged),
@@ -158,7 +158,7 @@ impl RecordLookup for KnownRecords {
         column: &str,
         ids: &[[u8; 16]],
         max_bytes: usize,
-    ) -> Result<Found, LookupRefusal> {
+    ) -> Result<LookupAnswer, LookupRefusal> {
         let described = self.entity_type(entity_type)?;
         if !described.columns.iter().any(|described| described.name == *column) {
             return Err(LookupRefusal::UnknownField);
@@ -168,7 +168,7 @@ impl RecordLookup for KnownRecords {
     }
 }
 
-fn add(found: &mut Found, index: usize, body: &[u8], max_bytes: usize) -> Result<(), LookupRefusal> {
+fn add(found: &mut LookupAnswer, index: usize, body: &[u8], max_bytes: usize) -> Result<(), LookupRefusal> {
     if found.bytes.len() + body.len() > max_bytes {
         return Err(LookupRefusal::TooLarge);
     }

@@ -14,7 +14,7 @@ use sluice_model::{Code, Issue, Name};
 
 /// Output of a dry run. Positions are those of the records that were passed in.
 #[derive(Default)]
-pub struct DevRunOutput {
+pub struct AuthorRun {
     /// Produced records, in order: entity type, position of the origin, and body.
     pub records: Vec<(Name, u32, Vec<u8>)>,
     /// Issues, each with the position of its record.
@@ -26,16 +26,16 @@ pub struct DevRunOutput {
 }
 
 /// Maps records of a source, `batch_records` at a time.
-pub fn dev_run(
+pub fn run_for_author(
     plugin: &Arc<MapperPlugin>,
     context: Context,
     source: &str,
     records: &[&[u8]],
     batch_records: usize,
     lookup: Arc<dyn SourceLookup>,
-) -> Result<DevRunOutput, PluginError> {
+) -> Result<AuthorRun, PluginError> {
     let mut instance = plugin.instance(context, lookup, &Usage::default());
-    let mut output = DevRunOutput::default();
+    let mut output = AuthorRun::default();
     for (index, records) in records.chunks(batch_records).enumerate() {
         let start = position(index * batch_records);
         let mut batch = Batch { bytes: vec![], ends: vec![] };

@@ -20,7 +20,7 @@ mod instance;
 mod library;
 mod worlds;
 
-pub use dev_runner::{DevRunOutput, dev_run};
+pub use dev_runner::{AuthorRun, run_for_author};
 pub use engine::Engine;
 pub use inspect::{ComponentImport, Inspection, SourceInspection, inspect};
 pub use instance::isolate::FailedRecord;

@@ -1,15 +1,15 @@
-//! Start and stop of a server: above the application state and above the routes.
+//! Starts and stops a server.
 
 use anyhow::Result;
-use sluice_audit::{Action, Entry, Scope};
+use sluice_audit::{Action, AuditEntry, AuditScope};
 use sluice_data_dir::ADMIN_FILE;
 use sluice_model::Actor;
 
-use crate::app::{App, Options, erasure};
+use crate::app::{App, AsyncApp, Options, purge};
 
-/// Serves on `listener` until `shutdown`, and then until running requests and jobs have come to a stop.
+/// Serves on `listener` until `shutdown`. Then waits for running requests and jobs to stop.
 ///
-/// A server without clients listens on loopback only, and makes a first client: see [`ADMIN_FILE`].
+/// A server without clients listens on a loopback address only, and makes a first client: see [`ADMIN_FILE`].
 pub async fn serve(
     listener: tokio::net::TcpListener,
     options: Options,
@@ -19,37 +19,40 @@ pub async fn serve(
     let data_dir = options.data_dir.clone();
     let app = tokio::task::spawn_blocking(move || {
         let app = App::open(&options)?;
-        let beyond = !address.ip().is_loopback();
-        if beyond && app.store.clients()?.is_empty() {
+        let reachable = !address.ip().is_loopback();
+        if reachable && app.store.clients()?.is_empty() {
             anyhow::bail!(
-                "no API client exists yet: make one with `sluice client create`, or listen on 127.0.0.1 to begin with"
+                "there is no API client yet: make one with `sluice client create`, or listen on 127.0.0.1 first"
             );
         }
         if app.first_client(&options.data_dir)? {
             let file = options.data_dir.join(ADMIN_FILE);
-            tracing::info!("made a first client that may do everything; its id and secret are in {}", file.display());
+            tracing::info!("made a first client with every permission; its id and secret are in {}", file.display());
         }
-        Ok(app)
+        Ok(AsyncApp::new(app))
     })
     .await??;
-    let http = app.config.http.clone();
+    let http = app.config().http.clone();
     let tls = if http.certificate_file.is_some() { "https" } else { "http" };
-    tracing::info!("ready at {tls}://{address}, keeping everything in {}", data_dir.display());
+    tracing::info!("ready at {tls}://{address}, with the data directory {}", data_dir.display());
     let router = crate::http::router(app.clone());
-    tokio::spawn(crate::http::go_on(app.clone()));
-    let settling = tokio::spawn(app.jobs.clone().keep_settling());
-    let retention = tokio::spawn(erasure::keep_to_retention(app.clone()));
-    let jobs = app.clone();
+    tokio::spawn(crate::http::resume_pending(app.clone()));
+    let settling = tokio::spawn(app.jobs().clone().run_completion_retries());
+    let retention = tokio::spawn(purge::enforce_retention(app.clone()));
+    let jobs = app.jobs().clone();
     let stopping = async move {
         shutdown.await;
-        jobs.jobs.stop();
+        jobs.stop();
     };
     let served = crate::http::serve(listener, router, &http, stopping).await;
     retention.abort();
     settling.abort();
     served?;
-    app.jobs.wait().await;
-    app.jobs.settle_left();
-    app.audit(Scope::Server, Entry::new(Actor::Server, Action::ServerStopped))?;
+    app.jobs().wait().await;
+    app.spawn_blocking(|app| {
+        app.jobs.retry_pending_completions();
+        app.audit(AuditScope::Server, AuditEntry::new(Actor::Server, Action::ServerStopped))
+    })
+    .await??;
     Ok(())
 }

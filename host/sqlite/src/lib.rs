@@ -1,22 +1,24 @@
-//! What all databases have in common: versions, copies, and what an error says of itself, which is its name and number.
-//! Its message can quote a value (a constraint's, a column's, the statement's), so it goes no further than this.
+//! Common parts of all databases: schema versions, snapshots, checks of write-ahead logs, and errors.
+//!
+//! An error carries SQLite's name and number only. SQLite's message can quote a value of a record, so it does not leave
+//! this crate.
 
+mod schema_version;
 mod snapshot;
-mod versions;
 mod wal;
 
 use rusqlite::ErrorCode;
 
-pub use snapshot::{Ready, Snapshot, Still, in_memory, is_sound, open_read_only};
-pub use versions::{Newer, bring_forward, refuse_newer};
-pub use wal::check_log;
+pub use schema_version::{NewerVersion, check_schema_version, upgrade_schema};
+pub use snapshot::{Snapshot, SnapshotSource, WriteLock, is_intact, load_into_memory, open_read_only};
+pub use wal::check_wal;
 
-/// An error of SQLite, or of reading what it gave.
+/// An error of SQLite, or of reading its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name} ({code})")]
 pub struct SqlError {
     name: &'static str,
-    /// The extended result code; 0 where SQLite itself did not fail.
+    /// The extended result code. 0 if SQLite itself did not fail.
     code: i32,
 }
 
@@ -65,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    /// Statements that fail over a value, and what is said of that.
+    /// Statements that fail because of a value, and their errors.
     const FAILING: &[(&str, &str)] = &[
         ("INSERT INTO people VALUES ('Novak', 7)", "SQLITE_CONSTRAINT (1555)"),
         ("INSERT INTO people VALUES ('Vesela', 'Novak')", "SQLITE_CONSTRAINT (275)"),

@@ -1,4 +1,4 @@
-//! A database as it is at one moment, read and copied while others write to it.
+//! Snapshots: a database at one moment, read and copied while other connections write to it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,75 +8,77 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::SqlError;
 
-/// Pages copied at a time: 4 MiB, after which progress is told.
+/// Number of pages that are copied at a time: 4 MiB. Progress is reported after each.
 const PAGES: i32 = 1024;
 
-/// Longest wait for whoever is writing. Transactions are short.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Maximum wait for a writer. Transactions are short.
+const WRITER_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn existing(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    connection.busy_timeout(PATIENCE)?;
+    connection.busy_timeout(WRITER_TIMEOUT)?;
     Ok(connection)
 }
 
-/// A database that is open, so that nothing has to be waited for when the moment comes.
-pub struct Ready(Connection);
+/// An open database of which a snapshot can be taken without delay.
+pub struct SnapshotSource(Connection);
 
-impl Ready {
-    /// Opens the database in this file, which has to be there.
+impl SnapshotSource {
+    /// Opens the database in this file, which must exist.
     pub fn open(path: &Path) -> Result<Self, SqlError> {
         let connection = existing(path)?;
         connection.query_row(FIRST_READ, [], |_| Ok(()))?;
         Ok(Self(connection))
     }
 
-    /// What it is now.
-    pub fn now(self) -> Result<Snapshot, SqlError> {
+    /// Takes a snapshot of the current state.
+    pub fn snapshot(self) -> Result<Snapshot, SqlError> {
         self.0.execute_batch("BEGIN")?;
-        // A transaction begins with what it first reads.
+        // A transaction sees the state of its first read.
         self.0.query_row(FIRST_READ, [], |_| Ok(()))?;
         Ok(Snapshot(self.0))
     }
 }
 
+/// Query that reads the database, so that a transaction begins.
 const FIRST_READ: &str = "SELECT count(*) FROM sqlite_schema";
 
-/// What a database was at a moment. Others go on writing, to its write-ahead log, which is not emptied meanwhile.
+/// A snapshot of a database. Other connections continue to write to the write-ahead log, which SQLite does not empty
+/// while the snapshot exists.
 pub struct Snapshot(Connection);
 
 impl Snapshot {
-    /// The database in this file, which has to be there, as it is now.
+    /// Takes a snapshot of the database in this file, which must exist.
     pub fn of(path: &Path) -> Result<Self, SqlError> {
-        Ready::open(path)?.now()
+        SnapshotSource::open(path)?.snapshot()
     }
 
-    /// Bytes of it.
+    /// Returns the length of the database in bytes.
     pub fn bytes(&self) -> Result<u64, SqlError> {
         let pragma = |name: &str| self.0.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
         Ok(pragma("page_count")? * pragma("page_size")?)
     }
 
-    /// Copies it into a new file, durably.
+    /// Copies the snapshot to a new file, durably. Calls `copied` with the number of bytes of each step.
     pub fn copy_to(&self, path: &Path, copied: &mut dyn FnMut(u64)) -> Result<(), SqlError> {
         Ok(copy(&self.0, &mut Connection::open(path)?, copied)?)
     }
 }
 
-/// Keeps others from writing to a database, for as long as it lives; they wait.
-pub struct Still(#[expect(dead_code, reason = "what holds the lock")] Connection);
+/// A lock that makes other writers of a database wait while it exists.
+pub struct WriteLock(#[expect(dead_code, reason = "the connection holds the lock")] Connection);
 
-impl Still {
-    /// Waits for whoever is writing, and then keeps everybody from it.
-    pub fn hold(path: &Path) -> Result<Self, SqlError> {
+impl WriteLock {
+    /// Waits for the current writer and acquires the lock.
+    pub fn acquire(path: &Path) -> Result<Self, SqlError> {
         let connection = existing(path)?;
         connection.execute_batch("BEGIN IMMEDIATE")?;
         Ok(Self(connection))
     }
 }
 
-/// Opens a database that somebody has kept, only to read it. A copy without a write-ahead log beside it is taken as
-/// complete, so that nothing is written next to it, and its folder may be read-only.
+/// Opens a database to read it. A database without a write-ahead log beside it is opened as immutable, so SQLite writes
+/// nothing beside it and its folder may be read-only.
 pub fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
@@ -87,15 +89,15 @@ pub fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
     )
 }
 
-/// A database in memory that is what this file holds.
-pub fn in_memory(path: &Path) -> rusqlite::Result<Connection> {
+/// Loads the database of this file into memory.
+pub fn load_into_memory(path: &Path) -> rusqlite::Result<Connection> {
     let mut connection = Connection::open_in_memory()?;
     copy(&open_read_only(path)?, &mut connection, &mut |_| {})?;
     Ok(connection)
 }
 
-/// Whether SQLite finds everything in its place in a kept database.
-pub fn is_sound(path: &Path) -> Result<bool, SqlError> {
+/// Returns true if SQLite's quick check finds no damage in a database.
+pub fn is_intact(path: &Path) -> Result<bool, SqlError> {
     let found: String = open_read_only(path)?.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     Ok(found == "ok")
 }
@@ -112,13 +114,13 @@ fn copy(from: &Connection, to: &mut Connection, copied: &mut dyn FnMut(u64)) -> 
         match step {
             StepResult::Done => return Ok(()),
             StepResult::More => {}
-            // Nobody else has the copy open, and the original is only read.
+            // No other connection has the copy open, and the original is only read.
             _ => return Err(rusqlite::Error::InvalidQuery),
         }
     }
 }
 
-/// A path as part of a URI, whatever stands in it.
+/// Encodes a path for a URI.
 fn percent_encoded(path: &Path) -> String {
     let encoded = |byte: &u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => char::from(*byte).to_string(),
@@ -131,22 +133,22 @@ fn percent_encoded(path: &Path) -> String {
 mod tests {
     use super::*;
 
-    /// A snapshot is what was there at its moment, and while a database is kept still, nobody writes to it; with more
+    /// A snapshot holds the state of its moment, and no connection writes while the lock is held. The database has more
     /// pages than are copied at a time.
     #[test]
-    fn as_it_was_at_that_moment() {
-        let held = tempfile::tempdir().unwrap();
-        let [path, to] = ["a b%?.db", "copy.db"].map(|name| held.path().join(name));
+    fn snapshot_holds_the_state_of_its_moment() {
+        let temp_dir = tempfile::tempdir().unwrap();
+        let [path, to] = ["a b%?.db", "copy.db"].map(|name| temp_dir.path().join(name));
         let writer = Connection::open(&path).unwrap();
         writer.pragma_update(None, "journal_mode", "WAL").unwrap();
         writer.busy_timeout(Duration::ZERO).unwrap();
         writer.execute_batch("CREATE TABLE rows (filler BLOB)").unwrap();
         let add = || writer.execute("INSERT INTO rows VALUES (zeroblob(1000000))", []);
         (0..10).for_each(|_| assert_eq!(add().unwrap(), 1));
-        let still = Still::hold(&path).unwrap();
-        assert!(add().is_err(), "nobody writes");
+        let lock = WriteLock::acquire(&path).unwrap();
+        assert!(add().is_err(), "the lock excludes writers");
         let snapshot = Snapshot::of(&path).unwrap();
-        drop(still);
+        drop(lock);
         (0..10).for_each(|_| assert_eq!(add().unwrap(), 1));
         let mut copied = 0;
         snapshot.copy_to(&to, &mut |bytes| copied += bytes).unwrap();
@@ -155,19 +157,22 @@ mod tests {
             connection.query_row("SELECT count(*) FROM rows", [], |row| row.get(0)).unwrap()
         };
         assert_eq!(
-            (count(&open_read_only(&to).unwrap()), count(&in_memory(&to).unwrap()), count(&writer)),
+            (count(&open_read_only(&to).unwrap()), count(&load_into_memory(&to).unwrap()), count(&writer)),
             (10, 10, 20)
         );
         assert_eq!(
-            std::fs::read_dir(held.path()).unwrap().count(),
+            std::fs::read_dir(temp_dir.path()).unwrap().count(),
             4,
             "nothing beside the copy; a log and its index beside the other"
         );
-        assert!(is_sound(&to).unwrap());
+        assert!(is_intact(&to).unwrap());
         let mut bytes = std::fs::read(&to).unwrap();
         bytes[4096..4196].fill(7);
         std::fs::write(&to, bytes).unwrap();
-        assert!(!is_sound(&to).unwrap_or(false));
-        assert!(Snapshot::of(&held.path().join("none")).is_err() && Still::hold(&held.path().join("none")).is_err());
+        assert!(!is_intact(&to).unwrap_or(false));
+        assert!(
+            Snapshot::of(&temp_dir.path().join("none")).is_err()
+                && WriteLock::acquire(&temp_dir.path().join("none")).is_err()
+        );
     }
 }

@@ -1,33 +1,35 @@
-//! Whether SQLite would pass over transactions of a write-ahead log in silence: it stops at the first frame that is broken.
+//! Checks of write-ahead logs. SQLite stops reading a log at the first broken frame and ignores later transactions
+//! without an error.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-/// A write-ahead log that is damaged before its end.
+/// Damage of a write-ahead log before its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "its write-ahead log is damaged at byte {offset}, and what was committed after that would be lost: put the data \
-     directory back from a backup"
+    "its write-ahead log is damaged at byte {offset}, and later transactions would be lost: restore the data directory \
+     from a backup"
 )]
-pub struct LogDamage {
-    /// Where the first broken frame begins.
+pub struct WalDamage {
+    /// Offset of the first broken frame in bytes.
     pub offset: u64,
 }
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
-/// The last bit says that checksums are over big-endian words.
+/// Magic number of a log. Its last bit is set if checksums are over big-endian words.
 const MAGIC: u32 = 0x377f_0682;
 
-/// Looks through the log of the database at `path`, if there is one.
+/// Checks the write-ahead log of the database at `path`. Returns its damage, or `None`.
 ///
-/// A crash may leave one transaction that is torn: the last, as each is synced before the next is written. So two that
-/// are whole, follow each other, and follow a broken frame, are damage. Layout: <https://sqlite.org/fileformat2.html#walformat>.
-pub fn check_log(path: &Path) -> io::Result<Option<LogDamage>> {
+/// A crash may tear the last transaction only, because SQLite syncs each transaction before it writes the next. So a
+/// broken frame followed by two complete transactions is damage. Layout:
+/// <https://sqlite.org/fileformat2.html#walformat>.
+pub fn check_wal(path: &Path) -> io::Result<Option<WalDamage>> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    // Another process may be writing, as `sluice client` does: what is damaged is so a second time.
+    // Another process, such as `sluice client`, may be writing. Real damage is found a second time.
     match damage(Path::new(&log))? {
         None => Ok(None),
         Some(_) => damage(Path::new(&log)),
@@ -36,7 +38,7 @@ pub fn check_log(path: &Path) -> io::Result<Option<LogDamage>> {
 
 type Sums = (u32, u32);
 
-/// SQLite's checksum of these bytes, begun with `sums`.
+/// Returns SQLite's checksum of these bytes, continued from `sums`.
 fn checksum(big: bool, mut sums: Sums, bytes: &[u8]) -> Sums {
     let word = |bytes: [u8; 4]| if big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) };
     for pair in bytes.as_chunks::<4>().0.as_chunks::<2>().0 {
@@ -50,7 +52,7 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(bytes[at..at + 4].try_into().expect("4 bytes"))
 }
 
-/// Fills the buffer; `false` where the file ends before.
+/// Fills the buffer. Returns false if the file ends before.
 fn filled(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     match file.read_exact(buffer) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
@@ -58,7 +60,7 @@ fn filled(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     }
 }
 
-fn damage(log: &Path) -> io::Result<Option<LogDamage>> {
+fn damage(log: &Path) -> io::Result<Option<WalDamage>> {
     let mut file = match File::open(log) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => BufReader::new(file?),
@@ -69,16 +71,16 @@ fn damage(log: &Path) -> io::Result<Option<LogDamage>> {
     }
     let (big, page) = (u32_at(&header, 0) & 1 == 1, u32_at(&header, 8) as usize);
     let mut sums = checksum(big, (0, 0), &header[..24]);
-    // Begun and not written whole: nothing was in it.
+    // The header is torn, so the log holds no transaction.
     if sums != (u32_at(&header, 24), u32_at(&header, 28)) || !(512..=65_536).contains(&page) {
         return Ok(None);
     }
     let (mut frame, mut at) = (vec![0; FRAME_HEADER_BYTES + page], HEADER_BYTES as u64);
-    // The first broken frame, and how many transactions end in frames that follow each other from the last broken one on:
-    // the checksum of each goes into that of the next.
+    // The first broken frame, and the number of transactions that end in consecutive valid frames after the last broken
+    // one. The checksum of each frame continues that of the previous frame.
     let (mut broken, mut committed) = (None, 0);
     while filled(&mut file, &mut frame)? {
-        // What is left of the time before the log was begun anew has other salts.
+        // Frames that remain from before the log was restarted have other salts.
         let ours = frame[8..16] == header[16..24];
         let commits = u64::from(ours && u32_at(&frame, 4) != 0);
         let stored = (u32_at(&frame, 16), u32_at(&frame, 20));
@@ -89,7 +91,7 @@ fn damage(log: &Path) -> io::Result<Option<LogDamage>> {
         } else if let Some(offset) = broken {
             committed += commits;
             if committed > 1 {
-                return Ok(Some(LogDamage { offset }));
+                return Ok(Some(WalDamage { offset }));
             }
         }
         (sums, at) = (stored, at + frame.len() as u64);
@@ -112,23 +114,23 @@ mod tests {
         database
     }
 
-    /// Puts a database and its log elsewhere, as somebody finds them after a crash.
-    fn left(path: &Path, database: &[u8], log: &[u8]) {
+    /// Writes a database and its log to another place, as a crash leaves them.
+    fn restore(path: &Path, database: &[u8], log: &[u8]) {
         std::fs::write(path, database).unwrap();
         std::fs::write(path.with_extension("db-wal"), log).unwrap();
         let _ = std::fs::remove_file(path.with_extension("db-shm"));
     }
 
-    /// Whatever is wrong, either SQLite finds all that was committed but for the last transaction, or it is told; what a
-    /// crash leaves is never told.
+    /// For each damaged log, either SQLite reads every transaction except the last, or the check reports damage. The
+    /// check never reports a log that a crash left.
     #[test]
-    fn nothing_but_the_last_transaction_goes_in_silence() {
-        let held = tempfile::tempdir().unwrap();
-        let (path, copy) = (held.path().join("whole.db"), held.path().join("copy.db"));
+    fn only_the_last_transaction_may_be_lost_without_a_report() {
+        let temp_dir = tempfile::tempdir().unwrap();
+        let (path, copy) = (temp_dir.path().join("whole.db"), temp_dir.path().join("copy.db"));
         let database = connect(&path);
         database.execute_batch("CREATE TABLE rows (body BLOB); PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
         for row in 0..ROWS {
-            // What is rolled back leaves frames behind the end.
+            // A rolled back transaction leaves frames after the end.
             let rolled_back =
                 "BEGIN; INSERT INTO rows SELECT zeroblob(3000) FROM (VALUES (1), (2), (3), (4), (5), (6)); ROLLBACK";
             database.execute_batch(rolled_back).unwrap();
@@ -136,10 +138,10 @@ mod tests {
         }
         let [whole, log] = [&path, &path.with_extension("db-wal")].map(|file| std::fs::read(file).unwrap());
         let found = |log: &[u8]| {
-            left(&copy, &whole, log);
-            let told = check_log(&copy).unwrap().is_some();
+            restore(&copy, &whole, log);
+            let reported = check_wal(&copy).unwrap().is_some();
             let rows: u64 = connect(&copy).query_row("SELECT count(*) FROM rows", [], |row| row.get(0)).unwrap();
-            (told, rows)
+            (reported, rows)
         };
         assert_eq!(found(&log), (false, ROWS));
         for length in (0..log.len()).step_by(1_511) {
@@ -149,12 +151,12 @@ mod tests {
         for at in (HEADER_BYTES..log.len()).step_by(211) {
             let mut flipped = log.clone();
             flipped[at] ^= 0x10;
-            let (told, rows) = found(&flipped);
-            // Where the checksum itself is broken that two are whole is not known of the last but one.
-            assert!(if told { rows < ROWS - 1 } else { rows + 2 >= ROWS }, "flipped at {at}: {rows} rows");
-            many[usize::from(told)] += 1;
+            let (reported, rows) = found(&flipped);
+            // A broken checksum invalidates the frame after it too, so the last but one transaction may be lost.
+            assert!(if reported { rows < ROWS - 1 } else { rows + 2 >= ROWS }, "flipped at {at}: {rows} rows");
+            many[usize::from(reported)] += 1;
         }
         assert!(many.iter().all(|many| *many > 10), "{many:?}");
-        assert_eq!(check_log(&held.path().join("none.db")).unwrap(), None);
+        assert_eq!(check_wal(&temp_dir.path().join("none.db")).unwrap(), None);
     }
 }

@@ -1,7 +1,7 @@
-//! The embedded platform database: one SQLite file, a table an entity type, queryable with plain SQL.
+//! The embedded platform database: one SQLite file with a table for each entity type, readable with plain SQL.
 //!
-//! A table that is empty when an import begins gets its unique index at the end: rows first and index
-//! last is six times as fast as keeping an index of random keys.
+//! If a table is empty when an import begins, its unique index is built at the end. That is six times as fast as
+//! updating an index of random keys with every row.
 
 use std::path::Path as FilePath;
 use std::sync::{Condvar, Mutex, MutexGuard};
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::TargetError;
 use super::load::SqliteLoad;
-use super::table::Table;
+use super::table::TargetTable;
 use sluice_config::ImportLimits;
 use sluice_contract::EntityType;
 use sluice_sqlite as sql;
@@ -29,37 +29,39 @@ CREATE TABLE IF NOT EXISTS sluice_progress (
 ) WITHOUT ROWID;
 ";
 
-/// Bytes of a page, where the database is made: a page is two calls into the log and one into the database, and with
-/// SQLite's 4 KiB those were a fifth of what an import's writer did.
+/// Bytes of a page of a new database. SQLite writes each page with two calls into the log and one into the database.
+/// With its default of 4 KiB these calls took a fifth of the import's writer thread.
 const PAGE_BYTES: usize = 16 << 10;
 
-/// What each version of the platform database has changed of the one before: nothing yet, beside columns that plugins
-/// bring, which are added where they are missing.
+/// Statements that bring a platform database forward, one for each version. No version has changed the schema yet.
+/// Columns that plugins add are created when they are missing.
 const STEPS: &[&str] = &[];
 
-/// How often somebody who waits for a table looks whether to give up.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// Time after which an import that waits for a table checks whether it was cancelled.
+const CANCEL_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The embedded target.
 pub struct EmbeddedTarget {
+    /// Connection for writes.
     pub(super) writer: Mutex<Connection>,
-    /// Readers do not wait for a writer: WAL.
+    /// Connection for reads. Reads do not wait for the writer, because the database is in WAL mode.
     pub(super) reader: Mutex<Connection>,
-    /// Tables into which a migration is importing.
+    /// Tables into which a migration imports.
     pub(super) busy: Mutex<HashMap<String, Uuid>>,
+    /// Notified when an import into a table ends.
     pub(super) freed: Condvar,
-    /// Indexes that are known to be there, beside those of the ids.
+    /// Indexes that are known to exist, beside the indexes of the reference ids.
     indexed: Mutex<HashSet<String>>,
 }
 
-/// A panic while it was held has at worst left a transaction, which its guard rolled back.
+/// Locks a mutex, also after a panic: at worst the panic left a transaction, and its guard has rolled it back.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn connect(path: &FilePath, cache_bytes: usize, log_bytes: usize) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
-    // Before anything else is said to a new one: afterwards it has its pages.
+    // The page size has to be set first. Later statements create pages.
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -71,27 +73,28 @@ fn connect(path: &FilePath, cache_bytes: usize, log_bytes: usize) -> rusqlite::R
     Ok(connection)
 }
 
+/// Returns the names of a table's columns, in their order.
 pub(super) fn column_names(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
     let mut query = connection.prepare_cached("SELECT name FROM pragma_table_info(?)")?;
     query.query_map([table], |row| row.get(0))?.collect()
 }
 
 impl EmbeddedTarget {
-    /// Opens the database, and makes it if need be.
+    /// Opens the database, or creates it.
     pub fn open(path: &FilePath, limits: &ImportLimits) -> Result<Self, TargetError> {
         let mut writer = connect(path, limits.cache_bytes / 3 * 2, limits.log_bytes)?;
-        sql::bring_forward(&mut writer, "sluice_progress", STEPS)?.map_err(TargetError::Newer)?;
+        sql::upgrade_schema(&mut writer, "sluice_progress", STEPS)?.map_err(TargetError::Newer)?;
         writer.execute_batch(SCHEMA)?;
         let reader = Mutex::new(connect(path, limits.cache_bytes / 3, limits.log_bytes)?);
         let writer = Mutex::new(writer);
         Ok(Self { writer, reader, busy: Mutex::default(), freed: Condvar::new(), indexed: Mutex::default() })
     }
 
-    /// Opens a database that somebody has kept, only to read it: see `sql::open_read_only`.
+    /// Opens an existing database for reading only: see `sluice_sqlite::open_read_only`.
     pub fn open_read_only(path: &FilePath) -> Result<Self, TargetError> {
         let open = || {
             let connection = sql::open_read_only(path)?;
-            sql::refuse_newer(&connection, STEPS)?.map_err(TargetError::Newer)?;
+            sql::check_schema_version(&connection, STEPS)?.map_err(TargetError::Newer)?;
             Ok::<_, TargetError>(Mutex::new(connection))
         };
         Ok(Self {
@@ -103,8 +106,9 @@ impl EmbeddedTarget {
         })
     }
 
+    /// Creates the entity type's table, its missing columns and its unique index.
     pub(super) fn prepare_table(&self, entity_type: &EntityType) -> Result<(), TargetError> {
-        let table = Table::new(entity_type);
+        let table = TargetTable::new(entity_type);
         let writer = lock(&self.writer);
         let transaction = Transaction::new_unchecked(&writer, TransactionBehavior::Immediate)?;
         transaction.execute(&table.create(), [])?;
@@ -112,15 +116,16 @@ impl EmbeddedTarget {
         for statement in table.add_columns(&there) {
             transaction.execute(&statement, [])?;
         }
-        // A table without its index was left by an import that was killed; nobody is importing into it now.
+        // A table without its index was left by an import that was killed. No import writes to it now.
         if !lock(&self.busy).contains_key(&table.name) {
             transaction.execute(&table.create_index(), [])?;
         }
         Ok(transaction.commit()?)
     }
 
-    /// Makes an index of a column when it is first needed, in one go: cheaper than keeping it through every import.
-    pub(super) fn index(&self, reader: &Connection, table: &Table, column: &str) -> Result<(), TargetError> {
+    /// Creates an index of a column when it is first needed. Building it at once is cheaper than updating it in every
+    /// import.
+    pub(super) fn index(&self, reader: &Connection, table: &TargetTable, column: &str) -> Result<(), TargetError> {
         let name = format!("{}_by_{column}", table.name);
         if !lock(&self.indexed).contains(&name) {
             let make = format!("CREATE INDEX IF NOT EXISTS \"{name}\" ON \"{}\" (\"{column}\")", table.name);
@@ -130,24 +135,30 @@ impl EmbeddedTarget {
         Ok(())
     }
 
+    /// Saves the position that a migration has reached.
     pub(super) fn note_progress(&self, migration: Uuid, entity_type: &str, position: u64) -> Result<(), TargetError> {
         set_position(&lock(&self.writer), migration, entity_type, position, 0)?;
         Ok(())
     }
 
+    /// Begins an import into the entity type's table, once no other import writes to it.
     pub(super) fn begin_load<'a>(
         &'a self,
         migration: Uuid,
         entity_type: &'a EntityType,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<SqliteLoad<'a>, TargetError> {
-        let table = Table::new(entity_type);
+        let table = TargetTable::new(entity_type);
         let mut busy = lock(&self.busy);
         while busy.contains_key(&table.name) {
             if cancelled() {
                 return Err(TargetError::Cancelled);
             }
-            busy = self.freed.wait_timeout(busy, PATIENCE).unwrap_or_else(std::sync::PoisonError::into_inner).0;
+            busy = self
+                .freed
+                .wait_timeout(busy, CANCEL_CHECK_INTERVAL)
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .0;
         }
         busy.insert(table.name.clone(), migration);
         drop(busy);
@@ -158,7 +169,7 @@ impl EmbeddedTarget {
     }
 }
 
-/// Notes how far a migration has come, and how many rows it has added on the way.
+/// Saves the position that a migration has reached, and adds the number of rows that it has inserted since.
 pub(super) fn set_position(
     connection: &Connection,
     migration: Uuid,

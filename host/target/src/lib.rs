@@ -1,12 +1,12 @@
-//! Where records are imported. What is in a target is asked of the target, never remembered.
+//! Targets of imports, and the embedded target.
 //!
-//! It does not know how records were staged, only what they look like.
+//! Callers read a target's contents from the target each time. This crate does not know how records were staged.
 
-mod check;
+mod checksum;
 mod embedded;
 mod load;
-mod paths;
 mod read;
+mod record_path;
 mod row;
 mod scan;
 mod table;
@@ -14,37 +14,37 @@ mod table;
 use uuid::Uuid;
 
 pub use embedded::EmbeddedTarget;
-pub use paths::{Path, decimal, money, visit};
-pub use row::{Fields, Span};
-pub use scan::add;
+pub use record_path::{RecordPath, decimal, money, visit};
+pub use row::{ColumnExtractor, Span};
+pub use scan::add_amount;
 
-use sluice_contract::{CountGroup, EntityType, Found};
+use sluice_contract::{CountGroup, EntityType, LookupAnswer};
 use sluice_model::{Digest, Name};
-use sluice_sqlite::{Newer, SqlError};
+use sluice_sqlite::{NewerVersion, SqlError};
 
-/// A failure of the target: the platform's trouble. It says which, and quotes nothing.
+/// An error of the target. It names the cause, and quotes no values.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
-    /// The database refused.
+    /// The database failed.
     #[error("the target cannot be read or written: {0}")]
     Database(SqlError),
-    /// A later version of Sluice has written it.
+    /// The database was written by a later version of Sluice.
     #[error("the platform database is {0}")]
-    Newer(Newer),
+    Newer(NewerVersion),
     /// A record does not fit the table that its own plugin describes.
     #[error("record {reference_id} of {entity_type} does not fit its table: column {column}")]
     Misfit {
-        /// Its entity type.
+        /// Entity type of the record.
         entity_type: Name,
-        /// Which record.
+        /// Reference id of the record.
         reference_id: Uuid,
-        /// Which column.
+        /// Column that the record does not fit.
         column: Name,
     },
-    /// What stands behind it could not be read.
-    #[error("what the target sees through to cannot be read")]
+    /// The records behind a trial's target cannot be read.
+    #[error("the records behind the trial's target cannot be read")]
     Unreadable,
-    /// Somebody cancelled meanwhile.
+    /// The job was cancelled.
     #[error("cancelled")]
     Cancelled,
 }
@@ -55,24 +55,24 @@ impl From<rusqlite::Error> for TargetError {
     }
 }
 
-/// Where a batch of rows comes from: what the provenance of a row names.
+/// The origin of a batch of rows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Provenance {
-    /// The source table, or `upload` for records in the platform's own shape, or `generated`.
+pub struct RowProvenance {
+    /// Name of the source table; `upload` for records in the platform's own shape; `generated` for generated records.
     pub source: String,
-    /// Digest of the mapper, if one made the record.
+    /// Digest of the mapper, if a mapper made the record.
     pub mapper: Option<Digest>,
     /// Digest of the domain plugin.
     pub domain_plugin: Digest,
 }
 
-/// Where a row that is in the target came from.
+/// The origin of a row in the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Arrived {
-    /// Which migration brought it.
+pub struct ImportedRow {
+    /// Migration that imported the row.
     pub migration: Uuid,
-    /// What it was made of, by which plugins.
-    pub provenance: Provenance,
+    /// Source and plugins of the row.
+    pub provenance: RowProvenance,
     /// Ordinal of the source record, or line of the upload.
     pub position: u64,
     /// Hash of the record.
@@ -88,9 +88,9 @@ pub struct NewRow<'a> {
     pub hash: [u8; 16],
     /// The record.
     pub body: &'a [u8],
-    /// Where in it the values of its columns are, as [`Fields`] finds them.
+    /// Position in the record of each column's value, as [`ColumnExtractor`] finds it.
     pub spans: &'a [Span],
-    /// What these add to its row's checksum, or the column whose value does not fit.
+    /// Sum of the values' checksums, or the index of the column whose value does not fit.
     pub sum: Result<u32, usize>,
     /// Index into the batch's provenances.
     pub provenance: usize,
@@ -98,18 +98,18 @@ pub struct NewRow<'a> {
     pub position: u64,
 }
 
-/// What storing came to.
+/// Numbers of rows by result of storing them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stored {
-    /// Rows that were not there.
+pub struct StoreCounts {
+    /// Rows that did not exist.
     pub inserted: u64,
-    /// Rows that were there with other contents.
+    /// Rows that existed with other contents.
     pub updated: u64,
-    /// Rows that were there just so.
+    /// Rows that existed with the same contents.
     pub unchanged: u64,
 }
 
-impl std::ops::AddAssign for Stored {
+impl std::ops::AddAssign for StoreCounts {
     fn add_assign(&mut self, other: Self) {
         self.inserted += other.inserted;
         self.updated += other.updated;
@@ -117,74 +117,75 @@ impl std::ops::AddAssign for Stored {
     }
 }
 
-/// A verification count by the value of a field.
+/// Numbers of records by the value of a field.
 pub type Groups = std::collections::BTreeMap<String, u64>;
 
 /// Sums by currency.
 pub type Sums = std::collections::BTreeMap<String, rust_decimal::Decimal>;
 
-/// What a migration has brought of an entity type, as it stands there.
+/// Counts and sums of the records that a migration has imported of one entity type.
 #[derive(Clone, Debug, Default)]
-pub struct Figures {
-    /// Rows.
+pub struct TargetFigures {
+    /// Number of rows.
     pub count: u64,
-    /// Rows that are as they were stored, as far as that can be told.
+    /// Number of rows that are as they were stored, as far as checksums tell.
     pub unaltered: u64,
-    /// Some of those that are not, with their reference ids as far as those can be read.
+    /// Reference ids of the first altered rows; none for a row whose id cannot be read.
     pub altered: Vec<Option<Uuid>>,
-    /// Of each group that was asked for.
+    /// One entry for each group of the request.
     pub groups: Vec<Groups>,
     /// Exact sums of amounts by currency.
     pub sums: Sums,
 }
 
-/// Somewhere records can be imported.
+/// A destination of imports.
 pub trait Target: Send + Sync {
-    /// Makes the entity type's table ready. Called before anything else is asked of it.
+    /// Creates or extends the entity type's table. Callers call it before any other method.
     fn prepare(&self, entity_type: &EntityType) -> Result<(), TargetError>;
 
-    /// How far this migration has come with an entity type.
+    /// Returns the position that this migration has reached in an entity type's stream.
     fn progress(&self, migration: Uuid, entity_type: &str) -> Result<u64, TargetError>;
 
-    /// Notes how far it has come where there was nothing to store.
+    /// Saves the position that the migration has reached, if there was nothing to store.
     fn set_progress(&self, migration: Uuid, entity_type: &str, progress: u64) -> Result<(), TargetError>;
 
-    /// How many rows this migration has added, as noted with its progress: for show, not for verification.
+    /// Returns the number of rows that this migration has added, as saved with its progress. The number is for display,
+    /// not for verification.
     fn added(&self, migration: Uuid, entity_type: &str) -> Result<u64, TargetError>;
 
-    /// Begins to import records of an entity type; waits while another migration does. `cancelled` is asked
-    /// meanwhile.
+    /// Begins to import records of an entity type. Waits while another migration imports into the same table, and calls
+    /// `cancelled` meanwhile.
     fn begin<'a>(
         &'a self,
         migration: Uuid,
         entity_type: &'a EntityType,
         cancelled: &dyn Fn() -> bool,
-    ) -> Result<Box<dyn Load + 'a>, TargetError>;
+    ) -> Result<Box<dyn TargetLoad + 'a>, TargetError>;
 
-    /// Which of these ids are in the target.
+    /// Returns, for each id, true if the target has the record.
     fn exist(&self, entity_type: &str, ids: &[[u8; 16]]) -> Result<Vec<bool>, TargetError>;
 
-    /// Which of these ids another migration has brought.
+    /// Returns, for each id, true if another migration has imported the record.
     fn foreign(&self, migration: Uuid, entity_type: &str, ids: &[[u8; 16]]) -> Result<Vec<bool>, TargetError>;
 
-    /// The record with this id, as JSON.
+    /// Returns the record with this id, as JSON.
     fn read(&self, entity_type: &EntityType, id: [u8; 16]) -> Result<Option<Vec<u8>>, TargetError>;
 
-    /// Where the record with this id came from.
-    fn arrived(&self, entity_type: &EntityType, id: [u8; 16]) -> Result<Option<Arrived>, TargetError>;
+    /// Returns the origin of the record with this id.
+    fn imported_row(&self, entity_type: &EntityType, id: [u8; 16]) -> Result<Option<ImportedRow>, TargetError>;
 
-    /// The records whose column holds one of these ids, as JSON, for each in order of their own ids; none where they
-    /// would be more than so many bytes.
+    /// Returns the records whose column holds one of these ids, as JSON; for each id in the order of the records' own
+    /// ids. Returns none if they would exceed `max_bytes`.
     fn referring(
         &self,
         entity_type: &EntityType,
         column: &str,
         ids: &[[u8; 16]],
         max_bytes: usize,
-    ) -> Result<Option<Found>, TargetError>;
+    ) -> Result<Option<LookupAnswer>, TargetError>;
 
-    /// Looks at every record of this type that the migration has brought. Of those that were altered it names so many at
-    /// most; `stopped` is asked meanwhile.
+    /// Reads every record of this type that the migration has imported. Names at most `most_altered` altered records,
+    /// and calls `stopped` meanwhile.
     fn figures(
         &self,
         migration: Uuid,
@@ -192,26 +193,27 @@ pub trait Target: Send + Sync {
         groups: &[&CountGroup],
         most_altered: usize,
         stopped: &dyn Fn() -> bool,
-    ) -> Result<Figures, TargetError>;
+    ) -> Result<TargetFigures, TargetError>;
 }
 
 /// An import of one entity type's records, in progress.
-pub trait Load {
-    /// Whether rows are stored faster the more of them come at once.
-    fn gathers(&self) -> bool;
+pub trait TargetLoad {
+    /// Returns true if the target prefers large batches.
+    fn prefers_large_batches(&self) -> bool;
 
-    /// Stores rows, which are there for everybody after [`Load::commit`]. Rows whose id belongs to another migration are
-    /// left alone and returned.
+    /// Stores rows, which other readers see after [`TargetLoad::commit`]. Skips rows whose id belongs to another
+    /// migration, and returns their ids.
     fn store(
         &mut self,
-        provenances: &[Provenance],
+        provenances: &[RowProvenance],
         rows: &mut [NewRow],
-    ) -> Result<(Stored, Vec<[u8; 16]>), TargetError>;
+    ) -> Result<(StoreCounts, Vec<[u8; 16]>), TargetError>;
 
-    /// Notes how far the migration has come, in one transaction with the rows that were stored since the last time.
+    /// Saves the position that the migration has reached, in one transaction with the rows stored since the last
+    /// commit.
     fn commit(&mut self, progress: u64) -> Result<(), TargetError>;
 
-    /// Ends it: after this, everything that was committed can be found. What was not is committed with how far it has come,
-    /// if that is given, and otherwise forgotten.
+    /// Ends the import. All committed rows can be found afterwards. Rows that are not committed yet are committed
+    /// together with `progress`, or discarded if it is none.
     fn finish(self: Box<Self>, progress: Option<u64>) -> Result<(), TargetError>;
 }

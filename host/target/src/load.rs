@@ -1,20 +1,21 @@
-//! An import into one table of the embedded target: rows as they come, committed with how far it has come.
+//! An import into one table of the embedded target. Each commit stores rows together with the position that was
+//! reached.
 
 use std::sync::MutexGuard;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Statement, params};
 use uuid::Uuid;
 
-use super::check::{Checks, Whole};
+use super::checksum::{RowChecksums, TableColumns};
 use super::embedded::{EmbeddedTarget, lock, set_position};
-use super::table::{HASH, ORIGIN, Table};
-use super::{Load, NewRow, Provenance, Stored, TargetError, row};
+use super::table::{HASH, ORIGIN, TargetTable};
+use super::{NewRow, RowProvenance, StoreCounts, TargetError, TargetLoad, row};
 use sluice_contract::EntityType;
 use sluice_defects::{self, Defect};
 use sluice_sqlite::SqlError;
 
-fn origin(connection: &Connection, migration: Uuid, provenance: &Provenance) -> rusqlite::Result<i64> {
-    let Provenance { source, mapper, domain_plugin } = provenance;
+fn origin(connection: &Connection, migration: Uuid, provenance: &RowProvenance) -> rusqlite::Result<i64> {
+    let RowProvenance { source, mapper, domain_plugin } = provenance;
     let mapper = mapper.map(|digest| digest.to_string()).unwrap_or_default();
     let of = params![migration.to_string(), source, mapper, domain_plugin.to_string()];
     connection
@@ -30,10 +31,11 @@ fn origin(connection: &Connection, migration: Uuid, provenance: &Provenance) -> 
         .query_row(of, |row| row.get(0))
 }
 
-/// The writer, with a transaction that is rolled back unless it was committed, also where somebody panics.
-struct Open<'a>(MutexGuard<'a, Connection>);
+/// The writer with an open transaction. Dropping it, also in a panic, rolls the transaction back unless it was
+/// committed.
+struct OpenTransaction<'a>(MutexGuard<'a, Connection>);
 
-impl Drop for Open<'_> {
+impl Drop for OpenTransaction<'_> {
     fn drop(&mut self) {
         if !self.0.is_autocommit()
             && let Err(error) = self.0.execute_batch("ROLLBACK")
@@ -43,46 +45,46 @@ impl Drop for Open<'_> {
     }
 }
 
-/// What is in the place of a row that is to be stored.
-enum Found {
-    /// Another migration's.
+/// A row with the id of a row to be stored.
+enum ExistingRow {
+    /// A row of another migration.
     Foreign,
-    /// The same, as it was stored.
+    /// The same row, unaltered.
     Same,
-    /// One with other contents, or that was changed since it was stored.
+    /// A row with other contents, or one that was altered after it was stored.
     Other,
 }
 
-/// How rows are looked at that are there already.
-struct There<'a> {
-    whole: Whole,
+/// A lookup of existing rows by id.
+struct RowLookup<'a> {
+    columns_of_table: TableColumns,
     existing: CachedStatement<'a>,
 }
 
-impl<'a> There<'a> {
-    fn new(writer: &'a Connection, table: &Table) -> rusqlite::Result<Self> {
-        let whole = Whole::of(writer, &table.name)?;
+impl<'a> RowLookup<'a> {
+    fn new(writer: &'a Connection, table: &TargetTable) -> rusqlite::Result<Self> {
+        let columns_of_table = TableColumns::of(writer, &table.name)?;
         let existing = writer.prepare_cached(&format!(
             "SELECT {}, {HASH}, (SELECT migration FROM sluice_origins WHERE number = {ORIGIN}) FROM \"{}\"
              WHERE \"{}\" = ?",
-            whole.list,
+            columns_of_table.list,
             table.name,
             table.key()
         ))?;
-        Ok(Self { whole, existing })
+        Ok(Self { columns_of_table, existing })
     }
 
-    /// What has this id, for a migration that wants to store a row of this hash.
-    fn find(&mut self, id: &str, own: &str, hash: [u8; 16]) -> rusqlite::Result<Option<Found>> {
-        let Self { whole, existing } = self;
-        let at = whole.columns.len() + 1;
+    /// Returns the row with this id, seen by the migration `own` that wants to store a row with this hash.
+    fn find(&mut self, id: &str, own: &str, hash: [u8; 16]) -> rusqlite::Result<Option<ExistingRow>> {
+        let Self { columns_of_table, existing } = self;
+        let at = columns_of_table.columns.len() + 1;
         let found = |row: &Row| {
             Ok(if row.get_ref(at + 1)?.as_str()? != own {
-                Found::Foreign
-            } else if row.get_ref(at)?.as_blob()? == hash && whole.holds(row)? {
-                Found::Same
+                ExistingRow::Foreign
+            } else if row.get_ref(at)?.as_blob()? == hash && columns_of_table.is_unaltered(row)? {
+                ExistingRow::Same
             } else {
-                Found::Other
+                ExistingRow::Other
             })
         };
         existing.query_row([id], found).optional()
@@ -94,20 +96,27 @@ pub(super) struct SqliteLoad<'a> {
     target: &'a EmbeddedTarget,
     migration: Uuid,
     entity_type: &'a EntityType,
-    pub table: Table<'a>,
-    /// The table was empty: rows first, index last.
+    /// Table of the entity type.
+    pub table: TargetTable<'a>,
+    /// True if the table was empty: rows come first, the index last.
     pub bulk: bool,
-    /// The writer, while rows are stored that are not committed yet.
-    open: Option<Open<'a>>,
-    /// How many those are that were not there before.
+    /// The writer with rows that are stored and not committed yet.
+    open: Option<OpenTransaction<'a>>,
+    /// Number of those rows that did not exist before.
     added: u64,
-    /// Whether the last row was not there before: so the next one is hardly either.
-    news: bool,
+    /// True if the last row did not exist before. Then the next one probably does not either.
+    expects_new: bool,
 }
 
 impl<'a> SqliteLoad<'a> {
-    pub fn new(target: &'a EmbeddedTarget, migration: Uuid, entity_type: &'a EntityType, table: Table<'a>) -> Self {
-        Self { target, migration, entity_type, table, bulk: false, open: None, added: 0, news: true }
+    /// Creates an import. [`EmbeddedTarget::begin_load`] sets `bulk`.
+    pub fn new(
+        target: &'a EmbeddedTarget,
+        migration: Uuid,
+        entity_type: &'a EntityType,
+        table: TargetTable<'a>,
+    ) -> Self {
+        Self { target, migration, entity_type, table, bulk: false, open: None, added: 0, expects_new: true }
     }
 
     fn misfit(&self, id: [u8; 16], column: usize) -> TargetError {
@@ -118,7 +127,7 @@ impl<'a> SqliteLoad<'a> {
         }
     }
 
-    /// Works in a transaction with what was stored since the last commit.
+    /// Runs `work` in the transaction of the rows stored since the last commit.
     fn within<T>(
         &mut self,
         work: impl FnOnce(&mut Self, &Connection) -> Result<T, TargetError>,
@@ -126,11 +135,12 @@ impl<'a> SqliteLoad<'a> {
         let open = match self.open.take() {
             Some(open) => open,
             None => {
-                let open = Open(lock(&self.target.writer));
-                // Begun with reading, it could not wait for somebody who writes from outside: SQLite fails at once.
+                let open = OpenTransaction(lock(&self.target.writer));
+                // A transaction that begins with a read fails at once in SQLite if another process writes. This one
+                // waits.
                 open.0.execute_batch("BEGIN IMMEDIATE")?;
                 if self.bulk {
-                    // Nothing to do but in the first transaction.
+                    // Only the first transaction has an index to drop.
                     open.0.execute(&format!("DROP INDEX IF EXISTS \"{}\"", self.table.index_name()), [])?;
                 }
                 open
@@ -144,20 +154,20 @@ impl<'a> SqliteLoad<'a> {
     fn insert(
         &mut self,
         writer: &Connection,
-        provenances: &[Provenance],
+        provenances: &[RowProvenance],
         rows: &[NewRow],
-    ) -> Result<(Stored, Vec<[u8; 16]>), TargetError> {
+    ) -> Result<(StoreCounts, Vec<[u8; 16]>), TargetError> {
         let origins = provenances
             .iter()
             .map(|provenance| origin(writer, self.migration, provenance))
             .collect::<Result<Vec<i64>, _>>()?;
-        let (mut stored, mut foreign) = (Stored::default(), vec![]);
+        let (mut stored, mut foreign) = (StoreCounts::default(), vec![]);
         let mut insert = writer.prepare_cached(&self.table.insert(!self.bulk))?;
         let mut update = writer.prepare_cached(&self.table.update())?;
-        // A table that was empty has nothing to be looked at.
-        let mut there = if self.bulk { None } else { Some(There::new(writer, &self.table)?) };
+        // A table that was empty has no existing rows.
+        let mut there = if self.bulk { None } else { Some(RowLookup::new(writer, &self.table)?) };
         let columns = self.table.columns.len();
-        let checks = Checks::new(self.table.names());
+        let checks = RowChecksums::new(self.table.names());
         let mut text_buffer = Uuid::encode_buffer();
         let own = self.migration.to_string();
         let put = |statement: &mut Statement, new: &NewRow| -> rusqlite::Result<Result<usize, usize>> {
@@ -169,20 +179,20 @@ impl<'a> SqliteLoad<'a> {
                 return Ok(Err(column));
             }
             let (origin, position) = (origins[new.provenance], new.position.cast_signed());
-            let check = sum
+            let checksum = sum
                 .wrapping_add(checks.integer(columns, origin))
                 .wrapping_add(checks.integer(columns + 1, position))
                 .wrapping_add(checks.bytes(columns + 2, &new.hash));
             statement.raw_bind_parameter(columns + 1, origin)?;
             statement.raw_bind_parameter(columns + 2, position)?;
             statement.raw_bind_parameter(columns + 3, &new.hash[..])?;
-            statement.raw_bind_parameter(columns + 4, check)?;
+            statement.raw_bind_parameter(columns + 4, checksum)?;
             statement.raw_execute().map(Ok)
         };
         for new in rows {
-            // Asking of each new row whether it is there would be as much again as inserting it.
-            let tried = if self.bulk || self.news { Some(put(&mut insert, new)?) } else { None };
-            if tried.is_some_and(|inserted| inserted.is_ok_and(|rows| rows > 0)) {
+            // A lookup of each new row would take as long as inserting it.
+            let insertion = if self.bulk || self.expects_new { Some(put(&mut insert, new)?) } else { None };
+            if insertion.is_some_and(|inserted| inserted.is_ok_and(|rows| rows > 0)) {
                 stored.inserted += 1;
                 continue;
             }
@@ -191,21 +201,21 @@ impl<'a> SqliteLoad<'a> {
                 Some(there) => there.find(id, &own, new.hash)?,
                 None => None,
             };
-            self.news = found.is_none();
+            self.expects_new = found.is_none();
             let put = match found {
                 None => {
                     stored.inserted += 1;
-                    tried.map_or_else(|| put(&mut insert, new), Ok)
+                    insertion.map_or_else(|| put(&mut insert, new), Ok)
                 }
-                Some(Found::Foreign) => {
+                Some(ExistingRow::Foreign) => {
                     foreign.push(new.id);
                     continue;
                 }
-                Some(Found::Same) => {
+                Some(ExistingRow::Same) => {
                     stored.unchanged += 1;
                     continue;
                 }
-                Some(Found::Other) => {
+                Some(ExistingRow::Other) => {
                     stored.updated += 1;
                     update.raw_bind_parameter(columns + 5, &*id)?;
                     put(&mut update, new)
@@ -217,16 +227,16 @@ impl<'a> SqliteLoad<'a> {
     }
 }
 
-impl Load for SqliteLoad<'_> {
-    fn gathers(&self) -> bool {
+impl TargetLoad for SqliteLoad<'_> {
+    fn prefers_large_batches(&self) -> bool {
         !self.bulk
     }
 
     fn store(
         &mut self,
-        provenances: &[Provenance],
+        provenances: &[RowProvenance],
         rows: &mut [NewRow],
-    ) -> Result<(Stored, Vec<[u8; 16]>), TargetError> {
+    ) -> Result<(StoreCounts, Vec<[u8; 16]>), TargetError> {
         if !self.bulk {
             rows.sort_unstable_by_key(|row| row.id);
         }
@@ -259,7 +269,7 @@ impl Load for SqliteLoad<'_> {
 
 impl Drop for SqliteLoad<'_> {
     fn drop(&mut self) {
-        // Whoever waits for the table finds it as it was committed.
+        // The next import into the table finds it as it was committed.
         self.open = None;
         lock(&self.target.busy).remove(&self.table.name);
         self.target.freed.notify_all();

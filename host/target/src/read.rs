@@ -1,20 +1,20 @@
-//! Reading the embedded target: what exists, what refers, and how much there is.
+//! Reads of the embedded target: existence, references, and figures.
 
 use rusqlite::{OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::embedded::{EmbeddedTarget, lock};
-use super::table::{HASH, ORIGIN, POSITION, Table, table_name};
-use super::{Arrived, Figures, Load, Provenance, Target, TargetError, row};
-use sluice_contract::{CountGroup, EntityType, Found};
+use super::table::{HASH, ORIGIN, POSITION, TargetTable, table_name};
+use super::{ImportedRow, RowProvenance, Target, TargetError, TargetFigures, TargetLoad, row};
+use sluice_contract::{CountGroup, EntityType, LookupAnswer};
 use sluice_model::Digest;
 
-/// Rows that a migration has brought.
+/// Returns the SQL condition that selects the rows of a migration.
 pub(super) fn of_migration() -> String {
     format!("{ORIGIN} IN (SELECT number FROM sluice_origins WHERE migration = ?1)")
 }
 
-/// An id as it stands in tables.
+/// Writes an id as it stands in tables.
 fn text(id: [u8; 16], buffer: &mut [u8]) -> &str {
     Uuid::from_bytes(id).as_hyphenated().encode_lower(buffer)
 }
@@ -49,7 +49,7 @@ impl Target for EmbeddedTarget {
         migration: Uuid,
         entity_type: &'a EntityType,
         cancelled: &dyn Fn() -> bool,
-    ) -> Result<Box<dyn Load + 'a>, TargetError> {
+    ) -> Result<Box<dyn TargetLoad + 'a>, TargetError> {
         Ok(Box::new(self.begin_load(migration, entity_type, cancelled)?))
     }
 
@@ -73,17 +73,17 @@ impl Target for EmbeddedTarget {
     }
 
     fn read(&self, entity_type: &EntityType, id: [u8; 16]) -> Result<Option<Vec<u8>>, TargetError> {
-        let table = Table::new(entity_type);
+        let table = TargetTable::new(entity_type);
         let reader = lock(&self.reader);
         let mut query = reader.prepare_cached(&table.select(&format!("\"{}\" = ?", table.key())))?;
         let mut record = vec![];
-        let write = |found: &Row| row::Shape::new(table.columns).write(found, &mut record);
+        let write = |found: &Row| row::RowWriter::new(table.columns).write(found, &mut record);
         let found = query.query_row([text(id, &mut Uuid::encode_buffer())], write).optional()?;
         Ok(found.map(|()| record))
     }
 
-    fn arrived(&self, entity_type: &EntityType, id: [u8; 16]) -> Result<Option<Arrived>, TargetError> {
-        let table = Table::new(entity_type);
+    fn imported_row(&self, entity_type: &EntityType, id: [u8; 16]) -> Result<Option<ImportedRow>, TargetError> {
+        let table = TargetTable::new(entity_type);
         let reader = lock(&self.reader);
         let mut query = reader.prepare_cached(&format!(
             "SELECT migration, source, mapper, domain_plugin, {POSITION}, {HASH}
@@ -94,9 +94,9 @@ impl Target for EmbeddedTarget {
         let found = query.query_row([text(id, &mut Uuid::encode_buffer())], |row| {
             let word = |index: usize| row.get::<_, String>(index);
             let (migration, mapper, domain_plugin) = (word(0)?, word(2)?, word(3)?);
-            Ok(Arrived {
+            Ok(ImportedRow {
                 migration: migration.parse().unwrap_or_default(),
-                provenance: Provenance {
+                provenance: RowProvenance {
                     source: word(1)?,
                     mapper: Digest::parse(&mapper),
                     domain_plugin: Digest::parse(&domain_plugin).unwrap_or_default(),
@@ -114,15 +114,16 @@ impl Target for EmbeddedTarget {
         column: &str,
         ids: &[[u8; 16]],
         max_bytes: usize,
-    ) -> Result<Option<Found>, TargetError> {
-        let table = Table::new(entity_type);
+    ) -> Result<Option<LookupAnswer>, TargetError> {
+        let table = TargetTable::new(entity_type);
         let reader = lock(&self.reader);
         self.index(&reader, &table, column)?;
-        // Prepared once for all ids: asked for each anew, parsing alone was a sixth of what generating cost.
+        // Prepared once for all ids. Parsing it for each id took a sixth of the time of generation.
         let mut query = reader.prepare_cached(&table.select(&format!("\"{column}\" = ?")))?;
-        // One look at the database for all of them: each of its own locks the file and lets it go.
-        let _looking = reader.unchecked_transaction()?;
-        let (shape, mut buffer, mut found) = (row::Shape::new(table.columns), Uuid::encode_buffer(), Found::default());
+        // One read transaction for all ids. Separate ones would lock and unlock the file for each id.
+        let _transaction = reader.unchecked_transaction()?;
+        let (shape, mut buffer, mut found) =
+            (row::RowWriter::new(table.columns), Uuid::encode_buffer(), LookupAnswer::default());
         for (index, id) in ids.iter().enumerate() {
             let mut rows = query.query([text(*id, &mut buffer)])?;
             while let Some(row) = rows.next()? {
@@ -143,7 +144,7 @@ impl Target for EmbeddedTarget {
         groups: &[&CountGroup],
         most_altered: usize,
         stopped: &dyn Fn() -> bool,
-    ) -> Result<Figures, TargetError> {
+    ) -> Result<TargetFigures, TargetError> {
         self.scan(migration, entity_type, groups, most_altered, stopped)
     }
 }

@@ -1,5 +1,5 @@
-//! One pass over what a migration has brought into a table: how many rows, how many of them as they were stored, groups
-//! and sums.
+//! One pass over the rows that a migration has imported into a table. It counts rows, unaltered rows and groups, and
+//! adds up amounts.
 
 use hashbrown::HashMap;
 use rusqlite::Row;
@@ -7,46 +7,46 @@ use rusqlite::types::ValueRef;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::check::Whole;
+use super::checksum::TableColumns;
 use super::embedded::{EmbeddedTarget, lock};
-use super::paths::{Path, decimal, each, money, visit};
 use super::read::of_migration;
+use super::record_path::{RecordPath, decimal, each, money, visit};
 use super::table::table_name;
-use super::{Figures, Groups, Sums, TargetError};
+use super::{Groups, Sums, TargetError, TargetFigures};
 use sluice_contract::{CountGroup, EntityType};
 
-/// Rows between two looks at whether to give up.
-const BETWEEN_LOOKS: u64 = 4_096;
+/// Number of rows between two checks for cancellation.
+const ROWS_BETWEEN_CHECKS: u64 = 4_096;
 
-/// Where an amount is: in two columns, or in a column of JSON.
-enum Amount {
+/// The place of an amount: two columns, or a column of JSON.
+enum AmountColumn {
     Columns { amount: usize, currency: usize },
-    Within { column: usize, list: bool, rest: Path },
+    Within { column: usize, list: bool, rest: RecordPath },
 }
 
-impl Amount {
+impl AmountColumn {
     fn find(path: &str, column: impl Fn(&str) -> Option<usize>) -> Option<Self> {
         if let (Some(amount), Some(currency)) = (column(&format!("{path}.amount")), column(&format!("{path}.currency")))
         {
-            return Some(Amount::Columns { amount, currency });
+            return Some(AmountColumn::Columns { amount, currency });
         }
-        let (first, list, rest) = Path::new(path).split_first_owned();
-        column(&first).map(|column| Amount::Within { column, list, rest })
+        let (first, list, rest) = RecordPath::new(path).split_first_owned();
+        column(&first).map(|column| AmountColumn::Within { column, list, rest })
     }
 
     fn add(&self, row: &Row, sums: &mut Sums) -> rusqlite::Result<()> {
         match self {
-            Amount::Columns { amount, currency } => {
+            AmountColumn::Columns { amount, currency } => {
                 if let (Some(digits), Some(currency)) = (text(row, *amount)?, text(row, *currency)?)
                     && let Some(amount) = decimal(digits)
                 {
-                    add(sums, currency, amount);
+                    add_amount(sums, currency, amount);
                 }
             }
-            Amount::Within { column, list, rest } => {
+            AmountColumn::Within { column, list, rest } => {
                 let mut found = |value: &str| {
                     if let Some((amount, currency)) = money(value) {
-                        add(sums, &currency, amount);
+                        add_amount(sums, &currency, amount);
                     }
                 };
                 match text(row, *column)? {
@@ -64,7 +64,7 @@ fn text<'a>(row: &'a Row, column: usize) -> rusqlite::Result<Option<&'a str>> {
     Ok(row.get_ref(column)?.as_str().ok())
 }
 
-/// How many rows have which value in a column.
+/// Counts a column's value in its group.
 fn count(groups: &mut HashMap<String, u64>, value: ValueRef) {
     let number;
     let value = match value {
@@ -81,8 +81,8 @@ fn count(groups: &mut HashMap<String, u64>, value: ValueRef) {
     }
 }
 
-/// Adds to the sum of a currency.
-pub fn add(sums: &mut Sums, currency: &str, amount: Decimal) {
+/// Adds an amount to the sum of its currency.
+pub fn add_amount(sums: &mut Sums, currency: &str, amount: Decimal) {
     match sums.get_mut(currency) {
         Some(sum) => *sum += amount,
         None => drop(sums.insert(currency.to_owned(), amount)),
@@ -90,6 +90,7 @@ pub fn add(sums: &mut Sums, currency: &str, amount: Decimal) {
 }
 
 impl EmbeddedTarget {
+    /// Counts and adds up the rows of a migration: see `Target::figures`.
     pub(super) fn scan(
         &self,
         migration: Uuid,
@@ -97,30 +98,31 @@ impl EmbeddedTarget {
         groups: &[&CountGroup],
         most_altered: usize,
         stopped: &dyn Fn() -> bool,
-    ) -> Result<Figures, TargetError> {
+    ) -> Result<TargetFigures, TargetError> {
         let (table, ours) = (table_name(&entity_type.name), of_migration());
         let reader = lock(&self.reader);
-        let whole = Whole::of(&reader, &table)?;
+        let columns_of_table = TableColumns::of(&reader, &table)?;
         let described = |path: &str| {
             let described = entity_type.columns.iter().find(|column| column.path == path)?;
-            whole.column(&described.name)
+            columns_of_table.column(&described.name)
         };
         let grouped: Vec<Option<usize>> = groups.iter().map(|group| described(&group.field)).collect();
-        let amounts: Vec<Amount> =
-            entity_type.amounts.iter().filter_map(|path| Amount::find(path, described)).collect();
-        let mut query = reader.prepare_cached(&format!("SELECT {} FROM \"{table}\" WHERE {ours}", whole.list))?;
+        let amounts: Vec<AmountColumn> =
+            entity_type.amounts.iter().filter_map(|path| AmountColumn::find(path, described)).collect();
+        let mut query =
+            reader.prepare_cached(&format!("SELECT {} FROM \"{table}\" WHERE {ours}", columns_of_table.list))?;
         let mut rows = query.query([migration.to_string()])?;
-        let mut figures = Figures::default();
+        let mut figures = TargetFigures::default();
         let mut counted = vec![HashMap::new(); groups.len()];
         while let Some(row) = rows.next()? {
-            if figures.count % BETWEEN_LOOKS == 0 && stopped() {
+            if figures.count % ROWS_BETWEEN_CHECKS == 0 && stopped() {
                 return Err(TargetError::Cancelled);
             }
             figures.count += 1;
-            if whole.holds(row)? {
+            if columns_of_table.is_unaltered(row)? {
                 figures.unaltered += 1;
             } else if figures.altered.len() < most_altered {
-                // The id is the first column; it may be what was changed.
+                // The first column is the id. The id itself may be altered.
                 figures.altered.push(text(row, 0)?.and_then(|id| id.parse().ok()));
             }
             for (column, groups) in grouped.iter().zip(&mut counted) {

@@ -1,21 +1,23 @@
-//! An entity type's table: its columns and where in a record each comes from.
+//! The table of an entity type: its columns, and its SQL statements.
 
 use sluice_contract::{Column, ColumnKind, EntityType};
 
-/// Columns that every table has, after its own: where the row came from, and that it is as it came.
+/// Columns of every table after its own columns: origin of the row, position in the source, and hash of the record.
 pub(super) const ORIGIN: &str = "sluice_origin";
 pub(super) const POSITION: &str = "sluice_position";
 pub(super) const HASH: &str = "sluice_hash";
-/// The checksum of all of these, and of the table's own: see `check.rs`.
+/// Column with the checksum of all other columns: see `checksum.rs`.
 pub(super) const CHECK: &str = "sluice_check";
 
-/// Statements for an entity type.
-pub(super) struct Table<'a> {
+/// SQL statements for the table of an entity type.
+pub(super) struct TargetTable<'a> {
+    /// Name of the table.
     pub name: String,
+    /// Columns that the plugin describes.
     pub columns: &'a [Column],
 }
 
-/// `debit-mandates` as `debit_mandates`.
+/// Converts an entity type's name into a table name: `debit-mandates` becomes `debit_mandates`.
 pub(super) fn table_name(entity_type: &str) -> String {
     entity_type.replace('-', "_")
 }
@@ -23,17 +25,18 @@ pub(super) fn table_name(entity_type: &str) -> String {
 fn kind(column: &Column) -> &'static str {
     match column.kind {
         ColumnKind::Integer | ColumnKind::Boolean => "INTEGER",
-        // Decimals too: SQLite would make floats of them.
+        // Decimals are text as well. SQLite would convert them to floating point.
         _ => "TEXT",
     }
 }
 
-impl<'a> Table<'a> {
+impl<'a> TargetTable<'a> {
+    /// Creates the statements for an entity type.
     pub fn new(entity_type: &'a EntityType) -> Self {
         Self { name: table_name(&entity_type.name), columns: &entity_type.columns }
     }
 
-    /// Makes the table, its unique index apart.
+    /// Returns the statement that creates the table without its unique index.
     pub fn create(&self) -> String {
         let columns: Vec<String> = self
             .columns
@@ -52,47 +55,53 @@ impl<'a> Table<'a> {
         )
     }
 
-    /// Adds columns that the table does not have: another plugin for the domain may describe more.
+    /// Returns statements that add the columns that the table lacks. Another plugin of the same domain may describe
+    /// more columns.
     pub fn add_columns(&self, there: &[String]) -> Vec<String> {
         let columns = self.columns.iter().map(|column| (&*column.name, kind(column)));
-        // A table of a version that kept no checksums gets theirs as well.
+        // A table of a version without checksums gets the checksum column.
         let missing = columns.chain([(CHECK, "INTEGER")]).filter(|(name, _)| !there.iter().any(|there| there == name));
         missing.map(|(name, kind)| format!("ALTER TABLE \"{}\" ADD COLUMN \"{name}\" {kind}", self.name)).collect()
     }
 
-    /// The columns that rows are stored with.
+    /// Returns the names of the columns with which rows are stored.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.columns.iter().map(|column| &*column.name).chain([ORIGIN, POSITION, HASH, CHECK])
     }
 
+    /// Returns the name of the column with the reference id.
     pub fn key(&self) -> &str {
         &self.columns[0].name
     }
 
+    /// Returns the name of the unique index.
     pub fn index_name(&self) -> String {
         format!("{}_by_reference_id", self.name)
     }
 
+    /// Returns the statement that creates the unique index.
     pub fn create_index(&self) -> String {
         format!("CREATE UNIQUE INDEX IF NOT EXISTS \"{}\" ON \"{}\" (\"{}\")", self.index_name(), self.name, self.key())
     }
 
-    /// With its unique index there, a row whose id is there can be passed over.
+    /// Returns the statement that inserts a row. With `only_new` and the unique index, it skips a row whose id exists.
     pub fn insert(&self, only_new: bool) -> String {
         let names: Vec<String> = self.names().map(|name| format!("\"{name}\"")).collect();
         let places = vec!["?"; names.len()].join(", ");
-        // By name: a plugin that replaced another may have added columns after these.
+        // Columns are named: a plugin that replaced another may have added columns after these.
         let unless = if only_new { format!(" ON CONFLICT (\"{}\") DO NOTHING", self.key()) } else { String::new() };
         format!("INSERT INTO \"{}\" ({}) VALUES ({places}){unless}", self.name, names.join(", "))
     }
 
-    /// Parameters in the order of [`Table::insert`], and then the reference id once more.
+    /// Returns the statement that updates a row. Its parameters are those of [`TargetTable::insert`], followed by the
+    /// reference id.
     pub fn update(&self) -> String {
         let set = |(index, name)| format!("\"{name}\" = ?{}", index + 1);
         let sets: Vec<String> = self.names().enumerate().map(set).collect();
         format!("UPDATE \"{}\" SET {} WHERE \"{}\" = ?{}", self.name, sets.join(", "), self.key(), sets.len() + 1)
     }
 
+    /// Returns the query of rows that match a condition, in the order of their reference ids.
     pub fn select(&self, condition: &str) -> String {
         let names: Vec<String> = self.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
         format!("SELECT {} FROM \"{}\" WHERE {condition} ORDER BY \"{}\"", names.join(", "), self.name, self.key())

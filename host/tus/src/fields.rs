@@ -1,17 +1,17 @@
-//! How tus 1.0 writes the values of its header fields: numbers of bytes, metadata, checksums. Pure.
+//! Values of the header fields of tus 1.0: numbers of bytes, metadata and checksums. Pure.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
-/// A number of bytes: digits and nothing else.
+/// Reads a number of bytes: digits and nothing else.
 pub fn bytes(given: &str) -> Option<u64> {
     // A sign would be taken as well.
     given.bytes().all(|byte| byte.is_ascii_digit()).then(|| given.parse().ok()).flatten()
 }
 
-/// Metadata: names with values, which are in base64.
+/// Reads metadata: names with values in base64.
 pub fn pairs(metadata: &str) -> Option<Vec<(String, String)>> {
     let pair = |pair: &str| {
         let (name, value) = pair.trim().split_once(' ').unwrap_or((pair.trim(), ""));
@@ -22,14 +22,16 @@ pub fn pairs(metadata: &str) -> Option<Vec<(String, String)>> {
     metadata.split(',').filter(|part| !part.trim().is_empty()).map(pair).collect()
 }
 
-/// What a part has to come to.
+/// A checksum that the bytes of a part must have.
 pub enum Checksum {
+    /// SHA-1: the state so far, and the sum that the client sent.
     Sha1(Sha1, Vec<u8>),
+    /// SHA-256: the state so far, and the sum that the client sent.
     Sha256(Sha256, Vec<u8>),
 }
 
 impl Checksum {
-    /// By its algorithm's name, a blank, and what it comes to in base64.
+    /// Reads a checksum: the name of its algorithm, a blank, and the sum in base64.
     pub fn named(given: &str) -> Option<Self> {
         let (name, sum) = given.trim().split_once(' ')?;
         let sum = BASE64_STANDARD.decode(sum.trim()).ok()?;
@@ -40,6 +42,7 @@ impl Checksum {
         }
     }
 
+    /// Adds bytes of the part.
     pub fn add(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha1(hasher, _) => hasher.update(bytes),
@@ -47,7 +50,7 @@ impl Checksum {
         }
     }
 
-    /// Whether that is what came.
+    /// Returns true if the bytes have the checksum.
     pub fn fits(self) -> bool {
         match self {
             Self::Sha1(hasher, sum) => hasher.finalize()[..] == sum[..],

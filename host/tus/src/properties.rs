@@ -1,4 +1,4 @@
-//! What holds of tus's header fields whatever stands in them: for tests, and for fuzzing.
+//! Properties of tus's header fields for any text: for tests and for fuzzing.
 
 use arbitrary::Unstructured;
 use base64::Engine as _;
@@ -8,13 +8,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::fields::{Checksum, bytes, pairs};
 
-/// The metadata that says this.
+/// Writes metadata with these names and values.
 fn written(pairs: &[(String, String)]) -> String {
     let pair = |(name, value): &(String, String)| format!("{name} {}", BASE64_STANDARD.encode(value));
     pairs.iter().map(pair).collect::<Vec<_>>().join(",")
 }
 
-/// Whatever text comes: what is taken is taken as it is meant, and says the same when it is written again.
+/// Checks that accepted text means the same after it is written again.
 pub fn check_any(given: &str) {
     let digits = !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_digit());
     match bytes(given) {
@@ -36,7 +36,7 @@ pub fn check_any(given: &str) {
     }
 }
 
-/// A checksum fits the bytes that it is of, in whatever pieces they come, and no others.
+/// Checks that a checksum fits its own bytes, in pieces of any size, and no other bytes.
 fn check_sums(mut chance: Unstructured) -> arbitrary::Result<()> {
     let (split, changed, bit) = (chance.arbitrary::<u8>()?, chance.arbitrary::<u8>()?, chance.int_in_range(0..=7)?);
     let body = chance.take_rest();
@@ -64,7 +64,7 @@ fn check_sums(mut chance: Unstructured) -> arbitrary::Result<()> {
     Ok(())
 }
 
-/// Header fields of tus.
+/// Checks the header fields of tus.
 pub fn check_tus(data: &[u8]) {
     check_any(&String::from_utf8_lossy(data));
     let _ = check_sums(Unstructured::new(data));
@@ -81,7 +81,7 @@ mod tests {
 
     use super::{check_any, check_tus};
 
-    /// What was once found, and what fuzzing begins with.
+    /// Every seed of the fuzz target holds.
     #[test]
     fn seeds() {
         sluice_test_seeds::seeds("tus").iter().for_each(|seed| check_tus(seed));

@@ -1,9 +1,9 @@
-//! Packs and unpacks a batch.
+//! Packing and unpacking of batches.
 
 use crate::bindings::types::Batch;
 use crate::writer::Writer;
 
-/// Slices of the records in a batch, in order.
+/// Returns the records of a batch, in order.
 pub(crate) fn unpack(batch: &Batch) -> impl Iterator<Item = &[u8]> + Clone {
     let mut start = 0;
     batch.ends.iter().map(move |&end| {
@@ -13,8 +13,8 @@ pub(crate) fn unpack(batch: &Batch) -> impl Iterator<Item = &[u8]> + Clone {
     })
 }
 
-/// The records in a batch, in order, and each as text where it is UTF-8. The whole is looked at once;
-/// only where that fails is each record looked at.
+/// Returns the records of a batch, in order, each as bytes and, if it is UTF-8, as text. Checks the whole batch at
+/// once, and each record separately only if the whole is not UTF-8.
 pub(crate) fn unpack_text(batch: &Batch) -> impl Iterator<Item = (&[u8], Option<&str>)> + Clone {
     let whole = std::str::from_utf8(&batch.bytes).ok();
     let mut start = 0;
@@ -29,38 +29,42 @@ pub(crate) fn unpack_text(batch: &Batch) -> impl Iterator<Item = (&[u8], Option<
     })
 }
 
-/// A batch in the making.
+/// A builder of batches.
 #[derive(Default)]
 pub struct BatchBuilder {
-    written: Writer,
+    writer: Writer,
     ends: Vec<u32>,
 }
 
 impl BatchBuilder {
-    /// Adds one record that is already bytes.
+    /// Adds a record without changes.
     pub fn push(&mut self, record: &[u8]) {
-        self.written.raw(record);
-        self.ends.push(self.written.len() as u32);
+        self.writer.raw(record);
+        self.ends.push(self.writer.len() as u32);
     }
 
-    /// Adds one record by writing it as JSON; a value that cannot be JSON is a mistake in the plugin.
+    /// Adds a record as JSON.
+    ///
+    /// # Panics
+    ///
+    /// If the value cannot be written as JSON, which is an error of the plugin.
     pub fn push_json<T: serde::Serialize + ?Sized>(&mut self, record: &T) {
-        record.serialize(&mut self.written).expect("a record can be written as JSON");
-        self.ends.push(self.written.len() as u32);
+        record.serialize(&mut self.writer).expect("a record must be writable as JSON");
+        self.ends.push(self.writer.len() as u32);
     }
 
-    /// The number of records so far.
+    /// Returns the number of records added.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there are none.
+    /// Returns true if no record has been added.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// The batch as it crosses the boundary.
+    /// Returns the batch.
     pub fn finish(self) -> Batch {
-        Batch { bytes: self.written.finish(), ends: self.ends }
+        Batch { bytes: self.writer.finish(), ends: self.ends }
     }
 }

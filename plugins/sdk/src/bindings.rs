@@ -1,8 +1,8 @@
-//! The contract in `wit/`, as Rust. Authors meet it only through the traits.
+//! Rust bindings of the contract in `wit/`. Plugins use the traits of this crate instead.
 
 #![allow(missing_docs)]
 
-/// World `mapper`.
+/// Bindings of world `mapper`.
 pub mod mapper {
     wit_bindgen::generate!({
         path: "../../wit",
@@ -13,7 +13,7 @@ pub mod mapper {
     });
 }
 
-/// World `domain`.
+/// Bindings of world `domain`.
 pub mod domain {
     wit_bindgen::generate!({
         path: "../../wit",
@@ -28,7 +28,7 @@ pub mod domain {
     });
 }
 
-/// World `platform`.
+/// Bindings of world `platform`.
 pub mod platform {
     wit_bindgen::generate!({
         path: "../../wit",

@@ -1,8 +1,8 @@
-//! Checks one record against its entity's table of fields, in one pass, naming every field that is wrong.
+//! Checks a record against its entity type's table of fields in one pass, and reports every invalid field.
 //!
-//! A scalar is first taken as raw text and only then read as what its field should hold, so a value
-//! of the wrong type is an issue of that field and not the end of the record, and a number is judged
-//! by its digits, however many there are.
+//! The checker takes a scalar as raw text first and then reads it as the kind of its field. So a value of the wrong
+//! type is an issue of that field and does not end the check, and a number is checked by its digits, however many it
+//! has.
 
 use std::fmt;
 
@@ -13,77 +13,83 @@ use serde_json::value::RawValue;
 use crate::path::{Path, showable};
 use crate::scalars::{self, Scalar};
 use crate::schema::{Entity, Field, Kind, MONEY};
-use crate::words::same;
+use crate::str_eq::str_eq;
 use crate::{Finding, Id, finding, missing, money};
 
-/// Issues of one record beyond which no more are listed: a record this wrong needs no longer list.
+/// Maximum number of findings listed for one record.
 const MAX_FINDINGS: usize = 50;
 
-/// Fields that one table may have: as many as there are bits in the sets of them.
+/// Maximum number of fields in one table: the number of bits in a set of fields.
 const MAX_FIELDS: usize = 32;
 
-/// What a check of one record found.
+/// The result of checking one record.
 #[derive(Default)]
-pub(crate) struct Shape {
+pub(crate) struct CheckResult {
+    /// The record's reference id, if it is readable.
     pub id: Option<Id>,
+    /// Findings about the record.
     pub findings: Vec<Finding>,
 }
 
-/// A reference found in a record: the so-many-eth of that record.
+/// A reference in a record.
 pub(crate) struct Reference {
+    /// Index of the record in its batch.
     pub record: usize,
+    /// Index of the reference among those of its record.
     pub ordinal: usize,
+    /// Entity type that it refers to.
     pub entity_type: &'static str,
+    /// Reference id that it refers to.
     pub id: Id,
 }
 
-/// Checks record after record of one entity type.
+/// A checker of the records of one entity type.
 pub(crate) struct Checker {
     entity: &'static Entity,
     path: Path,
-    shape: Shape,
-    references: References,
-    /// Amount and fraction digits of the money that was read last.
+    result: CheckResult,
+    references: ReferenceRecorder,
+    /// Amount of the money that was read last.
     amount: Option<Decimal>,
+    /// Fraction digits of the currency that was read last.
     digits: Option<u32>,
 }
 
-/// What is kept of the references on the way.
-enum References {
-    Ignored,
-    Ids {
-        record: usize,
-        ordinal: usize,
-        found: Vec<Reference>,
-    },
-    /// Their paths, in the same order: asked for once something is wrong with one of them.
+/// A recorder of the references that a check passes.
+enum ReferenceRecorder {
+    /// Records nothing.
+    Off,
+    /// Records ids.
+    Ids { record: usize, ordinal: usize, found: Vec<Reference> },
+    /// Records paths, in the same order as the ids. Paths are costly, so only a second check of a record with an
+    /// unknown reference determines them.
     Paths(Vec<String>),
 }
 
-/// Paths of the references in a record, in the order in which a [`Checker`] finds them.
+/// Returns the paths of the references in a record, in the order in which a [`Checker`] passes them.
 pub(crate) fn reference_paths(entity: &'static Entity, record: &[u8]) -> Vec<String> {
-    let mut checker = Checker::with(entity, References::Paths(vec![]));
+    let mut checker = Checker::with(entity, ReferenceRecorder::Paths(vec![]));
     checker.check(0, record);
     match checker.references {
-        References::Paths(paths) => paths,
+        ReferenceRecorder::Paths(paths) => paths,
         _ => vec![],
     }
 }
 
 impl Checker {
-    /// One that keeps references where they will be asked for.
+    /// Creates a checker. It records references only if `keep_references` is true.
     pub fn new(entity: &'static Entity, keep_references: bool) -> Self {
-        let kept = References::Ids { record: 0, ordinal: 0, found: vec![] };
-        Self::with(entity, if keep_references { kept } else { References::Ignored })
+        let kept = ReferenceRecorder::Ids { record: 0, ordinal: 0, found: vec![] };
+        Self::with(entity, if keep_references { kept } else { ReferenceRecorder::Off })
     }
 
-    fn with(entity: &'static Entity, references: References) -> Self {
-        Self { entity, path: Path::default(), shape: Shape::default(), references, amount: None, digits: None }
+    fn with(entity: &'static Entity, references: ReferenceRecorder) -> Self {
+        Self { entity, path: Path::default(), result: CheckResult::default(), references, amount: None, digits: None }
     }
 
     /// Checks the record at this index of its batch.
-    pub fn check(&mut self, index: usize, body: &[u8]) -> Shape {
-        if let References::Ids { record, ordinal, .. } = &mut self.references {
+    pub fn check(&mut self, index: usize, body: &[u8]) -> CheckResult {
+        if let ReferenceRecorder::Ids { record, ordinal, .. } = &mut self.references {
             (*record, *ordinal) = (index, 0);
         }
         self.path.clear();
@@ -96,79 +102,83 @@ impl Checker {
                 if read.and_then(|_| json.end()).is_err() {
                     let json = serde_json::from_str::<IgnoredAny>(text).is_ok();
                     match json {
-                        // A number that no type holds, or half a surrogate: it is wrong where reading it has stopped.
+                        // A number that no type holds, or an unpaired surrogate. The path is where reading stopped.
                         true => self.report(finding("INVALID_FORMAT", self.path.text())),
-                        false => self.shape.findings = vec![finding("INVALID_JSON", "")],
+                        false => self.result.findings = vec![finding("INVALID_JSON", "")],
                     }
-                    // What is no record refers to nothing.
-                    if let References::Ids { ordinal, found, .. } = &mut self.references {
+                    // A malformed record has no references.
+                    if let ReferenceRecorder::Ids { ordinal, found, .. } = &mut self.references {
                         found.truncate(found.len() - *ordinal);
                     }
                 }
             }
         }
-        std::mem::take(&mut self.shape)
+        std::mem::take(&mut self.result)
     }
 
-    /// The references of all records checked.
+    /// Returns the references of all records checked.
     pub fn references(self) -> Vec<Reference> {
         match self.references {
-            References::Ids { found, .. } => found,
+            ReferenceRecorder::Ids { found, .. } => found,
             _ => vec![],
         }
     }
 
     fn report(&mut self, finding: Finding) {
-        if self.shape.findings.len() < MAX_FINDINGS {
-            self.shape.findings.push(finding);
+        if self.result.findings.len() < MAX_FINDINGS {
+            self.result.findings.push(finding);
         }
     }
 
-    /// The path of a field of the object that is being read.
+    /// Returns the path of a field of the object that is being read.
     fn field(&self, name: &str) -> String {
         self.path.field(name)
     }
 
-    /// Checks a scalar; the index of the word where it is one of several.
+    /// Checks a scalar. Returns the index of the word if the kind is [`Kind::OneOf`].
     fn scalar(&mut self, kind: Kind, text: &str) -> Option<u8> {
         match scalars::read(kind, text) {
             Ok(Scalar::Plain) => {}
             Ok(Scalar::Word(index)) => return Some(index),
-            Ok(Scalar::ReferenceId(id)) => self.shape.id = Some(id),
+            Ok(Scalar::ReferenceId(id)) => self.result.id = Some(id),
             Ok(Scalar::Amount(amount)) => self.amount = Some(amount),
             Ok(Scalar::Digits(digits)) => self.digits = Some(digits),
             Ok(Scalar::Reference(entity_type, id)) => match &mut self.references {
-                References::Ignored => {}
-                References::Ids { record, ordinal, found } => {
+                ReferenceRecorder::Off => {}
+                ReferenceRecorder::Ids { record, ordinal, found } => {
                     found.push(Reference { record: *record, ordinal: *ordinal, entity_type, id });
                     *ordinal += 1;
                 }
-                References::Paths(_) => {
-                    let place = self.path.text();
-                    if let References::Paths(paths) = &mut self.references {
-                        paths.push(place);
+                ReferenceRecorder::Paths(_) => {
+                    let path = self.path.text();
+                    if let ReferenceRecorder::Paths(paths) = &mut self.references {
+                        paths.push(path);
                     }
                 }
             },
             Err(code) => {
-                let place = self.path.text();
-                self.report(finding(code, place));
+                let path = self.path.text();
+                self.report(finding(code, path));
             }
         }
         None
     }
 
-    /// Reads any value; whether there was one.
-    fn value<'de, D: Deserializer<'de>>(&mut self, kind: Kind, from: D) -> Result<Read, D::Error> {
+    /// Checks any value.
+    fn value<'de, D: Deserializer<'de>>(&mut self, kind: Kind, from: D) -> Result<Presence, D::Error> {
         if let Kind::Object(_) | Kind::List(..) | Kind::Money | Kind::MoneyWith(_) = kind {
             return Container { checker: self, kind }.deserialize(from);
         }
         let text = <&RawValue as serde::Deserialize>::deserialize(from)?.get();
-        Ok(if text == "null" { Read::Null } else { self.scalar(kind, text).map_or(Read::Value, Read::Word) })
+        Ok(if text == "null" {
+            Presence::Null
+        } else {
+            self.scalar(kind, text).map_or(Presence::Value, Presence::Word)
+        })
     }
 
-    /// What the fields of an object say together, once all of them have been read.
-    fn conclude(&mut self, fields: &'static [Field], seen: u32, words: &[Option<u8>; MAX_FIELDS]) {
+    /// Reports missing fields, and fields that this kind of object does not have, after all fields have been read.
+    fn check_presence(&mut self, fields: &'static [Field], seen: u32, words: &[Option<u8>; MAX_FIELDS]) {
         for (index, field) in fields.iter().enumerate() {
             let seen = seen & 1 << index != 0;
             let may_be_wrong = if seen { field.only_if.is_some() } else { field.required };
@@ -178,17 +188,18 @@ impl Checker {
             match applies(field, fields, words) {
                 Some(true) if field.required && !seen => self.report(missing(self.field(field.name))),
                 Some(false) if seen => {
-                    // It should not be there at all: what is wrong inside does not matter.
-                    let place = self.field(field.name);
-                    self.shape.findings.retain(|finding| !is_within(&finding.field, &place));
-                    self.report(finding("UNKNOWN_FIELD", place));
+                    // The field must be absent, so findings inside it are irrelevant.
+                    let path = self.field(field.name);
+                    self.result.findings.retain(|finding| !is_within(&finding.field, &path));
+                    self.report(finding("UNKNOWN_FIELD", path));
                 }
                 _ => {}
             }
         }
     }
 
-    fn conclude_money(&mut self) {
+    /// Reports an amount with more fraction digits than its currency has.
+    fn check_fraction_digits(&mut self) {
         if let (Some(amount), Some(digits)) = (self.amount, self.digits)
             && money::minor_units_of(amount, digits).is_none()
         {
@@ -197,57 +208,60 @@ impl Checker {
     }
 }
 
-fn is_within(place: &str, outer: &str) -> bool {
-    place.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+/// Returns true if `path` is `outer` or inside it.
+fn is_within(path: &str, outer: &str) -> bool {
+    path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-/// Whether a record has this field; none where what decides is itself missing or wrong, for then that
-/// is the issue, and not what depends on it.
+/// Returns true if an object with these words has this field. Returns none if the deciding field is missing or invalid:
+/// that field is reported, and the fields that depend on it are not.
 fn applies(field: &Field, fields: &[Field], words: &[Option<u8>; MAX_FIELDS]) -> Option<bool> {
     let Some((decider, values)) = field.only_if else { return Some(true) };
-    let index = fields.iter().position(|field| same(field.name, decider))?;
+    let index = fields.iter().position(|field| str_eq(field.name, decider))?;
     let Kind::OneOf(choices) = fields[index].kind else { return None };
-    words[index].map(|word| values.iter().any(|value| same(value, choices[usize::from(word)])))
+    words[index].map(|word| values.iter().any(|value| str_eq(value, choices[usize::from(word)])))
 }
 
-/// What was found where a value may be.
-enum Read {
+/// The presence of a value.
+enum Presence {
+    /// A value, valid or not.
     Value,
-    /// One of several words: its index.
+    /// A valid word of [`Kind::OneOf`], as its index.
     Word(u8),
+    /// `null`, which counts as absent.
     Null,
 }
 
-/// Reads an object or a list; anything else there is malformed.
+/// A reader of an object or a list. It reports any other value as malformed.
 struct Container<'c> {
     checker: &'c mut Checker,
     kind: Kind,
 }
 
 impl<'de> DeserializeSeed<'de> for Container<'_> {
-    type Value = Read;
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Read, D::Error> {
+    type Value = Presence;
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Presence, D::Error> {
         from.deserialize_any(self)
     }
 }
 
 impl Container<'_> {
-    fn malformed<E>(self) -> Result<Read, E> {
-        let place = self.checker.path.text();
-        let code = if place.is_empty() { "INVALID_JSON" } else { "INVALID_FORMAT" };
-        self.checker.report(finding(code, place));
-        Ok(Read::Value)
+    fn malformed<E>(self) -> Result<Presence, E> {
+        let path = self.checker.path.text();
+        let code = if path.is_empty() { "INVALID_JSON" } else { "INVALID_FORMAT" };
+        self.checker.report(finding(code, path));
+        Ok(Presence::Value)
     }
 }
 
 impl<'de> Visitor<'de> for Container<'_> {
-    type Value = Read;
+    type Value = Presence;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("an object or a list")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Read, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Presence, A::Error> {
         let (fields, money) = match self.kind {
             Kind::Object(fields) => (fields, false),
             Kind::Money => (MONEY, true),
@@ -261,10 +275,10 @@ impl<'de> Visitor<'de> for Container<'_> {
         (checker.amount, checker.digits) = (None, None);
         let mut words = [None; MAX_FIELDS];
         let (mut named, mut seen, mut next) = (0u32, 0u32, 0);
-        while let Some(name) = map.next_key_seed(Name { fields, next })? {
+        while let Some(name) = map.next_key_seed(NameReader { fields, next })? {
             let index = match name {
-                Named::Field(index) => index,
-                Named::Unknown(name) => {
+                FieldName::Known(index) => index,
+                FieldName::Unknown(name) => {
                     checker.report(finding("UNKNOWN_FIELD", checker.field(showable(&name))));
                     map.next_value::<IgnoredAny>()?;
                     continue;
@@ -279,24 +293,24 @@ impl<'de> Visitor<'de> for Container<'_> {
             named |= 1 << index;
             next = index + 1;
             checker.path.push_field(field.name);
-            match map.next_value_seed(Value { checker, kind: field.kind })? {
-                Read::Value => seen |= 1 << index,
-                Read::Word(word) => {
+            match map.next_value_seed(ValueReader { checker, kind: field.kind })? {
+                Presence::Value => seen |= 1 << index,
+                Presence::Word(word) => {
                     seen |= 1 << index;
                     words[index] = Some(word);
                 }
-                Read::Null => {}
+                Presence::Null => {}
             }
             checker.path.pop();
         }
-        checker.conclude(fields, seen, &words);
+        checker.check_presence(fields, seen, &words);
         if money {
-            checker.conclude_money();
+            checker.check_fraction_digits();
         }
-        Ok(Read::Value)
+        Ok(Presence::Value)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Read, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Presence, A::Error> {
         let Kind::List(item, least) = self.kind else {
             while seq.next_element::<IgnoredAny>()?.is_some() {}
             return self.malformed();
@@ -305,8 +319,8 @@ impl<'de> Visitor<'de> for Container<'_> {
         let mut count = 0;
         loop {
             checker.path.push_index(count);
-            let read = seq.next_element_seed(Value { checker, kind: *item })?;
-            if let Some(Read::Null) = read {
+            let read = seq.next_element_seed(ValueReader { checker, kind: *item })?;
+            if let Some(Presence::Null) = read {
                 checker.report(finding("INVALID_FORMAT", checker.path.text()));
             }
             checker.path.pop();
@@ -318,71 +332,74 @@ impl<'de> Visitor<'de> for Container<'_> {
         if count < least {
             checker.report(missing(checker.path.text()));
         }
-        Ok(Read::Value)
+        Ok(Presence::Value)
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Read, E> {
-        if self.checker.path.is_empty() { self.malformed() } else { Ok(Read::Null) }
+    fn visit_unit<E: Error>(self) -> Result<Presence, E> {
+        if self.checker.path.is_empty() { self.malformed() } else { Ok(Presence::Null) }
     }
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Read, E> {
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Presence, E> {
         self.malformed()
     }
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Read, E> {
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Presence, E> {
         self.malformed()
     }
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Read, E> {
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Presence, E> {
         self.malformed()
     }
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Read, E> {
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Presence, E> {
         self.malformed()
     }
-    fn visit_str<E: Error>(self, _: &str) -> Result<Read, E> {
+    fn visit_str<E: Error>(self, _: &str) -> Result<Presence, E> {
         self.malformed()
     }
 }
 
-/// Reads any value.
-struct Value<'c> {
+/// A reader of any value.
+struct ValueReader<'c> {
     checker: &'c mut Checker,
     kind: Kind,
 }
 
-impl<'de> DeserializeSeed<'de> for Value<'_> {
-    type Value = Read;
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Read, D::Error> {
+impl<'de> DeserializeSeed<'de> for ValueReader<'_> {
+    type Value = Presence;
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Presence, D::Error> {
         self.checker.value(self.kind, from)
     }
 }
 
-/// Reads a member's name as a field of this table; most records have them in the table's order, so
-/// `next` is tried first.
-struct Name {
+/// A reader of a member's name as a field of a table.
+struct NameReader {
     fields: &'static [Field],
+    /// Index of the field that is tried first. Most records have their fields in the order of the table.
     next: usize,
 }
 
-enum Named {
-    Field(usize),
+/// A member's name.
+enum FieldName {
+    /// Index of the field in its table.
+    Known(usize),
+    /// A name that the table does not have.
     Unknown(String),
 }
 
-impl<'de> DeserializeSeed<'de> for Name {
-    type Value = Named;
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Named, D::Error> {
+impl<'de> DeserializeSeed<'de> for NameReader {
+    type Value = FieldName;
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<FieldName, D::Error> {
         from.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for Name {
-    type Value = Named;
+impl Visitor<'_> for NameReader {
+    type Value = FieldName;
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("a field's name")
     }
-    fn visit_str<E: Error>(self, name: &str) -> Result<Named, E> {
+    fn visit_str<E: Error>(self, name: &str) -> Result<FieldName, E> {
         let (before, after) = self.fields.split_at(self.next.min(self.fields.len()));
-        let is_it = |field: &Field| same(field.name, name);
-        let place = after.iter().position(is_it).map(|index| before.len() + index);
-        let place = place.or_else(|| before.iter().position(is_it));
-        Ok(place.map_or_else(|| Named::Unknown(name.to_owned()), Named::Field))
+        let matches = |field: &Field| str_eq(field.name, name);
+        let index = after.iter().position(matches).map(|index| before.len() + index);
+        let index = index.or_else(|| before.iter().position(matches));
+        Ok(index.map_or_else(|| FieldName::Unknown(name.to_owned()), FieldName::Known))
     }
 }

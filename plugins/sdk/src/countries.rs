@@ -1,6 +1,6 @@
-//! The countries there are.
+//! Country codes.
 
-/// ISO 3166-1 alpha-2, officially assigned, in order.
+/// The officially assigned codes of ISO 3166-1 alpha-2, in ascending order.
 pub(crate) const COUNTRIES: &[&str] = &[
     "AD", "AE", "AF", "AG", "AI", "AL", "AM", "AO", "AQ", "AR", "AS", "AT", "AU", "AW", "AX", "AZ", "BA", "BB", "BD",
     "BE", "BF", "BG", "BH", "BI", "BJ", "BL", "BM", "BN", "BO", "BQ", "BR", "BS", "BT", "BV", "BW", "BY", "BZ", "CA",

@@ -1,4 +1,4 @@
-//! A domain plugin: the trait its author implements, and what drives it batch by batch.
+//! Domain plugins: the trait that an author implements, and the driver that calls it batch by batch.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,93 +6,99 @@ use serde::Deserialize;
 
 use crate::bindings::domain::exports::sluice::plugin::{importing, validation};
 use crate::bindings::types::{Batch, Context, Produced, Severity};
-use crate::check::{Checker, Reference, Shape, reference_paths};
+use crate::check::{CheckResult, Checker, Reference, reference_paths};
 use crate::schema::Entity;
 use crate::{BatchBuilder, Finding, Id, batch, finding, lookup, reference_id};
 
-/// The platform's rules for one domain.
+/// A domain plugin: the platform's rules for one domain.
 pub trait Domain: 'static {
-    /// Lower-case name of the plugin.
+    /// Name of the plugin, in lower case.
     const NAME: &'static str;
-    /// The domain as the API names it.
+    /// Name of the domain in the API.
     const DOMAIN: &'static str;
-    /// Its entity types.
+    /// Entity types of the domain.
     const ENTITIES: &'static [Entity];
-    /// Codes of its own rules and issues. What is not declared is not shown; those of `TALLY_RULES` are.
+    /// The plugin's own codes of rules and issues. The host does not show undeclared codes. Codes of
+    /// [`TALLY_RULES`](Self::TALLY_RULES) need not be repeated.
     const CODES: &'static [&'static str] = &[];
-    /// Rules over many records: code, and the field that an issue names.
+    /// Rules over many records: the code of each, and the path of the field that an issue names.
     const TALLY_RULES: &'static [(&'static str, &'static str)] = &[];
-    /// Records made from imported ones: what is made, from what, and what must be imported before.
+    /// Kinds of records that the plugin generates from imported records.
     const GENERATIONS: &'static [Generation] = &[];
 
-    /// Rules between a record's own fields, for records whose shape is right.
+    /// Checks rules between the fields of a record. Called for records that match their table of fields.
     fn record_rules(entity_type: &str, record: &Checked, findings: &mut Findings) {
         let _ = (entity_type, record, findings);
     }
 
-    /// Rules that need other records, for a whole batch at a time; each record's findings are at its
-    /// own place in `findings`. References have been checked already.
+    /// Checks rules that need other records, for a batch of records that match their table of fields. `findings` has
+    /// one element per record. References have been checked already.
     fn migration_rules(entity_type: &str, records: &[Checked], findings: &mut [Findings]) {
         let _ = (entity_type, records, findings);
     }
 
-    /// Makes records from imported ones.
+    /// Generates records of `entity_type` from imported records.
     fn generate(entity_type: &str, sources: &[Checked], out: &mut Generated) {
         let _ = (entity_type, sources, out);
     }
 }
 
-/// One way of making records from imported ones.
+/// A kind of record that a plugin generates from imported records.
 #[derive(Clone, Copy, Debug)]
 pub struct Generation {
-    /// What is made.
+    /// Entity type of the generated records.
     pub entity_type: &'static str,
-    /// From what.
+    /// Entity type of the imported records that they are generated from.
     pub source: &'static str,
-    /// What must have been imported before.
+    /// Further entity types that must be imported before.
     pub after: &'static [&'static str],
-    /// Names of the source's fields that an issue may name.
+    /// Names of the source's fields that issues may name.
     pub fields: &'static [&'static str],
 }
 
-/// A record whose shape is right.
+/// A record that matches its table of fields.
 pub struct Checked<'a> {
-    /// Its reference id.
+    /// Reference id of the record.
     pub id: Id,
-    /// One JSON object.
+    /// The record, one JSON object.
     pub body: &'a [u8],
     context: &'a Context,
-    unknown: &'a Unknown,
+    unresolved: &'a UnresolvedReferences,
 }
 
-/// References of a batch that lead nowhere.
-type Unknown = HashSet<(&'static str, Id)>;
+/// References of a batch to records that do not exist: entity type and id.
+type UnresolvedReferences = HashSet<(&'static str, Id)>;
 
 impl<'a> Checked<'a> {
-    /// Reads the fields that a rule needs. The shape was checked, so a misfit is the plugin's mistake.
+    /// Reads the fields that a rule needs.
+    ///
+    /// # Panics
+    ///
+    /// If the record does not fit `T`. The record matches its table of fields, so `T` contradicts the table.
     pub fn parse<T: Deserialize<'a>>(&self) -> T {
-        serde_json::from_slice(self.body).expect("a checked record fits its own table of fields")
+        serde_json::from_slice(self.body).expect("a checked record must fit the type that a rule reads")
     }
 
-    /// Whether a reference of this record leads to a record. Where it does not, `UNKNOWN_REFERENCE` has
-    /// been reported, and rules that follow it should keep quiet.
+    /// Returns true if a reference of this record leads to a record. If it does not, `UNKNOWN_REFERENCE` has been
+    /// reported, and rules that follow the reference must report nothing.
     pub fn resolves(&self, entity_type: &'static str, id: Id) -> bool {
-        !self.unknown.contains(&(entity_type, id))
+        !self.unresolved.contains(&(entity_type, id))
     }
 
-    /// The reference id, in this migration, of the record of `entity_type` with this natural key.
+    /// Returns the reference id, in this migration, of the record of `entity_type` with this natural key.
     pub fn reference_id(&self, entity_type: &str, key: impl std::fmt::Display) -> Id {
         reference_id(&self.context.migration, entity_type, key)
     }
 }
 
-/// What rules find about one record.
+/// The findings and tallies of one record.
 #[derive(Default)]
 pub struct Findings {
     findings: Vec<Finding>,
     tallies: Vec<Tally>,
 }
 
+/// A contribution to a rule over many records.
 struct Tally {
     rule: usize,
     key: u128,
@@ -101,19 +107,19 @@ struct Tally {
 }
 
 impl Findings {
-    /// Adds what is wrong.
+    /// Adds a finding about the record.
     pub fn report(&mut self, finding: Finding) {
         self.findings.push(finding);
     }
 
-    /// Adds the record's part in the tally rule with this index: all amounts with the same key may not
-    /// add up to more than the limit. Amounts of money are in minor units.
+    /// Adds the record's contribution to the tally rule with this index. The amounts with the same key must not add up
+    /// to more than the limit. Amounts of money are in minor units.
     pub fn tally(&mut self, rule: usize, key: Id, amount: i64, limit: i64) {
         self.tallies.push(Tally { rule, key: key.0.as_u128(), amount, limit });
     }
 }
 
-/// Where generated records go.
+/// The output of a generation.
 #[derive(Default)]
 pub struct Generated {
     position: u32,
@@ -123,38 +129,46 @@ pub struct Generated {
 }
 
 impl Generated {
-    /// Says which of the sources the next records come from.
+    /// Sets the source of the next records and findings, as an index of `sources`.
     pub fn from_source(&mut self, index: usize) {
         self.position = index as u32;
     }
 
-    /// Adds a record.
+    /// Adds a record, written as JSON.
     pub fn put<T: serde::Serialize + ?Sized>(&mut self, record: &T) {
         self.records.push_json(record);
         self.origins.push(self.position);
     }
 
-    /// Says why nothing can be made of the current source.
+    /// Adds a finding about the current source.
     pub fn report(&mut self, finding: Finding) {
         self.findings.push((self.position, finding));
     }
 }
 
-/// Other records that a batch needs, fetched in one call.
+/// Other records that a batch needs, fetched together.
 pub struct Related {
     bodies: Vec<Vec<u8>>,
     by_id: HashMap<Id, Vec<usize>>,
 }
 
 impl Related {
-    /// The records with these reference ids, staged or imported.
+    /// Fetches the staged or imported records with these reference ids.
+    ///
+    /// # Panics
+    ///
+    /// If the host refuses the lookup.
     pub fn read(entity_type: &str, ids: impl IntoIterator<Item = Id>) -> Self {
         let mut related = Self::empty();
         lookup::read(entity_type, &distinct(ids), |id, body| related.add(id, body));
         related
     }
 
-    /// Imported records whose `field` (a column's name) refers to one of these ids.
+    /// Fetches the imported records whose `field` (the name of a column) refers to one of these ids.
+    ///
+    /// # Panics
+    ///
+    /// If the host refuses the lookup.
     pub fn referring(entity_type: &str, field: &str, ids: impl IntoIterator<Item = Id>) -> Self {
         let mut related = Self::empty();
         lookup::referring(entity_type, field, &distinct(ids), |id, body| related.add(id, body));
@@ -170,14 +184,19 @@ impl Related {
         self.bodies.push(body.to_vec());
     }
 
-    /// The records that answered this id, as what a rule needs of them.
+    /// Returns the records that answered this id, read as `T`.
+    ///
+    /// # Panics
+    ///
+    /// If a record does not fit `T`.
     pub fn of<'a, T: Deserialize<'a>>(&'a self, id: Id) -> impl Iterator<Item = T> + 'a {
         self.by_id.get(&id).into_iter().flatten().map(|&index| {
-            serde_json::from_slice(&self.bodies[index]).expect("a staged record fits its own table of fields")
+            serde_json::from_slice(&self.bodies[index]).expect("a staged record must fit the type that a rule reads")
         })
     }
 }
 
+/// Returns the ids in ascending order, each once.
 fn distinct(ids: impl IntoIterator<Item = Id>) -> Vec<Id> {
     let mut ids: Vec<Id> = ids.into_iter().collect();
     ids.sort_unstable();
@@ -185,10 +204,12 @@ fn distinct(ids: impl IntoIterator<Item = Id>) -> Vec<Id> {
     ids
 }
 
+/// The driver of a domain plugin: the exports of its component.
 #[doc(hidden)]
 pub mod driver {
     use super::*;
 
+    /// Returns the plugin's description.
     pub fn describe<D: Domain>() -> validation::Description {
         validation::Description {
             name: D::NAME.into(),
@@ -217,6 +238,7 @@ pub mod driver {
         }
     }
 
+    /// Validates a batch.
     pub fn validate<D: Domain>(
         context: Context,
         entity_type: String,
@@ -227,22 +249,22 @@ pub mod driver {
             panic!("{} has no entity type {entity_type}", D::NAME);
         };
         let bodies: Vec<&[u8]> = batch::unpack(&records).collect();
-        // On its own a record's references are not followed, so they are not kept either.
+        // Scope `record` does not follow references, so the checker does not record them.
         let mut checker = Checker::new(entity, scope == validation::Scope::Migration);
-        let mut shapes: Vec<Shape> =
+        let mut results: Vec<CheckResult> =
             bodies.iter().enumerate().map(|(index, body)| checker.check(index, body)).collect();
 
-        let whole: Vec<usize> = (0..shapes.len())
-            .filter(|&index| shapes[index].findings.is_empty() && shapes[index].id.is_some())
+        let valid: Vec<usize> = (0..results.len())
+            .filter(|&index| results[index].findings.is_empty() && results[index].id.is_some())
             .collect();
-        let unknown = check_references(entity, &bodies, checker.references(), &mut shapes);
-        let checked: Vec<Checked> = whole
+        let unresolved = check_references(entity, &bodies, checker.references(), &mut results);
+        let checked: Vec<Checked> = valid
             .iter()
             .map(|&index| Checked {
-                id: shapes[index].id.expect("just asked"),
+                id: results[index].id.expect("a valid record has an id"),
                 body: bodies[index],
                 context: &context,
-                unknown: &unknown,
+                unresolved: &unresolved,
             })
             .collect();
         let mut findings: Vec<Findings> = checked.iter().map(|_| Findings::default()).collect();
@@ -254,12 +276,12 @@ pub mod driver {
         }
 
         let mut validated =
-            validation::Validated { ids: Vec::with_capacity(shapes.len() * 16), issues: vec![], tallies: vec![] };
-        let mut ruled = whole.into_iter().zip(findings).peekable();
-        for (index, shape) in shapes.into_iter().enumerate() {
+            validation::Validated { ids: Vec::with_capacity(results.len() * 16), issues: vec![], tallies: vec![] };
+        let mut ruled = valid.into_iter().zip(findings).peekable();
+        for (index, result) in results.into_iter().enumerate() {
             let position = index as u32;
-            validated.ids.extend_from_slice(shape.id.as_ref().map_or(&[0; 16][..], |id| id.bytes()));
-            validated.issues.extend(shape.findings.into_iter().map(|finding| finding.at(position)));
+            validated.ids.extend_from_slice(result.id.as_ref().map_or(&[0; 16][..], |id| id.bytes()));
+            validated.issues.extend(result.findings.into_iter().map(|finding| finding.at(position)));
             if let Some((_, ruled)) = ruled.next_if(|&(of, _)| of == index) {
                 validated.issues.extend(ruled.findings.into_iter().map(|finding| finding.at(position)));
                 validated.tallies.extend(ruled.tallies.into_iter().map(|tally| validation::Tally {
@@ -274,12 +296,13 @@ pub mod driver {
         validated
     }
 
+    /// Reports the references to records that do not exist, and returns them.
     fn check_references(
         entity: &'static Entity,
         bodies: &[&[u8]],
         references: Vec<Reference>,
-        shapes: &mut [Shape],
-    ) -> Unknown {
+        results: &mut [CheckResult],
+    ) -> UnresolvedReferences {
         let mut by_type: Vec<(&'static str, Vec<Id>)> = vec![];
         for reference in &references {
             match by_type.iter_mut().find(|(entity_type, _)| *entity_type == reference.entity_type) {
@@ -287,19 +310,20 @@ pub mod driver {
                 None => by_type.push((reference.entity_type, vec![reference.id])),
             }
         }
-        let mut unknown = Unknown::new();
+        let mut unresolved = UnresolvedReferences::new();
         for (entity_type, ids) in by_type {
-            unknown.extend(lookup::missing(entity_type, &distinct(ids)).into_iter().map(|id| (entity_type, id)));
+            unresolved.extend(lookup::missing(entity_type, &distinct(ids)).into_iter().map(|id| (entity_type, id)));
         }
         for reference in references {
-            if !unknown.is_empty() && unknown.contains(&(reference.entity_type, reference.id)) {
+            if !unresolved.is_empty() && unresolved.contains(&(reference.entity_type, reference.id)) {
                 let path = reference_paths(entity, bodies[reference.record]).swap_remove(reference.ordinal);
-                shapes[reference.record].findings.push(finding("UNKNOWN_REFERENCE", path));
+                results[reference.record].findings.push(finding("UNKNOWN_REFERENCE", path));
             }
         }
-        unknown
+        unresolved
     }
 
+    /// Plans the import of a batch: every record is stored unchanged.
     pub fn plan<D: Domain>(_context: Context, _entity_type: String, records: Batch) -> importing::Planned {
         let steps = (0..records.ends.len())
             .map(|position| importing::Step { position: position as u32, operation: importing::Operation::Store })
@@ -308,6 +332,7 @@ pub mod driver {
         importing::Planned { steps, bodies, issues: vec![] }
     }
 
+    /// Generates records from a batch of imported records.
     pub fn generate<D: Domain>(context: Context, entity_type: String, records: Batch) -> importing::Generated {
         let generation = D::GENERATIONS
             .iter()
@@ -318,12 +343,12 @@ pub mod driver {
             #[serde(rename = "referenceId")]
             id: Id,
         }
-        let unknown = Unknown::new();
+        let unresolved = UnresolvedReferences::new();
         let sources: Vec<Checked> = batch::unpack(&records)
             .map(|body| {
                 let Identified { id } = serde_json::from_slice(body)
                     .unwrap_or_else(|_| panic!("an imported record of {} has no referenceId", generation.source));
-                Checked { id, body, context: &context, unknown: &unknown }
+                Checked { id, body, context: &context, unresolved: &unresolved }
             })
             .collect();
         let mut out = Generated::default();
@@ -335,7 +360,7 @@ pub mod driver {
     }
 }
 
-/// Makes the type that implements [`Domain`] the component's domain plugin.
+/// Exports the type that implements [`Domain`] as the component's domain plugin.
 #[macro_export]
 macro_rules! domain {
     ($domain:ty) => {

@@ -1,4 +1,4 @@
-//! Reference ids: derived, so that two tables can point at each other before either is loaded.
+//! Reference ids. They are derived from natural keys, so two tables can refer to each other before either is loaded.
 
 use std::fmt::Write;
 
@@ -6,17 +6,17 @@ use serde::{Serialize, Serializer};
 use sha1::{Digest, Sha1};
 use uuid::{Builder, Uuid};
 
-/// A reference id. Serialises as a hyphenated lower-case UUID.
+/// A reference id. It is written as a hyphenated lower-case UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Id(pub Uuid);
 
 impl Id {
-    /// Its 16 bytes.
+    /// Returns the 16 bytes of the id.
     pub fn bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }
 
-    /// Reads a UUID as text; anything else is none.
+    /// Reads a hyphenated UUID. Returns none for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten().map(Self)
     }
@@ -40,23 +40,23 @@ impl<'de> serde::Deserialize<'de> for Id {
     }
 }
 
-/// The reference id of the record of `entity_type` with this natural key, in this migration:
-/// UUIDv5 of the migration's reference id and `entity_type:key`.
+/// Returns the reference id, in this migration, of the record of `entity_type` with this natural key: the UUIDv5 of the
+/// migration's reference id (16 bytes) and `entity_type:key`.
 pub fn reference_id(migration: &[u8], entity_type: &str, key: impl std::fmt::Display) -> Id {
-    let mut name = Hashed(Sha1::new());
+    let mut name = HashWriter(Sha1::new());
     name.0.update(Uuid::from_slice(migration).unwrap_or(Uuid::nil()));
     name.0.update(entity_type);
     let _ = write!(name, ":{key}");
     let hash = name.0.finalize();
-    let (first, _) = hash.split_first_chunk().expect("SHA-1 has 20 bytes");
+    let (first, _) = hash.split_first_chunk().expect("a SHA-1 hash has 20 bytes");
     Id(Builder::from_sha1_bytes(*first).into_uuid())
 }
 
-/// What is written is hashed at once, and kept nowhere. `Uuid::new_v5` wants it in one piece, and its SHA-1 is slower:
-/// with this one a mapper that makes an id for each record took 8 to 19 % less time.
-struct Hashed(Sha1);
+/// A writer that hashes text without buffering it. `Uuid::new_v5` takes the whole name in one slice, and its SHA-1 is
+/// slower. With this writer, a mapper that derives an id for each record takes 8 to 19 % less time.
+struct HashWriter(Sha1);
 
-impl Write for Hashed {
+impl Write for HashWriter {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
         self.0.update(text);
         Ok(())

@@ -1,49 +1,53 @@
-//! Bodies and paths of calls: what is constant in them, what is out of a record, and what an earlier answer gives.
+//! Bodies and paths of API calls, made of constants, values of records, and values of earlier responses.
 
 use serde::Serialize;
 
 use crate::Id;
 use crate::bindings::platform::exports::sluice::plugin::calling::{Answer, Part};
 
-/// A JSON value whose parts are told apart.
+/// A JSON value that separates constants from values of records.
 pub enum Node {
-    /// The same for everybody: it may be shown.
+    /// A value that is the same for every record. The host may show it.
     Constant(serde_json::Value),
-    /// Out of a record: JSON text.
+    /// A value of a record, as JSON text. The host does not show it.
     Value(String),
-    /// What an earlier call has kept.
+    /// A value that the host kept from the response to an earlier call.
     Answer(Key),
-    /// Fields, in this order.
+    /// An object with its fields in order.
     Object(Vec<(&'static str, Node)>),
-    /// Items.
+    /// A list.
     List(Vec<Node>),
 }
 
-/// Which kept answer.
+/// A reference to a value that the host kept from the response to an earlier call.
 pub struct Key {
-    /// The kind of the record whose plan had the call.
+    /// Kind of the record whose plan has the call.
     pub kind: String,
-    /// That record.
+    /// Reference id of that record.
     pub id: Id,
-    /// Under which name it was kept.
+    /// Name under which the value was kept.
     pub name: String,
 }
 
-/// The same for everybody.
+/// Returns a value that is the same for every record.
 pub fn constant(value: impl Into<serde_json::Value>) -> Node {
     Node::Constant(value.into())
 }
 
-/// Out of a record.
+/// Returns a value of a record.
+///
+/// # Panics
+///
+/// If the value cannot be written as JSON.
 pub fn value(value: impl Serialize) -> Node {
-    Node::Value(serde_json::to_string(&value).expect("a value of a record can be written as JSON"))
+    Node::Value(serde_json::to_string(&value).expect("a value of a record must be writable as JSON"))
 }
 
-/// Parts in the making: constants that follow each other are one.
+/// A builder of parts. It merges adjacent constants.
 #[derive(Default)]
-struct Parts(Vec<Part>);
+struct PartsBuilder(Vec<Part>);
 
-impl Parts {
+impl PartsBuilder {
     fn constant(&mut self, text: &str) {
         match self.0.last_mut() {
             Some(Part::Constant(before)) => before.push_str(text),
@@ -83,22 +87,26 @@ impl Parts {
     }
 }
 
-/// A body.
+/// Returns the parts of a body.
 pub(crate) fn parts(body: Node) -> Vec<Part> {
-    let mut parts = Parts::default();
+    let mut parts = PartsBuilder::default();
     parts.node(body);
     parts.0
 }
 
-/// A path: texts are as they are, not quoted.
+/// Returns the parts of a path. Texts are not quoted.
+///
+/// # Panics
+///
+/// If a piece is neither a text nor a value of an earlier response.
 pub(crate) fn path(pieces: Vec<Node>) -> Vec<Part> {
-    let mut parts = Parts::default();
+    let mut parts = PartsBuilder::default();
     for piece in pieces {
         match piece {
             Node::Constant(serde_json::Value::String(text)) => parts.constant(&text),
             Node::Value(text) => parts.0.push(Part::Value(text.trim_matches('"').into())),
             Node::Answer(key) => parts.answer(key),
-            Node::Constant(_) | Node::Object(_) | Node::List(_) => panic!("a path is made of texts and answers"),
+            Node::Constant(_) | Node::Object(_) | Node::List(_) => panic!("a path consists of texts and answers"),
         }
     }
     parts.0

@@ -1,15 +1,14 @@
-//! What a Sluice plugin is written with.
+//! SDK for Sluice plugins in Rust.
 //!
-//! A **mapper** turns records of an old system into domain records: implement [`Mapper`] and name the
-//! type in [`mapper!`]. A **domain plugin** says which records a domain takes and what is wrong with
-//! them: implement [`Domain`] and name the type in [`domain!`]. A **platform plugin** plans the calls by which
-//! records get into a platform that is entered through its API: implement [`Platform`] and name the type in
-//! [`platform!`]. How records cross the sandbox's
-//! boundary is not the author's concern; with [`harness`] the same code runs natively in `cargo test`.
+//! A **mapper** maps records of an old system to domain records: implement [`Mapper`] and name the type in [`mapper!`].
+//! A **domain plugin** defines and validates the records of a domain: implement [`Domain`] and name the type in
+//! [`domain!`]. A **platform plugin** plans the API calls that enter records into a platform: implement [`Platform`]
+//! and name the type in [`platform!`]. The SDK packs and unpacks the records that cross the sandbox's boundary. With
+//! [`harness`], the same code runs natively in `cargo test`.
 //!
-//! What a plugin says of records is read by people who may not see them, so it says it in words that it has
-//! declared: codes and names of fields in its description ([`Description::code`], [`Description::reads`],
-//! [`Domain::CODES`] and its tables of fields). The host shows nothing else, and the harness stops at it.
+//! Readers of issues and logs may not see personal data. So a plugin names only codes and fields that its description
+//! declares ([`Description::code`], [`Description::reads`], [`Domain::CODES`], and the tables of fields of a domain).
+//! The host does not show other names, and the harness panics at them.
 
 pub mod bindings;
 pub mod domain;
@@ -24,20 +23,20 @@ mod batch;
 mod check;
 mod countries;
 mod dates;
-mod declared;
+mod declarations;
+mod field_names;
 mod ids;
 mod issues;
-mod log;
 mod lookup;
+mod member_search;
 mod money;
-mod names;
 mod numbers;
+mod panic_hook;
 mod path;
-mod peek;
 mod records;
 mod scalars;
 mod serializer;
-mod words;
+mod str_eq;
 mod writer;
 
 pub use batch::BatchBuilder;
@@ -51,7 +50,7 @@ pub use numbers::{digits, number};
 pub use platform::Platform;
 pub use records::{Record, Wanted};
 
-/// Everything a small plugin needs in one `use`.
+/// The items that a small plugin needs, for one `use`.
 pub mod prelude {
     pub use crate::{
         Amount, Description, Finding, Id, Mapper, Money, Output, Record, Wanted, date, digits, finding, invalid,
@@ -62,18 +61,19 @@ pub mod prelude {
     pub use serde_json::json;
 }
 
+/// Items that the export macros use.
 #[doc(hidden)]
 pub mod __export {
     pub use crate::bindings;
     pub use crate::domain::driver as domain;
-    pub use crate::log::install_panic_hook;
     pub use crate::mapper::driver as mapper;
+    pub use crate::panic_hook::install_panic_hook;
     pub use crate::platform::driver as platform;
 }
 
 pub use serde;
 
-/// The fields of a record that a plugin reads: the structs and enums inside can be parsed from JSON.
+/// Derives `Deserialize` for the structs and enums inside, so that a plugin can read them from JSON.
 #[macro_export]
 macro_rules! reads {
     ($($item:item)*) => {
@@ -81,7 +81,7 @@ macro_rules! reads {
     };
 }
 
-/// The records that a plugin writes: the structs and enums inside can be put as JSON.
+/// Derives `Serialize` for the structs and enums inside, so that a plugin can write them as JSON.
 #[macro_export]
 macro_rules! writes {
     ($($item:item)*) => {

@@ -1,39 +1,46 @@
-//! Where in a record a check is; text only once something is wrong there.
+//! The path of the value that a check is at. It becomes text only if there is a finding.
 
-/// Field names and indexes from the record down to a value.
+/// A path: names of fields and indexes from the record down to a value.
 #[derive(Default)]
 pub(crate) struct Path {
     parts: Vec<Part>,
 }
 
+/// A part of a path.
 enum Part {
+    /// Name of a field.
     Field(&'static str),
+    /// Index in a list.
     Index(usize),
 }
 
 impl Path {
+    /// Appends the name of a field.
     pub fn push_field(&mut self, name: &'static str) {
         self.parts.push(Part::Field(name));
     }
 
+    /// Appends an index.
     pub fn push_index(&mut self, index: usize) {
         self.parts.push(Part::Index(index));
     }
 
+    /// Removes the last part.
     pub fn pop(&mut self) {
         self.parts.pop();
     }
 
+    /// Removes all parts.
     pub fn clear(&mut self) {
         self.parts.clear();
     }
 
-    /// Whether this is the record itself.
+    /// Returns true if this is the path of the record itself.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
-    /// Such as `addresses[0].postalCode`.
+    /// Returns the path as text, such as `addresses[0].postalCode`.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for part in &self.parts {
@@ -49,14 +56,15 @@ impl Path {
         text
     }
 
-    /// The path of a field of the object that is here.
+    /// Returns the path, as text, of a field of the object at this path.
     pub fn field(&self, name: &str) -> String {
         let text = self.text();
         if text.is_empty() { name.to_owned() } else { format!("{text}.{name}") }
     }
 }
 
-/// A misspelt field name is worth showing and no secret; anything unlike a name is not shown.
+/// Returns the name if it may be shown, else `?`. A misspelt field name helps the reader and is no secret. Text that
+/// does not look like a name of a field could be personal data.
 pub(crate) fn showable(name: &str) -> &str {
     let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let digits = name.bytes().filter(u8::is_ascii_digit).count();

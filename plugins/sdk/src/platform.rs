@@ -1,4 +1,5 @@
-//! A platform plugin: the trait its author implements, what a plan is made of, and what drives it.
+//! Platform plugins: the trait that an author implements, the builders of a plan, and the driver that calls the plugin
+//! batch by batch.
 
 use serde::Deserialize;
 
@@ -9,39 +10,42 @@ use crate::{Finding, Id, batch};
 
 pub use calling::Flow;
 
-/// The calls by which records get into a platform.
+/// A platform plugin: it plans the API calls that enter records into a platform.
 pub trait Platform: 'static {
-    /// What it says of itself.
+    /// Returns the description of the plugin.
     fn describe() -> calling::Description;
 
-    /// Plans the calls for one record and those that go with it.
+    /// Plans the calls for one main record and its companion records.
     fn plan(bundle: &Bundle, plan: &mut Plan) -> Result<(), Finding>;
 }
 
-/// A record, those that go with it, and what is set for the platform.
+/// A main record, its companion records, and the settings of the platform.
 pub struct Bundle<'a> {
-    /// The kind that is planned.
+    /// Name of the kind that is planned.
     pub kind: &'a str,
-    /// Which flow.
+    /// Variant of the call sequence.
     pub flow: Flow,
     body: &'a [u8],
     settings: &'a [(String, String)],
 }
 
 impl<'a> Bundle<'a> {
-    /// Reads it: a struct with `record` and a list for each companion. It was validated, so a misfit is the plugin's
-    /// mistake.
+    /// Reads the bundle as `T`: a struct with the main record in `record`, and a list for each companion.
+    ///
+    /// # Panics
+    ///
+    /// If the bundle does not fit `T`. The records are validated, so `T` contradicts their tables of fields.
     pub fn parse<T: Deserialize<'a>>(&self) -> T {
-        serde_json::from_slice(self.body).expect("a staged record fits its table of fields")
+        serde_json::from_slice(self.body).expect("a staged record must fit the type that a plan reads")
     }
 
-    /// The value of a setting.
+    /// Returns the value of a setting. Returns none if it is not configured.
     pub fn setting(&self, name: &str) -> Option<&'a str> {
         self.settings.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// The plan of one record, in the making.
+/// A builder of the plan of one record.
 #[derive(Default)]
 pub struct Plan {
     calls: Vec<calling::Call>,
@@ -49,11 +53,17 @@ pub struct Plan {
     expectations: Vec<calling::Expectation>,
 }
 
-/// One call, in the making.
+/// A builder of a call.
 pub struct Call(calling::Call);
 
 impl Call {
-    /// A call of this step about a thing at the platform, at this path; paths are literal, or ids of our own.
+    /// Creates a call. `step` is the name of its step, `subject` the id of the platform's object that it is about, and
+    /// `id` its own id, unique in the plan. By default a repeated call is harmless, and the call has no body and no
+    /// undo.
+    ///
+    /// # Panics
+    ///
+    /// If a piece of `path` is neither a text nor a value of an earlier response.
     pub fn new(step: &str, subject: impl ToString, id: impl ToString, path: Vec<Node>) -> Self {
         Self(calling::Call {
             step: step.into(),
@@ -67,37 +77,41 @@ impl Call {
         })
     }
 
-    /// Its body.
+    /// Sets the body.
     pub fn body(mut self, body: Node) -> Self {
         self.0.body = parts(body);
         self
     }
 
-    /// Keeps a field of its answer under a name.
+    /// Keeps a field of the response under a name.
     pub fn keeps(mut self, field: &str, name: impl ToString) -> Self {
         self.0.keeps.push((field.into(), name.to_string()));
         self
     }
 
-    /// It happened if there is something at this path.
+    /// Sets the check: the call happened if something exists at this path.
     pub fn found_at(mut self, path: impl ToString) -> Self {
         self.0.check = calling::Check::Found(path.to_string());
         self
     }
 
-    /// It happened if what is at this path has another value in this field.
+    /// Sets the check: the call happened if the object at this path has another value than `from` in this field.
     pub fn changed_at(mut self, path: impl ToString, field: &str, from: &str) -> Self {
         self.0.check = calling::Check::Changed((path.to_string(), field.into(), from.into()));
         self
     }
 
-    /// It happened if an item listed at this path has this value in this field.
+    /// Sets the check: the call happened if an item of the list at this path has this value in this field.
     pub fn listed_at(mut self, path: impl ToString, field: &str, value: impl ToString) -> Self {
         self.0.check = calling::Check::Listed((path.to_string(), field.into(), value.to_string()));
         self
     }
 
-    /// How it is taken back.
+    /// Sets the call that takes this one back.
+    ///
+    /// # Panics
+    ///
+    /// If a piece of `path` is neither a text nor a value of an earlier response.
     pub fn undone_by(mut self, method: &str, path: Vec<Node>, body: Option<Node>) -> Self {
         let body = body.map(parts).unwrap_or_default();
         self.0.undo = Some(calling::Undo { method: method.into(), path: crate::json::path(path), body });
@@ -106,17 +120,18 @@ impl Call {
 }
 
 impl Plan {
-    /// Adds a call after those before.
+    /// Appends a call.
     pub fn call(&mut self, call: Call) {
         self.calls.push(call.0);
     }
 
-    /// Notes that this flow does without a call of this step.
+    /// Records that the plan saves a call of this step.
     pub fn save(&mut self, step: &str) {
         self.saved.push(step.into());
     }
 
-    /// Notes what is to be found afterwards.
+    /// Adds an item that the platform must have after the import: the query that finds it, its id, its group (empty if
+    /// the query has none), and its amounts in the order of the query's amounts.
     pub fn expect(&mut self, query: &str, id: impl ToString, group: &str, amounts: &[rust_decimal::Decimal]) {
         self.expectations.push(calling::Expectation {
             query: query.into(),
@@ -127,15 +142,18 @@ impl Plan {
     }
 }
 
-/// What an earlier call for this record has kept.
+/// Returns a value that the host kept, under this name, from the response to an earlier call in the plan of record
+/// `of`.
 pub fn answer(kind: &str, of: Id, name: impl ToString) -> Node {
     Node::Answer(Key { kind: kind.into(), id: of, name: name.to_string() })
 }
 
+/// The driver of a platform plugin: the exports of its component.
 #[doc(hidden)]
 pub mod driver {
     use super::*;
 
+    /// Plans a batch.
     pub fn plan<P: Platform>(
         _context: &Context,
         settings: &[(String, String)],
@@ -158,7 +176,7 @@ pub mod driver {
     }
 }
 
-/// Makes the type that implements [`Platform`] the component's platform plugin.
+/// Exports the type that implements [`Platform`] as the component's platform plugin.
 #[macro_export]
 macro_rules! platform {
     ($platform:ty) => {

@@ -1,4 +1,4 @@
-//! Reads one scalar as what its field should hold: its value, or the code of what is wrong with it.
+//! Reads a scalar as the kind of its field. The result is the value, or the code of an issue.
 
 use std::borrow::Cow;
 
@@ -7,18 +7,22 @@ use rust_decimal::Decimal;
 use crate::countries::COUNTRIES;
 use crate::money::fraction_digits;
 use crate::schema::Kind;
-use crate::words::same;
+use crate::str_eq::str_eq;
 use crate::{Amount, Id};
 
-/// A scalar that is right, as far as anything else depends on it.
+/// A valid scalar. It holds only a value that other checks need.
 pub(crate) enum Scalar {
+    /// A scalar that no other check needs.
     Plain,
+    /// Reference id of the record.
     ReferenceId(Id),
+    /// Reference to a record: entity type and id.
     Reference(&'static str, Id),
-    /// One of several words: its index.
+    /// Index of a word of [`Kind::OneOf`].
     Word(u8),
+    /// An amount.
     Amount(Decimal),
-    /// A currency's fraction digits.
+    /// Number of fraction digits of a currency.
     Digits(u32),
 }
 
@@ -26,10 +30,11 @@ const INVALID_FORMAT: &str = "INVALID_FORMAT";
 const INVALID_VALUE: &str = "INVALID_VALUE";
 const OUT_OF_RANGE: &str = "OUT_OF_RANGE";
 
-/// Reads the raw JSON text of a value that is not `null`.
+/// Reads the raw JSON text of a value that is not `null`. Returns the code of an issue if the value does not fit the
+/// kind.
 pub(crate) fn read(kind: Kind, raw: &str) -> Result<Scalar, &'static str> {
     match kind {
-        // Sixteen zeros stand for "no id" where ids cross the boundary.
+        // In the contract, sixteen zero bytes stand for a record without an id.
         Kind::ReferenceId => match id(raw)? {
             id if id.0.is_nil() => Err(INVALID_VALUE),
             id => Ok(Scalar::ReferenceId(id)),
@@ -50,7 +55,7 @@ pub(crate) fn read(kind: Kind, raw: &str) -> Result<Scalar, &'static str> {
         },
         Kind::Integer(least, most) => {
             let digits = raw.strip_prefix('-').unwrap_or(raw);
-            // serde takes "-0" for a float, so it is none of our whole numbers.
+            // Serde reads "-0" as a float, so it is no whole number.
             if !digits.bytes().all(|byte| byte.is_ascii_digit()) || raw == "-0" {
                 return Err(INVALID_FORMAT);
             }
@@ -78,7 +83,7 @@ pub(crate) fn read(kind: Kind, raw: &str) -> Result<Scalar, &'static str> {
             let word = string(raw)?;
             words
                 .iter()
-                .position(|known| same(known, &word))
+                .position(|known| str_eq(known, &word))
                 .map(|index| Scalar::Word(index as u8))
                 .ok_or(INVALID_VALUE)
         }
@@ -86,14 +91,16 @@ pub(crate) fn read(kind: Kind, raw: &str) -> Result<Scalar, &'static str> {
     }
 }
 
-/// What a mail address may have at most.
+/// Maximum length of an email address, in characters.
 const MAX_EMAIL: usize = 254;
 
+/// Reads a UUID.
 fn id(raw: &str) -> Result<Id, &'static str> {
     Id::parse(&string(raw)?).ok_or(INVALID_FORMAT)
 }
 
-/// Text with something in it, and nothing that a database refuses.
+/// Reads text of at most `most` characters. It must have a character other than white space and no NUL, which databases
+/// refuse.
 fn text(raw: &str, most: usize) -> Result<Cow<'_, str>, &'static str> {
     let text = string(raw)?;
     let has_letter_first = text.bytes().next().is_some_and(|first| first.is_ascii_graphic());
@@ -108,6 +115,7 @@ fn text(raw: &str, most: usize) -> Result<Cow<'_, str>, &'static str> {
     }
 }
 
+/// Reads a JSON string.
 fn string(raw: &str) -> Result<Cow<'_, str>, &'static str> {
     let inner = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or(INVALID_FORMAT)?;
     if memchr::memchr(b'\\', inner.as_bytes()).is_some() {

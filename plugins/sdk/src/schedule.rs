@@ -1,8 +1,8 @@
-//! The installments of a facility, and what remains of them. Pure figures in minor units.
+//! The installments of a facility and their remainder after repayments. All amounts are in minor units.
 //!
-//! Every figure is rounded half up to the minor unit, as a borrower does who checks it by hand; the last
-//! installment's principal is what the others leave, so that the principal adds up exactly. Interest of
-//! a month is the outstanding principal × percentage / 1200.
+//! Every amount is rounded half up to the minor unit, so that a borrower can check it by hand. The principal of the
+//! last installment is the remainder, so that the principals add up exactly. Monthly interest is outstanding principal
+//! × percentage / 1200.
 //!
 //! | method | principal | interest |
 //! |---|---|---|
@@ -16,7 +16,7 @@ use rust_decimal::Decimal;
 
 use crate::{HALF_UP, months_after};
 
-/// How a facility is repaid.
+/// A repayment method.
 #[derive(Clone, Copy, PartialEq, Debug, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
@@ -24,52 +24,53 @@ pub enum Method {
     Annuity,
     /// The same principal every month.
     Linear,
-    /// Everything at the end.
+    /// Principal and interest at the end of the term.
     Bullet,
     /// Interest every month, the principal at the end.
     InterestOnly,
 }
 
-/// What a facility's installments follow from.
+/// The terms of a facility, from which its installments are calculated.
 pub struct Terms {
-    /// In minor units.
+    /// Principal, in minor units.
     pub principal: i64,
-    /// A year.
+    /// Interest per year, in per cent.
     pub percentage: Decimal,
-    /// Of the term.
+    /// Term, in months.
     pub months: u32,
-    /// How it is repaid.
+    /// Repayment method.
     pub method: Method,
-    /// Installment `n` is due `n + delay` months after this day.
+    /// Base of the due dates: installment `n` is due `n + delay` months after this day.
     pub from: Date,
-    /// Months by which the first installment is later, or earlier, than a month after `from`.
+    /// Shift of the due dates, in months. Negative for earlier.
     pub delay: i8,
 }
 
-/// One installment.
+/// An installment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Installment {
-    /// From 1.
+    /// Number, from 1.
     pub number: u32,
-    /// When it falls due.
+    /// Due date.
     pub due: Date,
-    /// In minor units.
+    /// Principal, in minor units.
     pub principal: i64,
-    /// In minor units.
+    /// Interest, in minor units.
     pub interest: i64,
 }
 
-/// What has been repaid and is not yet taken into account.
+/// Repayments that have not been allocated to installments yet.
 #[derive(Clone, Copy, Default)]
 pub struct Repaid {
-    /// Pays installments as they follow, of each the interest first.
+    /// Regular repayments, in minor units. They pay the installments in order, and of each the interest first.
     pub regular: i128,
-    /// Reduces principal and nothing else.
+    /// Additional repayments, in minor units. They pay principal only.
     pub additional: i128,
 }
 
 impl Terms {
-    /// All installments, as if nothing had been repaid; none where a figure or date is beyond reach.
+    /// Returns all installments, without any repayment. Returns none if an amount does not fit in 64 bits or a date is
+    /// beyond the year 9999.
     pub fn installments(&self) -> Option<Vec<Installment>> {
         if self.method == Method::Bullet {
             let due = self.due(self.months)?;
@@ -93,16 +94,16 @@ impl Terms {
             .collect()
     }
 
-    /// What remains of these installments once `repaid` is taken into account, which is used up on the
-    /// way. Installments keep their numbers and days. Interest falls due on no more than the principal
-    /// that is still outstanding.
+    /// Returns the remainder of these installments after `repaid`, and subtracts the allocated amounts from `repaid`.
+    /// Installments keep their numbers and due dates. Interest is at most the interest on the principal that is still
+    /// outstanding. Returns none if an amount does not fit in 64 bits.
     pub fn remaining(&self, installments: Vec<Installment>, repaid: &mut Repaid) -> Option<Vec<Installment>> {
         let mut left = vec![];
         for mut installment in installments {
-            installment.interest -= take(&mut repaid.regular, installment.interest);
+            installment.interest -= withdraw(&mut repaid.regular, installment.interest);
             let unpaid = installment.principal;
-            installment.principal -= take(&mut repaid.regular, unpaid);
-            installment.principal -= take(&mut repaid.additional, installment.principal);
+            installment.principal -= withdraw(&mut repaid.regular, unpaid);
+            installment.principal -= withdraw(&mut repaid.additional, installment.principal);
             let done = installment.principal == 0 && unpaid > 0;
             if !done {
                 left.push(installment);
@@ -117,7 +118,7 @@ impl Terms {
         Some(left)
     }
 
-    /// What falls due every month: of an annuity the payment, of a linear facility the principal.
+    /// Returns the level monthly amount: of an annuity the payment, of a linear facility the principal.
     fn level(&self) -> Option<i64> {
         let (principal, months) = (Decimal::from(self.principal), Decimal::from(self.months));
         let rate = self.percentage.checked_div(Decimal::from(1_200))?;
@@ -129,30 +130,32 @@ impl Terms {
         rounded(principal.checked_mul(rate)?.checked_div(discounted)?)
     }
 
-    /// Interest on so much, for a month or, where all of it falls due at the end, for the whole term.
+    /// Returns the interest on this balance for a month, or for the whole term of a bullet facility.
     fn interest(&self, balance: i64) -> Option<i64> {
         let months = if self.method == Method::Bullet { self.months } else { 1 };
         let yearly = Decimal::from(balance).checked_mul(self.percentage)?;
         rounded(yearly.checked_mul(Decimal::from(months))?.checked_div(Decimal::from(1_200))?)
     }
 
+    /// Returns the due date of an installment.
     fn due(&self, number: u32) -> Option<Date> {
         months_after(self.from, number.checked_add_signed(self.delay.into())?)
     }
 }
 
-/// Takes at most `wanted` out of `pot`.
-fn take(pot: &mut i128, wanted: i64) -> i64 {
-    let taken = i64::try_from((*pot).clamp(0, wanted.into())).unwrap_or(0);
-    *pot -= i128::from(taken);
-    taken
+/// Withdraws at most `limit` from `pot`. Returns the amount.
+fn withdraw(pot: &mut i128, limit: i64) -> i64 {
+    let amount = i64::try_from((*pot).clamp(0, limit.into())).unwrap_or(0);
+    *pot -= i128::from(amount);
+    amount
 }
 
-/// Half up; none where 64 bits do not hold it.
+/// Rounds half up. Returns none if the result does not fit in 64 bits.
 fn rounded(units: Decimal) -> Option<i64> {
     i64::try_from(units.round_dp_with_strategy(0, HALF_UP)).ok()
 }
 
+/// Returns `base` to the power of `exponent`. Returns none on overflow.
 fn power(mut base: Decimal, mut exponent: u32) -> Option<Decimal> {
     let mut power = Decimal::ONE;
     while exponent > 0 {

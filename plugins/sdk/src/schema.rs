@@ -1,60 +1,60 @@
-//! The shape of a domain's records as tables. Checks, columns, references and sums all follow from
-//! these, so that a field is written down once.
+//! Tables of fields: the shape of a domain's records. Checks, columns, references and sums are derived from them, so
+//! each field is defined once.
 
 use std::collections::BTreeSet;
 
 use crate::bindings::domain::exports::sluice::plugin::validation::{self, ColumnKind};
 
-/// What a field holds.
+/// The kind of value that a field holds.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
-    /// The record's own reference id.
+    /// Reference id of the record itself.
     ReferenceId,
-    /// A UUID that names something inside the record.
+    /// A UUID that identifies a part of the record.
     Id,
-    /// A reference id of a record of this entity type.
+    /// Reference id of a record of this entity type.
     Reference(&'static str),
-    /// Text of at least one and at most so many characters.
+    /// Text of 1 to this many characters.
     Text(usize),
     /// `true` or `false`.
     Boolean,
     /// A whole number within these bounds.
     Integer(i64, i64),
-    /// An exact decimal within these bounds, in whole numbers.
+    /// An exact decimal within these bounds.
     Decimal(i64, i64),
-    /// `yyyy-MM-dd`, a real calendar day.
+    /// A calendar day, `yyyy-MM-dd`.
     Date,
-    /// `{amount, currency}`: exact, not negative, with the currency's own number of fraction digits.
+    /// `{amount, currency}`: exact, not negative, with at most the number of fraction digits of the currency.
     Money,
-    /// Money with further fields: the table has `amount` and `currency` among them.
+    /// Money with further fields. The table includes `amount` and `currency`.
     MoneyWith(&'static [Field]),
-    /// ISO 4217.
+    /// A currency code of ISO 4217.
     Currency,
-    /// Something, `@`, something.
+    /// An email address. The check requires text, one `@`, text, and no white space.
     Email,
-    /// ISO 3166-1 alpha-2.
+    /// A country code of ISO 3166-1 alpha-2.
     Country,
     /// One of these words.
     OneOf(&'static [&'static str]),
     /// A nested object.
     Object(&'static [Field]),
-    /// A list of such things, at least so many.
+    /// A list of values of this kind, of at least this length.
     List(&'static Kind, usize),
 }
 
-/// Characters in a free text, such as a purpose: room for a paragraph, not for a document.
+/// Maximum number of characters in a free text, such as a purpose. A paragraph fits, a document does not.
 pub const MAX_TEXT: usize = 2_000;
 
-/// A text of one line: a name, a number that is no number, a code.
+/// Kind of a short text, such as a name, a code or an account number.
 pub const NAME: Kind = Kind::Text(255);
 
-/// Months in a term: a hundred years, so that no schedule grows without bound.
+/// Maximum number of months in a term: a hundred years. It bounds the length of a schedule.
 pub const MAX_TERM: i64 = 1_200;
 
-/// The fields of money.
+/// Fields of money.
 pub const MONEY: &[Field] = &[required("amount", Kind::Decimal(0, i64::MAX)), required("currency", Kind::Currency)];
 
-/// An address, wherever one stands.
+/// Fields of an address.
 pub const ADDRESS: &[Field] = &[
     optional("referenceId", Kind::Id),
     optional("type", Kind::OneOf(&["main", "postal"])),
@@ -67,29 +67,29 @@ pub const ADDRESS: &[Field] = &[
 /// A field of a record or of a nested object.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
-    /// lowerCamelCase.
+    /// Name, in `lowerCamelCase`.
     pub name: &'static str,
-    /// What it holds.
+    /// Kind of value.
     pub kind: Kind,
-    /// Whether it must be there.
+    /// True if the field must be present.
     pub required: bool,
-    /// Where the field exists only for some records: the name of the field that decides, and the values
-    /// of it that allow this one. Elsewhere it is unknown.
+    /// Condition for a field that only some records have: the name of the deciding field, and its values for which this
+    /// field exists. With any other value this field is unknown.
     pub only_if: Option<(&'static str, &'static [&'static str])>,
 }
 
-/// A field that may be there.
+/// Returns an optional field.
 pub const fn optional(name: &'static str, kind: Kind) -> Field {
     Field { name, kind, required: false, only_if: None }
 }
 
-/// A field that must be there.
+/// Returns a required field.
 pub const fn required(name: &'static str, kind: Kind) -> Field {
     Field { name, kind, required: true, only_if: None }
 }
 
 impl Field {
-    /// The same field, only where `decider` has one of `values`.
+    /// Returns the field with the condition that the field `decider` has one of `values`.
     pub const fn only_if(mut self, decider: &'static str, values: &'static [&'static str]) -> Field {
         self.only_if = Some((decider, values));
         self
@@ -99,18 +99,18 @@ impl Field {
 /// An entity type of a domain.
 #[derive(Clone, Copy, Debug)]
 pub struct Entity {
-    /// Kebab-case plural.
+    /// Name, a plural in kebab case.
     pub name: &'static str,
-    /// Its fields; the first is the reference id.
+    /// Fields. The first is the reference id.
     pub fields: &'static [Field],
-    /// Paths of money to add up by currency.
+    /// Paths of money values that verification adds up by currency.
     pub amounts: &'static [&'static str],
-    /// Verification counts: name, and the top-level field to group by.
+    /// Verification counts: the name of each, and the top-level field to group by.
     pub counts: &'static [(&'static str, &'static str)],
 }
 
 impl Entity {
-    /// As the contract describes it.
+    /// Returns the contract's description of the entity type.
     pub(crate) fn describe(&self) -> validation::EntityType {
         let mut columns = vec![];
         let mut references = vec![];
@@ -127,23 +127,28 @@ impl Entity {
         }
     }
 
-    /// Names of all its fields, nested ones too.
+    /// Returns the names of all fields, including nested ones.
     pub(crate) fn field_names(&self) -> BTreeSet<&'static str> {
         let mut names = BTreeSet::new();
         names_of(Kind::Object(self.fields), &mut names);
         names
     }
 
-    /// The values by which a field can be counted: only what is one of a few words says nothing of anybody.
+    /// Returns the values of a field that records can be counted by. Only words and booleans are permitted, because
+    /// other values could be personal data.
+    ///
+    /// # Panics
+    ///
+    /// If the field has another kind.
     fn values_of(&self, name: &str) -> &'static [&'static str] {
         match self.fields.iter().find(|field| field.name == name).map(|field| field.kind) {
             Some(Kind::OneOf(words)) => words,
             Some(Kind::Boolean) => &["false", "true"],
-            _ => panic!("{} cannot be counted by {name}, which is not one of a few words", self.name),
+            _ => panic!("{} cannot be counted by {name}: its kind is neither OneOf nor Boolean", self.name),
         }
     }
 
-    /// Its verification counts, as the contract describes them.
+    /// Returns the contract's description of the verification counts.
     pub(crate) fn count_groups(&self) -> impl Iterator<Item = validation::CountGroup> {
         let entity_type = self.name;
         self.counts.iter().map(move |&(name, field)| validation::CountGroup {
@@ -155,6 +160,7 @@ impl Entity {
     }
 }
 
+/// Adds the names of all fields inside a value of this kind.
 fn names_of(kind: Kind, names: &mut BTreeSet<&'static str>) {
     let fields = match kind {
         Kind::Object(fields) | Kind::MoneyWith(fields) => fields,
@@ -168,6 +174,7 @@ fn names_of(kind: Kind, names: &mut BTreeSet<&'static str>) {
     }
 }
 
+/// Adds the columns of a field.
 fn columns_of(field: &Field, columns: &mut Vec<validation::Column>) {
     let mut column = |path: String, kind| {
         columns.push(validation::Column { name: snake_case(&path), path, kind });
@@ -188,6 +195,7 @@ fn columns_of(field: &Field, columns: &mut Vec<validation::Column>) {
     column(field.name.to_owned(), kind);
 }
 
+/// Adds the references inside a value of this kind at `path`.
 fn references_of(kind: Kind, path: String, references: &mut Vec<validation::Reference>) {
     match kind {
         Kind::Reference(entity_type) => {
@@ -203,7 +211,7 @@ fn references_of(kind: Kind, path: String, references: &mut Vec<validation::Refe
     }
 }
 
-/// `amount.currency` and `firstName` as `amount_currency` and `first_name`.
+/// Returns a path in snake case: `amount_currency` for `amount.currency`, `first_name` for `firstName`.
 fn snake_case(path: &str) -> String {
     let mut name = String::with_capacity(path.len() + 4);
     for character in path.chars() {

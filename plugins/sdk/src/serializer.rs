@@ -1,4 +1,4 @@
-//! How values become JSON in a [`Writer`]: serde's side of it.
+//! Serde's serializer for a [`Writer`].
 
 use std::fmt::{Display, Write};
 
@@ -8,18 +8,21 @@ use serde::ser::{
 };
 use serde_json::Error;
 
-use crate::writer::{Pieces, Writer};
+use crate::writer::{FragmentWriter, Writer};
 
-/// How `serde_json` calls a value that is JSON already: `RawValue`, and what is to be taken for one.
+/// Name of the struct and field by which `serde_json` recognises a `RawValue`. A value that is serialized under this
+/// name is already JSON.
 pub(crate) const RAW: &str = "$serde_json::private::RawValue";
 
 impl Writer {
+    /// Begins an object or list.
     #[inline]
-    fn list(&mut self, open: u8, close: &'static str) -> Members<'_> {
+    fn list(&mut self, open: u8, close: &'static str) -> Elements<'_> {
         self.put(&[open]);
-        Members { writer: self, first: true, close }
+        Elements { writer: self, first: true, close }
     }
 
+    /// Begins an object with the name of an enum's variant.
     fn variant(&mut self, variant: &str) {
         self.put(b"{");
         self.text(variant);
@@ -42,13 +45,13 @@ macro_rules! numbers {
 impl<'w> Serializer for &'w mut Writer {
     type Ok = ();
     type Error = Error;
-    type SerializeSeq = Members<'w>;
-    type SerializeTuple = Members<'w>;
-    type SerializeTupleStruct = Members<'w>;
-    type SerializeTupleVariant = Members<'w>;
-    type SerializeMap = Members<'w>;
-    type SerializeStruct = Members<'w>;
-    type SerializeStructVariant = Members<'w>;
+    type SerializeSeq = Elements<'w>;
+    type SerializeTuple = Elements<'w>;
+    type SerializeTupleStruct = Elements<'w>;
+    type SerializeTupleVariant = Elements<'w>;
+    type SerializeMap = Elements<'w>;
+    type SerializeStruct = Elements<'w>;
+    type SerializeStructVariant = Elements<'w>;
 
     numbers! {
         serialize_i8 i8, serialize_i16 i16, serialize_i32 i32, serialize_i64 i64, serialize_i128 i128,
@@ -133,16 +136,16 @@ impl<'w> Serializer for &'w mut Writer {
     }
 
     #[inline]
-    fn serialize_seq(self, _: Option<usize>) -> Result<Members<'w>, Error> {
+    fn serialize_seq(self, _: Option<usize>) -> Result<Elements<'w>, Error> {
         Ok(self.list(b'[', "]"))
     }
 
     #[inline]
-    fn serialize_tuple(self, _: usize) -> Result<Members<'w>, Error> {
+    fn serialize_tuple(self, _: usize) -> Result<Elements<'w>, Error> {
         Ok(self.list(b'[', "]"))
     }
 
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Members<'w>, Error> {
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Elements<'w>, Error> {
         Ok(self.list(b'[', "]"))
     }
 
@@ -152,20 +155,20 @@ impl<'w> Serializer for &'w mut Writer {
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Members<'w>, Error> {
+    ) -> Result<Elements<'w>, Error> {
         self.variant(variant);
         Ok(self.list(b'[', "]}"))
     }
 
-    fn serialize_map(self, _: Option<usize>) -> Result<Members<'w>, Error> {
+    fn serialize_map(self, _: Option<usize>) -> Result<Elements<'w>, Error> {
         Ok(self.list(b'{', "}"))
     }
 
     #[inline]
-    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Members<'w>, Error> {
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Elements<'w>, Error> {
         if name == RAW {
             self.is_raw = true;
-            return Ok(Members { writer: self, first: true, close: "" });
+            return Ok(Elements { writer: self, first: true, close: "" });
         }
         Ok(self.list(b'{', "}"))
     }
@@ -176,28 +179,30 @@ impl<'w> Serializer for &'w mut Writer {
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Members<'w>, Error> {
+    ) -> Result<Elements<'w>, Error> {
         self.variant(variant);
         Ok(self.list(b'{', "}}"))
     }
 
-    /// Pieces are written as they come, and not put together first.
+    /// Writes the fragments of the text without buffering it.
     fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<(), Error> {
         self.put(b"\"");
-        write!(Pieces(self), "{value}").map_err(Error::custom)?;
+        write!(FragmentWriter(self), "{value}").map_err(Error::custom)?;
         self.put(b"\"");
         Ok(())
     }
 }
 
-/// Members of an object or items of a list.
-pub(crate) struct Members<'w> {
+/// A writer of the members of an object or the items of a list.
+pub(crate) struct Elements<'w> {
     writer: &'w mut Writer,
+    /// True if no element has been written yet.
     first: bool,
+    /// Text that ends the object or list.
     close: &'static str,
 }
 
-impl Members<'_> {
+impl Elements<'_> {
     #[inline]
     fn comma(&mut self) {
         if !std::mem::replace(&mut self.first, false) {
@@ -227,7 +232,7 @@ impl Members<'_> {
 macro_rules! members {
     ($($kind:ident $method:ident,)*) => {
         $(
-            impl $kind for Members<'_> {
+            impl $kind for Elements<'_> {
                 type Ok = ();
                 type Error = Error;
                 #[inline]
@@ -250,7 +255,7 @@ members! {
     SerializeTupleVariant serialize_field,
 }
 
-impl SerializeStruct for Members<'_> {
+impl SerializeStruct for Elements<'_> {
     type Ok = ();
     type Error = Error;
 
@@ -268,7 +273,7 @@ impl SerializeStruct for Members<'_> {
     }
 }
 
-impl SerializeStructVariant for Members<'_> {
+impl SerializeStructVariant for Elements<'_> {
     type Ok = ();
     type Error = Error;
 
@@ -281,16 +286,16 @@ impl SerializeStructVariant for Members<'_> {
     }
 }
 
-impl SerializeMap for Members<'_> {
+impl SerializeMap for Elements<'_> {
     type Ok = ();
     type Error = Error;
 
-    /// A name is a text, or a scalar that becomes one.
+    /// Writes a name. A scalar becomes a text.
     fn serialize_key<T: Serialize + ?Sized>(&mut self, name: &T) -> Result<(), Error> {
         self.comma();
         let start = self.writer.len();
         name.serialize(&mut *self.writer)?;
-        if self.writer.quote(start) { Ok(()) } else { Err(Error::custom("a member's name has to be a text")) }
+        if self.writer.quote(start) { Ok(()) } else { Err(Error::custom("a member's name must be a text")) }
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {

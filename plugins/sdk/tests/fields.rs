@@ -1,4 +1,4 @@
-//! Every kind of field, wrong in every way.
+//! Checks of every kind of field.
 
 use sluice_sdk::Domain;
 use sluice_sdk::harness::{Harness, Row, with};
@@ -146,18 +146,18 @@ const ROWS: &[Row] = &[
     ("bark", r#"{"name": 5}"#, "UNKNOWN_FIELD bark"),
     ("bark", "null", ""),
     ("addressLine2", "1", "UNKNOWN_FIELD addressLine2"),
-    // A name that may be a person's data is not shown.
+    // A name that could be personal data is not shown.
     ("Jan de Vries", "1", "UNKNOWN_FIELD ?"),
     ("tel0612345678", "1", "UNKNOWN_FIELD ?"),
 ];
 
 #[test]
-fn every_kind_of_field_wrong_in_every_way() {
+fn reports_each_invalid_value_of_each_kind_of_field() {
     Harness::new().check_rows::<Kinds>("kinds", false, RECORD, ROWS);
 }
 
 #[test]
-fn records_that_are_hardly_records() {
+fn reports_malformed_records() {
     let id = r#""referenceId": "6a1f0f5e-0000-4000-8000-000000000001", "type": "cat", "purr": true"#;
     for (record, expected) in [
         (format!("{{{id}}}"), ""),
@@ -175,14 +175,14 @@ fn records_that_are_hardly_records() {
 }
 
 #[test]
-fn a_hopeless_record_has_a_bounded_list_of_issues() {
+fn lists_at_most_fifty_issues_per_record() {
     let words: Vec<String> = (0..1_000).map(|word| word.to_string()).collect();
     let record = with(RECORD, "list", &format!("[{}]", words.join(",")));
     assert_eq!(Harness::new().issues::<Kinds>("kinds", false, &record).len(), 50);
 }
 
 #[test]
-fn references_are_followed_in_a_migration_and_only_there() {
+fn follows_references_only_in_scope_migration() {
     let harness = Harness::new();
     let record = with(RECORD, "parts[1].of", r#""6a1f0f5e-0000-4000-8000-000000000003""#);
     assert_eq!(harness.said::<Kinds>("kinds", false, &record), "");
@@ -195,8 +195,8 @@ fn references_are_followed_in_a_migration_and_only_there() {
 }
 
 #[test]
-fn ids_stand_beside_their_records() {
-    let made = Harness::new().validate::<Kinds>("kinds", false, &format!("{{}}\n{}", RECORD.replace('\n', "")));
-    assert_eq!(made.ids[..16], [0; 16]);
-    assert_eq!(made.ids[16..20], [0x6a, 0x1f, 0x0f, 0x5e]);
+fn returns_sixteen_zero_bytes_for_a_record_without_an_id() {
+    let validated = Harness::new().validate::<Kinds>("kinds", false, &format!("{{}}\n{}", RECORD.replace('\n', "")));
+    assert_eq!(validated.ids[..16], [0; 16]);
+    assert_eq!(validated.ids[16..20], [0x6a, 0x1f, 0x0f, 0x5e]);
 }

@@ -1,4 +1,4 @@
-//! What a mapper's author may rely on: how records are read, how lookups answer, what the harness notices.
+//! Guarantees for a mapper's author: reading of records, answers of lookups, and checks of the harness.
 
 use sluice_sdk::harness::Harness;
 use sluice_sdk::prelude::*;
@@ -11,7 +11,7 @@ reads! {
     struct Region { name: String }
 }
 
-/// A branch is in a town and a town in a region: the second lookup follows from the first.
+/// A mapper with dependent lookups: a branch is in a town, and the town is in a region.
 struct Branches;
 
 impl Mapper for Branches {
@@ -86,7 +86,7 @@ fn harness() -> Harness {
 }
 
 #[test]
-fn a_lookup_follows_from_another() {
+fn answers_a_lookup_that_depends_on_another() {
     let cases = [
         (r#"{"id": 1, "town": "Brno"}"#, r#"{"id":1,"manager":null,"regions":["Moravia"],"towns":1}"#),
         (r#"{"id": 1, "town": "Lhota"}"#, r#"{"id":1,"manager":null,"regions":["Moravia","Bohemia"],"towns":2}"#),
@@ -101,7 +101,7 @@ fn a_lookup_follows_from_another() {
 }
 
 #[test]
-fn a_record_that_does_not_fit_is_an_issue_where_it_does_not() {
+fn reports_a_mismatch_at_its_field() {
     let cases: &[(&[u8], &str)] = &[
         (br#"{"id": 1}"#, "MISSING_REQUIRED_FIELD town"),
         (br#"{"id": "x", "town": "Brno"}"#, "INVALID_FORMAT id"),
@@ -127,19 +127,19 @@ fn a_record_that_does_not_fit_is_an_issue_where_it_does_not() {
 }
 
 #[test]
-fn a_character_cut_in_two_spoils_both_halves() {
+fn reports_both_records_that_share_a_split_character() {
     let issues = harness().map_records::<Branches>("branch", &[b"\"\xC3", b"\xA9\""]).issues();
     assert_eq!(issues, ["0 error INVALID_ENCODING", "1 error INVALID_ENCODING"]);
 }
 
 #[test]
-fn a_record_of_which_nothing_is_said_is_noticed() {
+fn reports_a_record_that_is_not_accounted_for() {
     assert_eq!(harness().map::<Branches>("silent", "{}").issues(), ["0 error NOT_ACCOUNTED_FOR"]);
 }
 
-/// What a mapper says at run time: its author hears of what it has not declared.
+/// The harness panics at a code or field that the mapper names without declaring it.
 #[test]
-fn what_is_not_declared_ends_the_test() {
+fn panics_at_undeclared_codes_and_fields() {
     let cases = [
         ("BRANCHES_CLOSED", true),
         ("BRANCHES_SOLD", false),
@@ -153,13 +153,13 @@ fn what_is_not_declared_ends_the_test() {
     ];
     for (word, declared) in cases {
         let line = json!({ "word": word }).to_string();
-        let said = std::panic::catch_unwind(|| harness().map::<Branches>("careless", &line).issues());
-        assert_eq!(said.is_ok(), declared, "{word}: {said:?}");
+        let outcome = std::panic::catch_unwind(|| harness().map::<Branches>("careless", &line).issues());
+        assert_eq!(outcome.is_ok(), declared, "{word}: {outcome:?}");
     }
 }
 
 #[test]
-#[should_panic(expected = "of town was refused")]
-fn a_lookup_that_was_not_described_is_refused() {
+#[should_panic(expected = "refused the lookup of source records of town")]
+fn refuses_an_undeclared_lookup() {
     harness().map::<Branches>("wild", "{}");
 }

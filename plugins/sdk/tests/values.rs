@@ -5,11 +5,11 @@ use sluice_sdk::prelude::*;
 use sluice_sdk::{from_minor_units, minor_units, months_after};
 
 fn day(text: &str) -> Date {
-    date(text).unwrap_or_else(|| panic!("{text} is no day"))
+    date(text).unwrap_or_else(|| panic!("{text} is not a day"))
 }
 
 #[test]
-fn minor_units_are_exact_or_nothing() {
+fn returns_minor_units_only_if_they_are_exact() {
     for (digits, currency, expected) in [
         ("0", "EUR", Some(0)),
         ("10.5", "EUR", Some(1_050)),
@@ -26,13 +26,13 @@ fn minor_units_are_exact_or_nothing() {
         ("1", "XYZ", None),
         ("1", "eur", None),
     ] {
-        let Amount(amount) = Amount::parse(digits).unwrap_or_else(|| panic!("{digits} is a number"));
+        let Amount(amount) = Amount::parse(digits).unwrap_or_else(|| panic!("{digits} must be a number"));
         assert_eq!(minor_units(amount, currency), expected, "{digits} {currency}");
     }
 }
 
 #[test]
-fn amounts_keep_their_digits() {
+fn keeps_the_digits_of_an_amount() {
     for (json, expected) in [
         ("10.50", "10.50"),
         ("0.1", "0.1"),
@@ -50,7 +50,7 @@ fn amounts_keep_their_digits() {
 }
 
 #[test]
-fn money_is_written_with_all_its_fraction_digits() {
+fn writes_money_with_all_fraction_digits() {
     for (units, currency, expected) in
         [(5, "EUR", Some("0.05")), (100, "CZK", Some("1.00")), (100, "JPY", Some("100")), (1, "???", None)]
     {
@@ -60,7 +60,7 @@ fn money_is_written_with_all_its_fraction_digits() {
 }
 
 #[test]
-fn only_real_days_are_dates() {
+fn reads_only_calendar_days() {
     for (text, real) in [
         ("2024-02-29", true),
         ("2023-02-29", false),
@@ -85,7 +85,7 @@ fn only_real_days_are_dates() {
 }
 
 #[test]
-fn months_end_where_they_end() {
+fn adds_months_within_the_calendar() {
     for (from, months, expected) in [
         ("2024-01-31", 0, Some("2024-01-31")),
         ("2024-01-31", 1, Some("2024-02-29")),
@@ -103,10 +103,10 @@ fn months_end_where_they_end() {
 }
 
 #[test]
-fn reference_ids_follow_from_migration_type_and_key() {
+fn derives_a_reference_id_from_migration_type_and_key() {
     let of = |migration: &[u8; 16], entity_type, key: u32| reference_id(migration, entity_type, key);
     let id = of(b"sluice-test-case", "agreements", 4959);
-    // UUIDv5 of 736c7569-6365-2d74-6573-742d63617365 and "agreements:4959", by another implementation.
+    // UUIDv5 of 736c7569-6365-2d74-6573-742d63617365 and "agreements:4959", computed by another implementation.
     assert_eq!(id.to_string(), "653937b3-628c-5b66-ac70-c7b77329c5f8");
     assert_eq!(parse::<Id>(&format!("\"{id}\"")), id);
     for other in [

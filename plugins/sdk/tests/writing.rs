@@ -1,4 +1,4 @@
-//! What a plugin puts is written byte by byte as `serde_json` writes it.
+//! The SDK writes the same bytes as `serde_json`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use sluice_sdk::prelude::*;
 use sluice_sdk::serde::{self, Serialize, Serializer};
 use sluice_sdk::{BatchBuilder, Id};
 
-/// Twice, as the second begins where the first has ended.
+/// Returns the value as the SDK writes it. Writes it twice, because the second starts in the middle of the buffer.
 fn written(value: &(impl Serialize + ?Sized)) -> String {
     let mut batch = BatchBuilder::default();
     batch.push(b"[");
@@ -22,51 +22,52 @@ fn written(value: &(impl Serialize + ?Sized)) -> String {
     of(start, middle)
 }
 
-fn is_as_ever(value: &(impl Serialize + ?Sized)) {
-    assert_eq!(written(value), serde_json::to_string(value).expect("it can be written"));
+/// Asserts that the SDK writes the value as `serde_json` does.
+fn assert_same_as_serde_json(value: &(impl Serialize + ?Sized)) {
+    assert_eq!(written(value), serde_json::to_string(value).expect("a writable value"));
 }
 
-/// Written at once, and told in pieces.
-struct Told<'a>(&'a str);
+/// A text that `Display` writes in fragments.
+struct Fragments<'a>(&'a str);
 
-impl Serialize for Told<'_> {
+impl Serialize for Fragments<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{}{}-{}", self.0, 7, self.0))
     }
 }
 
 #[test]
-fn texts() {
+fn writes_texts() {
     let odd = ["\"", "\\", "\n", "\u{0}", "\u{1f}", "\u{7f}", "/", "ž", "€", "𝄞", "\u{2028}", " ", "!", "#", "[", "]"];
     for length in 0..40 {
-        is_as_ever(&"x".repeat(length));
+        assert_same_as_serde_json(&"x".repeat(length));
         for odd in odd {
             for at in 0..=length {
                 let text = ["x".repeat(at), odd.into(), "ů".repeat(length - at)].concat();
-                is_as_ever(&text);
-                is_as_ever(&Told(&text));
+                assert_same_as_serde_json(&text);
+                assert_same_as_serde_json(&Fragments(&text));
             }
         }
     }
     for byte in '\0'..='\u{ff}' {
-        is_as_ever(&byte);
+        assert_same_as_serde_json(&byte);
     }
-    // Longer than what a batch begins with.
-    is_as_ever(&"y".repeat(100_000));
-    is_as_ever(&vec!["a \"quoted\" text"; 10_000]);
+    // Longer than the initial buffer of a batch.
+    assert_same_as_serde_json(&"y".repeat(100_000));
+    assert_same_as_serde_json(&vec!["a \"quoted\" text"; 10_000]);
 }
 
 #[test]
-fn numbers() {
-    is_as_ever(&(i8::MIN, i16::MIN, i32::MIN, i64::MIN, i128::MIN, 0, -1));
-    is_as_ever(&(u8::MAX, u16::MAX, u32::MAX, u64::MAX, u128::MAX, isize::MAX));
-    is_as_ever(&(0.0, -0.0, 1.5, 1e300, f64::MIN_POSITIVE, f32::MAX, f64::NAN, f32::INFINITY));
-    is_as_ever(&(true, false, (), None::<u8>, Some(1)));
+fn writes_numbers() {
+    assert_same_as_serde_json(&(i8::MIN, i16::MIN, i32::MIN, i64::MIN, i128::MIN, 0, -1));
+    assert_same_as_serde_json(&(u8::MAX, u16::MAX, u32::MAX, u64::MAX, u128::MAX, isize::MAX));
+    assert_same_as_serde_json(&(0.0, -0.0, 1.5, 1e300, f64::MIN_POSITIVE, f32::MAX, f64::NAN, f32::INFINITY));
+    assert_same_as_serde_json(&(true, false, (), None::<u8>, Some(1)));
 }
 
-/// With the digits that a decimal has, and no others.
+/// An amount keeps exactly the digits of its decimal.
 #[test]
-fn amounts() {
+fn writes_amounts() {
     let longest = "79228162514264337593543950335";
     let shifted = "0.0000000000000000000000000001";
     let cases =
@@ -74,9 +75,9 @@ fn amounts() {
     for digits in cases.into_iter().chain([shifted, "18446744073709551615", "18446744073709551616", "-7.9228162514"]) {
         let amount = Amount(Decimal::from_str_exact(digits).expect("a decimal"));
         assert_eq!(written(&amount), amount.0.to_string(), "{digits}");
-        is_as_ever(&amount);
-        is_as_ever(&json!({"amount": amount}));
-        is_as_ever(&Money { amount, currency: "CZK".into() });
+        assert_same_as_serde_json(&amount);
+        assert_same_as_serde_json(&json!({"amount": amount}));
+        assert_same_as_serde_json(&Money { amount, currency: "CZK".into() });
     }
     for scale in 0..=28 {
         for mantissa in [1, -10, 123_456_789, i64::MAX, i64::MIN] {
@@ -87,14 +88,14 @@ fn amounts() {
 }
 
 #[test]
-fn ids_and_dates() {
+fn writes_ids_and_dates() {
     for byte in 0..=255 {
         let id = reference_id(&[byte; 16], "counterparties", byte);
         assert_eq!(written(&id), format!("\"{id}\""));
         assert_eq!(Id::parse(&id.to_string()), Some(id));
     }
     for (year, month, day) in [(1993, 7, 5), (1, 1, 1), (9999, 12, 31), (2024, 2, 29), (-1, 12, 31)] {
-        is_as_ever(&Date::new(year, month, day).expect("a day"));
+        assert_same_as_serde_json(&Date::new(year, month, day).expect("a day"));
     }
 }
 
@@ -132,7 +133,7 @@ struct Unit;
 struct Pair<'a>(u8, &'a str);
 
 #[test]
-fn shapes() {
+fn writes_structs_enums_and_collections() {
     let raw: &RawValue = serde_json::from_str("[ 1.10, {\"a\" : \"\\u0041\"} ]").expect("JSON");
     let shapes = || {
         let b = vec![Shape::Unit, Shape::Newtype("\"")];
@@ -140,40 +141,40 @@ fn shapes() {
     };
     let more = BTreeMap::from([("x", raw), ("y\n", raw)]);
     let pair = Pair(1, "two");
-    is_as_ever(&Everything { odd: 1, absent: None, raw, shapes: shapes(), more, unit: Unit, pair });
-    is_as_ever(&(shapes(), Vec::<u8>::new(), BTreeMap::<u8, u8>::new(), [[0u8; 0]; 2], ["a"; 3]));
-    is_as_ever(&json!({"a": [1, -2, 3.25, null, true, {"b": {}}, []], "c\"d": "e\\f"}));
+    assert_same_as_serde_json(&Everything { odd: 1, absent: None, raw, shapes: shapes(), more, unit: Unit, pair });
+    assert_same_as_serde_json(&(shapes(), Vec::<u8>::new(), BTreeMap::<u8, u8>::new(), [[0u8; 0]; 2], ["a"; 3]));
+    assert_same_as_serde_json(&json!({"a": [1, -2, 3.25, null, true, {"b": {}}, []], "c\"d": "e\\f"}));
 }
 
 fn with_name(name: impl Serialize) -> impl Serialize {
-    struct Named<N>(N);
-    impl<N: Serialize> Serialize for Named<N> {
+    struct OneNameTwice<N>(N);
+    impl<N: Serialize> Serialize for OneNameTwice<N> {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             serializer.collect_map([(&self.0, 1), (&self.0, 2)])
         }
     }
-    Named(name)
+    OneNameTwice(name)
 }
 
-/// Scalars become texts.
+/// A scalar becomes a text, and any other name is refused.
 #[test]
-fn names() {
-    is_as_ever(&with_name("a\"b"));
-    is_as_ever(&with_name(-7));
-    is_as_ever(&with_name(u128::MAX));
-    is_as_ever(&with_name(1.5));
-    is_as_ever(&with_name(true));
-    is_as_ever(&with_name('"'));
-    is_as_ever(&with_name(Some("some")));
-    is_as_ever(&with_name(Shape::Unit));
-    is_as_ever(&with_name(Told("told\n")));
-    is_as_ever(&with_name(reference_id(&[1; 16], "a", 1)));
+fn writes_scalars_as_names() {
+    assert_same_as_serde_json(&with_name("a\"b"));
+    assert_same_as_serde_json(&with_name(-7));
+    assert_same_as_serde_json(&with_name(u128::MAX));
+    assert_same_as_serde_json(&with_name(1.5));
+    assert_same_as_serde_json(&with_name(true));
+    assert_same_as_serde_json(&with_name('"'));
+    assert_same_as_serde_json(&with_name(Some("some")));
+    assert_same_as_serde_json(&with_name(Shape::Unit));
+    assert_same_as_serde_json(&with_name(Fragments("told\n")));
+    assert_same_as_serde_json(&with_name(reference_id(&[1; 16], "a", 1)));
     fn is_refused(name: impl Serialize + fmt::Debug) {
-        let told = format!("{name:?}");
+        let description = format!("{name:?}");
         let value = with_name(name);
-        assert!(serde_json::to_string(&value).is_err(), "{told}");
+        assert!(serde_json::to_string(&value).is_err(), "{description}");
         let written = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| written(&value)));
-        assert!(written.is_err(), "{told}");
+        assert!(written.is_err(), "{description}");
     }
     is_refused(());
     is_refused(None::<u8>);

@@ -1,4 +1,4 @@
-// Makes the component: `npm run build`. Nothing is asked of the host but what `wit/` names.
+// Builds the component: `npm run build`. The component imports only what `wit/` names.
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import { componentize } from '@bytecodealliance/componentize-js';

@@ -1,4 +1,4 @@
-// The component's door: it hands the mapper over to the host. There is nothing here to change.
+// Exports of the component: they call the mapper. Do not change this file.
 
 import { find } from 'sluice:plugin/source-lookup@0.1.0';
 import { panicked } from 'sluice:plugin/log@0.1.0';

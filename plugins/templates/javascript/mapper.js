@@ -1,4 +1,4 @@
-// Clients of the old bank become counterparties.
+// Maps clients of the old bank to counterparties.
 
 import { finding, mapper, text, unsigned, yymmdd } from './sluice/index.js';
 
@@ -23,7 +23,7 @@ export default mapper({
   },
 });
 
-/** The day in a birth number, YYMMDD, where the month is 50 more for women. */
+/** Returns the day in a birth number, YYMMDD. For a woman, the month is increased by 50. */
 function dayOfBirth(birthNumber) {
   if (!/^\d{6}$/.test(birthNumber)) return undefined;
   const number = Number(birthNumber);

@@ -1,4 +1,4 @@
-// Every folder of cases/ is a test: `node --test`.
+// Runs every case in cases/ as a test: `node --test`.
 
 import mapper from './mapper.js';
 import { runCases } from './sluice/cases.js';

@@ -1,4 +1,4 @@
-"""Makes the component: `.venv/bin/python build.py`. Nothing is asked of the host but what `wit/` names."""
+"""Builds the component: `.venv/bin/python build.py`. The component imports only what `wit/` names."""
 
 import subprocess
 import sys

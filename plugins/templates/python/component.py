@@ -1,4 +1,4 @@
-"""The component's door: it hands the mapper over to the host. There is nothing here to change."""
+"""Exports of the component: they call the mapper. Do not change this file."""
 
 from sluice import Finding, Output
 from sluice import batch
@@ -13,6 +13,8 @@ _SEVERITIES = {"error": Severity.ERROR, "warning": Severity.WARNING}
 
 
 class _Host:
+    """Imports of the component, for the SDK."""
+
     def find(self, source: str, field: str, keys: list[bytes]) -> list[tuple[int, bytes]]:
         found = source_lookup.find(source, field, Batch(*batch.pack(keys)))
         return list(zip(found.answers, batch.unpack(found.records.bytes, found.records.ends)))
@@ -22,7 +24,7 @@ class _Host:
 
 
 class Mapping(exports.Mapping):
-    """The interface that the host calls."""
+    """The interface `mapping`, which the host calls."""
 
     def describe(self) -> Description:
         sources = [Source(name, of.key, of.lookups, of.fields) for name, of in mapper.sources.items()]
@@ -30,17 +32,19 @@ class Mapping(exports.Mapping):
 
     def transform(self, context: Context, source: str, records: Batch) -> Transformed:
         bodies = batch.unpack(records.bytes, records.ends)
-        return _returned(mapper.transform(context.migration, context.registered_on, source, bodies, _Host()))
+        return _transformed(mapper.transform(context.migration, context.registered_on, source, bodies, _Host()))
 
 
-def _returned(out: Output) -> Transformed:
+def _transformed(out: Output) -> Transformed:
+    """Returns the output in the contract's types."""
     produced = [
         Produced(entity_type, Batch(*batch.pack(records)), origins)
         for entity_type, (records, origins) in out.produced.items()
     ]
     skipped = [Skipped(code, positions) for code, positions in out.skipped.items()]
-    return Transformed(produced, skipped, [_issue(position, found) for position, found in out.issues])
+    return Transformed(produced, skipped, [_issue(position, finding) for position, finding in out.issues])
 
 
-def _issue(position: int, found: Finding) -> Issue:
-    return Issue(position, _SEVERITIES[found.severity], found.code, found.field, found.rule)
+def _issue(position: int, finding: Finding) -> Issue:
+    """Returns a finding in the contract's type."""
+    return Issue(position, _SEVERITIES[finding.severity], finding.code, finding.field, finding.rule)

@@ -1,4 +1,4 @@
-"""Clients of the old bank become counterparties."""
+"""Maps clients of the old bank to counterparties."""
 
 from datetime import date as Date
 
@@ -22,7 +22,7 @@ def map_record(record: Record, out: Output) -> None:
 
 
 def day_of_birth(birth_number: str) -> Date | None:
-    """The day in a birth number, YYMMDD, where the month is 50 more for women."""
+    """Returns the day in a birth number, YYMMDD. For a woman, the month is increased by 50."""
     if len(birth_number) != 6 or not (birth_number.isascii() and birth_number.isdigit()):
         return None
     number = int(birth_number)

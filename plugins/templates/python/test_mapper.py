@@ -1,4 +1,4 @@
-"""Every folder of cases/ is a test: `python -m unittest`."""
+"""Runs every case in cases/ as a test: `python -m unittest`."""
 
 from mapper import mapper
 from sluice.cases import cases

@@ -1,4 +1,4 @@
-"""The same with dlt: a page of rows at a time, into SQLite through its SQLAlchemy destination."""
+"""Rival dlt: loads pages of rows into SQLite through its SQLAlchemy destination."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import sqlite3
 import sys
 import time
 
-# Nothing is told to anybody, and nothing is drawn while it works.
+# Disables telemetry and progress output.
 os.environ.update(RUNTIME__DLTHUB_TELEMETRY="false", RUNTIME__LOG_LEVEL="ERROR")
 
 import dlt
@@ -14,35 +14,35 @@ import dlt
 import mapping
 import target
 
-#: Rows that are handed over at once.
+#: Number of rows of a page.
 PAGE = 1_000
 
 
 @dlt.resource(name="bank", max_table_nesting=0)
 def bank(folder, namespace):
-    """The platform's rows, in pages of one table each."""
-    waiting = {table: [] for table in target.TABLES}
+    """Yields the rows of the platform, in pages of one table each."""
+    pending = {table: [] for table in target.TABLES}
     for table, row in mapping.rows(folder, namespace):
-        page = waiting[table]
+        page = pending[table]
         page.append(dict(zip(target.TABLES[table], row)))
         if len(page) == PAGE:
             yield dlt.mark.with_table_name(page, table)
-            waiting[table] = []
-    for table, page in waiting.items():
+            pending[table] = []
+    for table, page in pending.items():
         if page:
             yield dlt.mark.with_table_name(page, table)
 
 
 def main(folder, database, namespace):
-    """Fills the database; prints seconds."""
-    began = time.perf_counter()
-    made = sqlite3.connect(database)
-    made.execute("PRAGMA journal_mode = WAL")
-    made.close()
+    """Fills the database. Prints the seconds."""
+    started = time.perf_counter()
+    connection = sqlite3.connect(database)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
     destination = dlt.destinations.sqlalchemy(f"sqlite:///{database}")
     pipeline = dlt.pipeline("bank", destination=destination, dataset_name="main", pipelines_dir=f"{database}.pipelines")
     pipeline.run(bank(folder, namespace))
-    took = time.perf_counter() - began
+    took = time.perf_counter() - started
     print(json.dumps({"inserted": took, "whole": took}))
 
 

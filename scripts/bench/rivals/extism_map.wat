@@ -1,8 +1,8 @@
-;; Extism's side of the mapper: takes a batch out of Extism's memory, hands it to the mapper's own core module as the
-;; component model would, and puts the records that it made back. The mapper is the very same module.
+;; Adapter for Extism: reads a batch from Extism's memory, calls the core module of the mapper as the component model
+;; does, and writes the records back. The mapper is the same module as in Sluice.
 ;;
-;; Input: 16 bytes of migration, 10 of date, 6 of source, u32 records, u32 bytes, the ends, the bytes.
-;; Output: u32 records, u32 bytes, the ends, the bytes.
+;; Input: 16 bytes of migration id, 10 of date, 6 of source, u32 records, u32 bytes, ends, bytes.
+;; Output: u32 records, u32 bytes, ends, bytes.
 (module
   (import "mapper" "memory" (memory 0))
   (import "mapper" "cabi_realloc" (func $realloc (param i32 i32 i32 i32) (result i32)))
@@ -16,7 +16,7 @@
   (import "extism:host/env" "store_u64" (func $store64 (param i64 i64)))
   (import "extism:host/env" "output_set" (func $output (param i64 i64)))
 
-  ;; Copies a part of the input into memory of its own, eight bytes at a time as Extism's kits do.
+  ;; Copies a part of the input into new memory, eight bytes at a time as Extism's development kits do.
   (func $take (param $at i32) (param $len i32) (param $align i32) (result i32)
     (local $to i32) (local $i i32)
     (local.set $to (call $realloc (i32.const 0) (i32.const 0) (local.get $align) (local.get $len)))
@@ -62,7 +62,7 @@
       (call $take (i32.add (i32.const 40) (i32.mul (local.get $count) (i32.const 4))) (local.get $bytes) (i32.const 1))
       (local.get $bytes)
       (call $take (i32.const 40) (i32.mul (local.get $count) (i32.const 4)) (i32.const 4)) (local.get $count)))
-    ;; Nothing but one list of records: everything else would be skipped records and issues.
+    ;; Accepts exactly one list of records, without skipped records and issues.
     (if (i32.ne (i32.load offset=4 (local.get $made)) (i32.const 1)) (then unreachable))
     (if (i32.ne (i32.load offset=12 (local.get $made)) (i32.const 0)) (then unreachable))
     (if (i32.ne (i32.load offset=20 (local.get $made)) (i32.const 0)) (then unreachable))
@@ -70,7 +70,7 @@
     (call $free (local.get $made))
     (i32.const 0))
 
-  ;; A list of records: name, bytes, ends and origins, each an address and a length.
+  ;; Writes a list of records: name, bytes, ends and origins, each an address and a length.
   (func $answer (param $list i32)
     (local $bytes i32) (local $count i32) (local $size i64) (local $out i64)
     (local.set $bytes (i32.load offset=12 (local.get $list)))

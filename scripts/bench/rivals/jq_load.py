@@ -1,6 +1,6 @@
-"""The same with jq and the sqlite3 shell: jq maps, and writes lines for `.import`.
+"""Rival jq with the sqlite3 shell: jq maps records to lines for `.import`.
 
-jq has no hash to derive reference ids with, so they are the old keys with the entity type before them.
+jq has no hash function to derive reference ids. The ids are the source keys, prefixed with the entity type.
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import target
 
-#: What every program begins with.
+#: Definitions that all programs share.
 COMMON = r"""
 def pad: tostring | if length < 6 then ("000000" + .)[-6:] else . end;
 def day: pad | "19\(.[0:2])-\(.[2:4])-\(.[4:6])";
@@ -71,44 +71,45 @@ PLEDGE = r"""
     collateralObjectReferenceId: "collateral-objects:\(.property_id)"}] | tojson)] | @csv
 """
 
+#: Program of each source table.
 PROGRAMS = {
     "client": CLIENT, "loan": LOAN, "order": ORDER, "trans": TRANS, "property": PROPERTY, "pledge": PLEDGE,
 }  # fmt: skip
 
-#: Cuts lines by their first value, which is quoted and plain.
+#: awk program that splits lines by their first value, which is quoted and contains no quotes.
 SPLIT = (
     r"""{ table = substr($0, 2, index($0, "\",") - 2); print substr($0, length(table) + 4) > (out "/" table ".csv") }"""
 )
 
 
-def lookup(folder, work, table, wanted, key, value):
-    """Writes one object from keys to values of a table."""
+def write_lookup(folder, work, table, filter_program, key, value):
+    """Writes a JSON object that maps keys to values of a table. Returns its path."""
     path = Path(work) / f"{value}.json"
-    program = f'reduce (inputs | {wanted}) as $r ({{}}; .["\\($r.{key})"] = $r.{value})'
+    program = f'reduce (inputs | {filter_program}) as $r ({{}}; .["\\($r.{key})"] = $r.{value})'
     with path.open("w") as out:
         subprocess.run(["jq", "-n", "-c", program, f"{folder}/{table}.jsonl"], stdout=out, check=True)
     return path
 
 
-def mapped(folder, work, table, owners, loans):
-    """Maps a table into a file of comma-separated values for each table of the platform."""
-    given = ["--slurpfile", "owner_list", owners, "--slurpfile", "loan_list", loans]
+def map_table(folder, work, table, owners, loans):
+    """Maps a table to one CSV file for each table of the platform."""
+    lookups = ["--slurpfile", "owner_list", owners, "--slurpfile", "loan_list", loans]
     program = COMMON + "$owner_list[0] as $owners | $loan_list[0] as $loans | " + PROGRAMS[table]
-    with subprocess.Popen(["jq", "-r", *given, program, f"{folder}/{table}.jsonl"], stdout=subprocess.PIPE) as jq:
+    with subprocess.Popen(["jq", "-r", *lookups, program, f"{folder}/{table}.jsonl"], stdout=subprocess.PIPE) as jq:
         subprocess.run(["awk", "-v", f"out={work}", SPLIT], stdin=jq.stdout, check=True)
     if jq.returncode:
         raise SystemExit(f"jq ended with {jq.returncode}")
 
 
 def main(folder, database, _namespace):
-    """Fills the database; prints seconds until the last row was committed, and until ids were unique."""
-    began = time.perf_counter()
+    """Fills the database. Prints the seconds until the last row is committed, and until ids are unique."""
+    started = time.perf_counter()
     work = Path(f"{database}.csv")
     work.mkdir()
-    owners = lookup(folder, work, "disp", 'select(.type == "OWNER")', "account_id", "client_id")
-    loans = lookup(folder, work, "loan", ".", "account_id", "loan_id")
+    owners = write_lookup(folder, work, "disp", 'select(.type == "OWNER")', "account_id", "client_id")
+    loans = write_lookup(folder, work, "loan", ".", "account_id", "loan_id")
     for table in PROGRAMS:
-        mapped(folder, work, table, owners, loans)
+        map_table(folder, work, table, owners, loans)
     columns = {table: ", ".join(f"{name} TEXT" for name in names) for table, names in target.TABLES.items()}
     script = ["PRAGMA journal_mode = WAL;", "PRAGMA synchronous = FULL;", ".mode csv"]
     script += [f"CREATE TABLE {table} ({names});" for table, names in columns.items()]
@@ -116,10 +117,10 @@ def main(folder, database, _namespace):
     subprocess.run(
         ["sqlite3", "-bail", database], input="\n".join(script), text=True, stdout=subprocess.DEVNULL, check=True
     )
-    inserted = time.perf_counter() - began
+    inserted = time.perf_counter() - started
     script = [f"CREATE UNIQUE INDEX {table}_by_reference_id ON {table} (reference_id);" for table in columns]
     subprocess.run(["sqlite3", "-bail", database], input="\n".join(script), text=True, check=True)
-    print(json.dumps({"inserted": inserted, "whole": time.perf_counter() - began}))
+    print(json.dumps({"inserted": inserted, "whole": time.perf_counter() - started}))
 
 
 main(*sys.argv[1:])

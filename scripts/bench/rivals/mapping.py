@@ -1,38 +1,38 @@
-"""The bank's tables to the platform's, as `plugins/mappers/berka` has it, written as a careful script would."""
+"""Mapping of the bank's tables to the platform's, equal to `plugins/mappers/berka`, as an efficient script."""
 
 from datetime import date
 from pathlib import Path
 
 import orjson
 
-from target import KIND, STATUS, ids_of
+from target import KIND, STATUS, id_deriver
 
 
 def day(yymmdd):
-    """A day as the old bank wrote it, checked."""
+    """Parses a date of the source as YYMMDD."""
     return date(1900 + yymmdd // 10_000, yymmdd // 100 % 100, yymmdd % 100).isoformat()
 
 
-def month_after(text):
-    """The same day a month later; no day of this bank is beyond its month's 28th."""
+def add_month(text):
+    """Returns the same day of the next month. Days of this bank never exceed 28."""
     year, month, rest = int(text[:4]), int(text[5:7]), text[7:]
     return f"{year + 1}-01{rest}" if month == 12 else f"{year}-{month + 1:02}{rest}"
 
 
 def records(folder, table):
-    """A table's records, one after the other."""
+    """Yields the records of a table."""
     with (Path(folder) / f"{table}.jsonl").open("rb") as lines:
         yield from map(orjson.loads, lines)
 
 
-def text(value):
-    """A nested value as JSON."""
+def to_json(value):
+    """Returns a nested value as JSON."""
     return orjson.dumps(value).decode()
 
 
 def rows(folder, namespace):
-    """Every row of every table: its table and its values, in an order in which nothing is referred to too early."""
-    derive = ids_of(namespace)
+    """Yields all rows as table and values. A row follows the rows that it refers to."""
+    derive = id_deriver(namespace)
     yield from counterparties(folder, derive)
     owners = {disp["account_id"]: disp["client_id"] for disp in records(folder, "disp") if disp["type"] == "OWNER"}
     loans = {}
@@ -44,7 +44,7 @@ def rows(folder, namespace):
 
 
 def counterparties(folder, derive):
-    """Clients become counterparties."""
+    """Maps clients to counterparties."""
     for client in records(folder, "client"):
         number, born = str(client["client_id"]), int(client["birth_number"])
         born = day(born - 5_000 if born // 100 % 100 > 50 else born)
@@ -53,7 +53,7 @@ def counterparties(folder, derive):
 
 
 def agreements(folder, derive, owners, loans):
-    """Loans become agreements with one facility each; notes the loan on each account."""
+    """Maps loans to agreements with one facility each. Adds the loan of each account to `loans`."""
     for loan in records(folder, "loan"):
         number, start = str(loan["loan_id"]), day(loan["date"])
         agreement, facility = derive("agreements:" + number), derive("facilities:" + number)
@@ -65,17 +65,17 @@ def agreements(folder, derive, owners, loans):
                 "amount": {"amount": loan["amount"], "currency": "CZK"},
                 "termInMonths": loan["duration"],
                 "repaymentMethod": "linear",
-                "firstRepaymentDate": month_after(start),
+                "firstRepaymentDate": add_month(start),
                 "withdrawal": "single",
             }
         ]
         borrowers = [{"counterpartyReferenceId": owner, "role": "main"}]
-        row = agreement, number, STATUS[loan["status"]], start, text(borrowers), text(facilities)
+        row = agreement, number, STATUS[loan["status"]], start, to_json(borrowers), to_json(facilities)
         yield "agreements", row
 
 
 def mandates(folder, derive, owners, loans):
-    """Orders that pay a loan become debit mandates."""
+    """Maps orders that repay a loan to debit mandates."""
     for order in records(folder, "order"):
         if order["k_symbol"] == "UVER":
             account = order["account_id"]
@@ -86,7 +86,7 @@ def mandates(folder, derive, owners, loans):
 
 
 def payments(folder, derive, loans):
-    """Transactions of a loan become repayments, additional repayments and disbursements."""
+    """Maps transactions of loans to repayments, additional repayments and disbursements."""
     for trans in records(folder, "trans"):
         symbol = trans["k_symbol"]
         if symbol == "UVER":
@@ -103,7 +103,7 @@ def payments(folder, derive, loans):
 
 
 def collateral_objects(folder, derive):
-    """Properties become collateral objects."""
+    """Maps properties to collateral objects."""
     for item in records(folder, "property"):
         address = {
             "type": "main",
@@ -114,11 +114,11 @@ def collateral_objects(folder, derive):
         }
         valuations = [{"date": day(item["valued"]), "value": {"amount": item["value"], "currency": "CZK"}}]
         number = derive(f"collateral-objects:{item['property_id']}")
-        yield "collateral_objects", (number, KIND[item["kind"]], text(address), text(valuations))
+        yield "collateral_objects", (number, KIND[item["kind"]], to_json(address), to_json(valuations))
 
 
 def collaterals(folder, derive):
-    """Pledges become mortgages with one entry."""
+    """Maps pledges to mortgages with one entry."""
     for pledge in records(folder, "pledge"):
         entry = {
             "isAlreadyPledged": pledge["rank"] > 1,
@@ -132,8 +132,8 @@ def collaterals(folder, derive):
                 derive(f"collaterals:{pledge['pledge_id']}"),
                 "mortgage",
                 "MORTGAGE",
-                text([derive(f"agreements:{pledge['loan_id']}")]),
-                text([derive(f"counterparties:{pledge['client_id']}")]),
-                text([entry]),
+                to_json([derive(f"agreements:{pledge['loan_id']}")]),
+                to_json([derive(f"counterparties:{pledge['client_id']}")]),
+                to_json([entry]),
             ),
         )

@@ -1,9 +1,9 @@
-"""The platform's tables, and what every way of filling them shares."""
+"""Tables of the platform, and functions that all rivals share."""
 
 from hashlib import sha1
 from uuid import UUID
 
-#: Tables of the platform, and the columns that this bank fills.
+#: Tables of the platform with the columns that this bank fills.
 TABLES = {
     "counterparties": ["reference_id", "type", "initials", "surname", "birth_date", "external_references"],
     "agreements": ["reference_id", "agreement_number", "status", "start_date", "borrowers", "facilities"],
@@ -39,12 +39,12 @@ VERSION_MASK = ~((0xF000 << 64) | (0xC000 << 48))
 VERSION_BITS = (0x5000 << 64) | (0x8000 << 48)
 
 
-def ids_of(namespace):
-    """A function that derives a reference id, several times as fast as `uuid.uuid5`."""
-    begun = sha1(UUID(namespace).bytes)
+def id_deriver(namespace):
+    """Returns a function that derives reference ids, several times as fast as `uuid.uuid5`."""
+    prefix = sha1(UUID(namespace).bytes)
 
     def derive(name):
-        hashed = begun.copy()
+        hashed = prefix.copy()
         hashed.update(name.encode())
         number = int.from_bytes(hashed.digest()[:16], "big") & VERSION_MASK | VERSION_BITS
         digits = f"{number:032x}"
@@ -54,7 +54,7 @@ def ids_of(namespace):
 
 
 def create(connection):
-    """Makes the tables, without indexes."""
+    """Creates the tables without indexes."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     for table, columns in TABLES.items():
@@ -62,6 +62,6 @@ def create(connection):
 
 
 def index(connection):
-    """Makes reference ids unique, last, which is the cheapest."""
+    """Creates unique indexes on reference ids, last because that is fastest."""
     for table in TABLES:
         connection.execute(f"CREATE UNIQUE INDEX {table}_by_reference_id ON {table} (reference_id)")

@@ -1,5 +1,5 @@
-//! What the hostile guests have in common: an honest mapper of the source `client`, which turns on its
-//! host at a record whose field `poison` says so.
+//! Common code of the hostile guests: a correct mapper of the source `client`, which misbehaves at a record whose field
+//! `poison` is set.
 
 use sluice_sdk::bindings::mapper::exports::sluice::plugin::mapping::{self, Transformed};
 use sluice_sdk::bindings::types::{Batch, Produced};
@@ -8,49 +8,50 @@ use sluice_sdk::prelude::*;
 pub use sluice_sdk;
 
 reads! {
-    /// A client: `{"client_id": 7}`, or `{"client_id": 7, "poison": true}`, or with the name of a trick.
-    pub struct Client {
-        /// The key.
+    /// A client: `{"client_id": 7}`, or poisoned: `{"client_id": 7, "poison": true}`, or `poison` with the name of an
+    /// attack.
+    pub struct GuestClient {
+        /// Key of the client.
         pub client_id: u64,
-        /// What the guest is to do at this record; null for nothing.
+        /// Misbehaviour of the guest at this record. Null for none.
         #[serde(default)]
         pub poison: serde_json::Value,
     }
 }
 
-impl Client {
-    /// Whether the guest is to turn on its host here.
+impl GuestClient {
+    /// Returns true if the guest misbehaves at this record.
     pub fn is_poisoned(&self) -> bool {
         self.poison == true
     }
 
-    /// Which of several tricks the guest is to play here.
-    pub fn trick(&self) -> Option<&str> {
+    /// Returns the name of the attack at this record, for a guest with several attacks.
+    pub fn attack(&self) -> Option<&str> {
         self.poison.as_str()
     }
 }
 
-/// The one code that guests declare.
-pub const AGAIN: &str = "GUEST_AGAIN";
+/// The only code that guests declare.
+pub const GUEST_CODE: &str = "GUEST_AGAIN";
 
-/// A guest with this name and the one source.
+/// Returns the description of a guest with this name and the source `client`.
 pub fn description(name: &str) -> Description {
-    let clients = Description::new(name, "0.1.0").source("client", &["client_id"]).reads::<Client>();
-    clients.produces("counterparties").code(AGAIN)
+    let clients = Description::new(name, "0.1.0").source("client", &["client_id"]).reads::<GuestClient>();
+    clients.produces("counterparties").code(GUEST_CODE)
 }
 
-/// The counterparty that an honest mapper makes of a client.
-pub fn counterparty(id: Id, client: &Client) -> serde_json::Value {
+/// Returns the counterparty that a correct mapper makes of a client.
+pub fn counterparty(id: Id, client: &GuestClient) -> serde_json::Value {
     json!({"referenceId": id, "type": "person", "initials": "C.", "surname": client.client_id.to_string()})
 }
 
-/// Puts the counterparty that an honest mapper makes of a client.
-pub fn put(client: &Client, record: &Record, out: &mut Output) {
+/// Puts the counterparty that a correct mapper makes of a client.
+pub fn put(client: &GuestClient, record: &Record, out: &mut Output) {
     let id = record.reference_id("counterparties", client.client_id);
     out.put("counterparties", &counterparty(id, client));
 }
 
-/// The description of [`description`], for a guest without the trait.
+/// Returns the description of a guest that does not implement [`Mapper`].
 pub fn raw_description(name: &str) -> mapping::Description {
     mapping::Description {
         name: name.into(),
@@ -66,15 +67,15 @@ pub fn raw_description(name: &str) -> mapping::Description {
     }
 }
 
-/// The clients in a batch.
-pub fn clients(records: &Batch) -> Vec<Client> {
+/// Returns the clients in a batch.
+pub fn clients(records: &Batch) -> Vec<GuestClient> {
     let starts = std::iter::once(0).chain(records.ends.iter().copied());
     let bodies = starts.zip(&records.ends).map(|(start, &end)| &records.bytes[start as usize..end as usize]);
-    bodies.map(|body| serde_json::from_slice(body).expect("a test writes clients")).collect()
+    bodies.map(|body| serde_json::from_slice(body).expect("a client in JSON")).collect()
 }
 
-/// What an honest mapper answers for these clients, for a guest that then spoils it.
-pub fn transformed(migration: &[u8], clients: &[Client]) -> Transformed {
+/// Returns the result of a correct mapper for these clients. A guest corrupts it afterwards.
+pub fn transformed(migration: &[u8], clients: &[GuestClient]) -> Transformed {
     let mut records = sluice_sdk::BatchBuilder::default();
     for client in clients {
         let id = reference_id(migration, "counterparties", client.client_id);
@@ -85,10 +86,10 @@ pub fn transformed(migration: &[u8], clients: &[Client]) -> Transformed {
     Transformed { produced: vec![produced], skipped: vec![], issues: vec![] }
 }
 
-/// Makes a guest that does `$deed` with each poisoned client before it maps it.
+/// Defines a guest that calls `$attack` with each poisoned client before it maps the client.
 #[macro_export]
 macro_rules! on_poison {
-    ($name:literal, $deed:expr) => {
+    ($name:literal, $attack:expr) => {
         pub struct Guest;
 
         impl $crate::sluice_sdk::Mapper for Guest {
@@ -100,10 +101,10 @@ macro_rules! on_poison {
                 record: &$crate::sluice_sdk::Record,
                 out: &mut $crate::sluice_sdk::Output,
             ) -> Result<(), $crate::sluice_sdk::Finding> {
-                let client: $crate::Client = record.parse()?;
+                let client: $crate::GuestClient = record.parse()?;
                 if client.is_poisoned() {
-                    let deed: fn(&$crate::Client) = $deed;
-                    deed(&client);
+                    let attack: fn(&$crate::GuestClient) = $attack;
+                    attack(&client);
                 }
                 $crate::put(&client, record, out);
                 Ok(())

@@ -1,70 +1,70 @@
-//! One connection: request after request, until it or the server ends.
+//! The request loop of one connection.
 
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::power::Life;
-use crate::service::{Outcome, Service};
-use crate::wire::{Answer, NoRequest, Reader};
+use crate::availability::Uptime;
+use crate::http::{MockResponse, RequestError, RequestReader};
+use crate::service::{ConnectionAction, MockService};
 
-/// Serves a connection. It is reset when the server goes down.
-pub async fn serve(service: Arc<Service>, mut stream: TcpStream, mut life: Life) {
-    // What is written goes out at once: an answer is one piece.
+/// Serves a connection until it ends. Resets it when the server goes down.
+pub async fn serve(service: Arc<MockService>, mut stream: TcpStream, mut uptime: Uptime) {
+    // Sends each response immediately.
     let _ = stream.set_nodelay(true);
     let reset = tokio::select! {
-        reset = requests(&service, &mut stream) => reset,
-        () = life.ended() => true,
+        reset = serve_requests(&service, &mut stream) => reset,
+        () = uptime.ended() => true,
     };
     if reset {
-        // No lingering: the client gets a reset, not an end.
+        // Without lingering the client receives a reset instead of a close.
         let _ = stream.set_zero_linger();
     } else {
         let _ = stream.shutdown().await;
     }
 }
 
-/// Serves requests until the connection has to end; true if by a reset.
-async fn requests(service: &Arc<Service>, stream: &mut TcpStream) -> bool {
-    let mut reader = Reader::default();
+/// Serves requests until the connection ends. Returns true if the connection must be reset.
+async fn serve_requests(service: &Arc<MockService>, stream: &mut TcpStream) -> bool {
+    let mut reader = RequestReader::default();
     loop {
         let request = match reader.request(stream).await {
             Ok(request) => request,
-            Err(NoRequest::Gone) => return false,
-            Err(NoRequest::Refused(status)) => {
-                let _ = stream.write_all(&Answer::empty(status).with("connection", "close").bytes()).await;
+            Err(RequestError::Disconnected) => return false,
+            Err(RequestError::Rejected(status)) => {
+                let _ = stream.write_all(&MockResponse::empty(status).with("connection", "close").to_bytes()).await;
                 return false;
             }
         };
-        let last = request.last();
-        let life = service.power.life();
-        let handled = tokio::spawn({
+        let close = request.closes_connection();
+        let uptime = service.availability.uptime();
+        let task = tokio::spawn({
             let service = Arc::clone(service);
-            // What has begun is carried out even if the client does not wait for it.
-            async move { service.handle(&request, life).await }
+            // A spawned task executes the request even if the client disconnects.
+            async move { service.handle(&request, uptime).await }
         });
-        let written = match handled.await.unwrap_or(Outcome::Reset) {
-            Outcome::Answer(answer) => stream.write_all(&answer.bytes()).await,
-            Outcome::Processing if service.options.close_after_processing => {
-                let _ = stream.write_all(&Answer::empty(102).bytes()).await;
+        let written = match task.await.unwrap_or(ConnectionAction::Reset) {
+            ConnectionAction::Respond(response) => stream.write_all(&response.to_bytes()).await,
+            ConnectionAction::Processing if service.options.close_after_processing => {
+                let _ = stream.write_all(&MockResponse::empty(102).to_bytes()).await;
                 return false;
             }
-            Outcome::Processing => stream.write_all(&Answer::empty(102).bytes()).await,
-            Outcome::Close => return false,
-            Outcome::Reset => return true,
-            Outcome::Cut(answer) => {
-                let bytes = answer.bytes();
+            ConnectionAction::Processing => stream.write_all(&MockResponse::empty(102).to_bytes()).await,
+            ConnectionAction::Close => return false,
+            ConnectionAction::Reset => return true,
+            ConnectionAction::Truncate(response) => {
+                let bytes = response.to_bytes();
                 let _ = stream.write_all(&bytes[..bytes.len() / 2]).await;
                 return false;
             }
-            Outcome::Never => {
-                let mut nothing = [0; 1024];
-                while stream.read(&mut nothing).await.is_ok_and(|read| read > 0) {}
+            ConnectionAction::Stall => {
+                let mut discarded = [0; 1024];
+                while stream.read(&mut discarded).await.is_ok_and(|read| read > 0) {}
                 return false;
             }
         };
-        if written.is_err() || last {
+        if written.is_err() || close {
             return false;
         }
     }

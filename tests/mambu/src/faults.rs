@@ -1,72 +1,83 @@
-//! Faults to order: which call they strike, and what they do to it.
+//! Fault injection: rules that select a call and the fault that is applied to it.
 
 use serde::{Deserialize, Serialize};
 
-/// What goes wrong with a call.
+/// A kind of fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Kind {
-    /// Nothing is done; answered with this 5xx.
+pub enum FaultKind {
+    /// Does not execute the call. Answers with this 5xx status.
     ErrorBefore(u16),
-    /// It is done; answered with this 5xx.
+    /// Executes the call. Answers with this 5xx status.
     ErrorAfter(u16),
-    /// It is done; the connection ends without an answer.
+    /// Executes the call. Closes the connection without a response.
     LostAnswer,
-    /// Nothing is done; the connection is reset.
+    /// Does not execute the call. Resets the connection.
     ResetBefore,
-    /// It is done; half of the answer's bytes are sent, then the connection ends.
+    /// Executes the call. Sends half of the response, then closes the connection.
     CutAnswer,
-    /// It is done after so many milliseconds, whether or not the client still waits, then answered. Until then
-    /// its idempotency key is in work.
+    /// Executes the call after this number of milliseconds, even if the client has disconnected, then answers. Until
+    /// then the idempotency key is in progress.
     Slow(u64),
-    /// It is done at once, and answered after so many milliseconds.
+    /// Executes the call immediately. Answers after this number of milliseconds.
     SlowAnswer(u64),
-    /// It is done, and never answered: the connection stays open until the client gives up.
+    /// Executes the call. Never answers, and keeps the connection open until the client closes it.
     Stall,
-    /// Nothing is done; answered with 429 and `Retry-After` of so many seconds.
+    /// Does not execute the call. Answers with 429 and `Retry-After` of this number of seconds.
     TooManyRequests(u64),
-    /// Nothing is done; answered with 102.
+    /// Does not execute the call. Answers with 102.
     Processing,
-    /// Nothing is done; refused for good.
-    Refuse { status: u16, code: u32, reason: String },
-    /// Nothing is done; answered with 302 and this `Location`.
+    /// Does not execute the call. Rejects it with this error.
+    Refuse {
+        /// HTTP status.
+        status: u16,
+        /// Error code in the body.
+        code: u32,
+        /// Error reason in the body.
+        reason: String,
+    },
+    /// Does not execute the call. Answers with 302 and this `Location`.
     Redirect(String),
-    /// Every connection is reset, and for so many milliseconds every new one is. State and idempotency keys are
-    /// kept, what was in work is not done. The call that it strikes is done first if `committed`.
+    /// Resets every open connection, and every new one for some time. Keeps the state and the idempotency keys. Does
+    /// not execute other calls in progress.
     Restart {
+        /// Downtime in milliseconds.
         ms: u64,
+        /// True if the call is executed before the restart.
         #[serde(default)]
         committed: bool,
     },
 }
 
-/// A fault that is ordered.
+/// A rule that applies a fault to matching calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Fault {
-    /// `POST`, or `*`.
+pub struct FaultRule {
+    /// Method such as `POST`, or `*` for all.
     pub method: String,
-    /// A path template below `/api`, such as `/loans/{id}/repayment-transactions`, or `*`.
+    /// Path template below `/api`, such as `/loans/{id}/repayment-transactions`, or `*` for all.
     pub path: String,
-    /// It strikes the nth matching call from when it was ordered, from 1. Without `nth` and `every`: the first.
+    /// Number of the matching call that the fault is applied to, from 1, counted from the addition of the rule. The
+    /// first call if `nth` and `every` are absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nth: Option<u64>,
-    /// It strikes every such many matching calls.
+    /// Interval in matching calls at which the fault is applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<u64>,
-    pub kind: Kind,
+    /// Fault that is applied.
+    pub kind: FaultKind,
 }
 
-impl Fault {
-    /// Strikes the nth matching call, once.
+impl FaultRule {
+    /// Creates a rule that applies once, to the nth matching call.
     #[must_use]
-    pub fn nth(method: &str, path: &str, nth: u64, kind: Kind) -> Self {
+    pub fn nth(method: &str, path: &str, nth: u64, kind: FaultKind) -> Self {
         Self { method: method.to_owned(), path: path.to_owned(), nth: Some(nth), every: None, kind }
     }
 
-    /// Strikes every such many matching calls.
+    /// Creates a rule that applies to every nth matching call.
     #[must_use]
-    pub fn every(method: &str, path: &str, every: u64, kind: Kind) -> Self {
+    pub fn every(method: &str, path: &str, every: u64, kind: FaultKind) -> Self {
         Self { method: method.to_owned(), path: path.to_owned(), nth: None, every: Some(every), kind }
     }
 
@@ -82,48 +93,52 @@ impl Fault {
     }
 }
 
-/// An ordered fault and what became of it.
+/// A fault rule with its counts.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Ordered {
+pub struct FaultStatus {
     #[serde(flatten)]
-    pub fault: Fault,
-    /// Calls that matched.
+    /// The rule.
+    pub fault: FaultRule,
+    /// Number of matching calls.
     pub matched: u64,
-    /// How often it struck.
+    /// Number of calls that the fault was applied to.
     pub struck: u64,
 }
 
-/// The faults in the order in which they were ordered.
+/// Fault rules in the order of their addition.
 #[derive(Default)]
-pub struct Orders(Vec<Ordered>);
+pub struct FaultRules(Vec<FaultStatus>);
 
-impl Orders {
-    pub fn order(&mut self, fault: Fault) {
-        self.0.push(Ordered { fault, matched: 0, struck: 0 });
+impl FaultRules {
+    /// Adds a rule.
+    pub fn add(&mut self, fault: FaultRule) {
+        self.0.push(FaultStatus { fault, matched: 0, struck: 0 });
     }
 
+    /// Removes all rules.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 
+    /// Returns all rules with their counts.
     #[must_use]
-    pub fn list(&self) -> Vec<Ordered> {
+    pub fn list(&self) -> Vec<FaultStatus> {
         self.0.clone()
     }
 
-    /// Counts a call on all faults that it matches; the first that is due strikes.
-    pub fn strike(&mut self, method: &str, template: &str) -> Option<Kind> {
-        let mut struck = None;
-        for ordered in &mut self.0 {
-            if ordered.fault.matches(method, template) {
-                ordered.matched += 1;
-                if struck.is_none() && ordered.fault.is_due(ordered.matched) {
-                    ordered.struck += 1;
-                    struck = Some(ordered.fault.kind.clone());
+    /// Counts a call in all matching rules and returns the fault of the first rule that applies to it.
+    pub fn next_fault(&mut self, method: &str, template: &str) -> Option<FaultKind> {
+        let mut kind = None;
+        for status in &mut self.0 {
+            if status.fault.matches(method, template) {
+                status.matched += 1;
+                if kind.is_none() && status.fault.is_due(status.matched) {
+                    status.struck += 1;
+                    kind = Some(status.fault.kind.clone());
                 }
             }
         }
-        struck
+        kind
     }
 }

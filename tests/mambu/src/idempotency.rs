@@ -1,70 +1,80 @@
-//! Idempotency keys: what was answered under them, and what is still in work.
+//! Idempotency keys with their stored responses and the requests in progress.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::wire::Answer;
+use crate::http::MockResponse;
 
-/// What was asked under a key.
+/// Identity of a request that has an idempotency key.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Asked {
-    /// The path, with its query.
+pub struct IdempotentRequest {
+    /// Path and query.
     pub path: String,
+    /// Body.
     pub body: Vec<u8>,
 }
 
-/// What is known of a key.
-enum Known {
-    InWork(Asked),
-    Answered(Asked, Answer, Instant),
+/// Stored state of a key.
+enum KeyRecord {
+    /// The request is being executed.
+    InProgress(IdempotentRequest),
+    /// The request was executed: its response and the time of completion.
+    Completed(IdempotentRequest, MockResponse, Instant),
 }
 
-/// What is to be done with a request that has a key.
-pub enum Begun {
-    /// It is new, and now in work.
+/// State of a key at the start of a request.
+pub enum KeyState {
+    /// The key is new. The request is now in progress.
     New,
-    /// It was answered so.
-    Answered(Answer),
-    InWork,
+    /// The request was executed with this response.
+    Completed(MockResponse),
+    /// The same request is in progress.
+    InProgress,
     /// The key belongs to another request.
-    Another,
+    Conflict,
 }
 
-/// The keys, each for as long after its answer.
-pub struct Keys {
-    kept: Duration,
-    known: HashMap<String, Known>,
+/// The idempotency keys. Each one expires some time after its response.
+pub struct IdempotencyKeys {
+    retention: Duration,
+    records: HashMap<String, KeyRecord>,
 }
 
-impl Keys {
+impl IdempotencyKeys {
+    /// Creates an empty set of keys with this retention time.
     #[must_use]
-    pub fn new(kept: Duration) -> Self {
-        Self { kept, known: HashMap::new() }
+    pub fn new(retention: Duration) -> Self {
+        Self { retention, records: HashMap::new() }
     }
 
-    /// Begins a request.
-    pub fn begin(&mut self, key: &str, asked: &Asked) -> Begun {
-        if let Some(Known::Answered(.., at)) = self.known.get(key)
-            && at.elapsed() >= self.kept
+    /// Looks up the key and marks a new request as in progress.
+    pub fn begin(&mut self, key: &str, request: &IdempotentRequest) -> KeyState {
+        if let Some(KeyRecord::Completed(.., at)) = self.records.get(key)
+            && at.elapsed() >= self.retention
         {
-            self.known.remove(key);
+            self.records.remove(key);
         }
-        match self.known.get(key) {
-            Some(Known::InWork(known) | Known::Answered(known, ..)) if known != asked => Begun::Another,
-            Some(Known::InWork(_)) => Begun::InWork,
-            Some(Known::Answered(_, answer, _)) => Begun::Answered(answer.clone()),
+        match self.records.get(key) {
+            Some(KeyRecord::InProgress(known) | KeyRecord::Completed(known, ..)) if known != request => {
+                KeyState::Conflict
+            }
+            Some(KeyRecord::InProgress(_)) => KeyState::InProgress,
+            Some(KeyRecord::Completed(_, response, _)) => KeyState::Completed(response.clone()),
             None => {
-                self.known.insert(key.to_owned(), Known::InWork(asked.clone()));
-                Begun::New
+                self.records.insert(key.to_owned(), KeyRecord::InProgress(request.clone()));
+                KeyState::New
             }
         }
     }
 
-    /// Ends a request that was new. Only what was done is kept: a refused one may be put right and sent again.
-    pub fn end(&mut self, key: &str, asked: Asked, answer: Option<&Answer>) {
-        match answer.filter(|answer| (200..300).contains(&answer.status)) {
-            Some(answer) => self.known.insert(key.to_owned(), Known::Answered(asked, answer.clone(), Instant::now())),
-            None => self.known.remove(key),
+    /// Completes a request. Stores only successful responses: a client may correct a rejected request and send it again
+    /// with the same key.
+    pub fn end(&mut self, key: &str, request: IdempotentRequest, response: Option<&MockResponse>) {
+        match response.filter(|response| (200..300).contains(&response.status)) {
+            Some(response) => {
+                self.records.insert(key.to_owned(), KeyRecord::Completed(request, response.clone(), Instant::now()))
+            }
+            None => self.records.remove(key),
         };
     }
 }

@@ -1,4 +1,4 @@
-//! JSON whose amounts are never floats: numbers are read from, and written as, the text they are.
+//! JSON with exact amounts. Numbers are read and written as text, never as floating-point values.
 
 use std::collections::BTreeMap;
 
@@ -9,33 +9,33 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::dates;
-use crate::reason::{
+use crate::error_codes::{
     INVALID_DATE_FORMAT, INVALID_DATE_TIME_FORMAT, INVALID_JSON_SYNTAX, INVALID_PARAMETERS, MISSING_REQUIRED_PARAMETER,
-    PARAMETER_NOT_ALLOWED, Refusal,
+    MambuError, PARAMETER_NOT_ALLOWED,
 };
 
-/// Characters that a text may have.
-const MOST_TEXT: usize = 255;
+/// Maximum number of characters of a text.
+const MAX_TEXT: usize = 255;
 
-/// Characters that an id may have.
-const MOST_ID: usize = 32;
+/// Maximum number of characters of an id.
+const MAX_ID: usize = 32;
 
-/// An amount, written as a JSON number with all its digits.
+/// An amount that is written as a JSON number with all its digits.
 #[derive(Clone, Copy, Debug)]
-pub struct Amount(pub Decimal);
+pub struct ExactAmount(pub Decimal);
 
-impl Serialize for Amount {
+impl Serialize for ExactAmount {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         RawValue::from_string(self.0.to_string()).map_err(serde::ser::Error::custom)?.serialize(serializer)
     }
 }
 
-/// A JSON object that is answered. Kept as text, so that what was sent in comes out unchanged.
+/// A JSON object in a response. Values are stored as text, so that received values are returned unchanged.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(transparent)]
-pub struct Fields(pub BTreeMap<String, Box<RawValue>>);
+pub struct JsonObject(pub BTreeMap<String, Box<RawValue>>);
 
-impl Fields {
+impl JsonObject {
     /// Sets a member.
     pub fn set<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) {
         if let Ok(raw) = to_raw_value(value) {
@@ -43,7 +43,7 @@ impl Fields {
         }
     }
 
-    /// Sets a member if there is a value, and removes it if there is none.
+    /// Sets a member if there is a value. Removes it otherwise.
     pub fn set_if<T: Serialize>(&mut self, name: &str, value: Option<T>) {
         match value {
             Some(value) => self.set(name, &value),
@@ -51,20 +51,20 @@ impl Fields {
         }
     }
 
-    /// A member that is a string.
+    /// Returns a member that is a string.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
         serde_json::from_str(self.0.get(name)?.get()).ok()
     }
 }
 
-/// The same JSON with every number as a string of its digits, but for the counts that are no amounts.
+/// Returns the same JSON with each number as a string of its digits. Counts, which are no amounts, stay numbers.
 #[must_use]
-pub fn digits_as_text(raw: &str) -> Value {
+pub fn numbers_as_strings(raw: &str) -> Value {
     fn below(name: &str, raw: &RawValue) -> Value {
         match raw.get().as_bytes().first() {
             Some(b'0'..=b'9' | b'-') if name != "number" => Value::String(raw.get().to_owned()),
-            Some(b'{' | b'[') if name != "scheduleSettings" => digits_as_text(raw.get()),
+            Some(b'{' | b'[') if name != "scheduleSettings" => numbers_as_strings(raw.get()),
             _ => serde_json::from_str(raw.get()).unwrap_or(Value::Null),
         }
     }
@@ -77,54 +77,58 @@ pub fn digits_as_text(raw: &str) -> Value {
     }
 }
 
-/// A JSON object that was sent, with the place it has in the request.
+/// A JSON object in a request, with its position in the request.
 pub struct Input {
-    at: String,
-    pub fields: Fields,
+    /// Position of the object, as a prefix of the positions of its members.
+    prefix: String,
+    /// Members that are not null.
+    pub fields: JsonObject,
 }
 
 impl Input {
-    /// A request's body.
+    /// Parses the body of a request.
     ///
     /// # Errors
-    /// No JSON object, or a text in it is longer than 255 characters.
-    pub fn read(body: &[u8]) -> Result<Self, Refusal> {
+    /// Fails if the body is not a JSON object, or a text is longer than 255 characters.
+    pub fn read(body: &[u8]) -> Result<Self, MambuError> {
         Self::object_at(body, String::new())
     }
 
-    /// A request's body that is an array of objects.
+    /// Parses the body of a request that is an array of objects.
     ///
     /// # Errors
-    /// No such array, or a text in it is longer than 255 characters.
-    pub fn read_list(body: &[u8]) -> Result<Vec<Self>, Refusal> {
-        let list: Vec<Box<RawValue>> = serde_json::from_slice(body).map_err(|_| INVALID_JSON_SYNTAX.plain())?;
+    /// Fails if the body is not such an array, or a text is longer than 255 characters.
+    pub fn read_list(body: &[u8]) -> Result<Vec<Self>, MambuError> {
+        let list: Vec<Box<RawValue>> =
+            serde_json::from_slice(body).map_err(|_| INVALID_JSON_SYNTAX.without_source())?;
         list.iter().enumerate().map(|(i, raw)| Self::object_at(raw.get().as_bytes(), format!("[{i}]."))).collect()
     }
 
-    fn object_at(text: &[u8], at: String) -> Result<Self, Refusal> {
+    fn object_at(text: &[u8], prefix: String) -> Result<Self, MambuError> {
         let fields: BTreeMap<String, Box<RawValue>> =
-            serde_json::from_slice(text).map_err(|_| INVALID_JSON_SYNTAX.plain())?;
+            serde_json::from_slice(text).map_err(|_| INVALID_JSON_SYNTAX.without_source())?;
         for (name, raw) in &fields {
             let value: Value = serde_json::from_str(raw.get()).unwrap_or(Value::Null);
-            if let Some(path) = too_long(&value) {
-                return Err(INVALID_PARAMETERS.at(format!("{at}{name}{path}")));
+            if let Some(path) = find_long_text(&value) {
+                return Err(INVALID_PARAMETERS.at(format!("{prefix}{name}{path}")));
             }
         }
         let given = fields.into_iter().filter(|(_, raw)| raw.get() != "null").collect();
-        Ok(Self { at, fields: Fields(given) })
+        Ok(Self { prefix, fields: JsonObject(given) })
     }
 
-    /// Where a member is in the request.
+    /// Returns the position of a member in the request.
     #[must_use]
     pub fn source(&self, name: &str) -> String {
-        format!("{}{name}", self.at)
+        format!("{}{name}", self.prefix)
     }
 
-    /// Refuses members that are not these. Sets of custom fields, whose names begin with `_`, are let through.
+    /// Checks that the object has no other members than these. Accepts sets of custom fields, whose names begin with
+    /// `_`.
     ///
     /// # Errors
-    /// There is another.
-    pub fn only(&self, names: &[&str]) -> Result<(), Refusal> {
+    /// Fails if there is another member.
+    pub fn allow_only(&self, names: &[&str]) -> Result<(), MambuError> {
         match self.fields.0.keys().find(|name| !name.starts_with('_') && !names.contains(&name.as_str())) {
             Some(name) => Err(PARAMETER_NOT_ALLOWED.at(self.source(name))),
             None => Ok(()),
@@ -135,76 +139,84 @@ impl Input {
         self.fields.0.get(name).map(|raw| raw.get())
     }
 
-    fn parsed<T>(&self, name: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, Refusal> {
+    fn parse_member<T>(&self, name: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, MambuError> {
         self.raw(name).map(|raw| parse(raw).ok_or_else(|| INVALID_PARAMETERS.at(self.source(name)))).transpose()
     }
 
-    /// # Errors
-    /// Not a string.
-    pub fn text(&self, name: &str) -> Result<Option<String>, Refusal> {
-        self.parsed(name, |raw| serde_json::from_str(raw).ok())
-    }
-
-    /// An id: 1..=32 characters.
+    /// Returns a string.
     ///
     /// # Errors
-    /// Not a string of that length.
-    pub fn id(&self, name: &str) -> Result<Option<String>, Refusal> {
+    /// Fails if the member is not a string.
+    pub fn text(&self, name: &str) -> Result<Option<String>, MambuError> {
+        self.parse_member(name, |raw| serde_json::from_str(raw).ok())
+    }
+
+    /// Returns an id of 1 to 32 characters.
+    ///
+    /// # Errors
+    /// Fails if the member is not a string of that length.
+    pub fn id(&self, name: &str) -> Result<Option<String>, MambuError> {
         let id = self.text(name)?;
-        if id.as_ref().is_some_and(|id| id.is_empty() || id.chars().count() > MOST_ID) {
+        if id.as_ref().is_some_and(|id| id.is_empty() || id.chars().count() > MAX_ID) {
             return Err(INVALID_PARAMETERS.at(self.source(name)));
         }
         Ok(id)
     }
 
-    /// An exact amount, from a number or a string.
+    /// Returns an exact amount from a number or a string.
     ///
     /// # Errors
-    /// Neither, or more digits than 28.
-    pub fn amount(&self, name: &str) -> Result<Option<Decimal>, Refusal> {
-        self.parsed(name, |raw| {
+    /// Fails if the member is neither, or has more than 28 digits.
+    pub fn amount(&self, name: &str) -> Result<Option<Decimal>, MambuError> {
+        self.parse_member(name, |raw| {
             let text = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).unwrap_or(raw);
             Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text)).ok()
         })
     }
 
-    /// # Errors
-    /// Not a whole number.
-    pub fn integer(&self, name: &str) -> Result<Option<i64>, Refusal> {
-        self.parsed(name, |raw| raw.parse().ok())
-    }
-
-    /// A plain date, `2016-09-06`.
+    /// Returns an integer.
     ///
     /// # Errors
-    /// Anything else.
-    pub fn date(&self, name: &str) -> Result<Option<Date>, Refusal> {
-        let read = |text: String| dates::read_date(&text).ok_or_else(|| INVALID_DATE_FORMAT.at(self.source(name)));
+    /// Fails if the member is not an integer.
+    pub fn integer(&self, name: &str) -> Result<Option<i64>, MambuError> {
+        self.parse_member(name, |raw| raw.parse().ok())
+    }
+
+    /// Returns a plain date such as `2016-09-06`.
+    ///
+    /// # Errors
+    /// Fails if the member has another format.
+    pub fn date(&self, name: &str) -> Result<Option<Date>, MambuError> {
+        let read = |text: String| dates::parse_date(&text).ok_or_else(|| INVALID_DATE_FORMAT.at(self.source(name)));
         self.text(name)?.map(read).transpose()
     }
 
-    /// The day of a date-time with its offset, `2016-09-06T13:37:50+03:00`.
+    /// Returns the day of a date-time with an offset, such as `2016-09-06T13:37:50+03:00`.
     ///
     /// # Errors
-    /// Anything else, a plain date too.
-    pub fn date_time(&self, name: &str) -> Result<Option<Date>, Refusal> {
+    /// Fails if the member has another format, including a plain date.
+    pub fn date_time(&self, name: &str) -> Result<Option<Date>, MambuError> {
         let read =
-            |text: String| dates::read_date_time(&text).ok_or_else(|| INVALID_DATE_TIME_FORMAT.at(self.source(name)));
+            |text: String| dates::parse_date_time(&text).ok_or_else(|| INVALID_DATE_TIME_FORMAT.at(self.source(name)));
         self.text(name)?.map(read).transpose()
     }
 
+    /// Returns an object.
+    ///
     /// # Errors
-    /// Not an object.
-    pub fn object(&self, name: &str) -> Result<Option<Self>, Refusal> {
+    /// Fails if the member is not an object.
+    pub fn object(&self, name: &str) -> Result<Option<Self>, MambuError> {
         let below = format!("{}.", self.source(name));
         let read =
             |raw: &str| Self::object_at(raw.as_bytes(), below).map_err(|_| INVALID_PARAMETERS.at(self.source(name)));
         self.raw(name).map(read).transpose()
     }
 
+    /// Returns an array of objects, empty if the member is absent.
+    ///
     /// # Errors
-    /// Not an array of objects.
-    pub fn objects(&self, name: &str) -> Result<Vec<Self>, Refusal> {
+    /// Fails if the member is not an array of objects.
+    pub fn objects(&self, name: &str) -> Result<Vec<Self>, MambuError> {
         let wrong = || INVALID_PARAMETERS.at(self.source(name));
         let Some(raw) = self.raw(name) else { return Ok(vec![]) };
         let list: Vec<Box<RawValue>> = serde_json::from_str(raw).map_err(|_| wrong())?;
@@ -214,21 +226,25 @@ impl Input {
         list.iter().map(AsRef::as_ref).enumerate().map(read).collect()
     }
 
-    /// What was given, or a refusal because it was not.
+    /// Returns the value of a required member.
     ///
     /// # Errors
-    /// It was not given.
-    pub fn required<T>(&self, name: &str, given: Option<T>) -> Result<T, Refusal> {
+    /// Fails if the value is absent.
+    pub fn required<T>(&self, name: &str, given: Option<T>) -> Result<T, MambuError> {
         given.ok_or_else(|| MISSING_REQUIRED_PARAMETER.at(self.source(name)))
     }
 }
 
-/// Where in this value a text is too long.
-fn too_long(value: &Value) -> Option<String> {
+/// Returns the position of the first text that is too long.
+fn find_long_text(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) if text.chars().count() > MOST_TEXT => Some(String::new()),
-        Value::Array(list) => list.iter().enumerate().find_map(|(i, value)| Some(format!("[{i}]{}", too_long(value)?))),
-        Value::Object(object) => object.iter().find_map(|(name, value)| Some(format!(".{name}{}", too_long(value)?))),
+        Value::String(text) if text.chars().count() > MAX_TEXT => Some(String::new()),
+        Value::Array(list) => {
+            list.iter().enumerate().find_map(|(i, value)| Some(format!("[{i}]{}", find_long_text(value)?)))
+        }
+        Value::Object(object) => {
+            object.iter().find_map(|(name, value)| Some(format!(".{name}{}", find_long_text(value)?)))
+        }
         _ => None,
     }
 }

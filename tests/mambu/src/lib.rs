@@ -1,11 +1,11 @@
-//! A stateful stand-in for the Mambu banking API v2: what an import needs of it, with exact amounts, the refusals
-//! that Mambu has, and faults to order.
+//! A stateful mock of the Mambu banking API v2: the calls that an import needs, exact amounts, Mambu's errors, and
+//! fault injection.
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
-//! use mock_mambu::{Fault, Kind, Mambu, Options};
-//! let mambu = Mambu::start(Options::default()).await?;
-//! mambu.order(Fault::nth("POST", "/clients", 2, Kind::LostAnswer));
+//! use mock_mambu::{FaultKind, FaultRule, MockMambu, MockOptions};
+//! let mambu = MockMambu::start(MockOptions::default()).await?;
+//! mambu.order(FaultRule::nth("POST", "/clients", 2, FaultKind::LostAnswer));
 //! println!("{}/api/clients", mambu.url());
 //! assert_eq!(mambu.stats().calls, 0);
 //! mambu.stop().await;
@@ -13,47 +13,54 @@
 //! # }
 //! ```
 //!
-//! No clock runs in it: no interest accrues, nothing becomes late. Its time is UTC.
+//! The mock has no running clock: interest does not accrue and installments do not become late. Its time zone is UTC.
 
 mod api;
+mod availability;
 mod bank;
 mod connection;
-mod control;
+mod control_api;
 mod dates;
+mod error_codes;
 mod faults;
+mod http;
 mod idempotency;
 mod json;
 mod options;
-mod power;
-mod reason;
 mod route;
-mod running;
+mod server;
 mod service;
 mod stats;
-mod wire;
 
-pub use faults::{Fault, Kind, Ordered};
-pub use options::{Credentials, Options};
-pub use running::{Mambu, Running};
-pub use stats::{Count, Stats};
+// Former names, for tests of other crates.
+#[doc(hidden)]
+pub use faults::{FaultKind as Kind, FaultRule as Fault};
+pub use faults::{FaultKind, FaultRule, FaultStatus};
+#[doc(hidden)]
+pub use options::MockOptions as Options;
+pub use options::{MockCredentials, MockOptions};
+pub use server::{MockMambu, MockServer};
+#[doc(hidden)]
+pub use server::{MockMambu as Mambu, MockServer as Running};
+pub use stats::{CallCount, CallStats};
 
-/// The encoded key of the loan product that there is.
+/// Encoded key of the only loan product.
 pub const PRODUCT_KEY: &str = "8a8e867182b1bd0a0182b1c4c3b90001";
 
-/// The encoded key of the branch that there is.
+/// Encoded key of the only branch.
 pub const BRANCH_KEY: &str = "8a8e867182b1bd0a0182b1c4c3b90002";
 
-/// The id of that branch, as `branchId=` names it.
+/// Id of the branch with [`BRANCH_KEY`], for the parameter `branchId`.
 pub const BRANCH_ID: &str = "MAIN";
 
-/// The encoded key of the predefined fee that there is.
+/// Encoded key of the only predefined fee.
 pub const FEE_KEY: &str = "8a8e867182b1bd0a0182b1c4c3b90003";
 
-/// The API key that lets in unless [`Options::credentials`] say otherwise.
+/// API key that the mock accepts unless [`MockOptions::credentials`] replace it.
 pub const API_KEY: &str = "mock-mambu-api-key";
 
-/// The user that is let in unless [`Options::credentials`] say otherwise.
+/// User that the mock accepts unless [`MockOptions::credentials`] replace it.
 pub const USER: &str = "migration";
 
-/// That user's password.
+/// Password of [`USER`].
 pub const PASSWORD: &str = "mock-mambu-password";

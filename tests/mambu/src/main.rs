@@ -1,81 +1,83 @@
-//! The stand-in as a program of its own.
+//! The mock server as a program.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
-use mock_mambu::{Credentials, Mambu, Options};
+use mock_mambu::{MockCredentials, MockMambu, MockOptions};
 use tokio::sync::oneshot;
 
-/// A stateful stand-in for the Mambu banking API v2 on 127.0.0.1. Prints `ready at http://127.0.0.1:PORT` when it is.
+/// A stateful mock of the Mambu banking API v2 on 127.0.0.1. Prints `ready at http://127.0.0.1:PORT` when it is ready.
 #[derive(Parser)]
 #[command(name = "mock-mambu", version)]
-struct Arguments {
-    /// The port; 0 lets the system choose
+struct MockArguments {
+    /// Port, or 0 for a free port
     #[arg(long, default_value_t = 0)]
     port: u16,
 
-    /// A file with the API key that lets in
+    /// File with the accepted API key
     #[arg(long, conflicts_with_all = ["user", "password_file"])]
     apikey_file: Option<PathBuf>,
 
-    /// The user that is let in by HTTP Basic
+    /// User accepted by HTTP Basic authentication
     #[arg(long, requires = "password_file")]
     user: Option<String>,
 
-    /// A file with that user's password
+    /// File with the user's password
     #[arg(long, requires = "user")]
     password_file: Option<PathBuf>,
 
-    /// Calls in any one second beyond which 429 is answered
+    /// Maximum number of calls in any second; more are answered with 429
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     calls_per_second: Option<u32>,
 
-    /// How long an idempotency key is kept after its answer; may be a fraction
+    /// Seconds for which an idempotency key is kept after its response; may be a fraction
     #[arg(long, default_value_t = 21600.0)]
     idempotency_seconds: f64,
 
-    /// End the connection after a 102
+    /// Close the connection after a 102
     #[arg(long)]
     close_after_processing: bool,
 
-    /// Exit when stdin is closed, so that it does not outlive who started it
+    /// Exit when stdin is closed, so that the program ends with its parent process
     #[arg(long)]
     until_stdin_closes: bool,
 }
 
-type Failure = Box<dyn std::error::Error>;
+/// Error of the program.
+type MainError = Box<dyn std::error::Error>;
 
-/// What a file holds, without the end of its line.
-fn secret(path: &Path) -> Result<String, Failure> {
+/// Reads a file, without the line ending at its end.
+fn secret(path: &Path) -> Result<String, MainError> {
     let secret = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(secret.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-impl Arguments {
-    fn options(&self) -> Result<Options, Failure> {
-        let mut options = Options {
+impl MockArguments {
+    /// Returns the options of the server.
+    fn options(&self) -> Result<MockOptions, MainError> {
+        let mut options = MockOptions {
             port: self.port,
             calls_per_second: self.calls_per_second,
             idempotency: Duration::try_from_secs_f64(self.idempotency_seconds)?,
             close_after_processing: self.close_after_processing,
-            ..Options::default()
+            ..MockOptions::default()
         };
         if let Some(path) = &self.apikey_file {
-            options.credentials = vec![Credentials::ApiKey(secret(path)?)];
+            options.credentials = vec![MockCredentials::ApiKey(secret(path)?)];
         }
         if let (Some(user), Some(path)) = (&self.user, &self.password_file) {
-            options.credentials = vec![Credentials::Basic { user: user.clone(), password: secret(path)? }];
+            options.credentials = vec![MockCredentials::Basic { user: user.clone(), password: secret(path)? }];
         }
         Ok(options)
     }
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Failure> {
-    let arguments = Arguments::parse();
-    let mambu = Mambu::start(arguments.options()?).await?;
+async fn main() -> Result<(), MainError> {
+    let arguments = MockArguments::parse();
+    let mambu = MockMambu::start(arguments.options()?).await?;
     let mut stdout = std::io::stdout();
     writeln!(stdout, "ready at {}", mambu.url())?;
     stdout.flush()?;

@@ -1,8 +1,8 @@
-//! Paths below `/api`, and the templates that they are counted by.
+//! Paths below `/api` and their templates.
 
-use crate::wire::decoded;
+use crate::http::percent_decode;
 
-/// In this order: what is literal comes before what is an id.
+/// Path templates. Literal paths precede paths with an id that would match them.
 const TEMPLATES: &[&str] = &[
     "/clients",
     "/clients:search",
@@ -23,30 +23,31 @@ const TEMPLATES: &[&str] = &[
     "/loans/{id}",
 ];
 
-/// What paths are counted by that there are none of.
+/// Template of paths that do not exist.
 pub const UNKNOWN: &str = "(unknown)";
 
-/// Where a call goes.
-pub struct Route {
+/// Destination of a call.
+pub struct ApiRoute {
+    /// Template of the path.
     pub template: &'static str,
-    /// The id in its path, empty if there is none.
+    /// Id in the path, empty if there is none.
     pub id: String,
 }
 
-impl Route {
-    /// Of a path below `/api`.
+impl ApiRoute {
+    /// Parses a path below `/api`.
     #[must_use]
     pub fn of(path: &str) -> Self {
-        let found = TEMPLATES.iter().find_map(|template| Some(Self { template, id: id_by(template, path)? }));
+        let found = TEMPLATES.iter().find_map(|template| Some(Self { template, id: match_template(template, path)? }));
         found.unwrap_or(Self { template: UNKNOWN, id: String::new() })
     }
 }
 
-/// The id that makes the template the path; empty if it has none.
-fn id_by(template: &str, path: &str) -> Option<String> {
+/// Returns the id in the path if it matches the template. The id is empty if the template has none.
+fn match_template(template: &str, path: &str) -> Option<String> {
     let Some((before, after)) = template.split_once("{id}") else {
         return (template == path).then(String::new);
     };
     let id = path.strip_prefix(before)?.strip_suffix(after)?;
-    (!id.is_empty() && !id.contains('/')).then(|| decoded(id, false))
+    (!id.is_empty() && !id.contains('/')).then(|| percent_decode(id, false))
 }

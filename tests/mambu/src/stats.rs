@@ -1,4 +1,4 @@
-//! When calls arrived, and how many: the rate as the server sees it.
+//! Counts, arrival times and rate of calls.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -7,61 +7,70 @@ use serde::Serialize;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What was counted, of calls below `/api` only.
+/// Statistics of calls below `/api`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Stats {
-    /// Calls in all, refused ones too.
+pub struct CallStats {
+    /// Number of calls, including rejected ones.
     pub calls: u64,
-    /// By method and path template, in the order of these.
-    pub by: Vec<Count>,
-    /// The greatest number of calls whose arrivals lie in one second, wherever it begins.
+    /// Number of calls by method and path template, in that order.
+    pub by: Vec<CallCount>,
+    /// Maximum number of arrivals in any second.
     pub peak_per_second: u64,
-    /// Milliseconds from the server's start (or from the last `DELETE /_mock/stats`) to the first arrival.
+    /// Milliseconds from the start of the server (or the last `DELETE /_mock/stats`) to the first arrival.
     pub first_ms: Option<f64>,
+    /// Milliseconds to the last arrival.
     pub last_ms: Option<f64>,
-    /// Every arrival, ascending.
+    /// Milliseconds to each arrival, ascending.
     pub arrivals_ms: Vec<f64>,
-    /// Calls answered with 429, for their rate or by a fault.
+    /// Number of calls answered with 429, because of the rate or a fault.
     pub too_many_requests: u64,
 }
 
-/// How many calls there were of one kind.
+/// Number of calls with one method and path template.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Count {
+pub struct CallCount {
+    /// Method.
     pub method: String,
-    /// For instance `/loans/{id}/schedule`.
+    /// Path template, such as `/loans/{id}/schedule`.
     pub path: String,
+    /// Number of calls.
     pub calls: u64,
 }
 
-impl Stats {
-    /// How many calls there were of one kind, 0 if none.
+impl CallStats {
+    /// Returns the number of calls with this method and path template.
     #[must_use]
     pub fn of(&self, method: &str, path: &str) -> u64 {
         self.by.iter().find(|one| one.method == method && one.path == path).map_or(0, |one| one.calls)
     }
 }
 
-/// What is being counted.
-pub struct Counts {
+/// Counter of calls.
+pub struct CallCounter {
     from: Instant,
     arrivals: Vec<Instant>,
     by: BTreeMap<(String, &'static str), u64>,
-    too_many: u64,
-    /// Arrivals of the last second that were let in.
+    too_many_requests: u64,
+    /// Arrival times of admitted calls in the last second.
     admitted: VecDeque<Instant>,
 }
 
-impl Default for Counts {
+impl Default for CallCounter {
     fn default() -> Self {
-        Self { from: Instant::now(), arrivals: vec![], by: BTreeMap::new(), too_many: 0, admitted: VecDeque::new() }
+        Self {
+            from: Instant::now(),
+            arrivals: vec![],
+            by: BTreeMap::new(),
+            too_many_requests: 0,
+            admitted: VecDeque::new(),
+        }
     }
 }
 
-impl Counts {
-    /// Counts a call, and says whether it is within the rate: so many in any second before it.
-    pub fn arrive(&mut self, at: Instant, method: &str, template: &'static str, rate: Option<u32>) -> bool {
+impl CallCounter {
+    /// Counts a call. Returns true if the number of admitted calls in the second before it is below the rate.
+    pub fn record_arrival(&mut self, at: Instant, method: &str, template: &'static str, rate: Option<u32>) -> bool {
         self.arrivals.push(at);
         *self.by.entry((method.to_owned(), template)).or_default() += 1;
         let Some(rate) = rate else { return true };
@@ -75,16 +84,16 @@ impl Counts {
         within
     }
 
-    /// Counts an answer of 429.
-    pub fn refuse(&mut self) {
-        self.too_many += 1;
+    /// Counts a response with status 429.
+    pub fn record_rejection(&mut self) {
+        self.too_many_requests += 1;
     }
 
-    /// What was counted so far.
+    /// Returns the statistics.
     #[must_use]
-    pub fn stats(&self) -> Stats {
+    pub fn stats(&self) -> CallStats {
         let mut arrivals = self.arrivals.clone();
-        // Connections note theirs one after the other, not quite in their order.
+        // Concurrent connections record their arrivals out of order.
         arrivals.sort();
         let mut peak = 0;
         let mut oldest = 0;
@@ -96,19 +105,19 @@ impl Counts {
         }
         let milliseconds = |at: &Instant| at.saturating_duration_since(self.from).as_secs_f64() * 1000.0;
         let arrivals_ms: Vec<f64> = arrivals.iter().map(milliseconds).collect();
-        let by = self.by.iter().map(|((method, path), calls)| Count {
+        let by = self.by.iter().map(|((method, path), calls)| CallCount {
             method: method.clone(),
             path: (*path).to_owned(),
             calls: *calls,
         });
-        Stats {
+        CallStats {
             calls: arrivals.len() as u64,
             by: by.collect(),
             peak_per_second: peak as u64,
             first_ms: arrivals_ms.first().copied(),
             last_ms: arrivals_ms.last().copied(),
             arrivals_ms,
-            too_many_requests: self.too_many,
+            too_many_requests: self.too_many_requests,
         }
     }
 }

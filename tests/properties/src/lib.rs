@@ -1,15 +1,15 @@
-//! Records that framing takes, through a mapper and a domain plugin: neither may fall over, and neither may be silent.
+//! A property of records that framing accepts: a mapper and a domain plugin neither panic at them nor ignore them.
 
 use sluice_domain_counterparties::Counterparties;
-use sluice_framing::{Format, Framer, Framing, scan_object};
+use sluice_framing::{Framing, JsonFormat, JsonFramer, scan_object};
 use sluice_mapper_berka::Berka;
 use sluice_sdk::harness::Harness;
 use sluice_sdk::prelude::*;
 
-/// As many levels as an upload may have.
-const MOST_DEPTH: usize = 64;
+/// Maximum nesting of a record.
+const MAX_DEPTH: usize = 64;
 
-/// A mapper that looks at each field of a record at a glance.
+/// A mapper that compares the raw fields of a record with those that framing scans.
 struct Glance;
 
 impl Mapper for Glance {
@@ -18,35 +18,35 @@ impl Mapper for Glance {
     }
 
     fn map(record: &Record, out: &mut Output) -> Result<(), Finding> {
-        let same = |name: &str, value: &str| assert_eq!(record.raw(name), Some(value), "{name} at a glance");
-        scan_object(record.body, MOST_DEPTH, same).expect("framing took it");
+        let same = |name: &str, value: &str| assert_eq!(record.raw(name), Some(value), "field {name}");
+        scan_object(record.body, MAX_DEPTH, same).expect("framing accepted the record");
         out.skip("GLANCED");
         Ok(())
     }
 }
 
-/// What framing takes is taken or refused by a plugin, each record with a word.
+/// Checks that a plugin accepts each record that framing accepts, or reports an issue of it.
 pub fn check_records(data: &[u8]) {
-    let mut framer = Framer::new(Format::JsonLines, 4_096);
+    let mut framer = JsonFramer::new(JsonFormat::JsonLines, 4_096);
     framer.push(data, 100, usize::MAX);
     framer.finish();
     let batch = framer.take_batch();
-    let faulty = |place: usize| batch.faults.iter().any(|(of, _)| *of as usize == place);
+    let is_faulty = |index: usize| batch.faults.iter().any(|(faulty, _)| *faulty as usize == index);
     let records: Vec<&[u8]> =
-        (0..batch.len()).filter(|place| !faulty(*place)).map(|place| batch.record(place)).collect();
-    let whole: Vec<&[u8]> =
-        records.into_iter().filter(|record| scan_object(record, MOST_DEPTH, |_, _| {}).is_ok()).collect();
+        (0..batch.len()).filter(|index| !is_faulty(*index)).map(|index| batch.record(index)).collect();
+    let valid: Vec<&[u8]> =
+        records.into_iter().filter(|record| scan_object(record, MAX_DEPTH, |_, _| {}).is_ok()).collect();
     let harness = Harness::new();
     for source in ["client", "account", "loan", "trans", "card"] {
-        let mapped = harness.map_records::<Berka>(source, &whole);
+        let mapped = harness.map_records::<Berka>(source, &valid);
         assert!(
             !mapped.issues().iter().any(|issue| issue.contains("NOT_ACCOUNTED_FOR")),
-            "nothing is dropped in silence"
+            "every record has an outcome"
         );
     }
-    assert!(harness.map_records::<Glance>("any", &whole).issues().is_empty());
-    for record in whole {
-        let text = std::str::from_utf8(record).expect("framing looked at it");
+    assert!(harness.map_records::<Glance>("any", &valid).issues().is_empty());
+    for record in valid {
+        let text = std::str::from_utf8(record).expect("framing checked it");
         let validated = harness.validate::<Counterparties>("counterparties", false, text);
         assert!(!validated.issues.is_empty() || validated.ids != [0; 16], "{text}");
     }

@@ -1,4 +1,4 @@
-//! Seed inputs of the fuzz targets: every property test runs them too.
+//! Seed inputs of the fuzz targets. Every property test runs them too.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use std::path::Path;
 ///
 /// # Panics
 ///
-/// Panics if the target has no seeds: a property test without them would test less than it says.
+/// Panics if the target has no seeds, because a property test without them would test less than its name says.
 pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target);
     let files = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));

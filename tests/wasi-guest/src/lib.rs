@@ -1,4 +1,5 @@
-//! A mapper for a std target: it asks WASI for everything that it must not get, and writes down what it got.
+//! A mapper for a std target. It tries to use every forbidden capability of WASI, and writes the outcome into its
+//! records.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -32,7 +33,7 @@ impl Mapper for Curious {
             std::env::vars().count(),
             std::net::TcpStream::connect("127.0.0.1:80").is_ok(),
         );
-        println!("nobody reads this");
+        println!("this output is discarded");
         out.put("counterparties", &json!({
             "referenceId": record.reference_id("counterparties", client.client_id),
             "type": "person",

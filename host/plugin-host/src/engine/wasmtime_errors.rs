@@ -46,7 +46,7 @@ mod tests {
             (func (export "text") (result i32) (i32.store (i32.const 4) (i32.const 100)) (i32.const 0))
             (func (export "trap") (result i32) unreachable))
         (core instance $i (instantiate $m))
-        (func (export "text") (result string) (canon lift (core func $i "text") (memory $i "memory")))
+        (func (export "text") (result string) (canon lift (core func $i "text") (memory (core memory $i "memory"))))
         (func (export "trap") (result u32) (canon lift (core func $i "trap"))))"#;
 
     #[test]

@@ -68,10 +68,10 @@ mod tests {
     use crate::instance::usage::PluginUsage;
     use sluice_config::PluginLimits;
     use sluice_contract::{Cause, Confidential};
-    use sluice_model::{Digest, Title, Version};
+    use sluice_model::{Digest, PluginTitle, Version};
 
     fn failing(cause: Cause) -> CallError {
-        let plugin = Title { name: "p".into(), version: Version::declared("1").unwrap() };
+        let plugin = PluginTitle { name: "p".into(), version: Version::from_description("1").unwrap() };
         let (digest, message) = (Digest::of(b""), Confidential::new(""));
         CallError::Plugin(PluginFailure { plugin, digest, cause, message })
     }

@@ -28,7 +28,7 @@ use sluice_config::PluginLimits;
 use sluice_contract::output_validation::slice;
 use sluice_contract::wire::{Batch, Context};
 use sluice_contract::{Cause, Confidential, PluginError, PluginFailure};
-use sluice_model::{Digest, Title};
+use sluice_model::{Digest, PluginTitle};
 use state::StoreState;
 use usage::Usage;
 
@@ -47,7 +47,7 @@ pub(crate) struct PluginInstance {
     engine: Arc<Engine>,
     wasmtime: wasmtime::Engine,
     limits: PluginLimits,
-    title: Title,
+    title: PluginTitle,
     digest: Digest,
     context: Context,
     usage: Usage,
@@ -59,7 +59,7 @@ impl PluginInstance {
     pub fn new(
         (engine, wasmtime): (&Arc<Engine>, &wasmtime::Engine),
         limits: &PluginLimits,
-        title: Title,
+        title: PluginTitle,
         digest: Digest,
         context: Context,
         usage: &Usage,

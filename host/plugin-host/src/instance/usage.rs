@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sluice_config::PluginLimits;
 use sluice_contract::{Cause, PluginError, PluginFailure};
-use sluice_model::{Digest, Title};
+use sluice_model::{Digest, PluginTitle};
 
 /// Usage of one upload or job, by plugin. All instances of a plugin share it.
 #[derive(Clone, Default)]
@@ -56,7 +56,7 @@ pub(crate) struct PluginUsage {
 
 impl PluginUsage {
     /// Counts a batch before it is passed to the plugin. Fails if the share of quarantined records exceeds its limit.
-    pub fn begin(&mut self, records: u64, plugin: &Title, limits: &PluginLimits) -> Result<(), PluginError> {
+    pub fn begin(&mut self, records: u64, plugin: &PluginTitle, limits: &PluginLimits) -> Result<(), PluginError> {
         let PluginLimits { max_quarantined_share: percent, share_after_records, .. } = *limits;
         let (quarantined, seen) = (self.quarantined, self.seen);
         if seen >= share_after_records && u128::from(quarantined) * 100 > u128::from(seen) * u128::from(percent) {
@@ -68,7 +68,7 @@ impl PluginUsage {
     }
 
     /// Fails if the plugin has exceeded its time limit for the upload or job.
-    pub fn check_time(&self, plugin: &Title, limits: &PluginLimits) -> Result<(), PluginError> {
+    pub fn check_time(&self, plugin: &PluginTitle, limits: &PluginLimits) -> Result<(), PluginError> {
         let seconds = limits.total_seconds;
         if self.spent > Duration::from_secs(seconds) {
             return Err(PluginError::OutOfTime { plugin: plugin.clone(), seconds });
@@ -102,8 +102,8 @@ mod tests {
     use super::*;
     use sluice_model::Version;
 
-    fn title() -> Title {
-        Title { name: "p".into(), version: Version::declared("1").unwrap() }
+    fn title() -> PluginTitle {
+        PluginTitle { name: "p".into(), version: Version::from_description("1").unwrap() }
     }
 
     /// Numbers of records seen and quarantined before a batch, and true if the share exceeds the limit.

@@ -22,7 +22,7 @@ use sluice_contract::description::{DomainDescription, EntityType, TallyEntry, ch
 use sluice_contract::output_validation::{check_generated, check_steps, check_validated, issue, unpack};
 use sluice_contract::wire::{Batch, Context, WireGenerated, WireImportPlan, WireValidated};
 use sluice_contract::{UndeclaredText, Vocabulary};
-use sluice_model::{Code, Digest, FieldPath, Issue, Title};
+use sluice_model::{Code, Digest, FieldPath, Issue, PluginTitle};
 
 /// A compiled domain plugin.
 #[derive(Clone)]
@@ -125,8 +125,8 @@ impl DomainPlugin {
     }
 
     /// Returns name and version for messages.
-    pub fn title(&self) -> Title {
-        Title { name: self.description.name.clone(), version: self.description.version.clone() }
+    pub fn title(&self) -> PluginTitle {
+        PluginTitle { name: self.description.name.clone(), version: self.description.version.clone() }
     }
 
     /// Returns the entity type with this name.

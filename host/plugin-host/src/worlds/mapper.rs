@@ -20,7 +20,7 @@ use sluice_contract::description::{MapperDescription, SourceTable, check_mapper}
 use sluice_contract::output_validation::{check_transformed, described_type, issue};
 use sluice_contract::wire::{Batch, Context, WireTransformed};
 use sluice_contract::{UndeclaredText, Vocabulary};
-use sluice_model::{Code, Digest, Issue, Name, Title};
+use sluice_model::{Code, Digest, Issue, Name, PluginTitle};
 
 /// A compiled mapper.
 #[derive(Clone)]
@@ -104,8 +104,8 @@ impl MapperPlugin {
     }
 
     /// Returns name and version for messages.
-    pub fn title(&self) -> Title {
-        Title { name: self.description.name.clone(), version: self.description.version.clone() }
+    pub fn title(&self) -> PluginTitle {
+        PluginTitle { name: self.description.name.clone(), version: self.description.version.clone() }
     }
 
     /// Returns the source with this name.

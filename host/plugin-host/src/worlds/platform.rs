@@ -22,7 +22,7 @@ use sluice_contract::call_plan::PlannedEntity;
 use sluice_contract::output_validation::{check_calls, issue};
 use sluice_contract::platform::{PlatformDescription, PlatformKind, check_platform};
 use sluice_contract::wire::{Batch, Context, WireCallPlans};
-use sluice_model::{Digest, Title};
+use sluice_model::{Digest, PluginTitle};
 
 /// A compiled platform plugin.
 #[derive(Clone)]
@@ -54,8 +54,8 @@ impl PlatformPlugin {
     }
 
     /// Returns name and version for messages.
-    pub fn title(&self) -> Title {
-        Title { name: self.description.name.clone(), version: self.description.version.clone() }
+    pub fn title(&self) -> PluginTitle {
+        PluginTitle { name: self.description.name.clone(), version: self.description.version.clone() }
     }
 
     /// Returns an instance for one job. Its usage is added to `usage`.

@@ -1,4 +1,4 @@
-//! Secrets of API clients: made here, shown once, kept as hashes.
+//! API clients and their secrets. The server shows a secret once and stores its hash.
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -6,40 +6,43 @@ use sha2::{Digest, Sha256};
 
 use sluice_keys as keys;
 use sluice_keys::Credentials;
-use sluice_model::{Client, Domain, Permission, SecretHash, Tenant, to_hex};
+use sluice_model::{ApiClient, Domain, Permission, SecretHash, Tenant, to_hex};
 
-/// The hash of a secret. Secrets are 256 random bits of ours, never chosen by people: there is nothing that a slow
-/// hash would slow down, and a token request stays cheap.
+/// Returns the hash of a secret. A secret is 256 random bits, so a slow hash would protect nothing and make token requests
+/// slow.
 pub(super) fn hash(secret: &SecretString) -> SecretHash {
     SecretHash(Sha256::digest(secret.expose_secret().as_bytes()).into())
 }
 
-/// Whether this is the client's secret now, in a time that does not tell.
-pub(super) fn knows(client: &Client, secret: &SecretHash, now: Timestamp) -> bool {
-    let current = keys::same(&client.secret.0, &secret.0);
-    let old = client.old_secret.as_ref().is_some_and(|(old, until)| keys::same(&old.0, &secret.0) && now < *until);
+/// Returns true if this is a secret that the client may use now. Compares in constant time.
+pub(super) fn knows(client: &ApiClient, secret: &SecretHash, now: Timestamp) -> bool {
+    let current = keys::constant_time_eq(&client.secret.0, &secret.0);
+    let old = client
+        .old_secret
+        .as_ref()
+        .is_some_and(|(old, until)| keys::constant_time_eq(&old.0, &secret.0) && now < *until);
     current || old
 }
 
-/// A client that is to be made.
+/// Options of a new client.
 #[derive(Clone, Debug)]
 pub struct NewClient {
-    /// Whose migrations; none stands for every tenant's.
+    /// Tenant whose migrations the client sees; none for every tenant.
     pub tenant: Option<Tenant>,
-    /// What it may do.
+    /// Permissions of the client.
     pub permissions: Vec<Permission>,
-    /// On which domains.
+    /// Domains that the client may work on.
     pub domains: Vec<&'static Domain>,
-    /// From when on it is no longer let in.
+    /// Time from which the client has no access.
     pub expires_at: Option<Timestamp>,
 }
 
 impl NewClient {
-    /// The client, and the secret that only the caller knows.
-    pub fn make(self, now: Timestamp) -> (Client, Credentials) {
+    /// Makes the client and its credentials. Only the caller knows the secret.
+    pub fn make(self, now: Timestamp) -> (ApiClient, Credentials) {
         let number = to_hex(&keys::random::<6>());
         let credentials = Credentials::new(format!("client-{number}"));
-        let client = Client {
+        let client = ApiClient {
             id: credentials.id.clone(),
             tenant: self.tenant,
             permissions: self.permissions,
@@ -54,8 +57,8 @@ impl NewClient {
     }
 }
 
-/// Gives a client another secret; the old one is taken until `keep_old_until`.
-pub fn rotate(client: &mut Client, keep_old_until: Timestamp, now: Timestamp) -> Credentials {
+/// Replaces the secret of a client. The old secret is valid until `keep_old_until`.
+pub fn rotate(client: &mut ApiClient, keep_old_until: Timestamp, now: Timestamp) -> Credentials {
     let credentials = Credentials::new(client.id.clone());
     client.old_secret = (keep_old_until > now).then_some((client.secret, keep_old_until));
     client.secret = hash(&credentials.secret);

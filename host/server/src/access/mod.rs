@@ -1,11 +1,11 @@
-//! Who may: API clients, their secrets, and the tokens that they call with.
+//! Access control: API clients, their secrets and their tokens.
 
 mod client;
-mod external;
-mod keys;
+mod external_issuer;
+mod signing_keys;
 mod token;
 
 pub use client::{NewClient, rotate};
-pub use external::External;
-pub use keys::TokenKeys;
-pub use token::{Access, AccessError, Issued};
+pub use external_issuer::ExternalIssuer;
+pub use signing_keys::TokenKeys;
+pub use token::{Access, AccessError, IssuedToken};

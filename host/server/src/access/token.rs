@@ -1,4 +1,4 @@
-//! Tokens: what a client gets for its secret, and what it is let in with.
+//! Tokens: issues them for a client's secret, and verifies them.
 
 use std::sync::Arc;
 
@@ -9,102 +9,102 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::client::{hash, knows};
-use super::{External, TokenKeys};
-use sluice_catalog::{Store, StoreError};
+use super::{ExternalIssuer, TokenKeys};
+use sluice_catalog::{Catalog, CatalogError};
 use sluice_config::AccessLimits;
 use sluice_keys::{KeyError, Keyring};
-use sluice_model::{Client, Grant, Permission, SecretHash, Tenant};
+use sluice_model::{ApiClient, Grant, Permission, SecretHash, Tenant};
 
-/// Who issues our tokens, and whom they are for.
+/// Issuer and audience of the server's tokens.
 const OURSELVES: &str = "sluice";
 
-/// Why somebody is not let in.
+/// Reason why access is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
-    /// No such client, another secret, or a client that is revoked or expired: nobody is told which.
-    #[error("the client is unknown, its secret is another, or it was revoked or has expired")]
+    /// The client does not exist, the secret is wrong, or the client is revoked or expired. The caller does not learn which.
+    #[error("the client or its secret is not known, or the client was revoked or has expired")]
     InvalidClient,
-    /// More was asked for than the client was granted.
-    #[error("the client was not granted all of the permissions asked for")]
+    /// The client asks for a permission that it was not granted.
+    #[error("the client was not granted all of the requested permissions")]
     InvalidScope,
-    /// The token is not one of ours, has expired, or its client is no longer let in.
-    #[error("the token is not valid, has expired, or its client is no longer let in: get another one")]
+    /// The token is invalid or expired, or its client was revoked or has expired.
+    #[error("the token is not valid or has expired, or its client was revoked or has expired: get another one")]
     InvalidToken,
-    /// The configured issuer's keys cannot be read just now.
-    #[error("the keys of the configured issuer cannot be read")]
+    /// The keys of the configured issuer cannot be read.
+    #[error("cannot read the keys of the configured issuer")]
     IssuerUnavailable,
     /// The catalogue failed.
     #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A key cannot be had.
+    Store(#[from] CatalogError),
+    /// A key cannot be read or written.
     #[error(transparent)]
     Key(#[from] KeyError),
 }
 
 #[derive(Serialize, Deserialize)]
-struct Claims {
+struct TokenClaims {
     iss: String,
     aud: String,
     sub: String,
     iat: i64,
     exp: i64,
     jti: Uuid,
-    /// Permissions, parted by spaces (RFC 9068).
+    /// Permissions, separated by spaces (RFC 9068).
     scope: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<Uuid>,
 }
 
-/// A token that was issued.
-pub struct Issued {
-    /// The token.
+/// An issued token.
+pub struct IssuedToken {
+    /// Token as text.
     pub token: String,
-    /// How long it lives, in seconds.
+    /// Lifetime in seconds.
     pub seconds: u64,
-    /// What it allows.
+    /// Permissions of the token.
     pub permissions: Vec<Permission>,
 }
 
-/// Lets clients in.
+/// Authentication of clients.
 pub struct Access {
-    store: Arc<Store>,
+    store: Arc<Catalog>,
     keys: TokenKeys,
-    external: Option<External>,
+    external: Option<ExternalIssuer>,
     token_seconds: u64,
 }
 
 impl Access {
-    /// Access by the clients in the catalogue, and by the configured issuer's tokens.
-    pub fn new(store: Arc<Store>, ring: Arc<Keyring>, limits: &AccessLimits) -> Self {
+    /// Makes the authentication of the catalogue's clients and of the configured issuer's tokens.
+    pub fn new(store: Arc<Catalog>, ring: Arc<Keyring>, limits: &AccessLimits) -> Self {
         Self {
             keys: TokenKeys::new(store.clone(), ring, limits),
             store,
-            external: limits.issuer.clone().map(External::new),
+            external: limits.issuer.clone().map(ExternalIssuer::new),
             token_seconds: limits.token_seconds,
         }
     }
 
-    /// The client that knows this secret.
-    pub fn authenticate(&self, id: &str, secret: &SecretString, now: Timestamp) -> Result<Client, AccessError> {
+    /// Returns the client with this id and secret.
+    pub fn authenticate(&self, id: &str, secret: &SecretString, now: Timestamp) -> Result<ApiClient, AccessError> {
         let given = hash(secret);
         let found = self.store.client(id)?;
         // An unknown id takes as long as a wrong secret.
         let stored = found.as_ref().map_or(SecretHash([0; 32]), |client| client.secret);
         let known = match &found {
             Some(client) => knows(client, &given, now),
-            None => sluice_keys::same(&stored.0, &given.0),
+            None => sluice_keys::constant_time_eq(&stored.0, &given.0),
         };
-        found.filter(|client| known && client.is_live(now)).ok_or(AccessError::InvalidClient)
+        found.filter(|client| known && client.is_active(now)).ok_or(AccessError::InvalidClient)
     }
 
-    /// A token for a client, for all that it was granted or for the part of it that is asked for.
+    /// Issues a token for a client: with all of its permissions, or with the requested ones.
     pub fn issue(
         &self,
-        client: &Client,
+        client: &ApiClient,
         asked: Option<Vec<Permission>>,
         label: Option<Uuid>,
         now: Timestamp,
-    ) -> Result<Issued, AccessError> {
+    ) -> Result<IssuedToken, AccessError> {
         let grant = client.grant();
         let permissions = match asked {
             Some(asked) if asked.is_empty() || !asked.iter().all(|permission| grant.may(*permission)) => {
@@ -114,7 +114,7 @@ impl Access {
             None => grant.permissions,
         };
         let names: Vec<&str> = permissions.iter().map(|permission| permission.as_str()).collect();
-        let claims = Claims {
+        let claims = TokenClaims {
             iss: OURSELVES.into(),
             aud: OURSELVES.into(),
             sub: client.id.clone(),
@@ -127,18 +127,18 @@ impl Access {
         let (id, key) = self.keys.signing(now)?;
         let header = Header { kid: Some(id), ..Header::new(Algorithm::EdDSA) };
         let token = encode(&header, &claims, &key).map_err(|_| AccessError::InvalidToken)?;
-        Ok(Issued { token, seconds: self.token_seconds, permissions })
+        Ok(IssuedToken { token, seconds: self.token_seconds, permissions })
     }
 
-    /// What the bearer of a token of another issuer's may do now.
-    pub async fn admit_other(&self, token: &str) -> Result<Grant, AccessError> {
+    /// Verifies a token of the configured issuer and returns its grant.
+    pub async fn admit_external(&self, token: &str) -> Result<Grant, AccessError> {
         let header = decode_header(token).map_err(|_| AccessError::InvalidToken)?;
         let kid = header.kid.as_deref().ok_or(AccessError::InvalidToken)?;
         self.external.as_ref().ok_or(AccessError::InvalidToken)?.admit(token, &header, kid).await
     }
 
-    /// What the bearer of a token may do now: revoking a client, or taking a permission away, counts at once. None
-    /// where the token is not signed with a key of ours.
+    /// Verifies a token and returns its grant. Returns none if the server did not sign it. Revoking a client or removing a
+    /// permission takes effect at once.
     pub fn admit(&self, token: &str, now: Timestamp) -> Result<Option<Grant>, AccessError> {
         let header = decode_header(token).map_err(|_| AccessError::InvalidToken)?;
         let kid = header.kid.as_deref().ok_or(AccessError::InvalidToken)?;
@@ -146,13 +146,13 @@ impl Access {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[OURSELVES]);
         validation.set_audience(&[OURSELVES]);
-        // Held against the time that we were given, below.
+        // Compared with `now` below.
         validation.validate_exp = false;
-        let claims = decode::<Claims>(token, &key, &validation).map_err(|_| AccessError::InvalidToken)?.claims;
+        let claims = decode::<TokenClaims>(token, &key, &validation).map_err(|_| AccessError::InvalidToken)?.claims;
         if claims.exp <= now.as_second() {
             return Err(AccessError::InvalidToken);
         }
-        let client = self.store.client(&claims.sub)?.filter(|client| client.is_live(now));
+        let client = self.store.client(&claims.sub)?.filter(|client| client.is_active(now));
         let mut grant = client.ok_or(AccessError::InvalidToken)?.grant();
         grant.until = Timestamp::from_second(claims.exp).ok();
         let permissions = permissions(&claims.scope);
@@ -160,25 +160,25 @@ impl Access {
         Ok(Some(grant))
     }
 
-    /// Whether what was granted still holds, for work that goes on long after it was asked for.
+    /// Returns true if a grant still holds. Work that runs for a long time checks this.
     pub fn still_holds(&self, grant: &Grant, now: Timestamp) -> Result<bool, AccessError> {
         let in_time = grant.until.is_none_or(|until| now < until);
-        // Another issuer's clients are not in the catalogue: for them the token's end is the end.
-        Ok(in_time && self.store.client(&grant.client)?.is_none_or(|client| client.is_live(now)))
+        // The catalogue has no clients of the external issuer. Their grants hold until the token expires.
+        Ok(in_time && self.store.client(&grant.client)?.is_none_or(|client| client.is_active(now)))
     }
 
-    /// Signs with a new key from now on. Tokens that are alive stay so.
+    /// Makes a new signing key. Valid tokens stay valid.
     pub fn rotate_keys(&self, now: Timestamp) -> Result<String, AccessError> {
         self.keys.rotate(now)
     }
 }
 
-/// The permissions that a scope names; what it names beside them is for others.
+/// Returns the permissions in a scope. Ignores names for other servers.
 pub(super) fn permissions(scope: &str) -> Vec<Permission> {
     scope.split(' ').filter_map(Permission::parse).collect()
 }
 
-/// The tenant of a claim: `*` stands for every tenant.
+/// Returns the tenant of a claim: `*` stands for every tenant.
 pub(super) fn tenant(claim: &str) -> Option<Option<Tenant>> {
     if claim == "*" { Some(None) } else { claim.parse().ok().map(Some) }
 }
@@ -190,17 +190,17 @@ mod tests {
     use super::*;
     use crate::access::NewClient;
 
-    /// A token holds for its life and no longer, also over a change of keys; no other key's token holds.
+    /// A token is valid for its lifetime, also after a change of keys. A token with another signature is not.
     #[test]
     fn a_tokens_life() {
         let held = tempfile::tempdir().unwrap();
-        let store = Arc::new(Store::open(&held.path().join("catalogue.db")).unwrap());
+        let store = Arc::new(Catalog::open(&held.path().join("catalogue.db")).unwrap());
         let ring = Arc::new(Keyring::open(&held.path().join("keys"), &held.path().join("master.key")).unwrap());
         let limits = AccessLimits { token_seconds: 100, signing_key_days: 1, issuer: None };
         let access = Access::new(store.clone(), ring.clone(), &limits);
         let start = Timestamp::from_second(1_800_000_000).unwrap();
         let at = |seconds: i64| start + seconds.seconds();
-        let (permissions, domains) = (vec![Permission::Read], Grant::every_domain());
+        let (permissions, domains) = (vec![Permission::Read], Grant::all_domains());
         let (client, credentials) = NewClient { tenant: None, permissions, domains, expires_at: None }.make(start);
         store.add_client(&client).unwrap();
         access.authenticate(&client.id, &credentials.secret, start).unwrap();
@@ -215,7 +215,7 @@ mod tests {
         parts[2] = "";
         assert!(access.admit(&parts.join("."), at(52)).is_err(), "no signature");
         let day = 24 * 60 * 60;
-        // Token, seconds, and whether it holds then.
+        // Token, seconds, and whether it is valid then.
         for (token, seconds, holds) in [
             (&first, 0, true),
             (&first, 99, true),
@@ -226,7 +226,7 @@ mod tests {
         ] {
             assert_eq!(access.admit(token, at(seconds)).is_ok_and(|grant| grant.is_some()), holds, "after {seconds} s");
         }
-        // A key that has signed long enough is replaced, and what nobody's token is signed with is destroyed.
+        // A key that is old enough is replaced. A key without valid tokens is destroyed.
         let third = issue(at(50 + day));
         assert_eq!(store.token_keys().unwrap().len(), 2);
         for (token, seconds, holds) in [

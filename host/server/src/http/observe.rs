@@ -1,8 +1,8 @@
-//! What every request goes through: an id that the caller also gets, a span, a figure in the metrics, and an entry in
-//! the audit trail if it is refused.
+//! Middleware of every request: an id that the response repeats, a span, metrics, and an audit entry if the request is
+//! refused.
 //!
-//! Of the request nothing is noted that a caller chose freely: the route's template and not its path, no query, and an
-//! id only if it is a UUID.
+//! Log files, metrics and audit entries contain nothing that a caller chose freely: the template of the route and not the
+//! path, no query, and an id only if it is a UUID.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,30 +15,30 @@ use axum::response::Response;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::caller::Author;
-use super::extract::Patience;
-use super::problem::ProblemCode;
-use super::refusals::{Refusals, Refused, refuses};
-use crate::app::App;
+use crate::app::AsyncApp;
+use crate::http::auth::authz::audit_author;
+use crate::http::auth::refusals::{RefusalLog, RefusedRequest, refuses};
+use crate::http::problem::ProblemCode;
+use crate::http::request::extract::BodyTimeout;
 use sluice_model::Grant;
 
-/// The field in which a request's id comes and goes.
+/// Header field for the id of a request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The id of the request in work, for whoever notes what it did.
+/// Id of the current request.
 #[derive(Clone, Copy)]
 pub struct RequestId(pub Uuid);
 
-/// Notes that a request came and how it was answered.
+/// Records a request and its response.
 pub async fn observe(
-    State((app, refusals)): State<(Arc<App>, Arc<Refusals>)>,
+    State((app, refusals)): State<(AsyncApp, Arc<RefusalLog>)>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let given = request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok()?.parse::<Uuid>().ok());
     let id = given.unwrap_or_else(Uuid::now_v7);
     request.extensions_mut().insert(RequestId(id));
-    request.extensions_mut().insert(Patience(Duration::from_secs(app.config.http.head_seconds)));
+    request.extensions_mut().insert(BodyTimeout(Duration::from_secs(app.config().http.head_seconds)));
     let route = request.extensions().get::<MatchedPath>().map_or("", |path| path.as_str()).to_owned();
     let method = method(request.method());
     let migration = migration(&mut request).await;
@@ -49,16 +49,16 @@ pub async fn observe(
         let mut response = next.run(request).await;
         let status = response.status();
         let elapsed = began.elapsed();
-        app.metrics.answered(method, &route, status.as_u16(), elapsed);
+        app.metrics().record_response(method, &route, status.as_u16(), elapsed);
         let code = response.extensions().get::<ProblemCode>().map(|code| code.0);
         tracing::debug!(status = status.as_u16(), code, milliseconds = elapsed.as_millis() as u64, "answered");
         response.extensions_mut().insert(RequestId(id));
         if let Some(code) = code.filter(|code| refuses(status, code)) {
-            let author = Author::of(response.extensions());
+            let author = audit_author(response.extensions());
             let grant = response.extensions().get::<Grant>().cloned();
-            let refused = Refused { author, grant, method, route, migration, status, code };
-            // Answered when it is noted: whoever is refused cannot go on faster than the trail is written.
-            let _ = tokio::task::spawn_blocking(move || refusals.note(refused)).await;
+            let refused = RefusedRequest { author, grant, method, route, migration, status, code };
+            // The response waits for the audit entry, so that a refused caller cannot continue faster than the trail is written.
+            let _ = app.spawn_blocking(move |app| refusals.note(app, refused)).await;
         }
         if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
             response.headers_mut().insert(REQUEST_ID, id);
@@ -69,13 +69,13 @@ pub async fn observe(
     .await
 }
 
-/// The migration that a request names in its path.
+/// Returns the id of the migration in a request's path.
 async fn migration(request: &mut Request) -> Option<Uuid> {
     let parameters = request.extract_parts::<RawPathParams>().await.ok()?;
     parameters.iter().find(|(name, _)| *name == "id")?.1.parse().ok()
 }
 
-/// A method as it is noted: those that we know, and no word that a caller made up.
+/// Returns the name of a known method, or `OTHER`. A caller can invent methods.
 fn method(method: &axum::http::Method) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "PUT", "POST", "DELETE", "HEAD", "OPTIONS", "PATCH"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("OTHER")

@@ -1,4 +1,4 @@
-//! The API's own description: OpenAPI, made from the handlers, and a page to browse it that loads nothing from elsewhere.
+//! OpenAPI document of the API, generated from the handlers, and a page to browse it that loads nothing from other servers.
 
 use std::sync::Arc;
 
@@ -12,20 +12,20 @@ use utoipa::openapi::security::{ClientCredentials, Scopes};
 use utoipa::openapi::security::{Flow, HttpAuthScheme, HttpBuilder, OAuth2, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder, SecurityRequirement};
 
-use super::media::API_VERSION;
-use super::problem::Problem;
-use crate::app::App;
+use crate::app::AsyncApp;
+use crate::http::problem::Problem;
+use crate::http::request::media::API_VERSION;
 use sluice_model::Permission;
 
-/// Where the document stands.
+/// Path of the document.
 const PATH: &str = "/openapi.json";
 
 /// The document as it is served.
 #[derive(Clone)]
-pub struct Document(Arc<str>);
+pub struct OpenApiDocument(Arc<str>);
 
-impl Document {
-    /// Completes what the handlers say with what all of them have in common.
+impl OpenApiDocument {
+    /// Completes the handlers' descriptions with the common parts.
     pub fn new(mut api: OpenApi) -> Self {
         api.info.title = "Sluice".into();
         api.info.version = API_VERSION.into();
@@ -47,28 +47,28 @@ impl Document {
                 complete(path, operation);
             }
         }
-        Self(api.to_pretty_json().expect("a document of ours is JSON").into())
+        Self(api.to_pretty_json().expect("an OpenAPI document is JSON").into())
     }
 }
 
 const INTRODUCTION: &str = "Moves a lender's data into a new lending platform: register a migration, load records, \
     validate, import, verify counts.\n\nEvery failure is a problem document (RFC 9457) with a stable `code`. Answers \
-    hold reference ids, codes and figures; only reading staged records gives records.\n\nGet a token with \
+    contain reference ids, codes and figures. Only the routes for staged records return records.\n\nGet a token with \
     `POST /oauth2/token`, and send it as `Authorization: Bearer`.";
 
 fn meaning(permission: Permission) -> &'static str {
     match permission {
-        Permission::Read => "Observe everything, change nothing",
+        Permission::Read => "Read everything, change nothing",
         Permission::Migrate => "Register, load, validate, import and purge",
         Permission::Approve => "Approve plugins",
         Permission::Admin => "Run the server",
     }
 }
 
-/// Adds what every operation may answer, and that it takes a token.
+/// Adds the responses that every operation can give, and the need for a token.
 fn complete(path: &str, operation: &mut Operation) {
     for parameter in operation.parameters.iter_mut().flatten() {
-        // A parameter that need not be there is absent, and never null.
+        // An optional parameter is absent and never null.
         if let RefOr::T(parameter) = parameter
             && let Some(RefOr::T(Schema::Object(object))) = &mut parameter.schema
             && let SchemaType::Array(types) = &object.schema_type
@@ -85,9 +85,9 @@ fn complete(path: &str, operation: &mut Operation) {
             RefOr::T(response.content("application/problem+json", content).build())
         });
     };
-    add("500", "The server could not go on.");
+    add("500", "The server failed.");
     if operation.request_body.is_some() {
-        add("413", "The body, or a record in it, is larger than it may be.");
+        add("413", "The body, or a record in it, is too large.");
     }
     if operation.security.is_some() {
         return;
@@ -95,29 +95,29 @@ fn complete(path: &str, operation: &mut Operation) {
     operation.security = Some(
         ["bearer", "oauth2"].map(|scheme| SecurityRequirement::new(scheme, Vec::<String>::new())).into_iter().collect(),
     );
-    add("400", "The request cannot be understood.");
-    add("401", "No token, or one that does not hold.");
+    add("400", "The request is malformed.");
+    add("401", "The token is missing or not valid.");
     add("403", "The client lacks the permission, or the grant for a domain.");
-    add("406", "The client accepts nothing that can be answered.");
-    add("429", "The client asks for too much at once: `Retry-After` says when to try again.");
-    add("503", "The server is about to stop, or an issuer of tokens cannot be reached.");
+    add("406", "The client accepts none of the available media types.");
+    add("429", "The client has sent too many requests. `Retry-After` is the time to wait.");
+    add("503", "The server is stopping, or cannot reach the issuer of tokens.");
     if path.contains('{') {
-        add("404", "There is no such thing, or it is another tenant's.");
+        add("404", "It does not exist, or belongs to another tenant.");
     }
 }
 
-/// This description
+/// Read this description
 #[utoipa::path(
     get, path = "/openapi.json", tag = "Monitoring", operation_id = "readDescription", security(()),
     responses((status = 200, body = Object)),
 )]
-pub async fn document(Extension(document): Extension<Document>) -> Response {
+pub async fn document(Extension(document): Extension<OpenApiDocument>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], document.0.to_string()).into_response()
 }
 
-/// The page at `/docs`: Swagger UI, from our own binary.
-pub fn pages() -> Router<Arc<App>> {
-    // Its validator badge would send the document's address to another server.
+/// Returns the routes of the page at `/docs`: Swagger UI, embedded in the binary.
+pub fn pages() -> Router<AsyncApp> {
+    // The validator badge would send the document's address to another server.
     let config = utoipa_swagger_ui::Config::from(PATH).validator_url("none").try_it_out_enabled(true);
     utoipa_swagger_ui::SwaggerUi::new("/docs").config(config).into()
 }

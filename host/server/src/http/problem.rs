@@ -1,4 +1,4 @@
-//! The only place that turns what went wrong into a status and a problem document (RFC 9457).
+//! Problem documents (RFC 9457). This module alone maps errors to HTTP statuses.
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -6,57 +6,59 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::AccessError;
-use sluice_catalog::{StoreError, TrailError, TransitionError};
+use crate::ingest::{CODINGS, IngestError, ResultError, UnknownCoding};
+use sluice_catalog::{CatalogError, TrailError, TransitionError};
 use sluice_connector::PlatformError;
 use sluice_contract::PluginError;
 use sluice_keys::KeyError;
-use sluice_model::{Blame, Detail, Domain, Permission, Refusal, told};
-use sluice_pipeline::Failure;
+use sluice_model::{Blame, Domain, Message, Permission, TransitionRefusal, message};
 use sluice_pipeline::jobs::StartError;
+use sluice_pipeline::{PipelineError, RecordStreamError};
 use sluice_staging::StagingError;
 use sluice_target::TargetError;
 
 /// A problem document (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
-    /// A relative reference that ends with the code.
+    /// Relative reference that ends with the code.
     #[schema(example = "/problems/NOT_VALIDATED")]
     r#type: String,
-    /// The status in words.
+    /// Reason phrase of the status.
     title: &'static str,
     status: u16,
-    /// Stable, for machines.
+    /// Stable code for programs.
     #[schema(example = "NOT_VALIDATED")]
     code: &'static str,
-    /// Who can do something about it: `record`, `plugin`, `host` or `target`.
+    /// Party that can solve the problem: `record`, `plugin`, `host` or `target`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     blame: Option<Blame>,
-    /// What is the matter and what to do, for people.
+    /// Description of the problem and its remedy, for people.
     #[schema(value_type = String)]
-    detail: Detail,
-    /// Header fields that go with it.
+    detail: Message,
+    /// Header fields of the response.
     #[serde(skip)]
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// A problem's code, for whoever looks at an answer on its way out.
+/// Code of a problem, for middleware that sees the response.
 #[derive(Clone, Copy)]
 pub struct ProblemCode(pub &'static str);
 
-/// Errors that may be logged: those whose words are the source's own, with kinds and numbers, and never another
-/// error's message, which may quote what it could not work with.
-trait Quiet: std::fmt::Display {}
+/// An error that may be logged. Its message is fixed text with kinds and numbers. It does not contain another error's message,
+/// which may quote data.
+trait LoggableError: std::fmt::Display {}
 
-impl Quiet for StoreError {}
-impl Quiet for StagingError {}
-impl Quiet for TargetError {}
-impl Quiet for Failure {}
-impl Quiet for TrailError {}
-impl Quiet for KeyError {}
+impl LoggableError for CatalogError {}
+impl LoggableError for StagingError {}
+impl LoggableError for TargetError {}
+impl LoggableError for PipelineError {}
+impl LoggableError for TrailError {}
+impl LoggableError for KeyError {}
 
 impl Problem {
-    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Detail>) -> Self {
+    /// Makes a problem with this status, code and detail.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Message>) -> Self {
         Self {
             r#type: format!("/problems/{code}"),
             title: status.canonical_reason().unwrap_or("Problem"),
@@ -73,88 +75,102 @@ impl Problem {
         self
     }
 
-    /// With a header field.
+    /// Adds a header field to the response.
     pub fn with(mut self, name: HeaderName, value: impl TryInto<HeaderValue>) -> Self {
         self.headers.extend(value.try_into().ok().map(|value| (name, value)));
         self
     }
 
+    /// Returns the problem for a request without a token.
     pub fn unauthenticated() -> Self {
         let detail =
-            "Send a token as Authorization: Bearer. POST /oauth2/token gives one for a client's id and secret.";
+            "Send a token as Authorization: Bearer. POST /oauth2/token issues a token for a client's id and secret.";
         Self::new(StatusCode::UNAUTHORIZED, "TOKEN_MISSING", detail)
             .with(header::WWW_AUTHENTICATE, "Bearer realm=\"sluice\"")
     }
 
-    pub fn basic_wanted() -> Self {
-        let detail = "Send the id and secret of a client of this tenant as HTTP Basic. A client that was revoked or \
-                      has expired is not let in.";
+    /// Returns the problem for a request without the id and secret of a client.
+    pub fn basic_required() -> Self {
+        let detail = "Send the id and secret of a client of this tenant as HTTP Basic. A client that was \
+                      revoked or has expired has no access.";
         Self::new(StatusCode::UNAUTHORIZED, "INVALID_CLIENT", detail)
             .with(header::WWW_AUTHENTICATE, "Basic realm=\"sluice\"")
     }
 
-    pub fn not_permitted(wanted: Permission) -> Self {
-        let name = wanted.as_str();
-        let detail = told!("This takes the permission {}, which the client or its token does not have.", name);
+    /// Returns the problem for a client without a permission.
+    pub fn not_permitted(required: Permission) -> Self {
+        let name = required.as_str();
+        let detail =
+            message!("The request needs the permission {}, which the client or its token does not have.", name);
         let challenge = format!("Bearer realm=\"sluice\", error=\"insufficient_scope\", scope=\"{name}\"");
         Self::new(StatusCode::FORBIDDEN, "PERMISSION_MISSING", detail).with(header::WWW_AUTHENTICATE, challenge)
     }
 
+    /// Returns the problem for a client without a grant for a domain.
     pub fn domain_not_granted(domain: &Domain) -> Self {
-        let detail = told!("This takes a grant for {}, which the client does not have.", domain.component);
+        let detail = message!("The request needs a grant for {}, which the client does not have.", domain.component);
         Self::new(StatusCode::FORBIDDEN, "DOMAIN_NOT_GRANTED", detail)
     }
 
+    /// Returns the problem for a client that names another tenant.
     pub fn tenant_not_granted() -> Self {
-        let detail = "The client registers migrations for its own tenant only.";
+        let detail = "The client may use its own tenant only.";
         Self::new(StatusCode::FORBIDDEN, "TENANT_NOT_GRANTED", detail)
     }
 
+    /// Returns the problem for a client that has reached a limit.
     pub fn too_many(code: &'static str, seconds: u64) -> Self {
-        let detail = told!("The client asks for too much at once. Try again in {} s.", seconds);
+        let detail = message!("The client has sent too many requests. Try again in {} s.", seconds);
         Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail).with(header::RETRY_AFTER, seconds.to_string())
     }
 
-    pub fn unprocessable(code: &'static str, detail: impl Into<Detail>) -> Self {
+    /// Makes a problem with status 422.
+    pub fn unprocessable(code: &'static str, detail: impl Into<Message>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
     }
 
-    /// Its code.
+    /// Returns the code.
     pub fn code(&self) -> &'static str {
         self.code
     }
 
-    /// Whether the caller is to blame, and nothing was done.
+    /// Returns true if the request was refused, and not if the server or the target failed.
     pub fn is_refusal(&self) -> bool {
         self.status < StatusCode::INTERNAL_SERVER_ERROR.as_u16()
     }
 
-    pub fn bad_request(code: &'static str, detail: impl Into<Detail>) -> Self {
+    /// Makes a problem with status 400.
+    pub fn bad_request(code: &'static str, detail: impl Into<Message>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, detail)
     }
 
-    pub fn not_found(code: &'static str, detail: impl Into<Detail>) -> Self {
+    /// Makes a problem with status 404.
+    pub fn not_found(code: &'static str, detail: impl Into<Message>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, detail)
     }
 
-    pub fn conflict(code: &'static str, detail: impl Into<Detail>) -> Self {
+    /// Makes a problem with status 409.
+    pub fn conflict(code: &'static str, detail: impl Into<Message>) -> Self {
         Self::new(StatusCode::CONFLICT, code, detail)
     }
 
+    /// Returns the problem for a method that a path does not support.
     pub fn method_not_allowed() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "This path does not take this method.")
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "The path does not support the method.")
     }
 
+    /// Returns the problem for a path that does not exist.
     pub fn no_path() -> Self {
-        Self::not_found("NO_SUCH_PATH", "There is nothing at this path.")
+        Self::not_found("NO_SUCH_PATH", "The path does not exist.")
     }
 
+    /// Returns the problem for a migration that does not exist.
     pub fn no_migration() -> Self {
         Self::not_found("NO_SUCH_MIGRATION", "There is no migration with this reference id.")
     }
 
-    /// The host's own trouble: the log is told everything, the caller nothing.
-    fn internal(code: &'static str, blame: Blame, error: &dyn Quiet) -> Self {
+    /// Logs an error of the host, and returns a problem without its message.
+    fn internal(code: &'static str, blame: Blame, error: &dyn LoggableError) -> Self {
         tracing::error!(code, ?blame, %error, "a request failed");
         Self::own_trouble(code, blame)
     }
@@ -162,12 +178,12 @@ impl Problem {
     fn own_trouble(code: &'static str, blame: Blame) -> Self {
         let (status, detail) = match blame {
             Blame::Target => (StatusCode::BAD_GATEWAY, "The target could not be read or written."),
-            _ => (StatusCode::INTERNAL_SERVER_ERROR, "The server could not go on. Its log says why."),
+            _ => (StatusCode::INTERNAL_SERVER_ERROR, "The server failed. Its log contains the reason."),
         };
         Self::new(status, code, detail).blaming(blame)
     }
 
-    /// As the last line of an answer whose status was sent long ago.
+    /// Returns the problem as JSON, for a response whose status was sent before.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::to_value(self).unwrap_or_default()
     }
@@ -186,13 +202,13 @@ impl IntoResponse for Problem {
     }
 }
 
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
+impl From<CatalogError> for Problem {
+    fn from(error: CatalogError) -> Self {
         Self::internal("CATALOGUE_FAILED", Blame::Host, &error)
     }
 }
 
-/// What cannot be audited is answered as a failure, also where it was done: somebody has to look.
+/// Returns 500 if an audit entry cannot be written, even if the operation was done.
 impl From<TrailError> for Problem {
     fn from(error: TrailError) -> Self {
         Self::internal("AUDIT_FAILED", Blame::Host, &error)
@@ -202,23 +218,23 @@ impl From<TrailError> for Problem {
 impl From<StagingError> for Problem {
     fn from(error: StagingError) -> Self {
         match error {
-            // Between finding the migration and reading from it somebody erased it.
-            StagingError::Erased => StartError::Refused(Refusal::Purged).into(),
-            // Nobody but the operator can help, and needs to know which of all failures this is.
+            // Another request purged the migration after this one found it.
+            StagingError::Erased => StartError::Refused(TransitionRefusal::Purged).into(),
+            // The operator needs to know which failure this is.
             StagingError::KeyGone => {
-                let detail = "The key of this migration is gone: it was destroyed, or is not in the key directory. Its \
+                let detail = "The key of this migration is missing: it was destroyed, or is not in the key directory. Its \
                               records cannot be read.";
                 Self { detail: detail.into(), ..Self::internal("MIGRATION_KEY_GONE", Blame::Host, &error) }
             }
             StagingError::Behind { .. } => {
-                let detail = "The migration's directory holds less than was acknowledged: files of its journal are cut or \
+                let detail = "The migration's directory contains less than the server acknowledged: files of its journal are truncated or \
                               missing, or an older copy was put back. Put the newest copy back and start the server \
                               again, or purge the migration and upload its tables to a new one.";
                 Self { detail: detail.into(), ..Self::internal("STAGED_RECORDS_MISSING", Blame::Host, &error) }
             }
             StagingError::Version { .. } => {
                 let detail = "The records of this migration were staged by another version of Sluice and cannot be read \
-                              by this one. Import or purge the migration with that version, or purge it here, register it \
+                              by this one. Import or purge the migration with that version; or purge it here, register it \
                               anew and upload again.";
                 Self { detail: detail.into(), ..Self::internal("STAGING_VERSION", Blame::Host, &error) }
             }
@@ -233,17 +249,18 @@ impl From<TargetError> for Problem {
     }
 }
 
-/// Nobody is told which of these it is.
-const TOKEN_INVALID: &str = "The token is not valid, has expired, or its client is no longer let in. Get another one.";
+/// Detail of an invalid token. It does not name the reason.
+const TOKEN_INVALID: &str =
+    "The token is not valid or has expired, or its client was revoked or has expired. Get another token.";
 
 impl From<AccessError> for Problem {
     fn from(error: AccessError) -> Self {
         match error {
             AccessError::InvalidToken => Self::new(StatusCode::UNAUTHORIZED, "TOKEN_INVALID", TOKEN_INVALID)
                 .with(header::WWW_AUTHENTICATE, "Bearer realm=\"sluice\", error=\"invalid_token\""),
-            AccessError::InvalidClient | AccessError::InvalidScope => Self::basic_wanted(),
+            AccessError::InvalidClient | AccessError::InvalidScope => Self::basic_required(),
             AccessError::IssuerUnavailable => {
-                let detail = "The keys of the configured issuer cannot be read. Try again later.";
+                let detail = "The server cannot read the keys of the configured issuer. Try again later.";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "ISSUER_UNAVAILABLE", detail).with(header::RETRY_AFTER, "10")
             }
             AccessError::Store(error) => error.into(),
@@ -252,21 +269,64 @@ impl From<AccessError> for Problem {
     }
 }
 
-impl From<PlatformError> for Problem {
-    fn from(error: PlatformError) -> Self {
-        Failure::from(error).into()
+impl From<IngestError> for Problem {
+    fn from(error: IngestError) -> Self {
+        match error {
+            IngestError::Empty => {
+                Self::bad_request("EMPTY_BODY", "The body has no record. Do not upload an empty table.")
+            }
+            IngestError::EndedEarly => Self::bad_request("BODY_BROKEN_OFF", "The body ended before its first record."),
+            IngestError::BrokenOff(reason) => reason.into(),
+            IngestError::Start(error) => error.into(),
+            IngestError::Failure(failure) => failure.into(),
+            IngestError::Staging(error) => error.into(),
+            IngestError::Panicked(error) => error.into(),
+        }
     }
 }
 
-impl From<Failure> for Problem {
-    fn from(failure: Failure) -> Self {
+impl ResultError for Problem {
+    fn to_json(&self) -> serde_json::Value {
+        Self::to_json(self)
+    }
+}
+
+impl From<RecordStreamError> for Problem {
+    fn from(reason: RecordStreamError) -> Self {
+        let status = match reason {
+            RecordStreamError::TooLong | RecordStreamError::Expansion => StatusCode::PAYLOAD_TOO_LARGE,
+            RecordStreamError::Gone
+            | RecordStreamError::Slow
+            | RecordStreamError::Compression
+            | RecordStreamError::Unreadable => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, reason.code(), reason.client_message())
+    }
+}
+
+impl From<UnknownCoding> for Problem {
+    fn from(_: UnknownCoding) -> Self {
+        let detail = "Send the body uncompressed, or with one Content-Encoding: gzip or zstd.";
+        let problem = Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_CONTENT_ENCODING", detail);
+        problem.with(header::ACCEPT_ENCODING, CODINGS)
+    }
+}
+
+impl From<PlatformError> for Problem {
+    fn from(error: PlatformError) -> Self {
+        PipelineError::from(error).into()
+    }
+}
+
+impl From<PipelineError> for Problem {
+    fn from(failure: PipelineError) -> Self {
         match failure.blame() {
-            Blame::Plugin if matches!(failure, Failure::NotApproved { .. }) => {
-                Self::conflict(failure.code(), failure.told()).blaming(Blame::Plugin)
+            Blame::Plugin if matches!(failure, PipelineError::NotApproved { .. }) => {
+                Self::conflict(failure.code(), failure.client_message()).blaming(Blame::Plugin)
             }
-            // A plugin's failure names the plugin and a code, never its message.
+            // The problem names the plugin and a code. A plugin's message may quote data.
             blame @ (Blame::Plugin | Blame::Record) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, failure.code(), failure.told()).blaming(blame)
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, failure.code(), failure.client_message()).blaming(blame)
             }
             blame => Self::internal(failure.code(), blame, &failure),
         }
@@ -275,7 +335,7 @@ impl From<Failure> for Problem {
 
 impl From<PluginError> for Problem {
     fn from(error: PluginError) -> Self {
-        Failure::from(error).into()
+        PipelineError::from(error).into()
     }
 }
 
@@ -296,7 +356,7 @@ impl From<StartError> for Problem {
                 Self::conflict("JOB_RUNNING", "A job of this migration is running. Wait for it, or cancel it.")
             }
             StartError::Stopping => {
-                let detail = "The server is about to stop. Try again when it is back.";
+                let detail = "The server is stopping. Try again when it is back.";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "STOPPING", detail).with(header::RETRY_AFTER, "10")
             }
             StartError::Gone => Self::no_migration(),
@@ -308,7 +368,7 @@ impl From<StartError> for Problem {
     }
 }
 
-/// Work that panicked or was never run. A panic's message is not repeated: it may quote what it was about.
+/// Maps work that panicked, or was never run. The message of a panic is not logged, because it may quote data.
 impl From<tokio::task::JoinError> for Problem {
     fn from(error: tokio::task::JoinError) -> Self {
         tracing::error!(code = "HOST_PANICKED", panicked = error.is_panic(), "a request failed");

@@ -1,4 +1,4 @@
-//! Every route on one screen: those for anybody, and those for clients that were let in.
+//! Routes of the API: public ones, and those that need a token.
 
 use std::sync::Arc;
 
@@ -7,92 +7,91 @@ use axum::{Router, middleware};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::limits::Limits;
+use super::auth::authn;
+use super::auth::client_limits::ClientLimits;
+use super::auth::refusals::RefusalLog;
+use super::auth::tokens;
 use super::problem::Problem;
-use super::refusals::Refusals;
-use super::{
-    approvals, audit, auth, differences, events, evidence, health, issues, jobs, logs, mappers, metrics, migrations,
-    observe, openapi, parts, platform, plugin_keys, plugins, quarantine, records, resumable, resumable_new,
-    source_records, sources, staged, tokens, tus,
-};
-use crate::app::App;
+use super::{audit, connector, jobs, migrations, monitoring, observe, openapi, plugins, records, sources, tus};
+use crate::app::AsyncApp;
 
-fn for_anybody() -> OpenApiRouter<Arc<App>> {
+fn public_routes() -> OpenApiRouter<AsyncApp> {
     OpenApiRouter::new()
-        .routes(routes!(health::live))
-        .routes(routes!(health::ready))
+        .routes(routes!(monitoring::health::live))
+        .routes(routes!(monitoring::health::ready))
         .routes(routes!(tokens::issue))
         .routes(routes!(tokens::issue_for_label))
         .routes(routes!(openapi::document))
 }
 
-fn for_clients() -> OpenApiRouter<Arc<App>> {
+fn client_routes() -> OpenApiRouter<AsyncApp> {
     OpenApiRouter::new()
-        .routes(routes!(migrations::register, migrations::list))
-        .routes(routes!(migrations::read, migrations::purge))
-        .routes(routes!(migrations::set_mapper))
-        .routes(routes!(sources::list))
-        .routes(routes!(sources::load))
-        .routes(routes!(source_records::stream))
-        .merge(resumable_uploads())
-        .routes(routes!(jobs::list))
-        .routes(routes!(jobs::read, jobs::start))
-        .routes(routes!(jobs::cancel))
-        .routes(routes!(platform::pause))
-        .routes(routes!(platform::plan))
-        .routes(routes!(platform::list))
-        .routes(routes!(platform::decide))
-        .routes(routes!(differences::stream))
-        .routes(routes!(issues::list))
-        .routes(routes!(issues::counts))
-        .routes(routes!(logs::list))
-        .routes(routes!(events::stream))
-        .routes(routes!(audit::of_migration))
-        .routes(routes!(audit::of_server))
-        .routes(routes!(audit::key))
-        .routes(routes!(evidence::read))
-        .routes(routes!(quarantine::list))
-        .routes(routes!(staged::load))
-        .routes(routes!(staged::stream))
-        .routes(routes!(staged::delete))
-        .routes(routes!(staged::read))
-        .routes(routes!(records::read_provenance))
-        .routes(routes!(records::read_replay))
-        .routes(routes!(mappers::list))
-        .routes(routes!(plugins::push, plugins::list))
-        .routes(routes!(plugins::read))
-        .routes(routes!(approvals::approve, approvals::revoke))
-        .routes(routes!(plugin_keys::list))
-        .routes(routes!(plugin_keys::add, plugin_keys::revoke))
-        .routes(routes!(metrics::read))
+        .routes(routes!(migrations::register::register, migrations::read::list))
+        .routes(routes!(migrations::read::read, migrations::purge::purge))
+        .routes(routes!(migrations::mapper::set_mapper))
+        .routes(routes!(sources::counts::list))
+        .routes(routes!(sources::load::load))
+        .routes(routes!(records::source_records::stream))
+        .merge(tus_routes())
+        .routes(routes!(jobs::read::list))
+        .routes(routes!(jobs::read::read, jobs::start::start))
+        .routes(routes!(jobs::cancel::cancel))
+        .routes(routes!(jobs::cancel::pause))
+        .routes(routes!(connector::plan::read))
+        .routes(routes!(connector::ledger::list))
+        .routes(routes!(connector::ledger::decide))
+        .routes(routes!(records::differences::stream))
+        .routes(routes!(records::issues::list))
+        .routes(routes!(records::issues::counts))
+        .routes(routes!(monitoring::logs::list))
+        .routes(routes!(monitoring::events::stream))
+        .routes(routes!(audit::trail::of_migration))
+        .routes(routes!(audit::trail::of_server))
+        .routes(routes!(audit::trail::key))
+        .routes(routes!(audit::evidence::read))
+        .routes(routes!(records::quarantine::list))
+        .routes(routes!(records::stage::load))
+        .routes(routes!(records::staged::stream))
+        .routes(routes!(records::stage::delete))
+        .routes(routes!(records::staged::read))
+        .routes(routes!(records::provenance::read_provenance))
+        .routes(routes!(records::provenance::read_replay))
+        .routes(routes!(plugins::mappers::list))
+        .routes(routes!(plugins::push::push, plugins::read::list))
+        .routes(routes!(plugins::read::read))
+        .routes(routes!(plugins::approvals::approve, plugins::approvals::revoke))
+        .routes(routes!(plugins::plugin_keys::list))
+        .routes(routes!(plugins::plugin_keys::add, plugins::plugin_keys::revoke))
+        .routes(routes!(monitoring::metrics::read))
 }
 
-/// Uploads that resume, by tus.
-fn resumable_uploads() -> OpenApiRouter<Arc<App>> {
+/// Routes of resumable uploads.
+fn tus_routes() -> OpenApiRouter<AsyncApp> {
     OpenApiRouter::new()
-        .routes(routes!(resumable_new::options, resumable_new::create))
-        .routes(routes!(resumable::head, resumable::show, resumable::give_up, parts::send))
-        .routes(routes!(parts::results))
-        .layer(middleware::from_fn(tus::speak))
+        .routes(routes!(tus::create::options, tus::create::create))
+        .routes(routes!(tus::read::offset, tus::read::read, tus::delete::delete, tus::patch::patch))
+        .routes(routes!(tus::results::read))
+        .layer(middleware::from_fn(tus::headers::require_version))
 }
 
-/// All routes, behind what every request goes through.
-pub fn router(app: Arc<App>) -> Router {
-    let limits = Arc::new(Limits::new(&app.config.http));
-    let refusals = Arc::new(Refusals::new(app.clone()));
-    let (public, public_api) = for_anybody().split_for_parts();
-    let (private, mut api) = for_clients().split_for_parts();
+/// Returns all routes, with the middleware of every request.
+pub fn router(app: AsyncApp) -> Router {
+    let limits = Arc::new(ClientLimits::new(&app.config().http));
+    let refusals = Arc::new(RefusalLog::new(&app));
+    let json_bytes = app.config().http.json_bytes;
+    let (public, public_api) = public_routes().split_for_parts();
+    let (private, mut api) = client_routes().split_for_parts();
     api.merge(public_api);
-    let admit = middleware::from_fn_with_state((app.clone(), limits), auth::admit);
+    let admit = middleware::from_fn_with_state((app.clone(), limits), authn::admit);
     let routes = public
         .merge(private.route_layer(admit))
         .merge(openapi::pages())
         .fallback(|| async { Problem::no_path() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .layer(DefaultBodyLimit::max(app.config.http.json_bytes))
-        .layer(axum::Extension(openapi::Document::new(api)))
+        .layer(DefaultBodyLimit::max(json_bytes))
+        .layer(axum::Extension(openapi::OpenApiDocument::new(api)))
         .layer(middleware::from_fn_with_state((app.clone(), refusals), observe::observe))
         .with_state(app);
-    // Before a route is looked for.
-    Router::new().fallback_service(routes).layer(middleware::map_request(tus::as_meant))
+    // The method is replaced before the request is routed.
+    Router::new().fallback_service(routes).layer(middleware::map_request(tus::headers::override_method))
 }

@@ -1,4 +1,4 @@
-//! Serves a router on a listener until told to stop, with bounds on what a connection may hold.
+//! Serves a router on a listener, with limits on connections.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,8 +14,7 @@ use tokio_io_timeout::TimeoutStream;
 
 use sluice_config::HttpLimits;
 
-/// Serves on `listener` until `shutdown`; requests that are running are answered to their end, as long as is
-/// configured.
+/// Serves on `listener` until `shutdown`. Then waits for running requests, up to the configured time.
 pub async fn serve(
     listener: tokio::net::TcpListener,
     router: Router,
@@ -29,7 +28,7 @@ pub async fn serve(
         shutdown.await;
         stop.graceful_shutdown(Some(patience));
     });
-    let bounded = Bounded {
+    let bounded = BoundedAcceptor {
         handle: handle.clone(),
         connections: limits.connections,
         write: Duration::from_secs(limits.write_seconds),
@@ -37,7 +36,7 @@ pub async fn serve(
     let head = Duration::from_secs(limits.head_seconds);
     let mut server: Server<SocketAddr> = axum_server::from_tcp(listener.into_std()?)?.handle(handle);
     server.http_builder().http1().header_read_timeout(head);
-    // HTTP/1 only: its connections end when nothing is asked, those of HTTP/2 would be kept by a silent client.
+    // HTTP/1 only: an idle HTTP/1 connection ends, and a silent client could keep an HTTP/2 connection open.
     let server = server.first_request_timeout(head).http1_only();
     let service = router.into_make_service();
     let served = match (&limits.certificate_file, &limits.certificate_key_file) {
@@ -49,21 +48,23 @@ pub async fn serve(
             server.acceptor(acceptor).serve(service).await
         }
         (None, None) => server.acceptor(bounded).serve(service).await,
-        _ => Err(io::Error::other("http.certificate_file and http.certificate_key_file go together: one is missing")),
+        _ => {
+            Err(io::Error::other("http.certificate_file and http.certificate_key_file need each other: one is missing"))
+        }
     };
     stopping.abort();
     served
 }
 
-/// Takes so many connections, and ends those whose client no longer reads.
+/// Acceptor that limits the number of connections, and ends those whose client does not read.
 #[derive(Clone)]
-struct Bounded {
+struct BoundedAcceptor {
     handle: Handle<SocketAddr>,
     connections: usize,
     write: Duration,
 }
 
-impl<S> Accept<TcpStream, S> for Bounded {
+impl<S> Accept<TcpStream, S> for BoundedAcceptor {
     type Stream = std::pin::Pin<Box<TimeoutStream<TcpStream>>>;
     type Service = S;
     type Future = std::future::Ready<io::Result<(Self::Stream, S)>>;
@@ -72,7 +73,7 @@ impl<S> Accept<TcpStream, S> for Bounded {
         if self.handle.connection_count() > self.connections {
             return std::future::ready(Err(io::Error::other("too many connections")));
         }
-        // Results are small and wanted at once.
+        // Results are small, and clients wait for them.
         let _ = stream.set_nodelay(true);
         let mut bounded = TimeoutStream::new(stream);
         bounded.set_write_timeout(Some(self.write));

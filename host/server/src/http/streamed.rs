@@ -1,4 +1,4 @@
-//! Answers that are made piece by piece on a thread of their own, as fast as the client reads.
+//! Streamed responses: a thread makes the pieces as fast as the client reads them.
 
 use axum::body::Body;
 use axum::http::header;
@@ -6,37 +6,55 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-/// Pieces that are made ahead of what the client has read.
-const AHEAD: usize = 2;
+use super::request::media::media_type;
+use crate::app::spawn_blocking;
+use sluice_framing::JsonFormat;
+use sluice_staging::SpoolReader;
 
-/// Where pieces go.
-pub struct Pieces(mpsc::Sender<Result<Vec<u8>, std::io::Error>>);
+/// Pieces that wait for the client to read them.
+const WAITING_PIECES: usize = 2;
 
-impl Pieces {
-    /// Hands on a piece; `false` if nobody reads any more, and there is no use in going on.
+/// Sender of a response's pieces.
+pub struct ResponsePieces(mpsc::Sender<Result<Vec<u8>, std::io::Error>>);
+
+impl ResponsePieces {
+    /// Sends a piece. Returns false if the client has gone away.
     pub fn send(&self, piece: Vec<u8>) -> bool {
         self.0.blocking_send(Ok(piece)).is_ok()
     }
 
-    /// Ends the answer where the client sees that it is not whole.
-    pub fn break_off(&self, why: &'static str) {
-        let _ = self.0.blocking_send(Err(std::io::Error::other(why)));
+    /// Ends the response with an error, so that the client sees that it is incomplete.
+    pub fn abort(&self, reason: &'static str) {
+        let _ = self.0.blocking_send(Err(std::io::Error::other(reason)));
     }
 }
 
-/// An answer whose pieces `make` makes. A failure is logged under this code, and breaks the answer off.
+/// Returns a response with the pieces that `make` sends. If `make` fails, logs the error with this code and aborts the
+/// response.
 pub fn streamed<E: std::error::Error>(
     content_type: &'static str,
     code: &'static str,
-    make: impl FnOnce(&Pieces) -> Result<(), E> + Send + 'static,
+    make: impl FnOnce(&ResponsePieces) -> Result<(), E> + Send + 'static,
 ) -> Response {
-    let (send, receive) = mpsc::channel(AHEAD);
-    tokio::task::spawn_blocking(move || {
-        let pieces = Pieces(send);
+    let (send, receive) = mpsc::channel(WAITING_PIECES);
+    spawn_blocking(move || {
+        let pieces = ResponsePieces(send);
         if let Err(error) = make(&pieces) {
-            tracing::error!(code, %error, "an answer broke off");
-            pieces.break_off("what is to be answered could not be read");
+            tracing::error!(code, %error, "a streamed response failed");
+            pieces.abort("the response cannot be read");
         }
     });
     ([(header::CONTENT_TYPE, content_type)], Body::from_stream(ReceiverStream::new(receive))).into_response()
+}
+
+/// Returns a response with an upload's results.
+pub fn streamed_results(answer: JsonFormat, reader: SpoolReader) -> Response {
+    let pieces = futures_util::stream::unfold(reader, |mut reader| async move {
+        match reader.next().await {
+            Ok(Some(bytes)) => Some((Ok(bytes), reader)),
+            Ok(None) => None,
+            Err(error) => Some((Err(std::io::Error::other(error)), reader)),
+        }
+    });
+    ([(header::CONTENT_TYPE, media_type(answer))], Body::from_stream(pieces)).into_response()
 }

@@ -1,7 +1,8 @@
-//! The fields of a payment administration.
+//! Table of fields of a payment administration.
 
 use sluice_sdk::schema::{Entity, Field, Kind, MAX_TERM, optional, required};
 
+/// Entity types of the domain.
 pub const ENTITIES: &[Entity] = &[Entity {
     name: "payment-administrations",
     fields: &[

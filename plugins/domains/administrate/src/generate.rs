@@ -1,9 +1,9 @@
-//! Makes the payment administrations of imported agreements that have none of their own.
+//! Generates payment administrations for facilities of imported agreements that have none.
 //!
-//! What has been repaid on an agreement goes to its facilities in their order, currency by currency:
-//! repayments pay a facility's installments from the front, of each the interest first; final additional
-//! repayments then reduce the principal of what is left, from the front. The outstanding principal is
-//! the facility's amount less the principal repaid. A closed agreement has nothing outstanding.
+//! The repayments on an agreement are allocated to its facilities in order, separately for each currency. Regular
+//! repayments pay the installments of a facility in order, and of each the interest first. Then final additional
+//! repayments pay the remaining principals in order. The outstanding principal is the amount of the facility minus the
+//! principal repaid. A closed agreement has no outstanding principal.
 
 use std::borrow::Cow;
 
@@ -12,9 +12,9 @@ use sluice_sdk::{Checked, Generated, Related, from_minor_units, minor_units};
 
 use sluice_sdk::schedule::{Installment, Method, Repaid, Terms};
 
-/// Agreements whose repayments are held at the same time: thirty years of months for each of them is
-/// some ten megabytes.
-const AT_ONCE: usize = 100;
+/// Number of agreements whose repayments are in memory at the same time. Thirty years of monthly repayments for each
+/// take about ten megabytes.
+const CHUNK_AGREEMENTS: usize = 100;
 
 reads! {
     #[serde(rename_all = "camelCase")]
@@ -52,18 +52,18 @@ reads! {
     struct Repayment<'a> {
         #[serde(borrow)]
         amount: Money<'a>,
-        /// Of an additional repayment.
-        status: Option<Progress>,
+        /// Status of an additional repayment. A regular repayment has none.
+        status: Option<RepaymentStatus>,
     }
 
     #[derive(PartialEq)]
-    enum Progress {
+    enum RepaymentStatus {
         Draft,
         Final,
     }
 
     #[serde(rename_all = "camelCase")]
-    struct Existing {
+    struct ImportedAdministration {
         reference_id: Id,
     }
 }
@@ -75,11 +75,11 @@ writes! {
         agreement_reference_id: Id,
         facility_reference_id: Id,
         outstanding_principal: Money<'a>,
-        installments: Vec<Due<'a>>,
+        installments: Vec<WrittenInstallment<'a>>,
     }
 
     #[serde(rename_all = "camelCase")]
-    struct Due<'a> {
+    struct WrittenInstallment<'a> {
         number: u32,
         due_date: Date,
         principal: Money<'a>,
@@ -87,12 +87,13 @@ writes! {
     }
 }
 
-pub fn from_agreements(agreements: &[Checked], out: &mut Generated) {
-    for (chunk, agreements) in agreements.chunks(AT_ONCE).enumerate() {
+/// Generates the payment administrations of these agreements.
+pub(crate) fn from_agreements(agreements: &[Checked], out: &mut Generated) {
+    for (chunk, agreements) in agreements.chunks(CHUNK_AGREEMENTS).enumerate() {
         let parsed: Vec<Agreement> = agreements.iter().map(Checked::parse).collect();
         let facilities = parsed.iter().flat_map(|agreement| &agreement.facilities);
-        let related = Imported {
-            own: Related::referring(
+        let related = RelatedRecords {
+            administrations: Related::referring(
                 "payment-administrations",
                 "facility_reference_id",
                 facilities.map(|facility| facility.reference_id),
@@ -101,36 +102,44 @@ pub fn from_agreements(agreements: &[Checked], out: &mut Generated) {
             additional: referring("additional-repayments", agreements),
         };
         for (index, (record, agreement)) in agreements.iter().zip(&parsed).enumerate() {
-            out.from_source(chunk * AT_ONCE + index);
+            out.from_source(chunk * CHUNK_AGREEMENTS + index);
             from_agreement(record, agreement, &related, out);
         }
     }
 }
 
-/// What else has been imported for some agreements.
-struct Imported {
-    own: Related,
+/// Imported records that refer to a chunk of agreements.
+struct RelatedRecords {
+    /// Payment administrations, by facility.
+    administrations: Related,
+    /// Regular repayments, by agreement.
     regular: Related,
+    /// Additional repayments, by agreement.
     additional: Related,
 }
 
+/// Fetches the imported records of an entity type that refer to these agreements.
 fn referring(entity_type: &str, agreements: &[Checked]) -> Related {
     Related::referring(entity_type, "agreement_reference_id", agreements.iter().map(|agreement| agreement.id))
 }
 
-fn from_agreement(record: &Checked, agreement: &Agreement, imported: &Imported, out: &mut Generated) {
+/// Generates the payment administrations of one agreement.
+fn from_agreement(record: &Checked, agreement: &Agreement, imported: &RelatedRecords, out: &mut Generated) {
     let closed = agreement.status == Status::Closed;
     let mut by_currency = if closed { vec![] } else { repaid_on(record.id, imported) };
     for (index, facility) in agreement.facilities.iter().enumerate() {
         let currency = &*facility.amount.currency;
         let mut none = Repaid::default();
-        let paid = by_currency.iter_mut().find(|(of, _)| of == currency);
-        let repaid = paid.map_or(&mut none, |(_, repaid)| repaid);
+        let repaid_in_currency = by_currency.iter_mut().find(|(of, _)| of == currency);
+        let repaid = repaid_in_currency.map_or(&mut none, |(_, repaid)| repaid);
         let id = record.reference_id("payment-administrations", facility.reference_id);
-        // A facility with an administration of its own still takes its part of what was repaid.
-        let has_own = imported.own.of(facility.reference_id).any(|own: Existing| own.reference_id != id);
+        // A facility with an imported administration still takes its share of the repayments.
+        let has_administration = imported
+            .administrations
+            .of(facility.reference_id)
+            .any(|imported: ImportedAdministration| imported.reference_id != id);
         let installments = if closed { Some(vec![]) } else { outstanding(agreement, facility, repaid) };
-        if has_own {
+        if has_administration {
             continue;
         }
         match installments.and_then(|installments| write(record, facility, id, &installments)) {
@@ -143,8 +152,8 @@ fn from_agreement(record: &Checked, agreement: &Agreement, imported: &Imported, 
     }
 }
 
-/// What has been repaid on an agreement, by currency.
-fn repaid_on(agreement: Id, imported: &Imported) -> Vec<(String, Repaid)> {
+/// Returns the repayments on an agreement, by currency.
+fn repaid_on(agreement: Id, imported: &RelatedRecords) -> Vec<(String, Repaid)> {
     let mut by_currency: Vec<(String, Repaid)> = vec![];
     let mut add = |repayment: &Repayment, into: fn(&mut Repaid) -> &mut i128| {
         let Money { amount, currency } = &repayment.amount;
@@ -159,14 +168,15 @@ fn repaid_on(agreement: Id, imported: &Imported) -> Vec<(String, Repaid)> {
         add(&repayment, |repaid| &mut repaid.regular);
     }
     for repayment in imported.additional.of::<Repayment>(agreement) {
-        if repayment.status == Some(Progress::Final) {
+        if repayment.status == Some(RepaymentStatus::Final) {
             add(&repayment, |repaid| &mut repaid.additional);
         }
     }
     by_currency
 }
 
-/// What is still to be paid on a facility; none where a figure or date is beyond reach.
+/// Returns the remaining installments of a facility, and subtracts the allocated amounts from `repaid`. Returns none if
+/// an amount does not fit in 64 bits or a date is beyond the year 9999.
 fn outstanding(agreement: &Agreement, facility: &Facility, repaid: &mut Repaid) -> Option<Vec<Installment>> {
     let (from, delay) = match facility.first_repayment_date {
         Some(first) => (first, -1),
@@ -184,6 +194,7 @@ fn outstanding(agreement: &Agreement, facility: &Facility, repaid: &mut Repaid) 
     terms.remaining(terms.installments()?, repaid)
 }
 
+/// Returns the payment administration of a facility. Returns none if the currency is unknown.
 fn write<'a>(
     record: &Checked,
     facility: &'a Facility,
@@ -194,7 +205,7 @@ fn write<'a>(
     let money = |units| Some(Money { amount: from_minor_units(units, currency)?, currency: Cow::Borrowed(currency) });
     let due = |installment: &Installment| {
         let (principal, interest) = (money(installment.principal)?, money(installment.interest)?);
-        Some(Due { number: installment.number, due_date: installment.due, principal, interest })
+        Some(WrittenInstallment { number: installment.number, due_date: installment.due, principal, interest })
     };
     Some(PaymentAdministration {
         reference_id: id,

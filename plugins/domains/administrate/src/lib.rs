@@ -1,4 +1,4 @@
-//! The platform's rules for payment administrations, and how they are generated.
+//! Domain plugin for payment administrations: their rules, and their generation from agreements.
 
 mod fields;
 mod generate;
@@ -8,7 +8,7 @@ use sluice_sdk::domain::Generation;
 use sluice_sdk::schema::Entity;
 use sluice_sdk::{Checked, Domain, Findings, Generated};
 
-/// Domain `Administrate`.
+/// The domain `Administrate`.
 pub struct Administrate;
 
 impl Domain for Administrate {
@@ -30,11 +30,11 @@ impl Domain for Administrate {
     }];
 
     fn record_rules(_entity_type: &str, record: &Checked, findings: &mut Findings) {
-        rules::of_record(&record.parse(), findings);
+        rules::check_record(&record.parse(), findings);
     }
 
     fn migration_rules(_entity_type: &str, records: &[Checked], findings: &mut [Findings]) {
-        rules::of_migration(records, findings);
+        rules::check_migration(records, findings);
     }
 
     fn generate(_entity_type: &str, agreements: &[Checked], out: &mut Generated) {

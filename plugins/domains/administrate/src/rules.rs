@@ -1,4 +1,4 @@
-//! What must hold between the figures of a payment administration, and between it and its agreement.
+//! Rules between the amounts of a payment administration, and between it and its agreement.
 
 use std::collections::HashSet;
 
@@ -6,8 +6,9 @@ use sluice_sdk::prelude::*;
 use sluice_sdk::{Checked, Findings, Related};
 
 reads! {
+    /// The fields of a payment administration that the rules read.
     #[serde(rename_all = "camelCase")]
-    pub struct PaymentAdministration<'a> {
+    pub(crate) struct PaymentAdministration<'a> {
         agreement_reference_id: Id,
         facility_reference_id: Id,
         #[serde(borrow)]
@@ -37,8 +38,10 @@ reads! {
     }
 }
 
-/// A record without `installments` says nothing of them; an empty list says that nothing is outstanding.
-pub fn of_record(record: &PaymentAdministration, findings: &mut Findings) {
+/// Checks that installment numbers are unique, that all amounts have the currency of the outstanding principal, and
+/// that the principals of the installments add up to it. A record without `installments` passes. An empty list stands
+/// for an outstanding principal of zero.
+pub(crate) fn check_record(record: &PaymentAdministration, findings: &mut Findings) {
     let Some(installments) = &record.installments else { return };
     let outstanding = &record.outstanding_principal;
     let mut numbers = HashSet::new();
@@ -62,13 +65,14 @@ pub fn of_record(record: &PaymentAdministration, findings: &mut Findings) {
     }
 }
 
-pub fn of_migration(records: &[Checked], findings: &mut [Findings]) {
+/// Checks that the facility belongs to the agreement and has the currency of the outstanding principal.
+pub(crate) fn check_migration(records: &[Checked], findings: &mut [Findings]) {
     let parsed: Vec<PaymentAdministration> = records.iter().map(Checked::parse).collect();
     let agreements = Related::read("agreements", parsed.iter().map(|record| record.agreement_reference_id));
     for (record, findings) in parsed.iter().zip(findings) {
         let Some(agreement) = agreements.of::<Agreement>(record.agreement_reference_id).next() else { continue };
-        let wanted = record.facility_reference_id;
-        match agreement.facilities.iter().find(|facility| facility.reference_id == wanted) {
+        let facility_id = record.facility_reference_id;
+        match agreement.facilities.iter().find(|facility| facility.reference_id == facility_id) {
             None => findings.report(finding("UNKNOWN_REFERENCE", "facilityReferenceId")),
             Some(facility) if facility.amount.currency != record.outstanding_principal.currency => {
                 findings.report(rule("CURRENCY_DIFFERS_FROM_FACILITY", "outstandingPrincipal.currency"));

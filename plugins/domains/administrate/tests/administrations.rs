@@ -1,4 +1,4 @@
-//! Payment administrations: fields, references, rules.
+//! Validation of payment administrations.
 
 use sluice_domain_administrate::Administrate;
 use sluice_sdk::harness::{Harness, Row};
@@ -50,11 +50,11 @@ const RECORD_RULES: &[Row] = &[
     ),
 ];
 
-const NOWHERE: &str = r#""ffffffff-0000-4000-8000-000000000001""#;
+const UNKNOWN_ID: &str = r#""ffffffff-0000-4000-8000-000000000001""#;
 
 const MIGRATION_RULES: &[Row] = &[
-    ("agreementReferenceId", NOWHERE, "UNKNOWN_REFERENCE agreementReferenceId"),
-    ("facilityReferenceId", NOWHERE, "UNKNOWN_REFERENCE facilityReferenceId"),
+    ("agreementReferenceId", UNKNOWN_ID, "UNKNOWN_REFERENCE agreementReferenceId"),
+    ("facilityReferenceId", UNKNOWN_ID, "UNKNOWN_REFERENCE facilityReferenceId"),
     (
         "facilityReferenceId",
         r#""fa000000-0000-4000-8000-000000000002""#,
@@ -72,16 +72,16 @@ fn harness() -> Harness {
 }
 
 #[test]
-fn fields() {
+fn reports_invalid_fields() {
     Harness::new().check_rows::<Administrate>("payment-administrations", false, RECORD, FIELDS);
 }
 
 #[test]
-fn rules_within_a_record() {
+fn reports_broken_rules_within_a_record() {
     Harness::new().check_rows::<Administrate>("payment-administrations", false, RECORD, RECORD_RULES);
 }
 
 #[test]
-fn rules_between_records() {
+fn reports_broken_rules_between_records() {
     harness().check_rows::<Administrate>("payment-administrations", true, RECORD, MIGRATION_RULES);
 }

@@ -1,17 +1,18 @@
-//! What is generated, to the last minor unit.
+//! Generation of payment administrations, exact to the minor unit.
 
 use sluice_domain_administrate::Administrate;
 use sluice_sdk::harness::{Harness, parse, with};
 use sluice_sdk::prelude::*;
 
-/// 1000.00 at 6 % a year, half a per cent a month.
+/// An agreement of 1000.00 EUR at 6 % a year, which is half a per cent a month.
 const AGREEMENT: &str = r#"{"referenceId": "a0000000-0000-4000-8000-000000000001", "status": "active",
     "startDate": "2024-01-31", "facilities": [{"referenceId": "fa000000-0000-4000-8000-000000000001",
     "amount": {"amount": 1000, "currency": "EUR"}, "interest": {"type": "fixed", "percentage": 6},
     "termInMonths": 4, "repaymentMethod": "linear"}]}"#;
 
+/// Changes of the agreement: path and JSON text.
 type Edits<'a> = &'a [(&'a str, &'a str)];
-/// Entity type, amount, currency; of an additional repayment also its status.
+/// Repayments: entity type, amount, currency, and the status of an additional repayment.
 type Payments<'a> = &'a [(&'a str, &'a str, &'a str, &'a str)];
 
 const METHOD: &str = "facilities[0].repaymentMethod";
@@ -33,8 +34,8 @@ const TWO_FACILITIES: &str = r#"[{"referenceId": "fa000000-0000-4000-8000-000000
 
 const REPAID_MORE: &str = "! 0 warning RULE_VIOLATION/REPAID_MORE_THAN_OWED facilities";
 
-/// Name, changes to the agreement, what was repaid, and what comes out: a line a facility, with what is
-/// outstanding and then number, day, principal and interest of each installment.
+/// Cases: name, changes of the agreement, repayments, and expected lines. A line has a facility's outstanding
+/// principal, and the number, due date, principal and interest of each installment. A line of an issue begins with `!`.
 const CASES: &[(&str, Edits, Payments, &[&str])] = &[
     // Methods.
     (
@@ -118,7 +119,7 @@ const CASES: &[(&str, Edits, Payments, &[&str])] = &[
         &[],
         &["1000.00: 1 2024-06-15 1000.00+20.00"],
     ),
-    // Repaid: of each installment first the interest.
+    // Repayments: of each installment first the interest.
     (
         "repaid in part",
         &[],
@@ -187,7 +188,7 @@ const CASES: &[(&str, Edits, Payments, &[&str])] = &[
     ),
     ("draft", &[("status", r#""draft""#), (MONTHS, "1")], &[], &["1000.00: 1 2024-02-29 1000.00+5.00"]),
     ("defaulted", &[("status", r#""defaulted""#), (MONTHS, "1")], &[], &["1000.00: 1 2024-02-29 1000.00+5.00"]),
-    // Beyond reach.
+    // Limits.
     (
         "too much interest",
         &[
@@ -233,7 +234,8 @@ reads! {
     }
 }
 
-fn shown(line: &str) -> String {
+/// Returns a generated record in the form of the expected lines.
+fn as_line(line: &str) -> String {
     let administration: Administration = parse(line);
     let installments = administration
         .installments
@@ -242,6 +244,7 @@ fn shown(line: &str) -> String {
     format!("{}:{}", administration.outstanding_principal.amount.0, installments.collect::<Vec<_>>().join(","))
 }
 
+/// Returns a harness with these repayments on the agreement.
 fn harness(payments: Payments) -> Harness {
     let harness = Harness::new();
     for (entity_type, amount, currency, status) in payments {
@@ -254,24 +257,24 @@ fn harness(payments: Payments) -> Harness {
 }
 
 #[test]
-fn figures() {
+fn generates_installments_and_outstanding_principal() {
     for (name, edits, payments, expected) in CASES {
         let agreement = edits.iter().fold(AGREEMENT.to_owned(), |record, (path, value)| with(&record, path, value));
         let agreement = agreement.replace('\n', "");
         let harness = harness(payments);
         let made = harness.generate::<Administrate>("payment-administrations", &agreement);
         let (lines, issues) = (made.lines(), made.issues());
-        let figures = lines.lines().map(shown).chain(issues.iter().map(|issue| format!("! {issue}")));
+        let figures = lines.lines().map(as_line).chain(issues.iter().map(|issue| format!("! {issue}")));
         assert_eq!(figures.collect::<Vec<_>>(), *expected, "{name}");
 
-        // What is generated is right by the plugin's own rules.
+        // The generated records satisfy the plugin's own rules.
         harness.stage("agreements", &agreement);
         assert_eq!(harness.said::<Administrate>("payment-administrations", true, &made.lines()), "", "{name}");
     }
 }
 
 #[test]
-fn a_record_as_it_is_written() {
+fn writes_the_fields_of_a_record_in_order() {
     let agreement = with(&with(AGREEMENT, MONTHS, "1"), AMOUNT, r#"{"amount": 1e1, "currency": "EUR"}"#);
     let made = harness(&[]).generate::<Administrate>("payment-administrations", &agreement);
     let id = harness(&[]).reference_id("payment-administrations", "fa000000-0000-4000-8000-000000000001");
@@ -286,28 +289,28 @@ fn a_record_as_it_is_written() {
     assert_eq!(made.lines(), expected.concat());
 }
 
-/// One that was made before is made again, and only what somebody else made stands in the way; its
-/// facility still takes its part of what was repaid.
+/// An administration that was generated before is generated again. Only an imported administration prevents generation.
+/// In both cases the facility takes its share of the repayments.
 #[test]
-fn a_facility_with_an_administration_of_its_own_gets_no_other() {
+fn generates_none_for_a_facility_with_an_imported_administration() {
     let agreement = with(AGREEMENT, FACILITIES, TWO_FACILITIES).replace('\n', "");
     let facility = "fa000000-0000-4000-8000-000000000001";
     let derived = harness(&[]).reference_id("payment-administrations", facility).to_string();
-    let others = "ad000000-0000-4000-8000-000000000001".to_owned();
+    let imported = "ad000000-0000-4000-8000-000000000001".to_owned();
     for (id, expected) in [
         (derived, vec!["0.00:", "40.00: 1 2024-02-29 40.00+0.00", "50.00: 1 2024-02-29 50.00+0.00"]),
-        (others, vec!["40.00: 1 2024-02-29 40.00+0.00", "50.00: 1 2024-02-29 50.00+0.00"]),
+        (imported, vec!["40.00: 1 2024-02-29 40.00+0.00", "50.00: 1 2024-02-29 50.00+0.00"]),
     ] {
         let harness = harness(&[("repayments", "110", "EUR", "")]);
         let existing = format!(r#"{{"referenceId": "{id}", "facilityReferenceId": "{facility}"}}"#);
         harness.stage("payment-administrations", &existing);
         let made = harness.generate::<Administrate>("payment-administrations", &agreement);
-        assert_eq!(made.lines().lines().map(shown).collect::<Vec<_>>(), expected, "{id}");
+        assert_eq!(made.lines().lines().map(as_line).collect::<Vec<_>>(), expected, "{id}");
     }
 }
 
 #[test]
-fn each_record_says_which_agreement_it_comes_from() {
+fn records_the_origin_of_each_record() {
     let agreements: Vec<String> = (0..250)
         .map(|number| {
             let id = format!(r#""a0000000-0000-4000-8000-{number:012}""#);

@@ -1,7 +1,8 @@
-//! The fields of collaterals and of the objects they are on.
+//! Tables of fields of collaterals and collateral objects.
 
 use sluice_sdk::schema::{ADDRESS, Entity, Field, Kind, NAME, optional, required};
 
+/// Entity types of the domain.
 pub const ENTITIES: &[Entity] = &[
     Entity {
         name: "collateral-objects",

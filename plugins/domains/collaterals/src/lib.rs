@@ -1,4 +1,4 @@
-//! The platform's rules for collaterals.
+//! Domain plugin for collaterals and collateral objects.
 
 mod fields;
 
@@ -8,7 +8,7 @@ use sluice_sdk::prelude::*;
 use sluice_sdk::schema::Entity;
 use sluice_sdk::{Checked, Domain, Findings};
 
-/// Domain `Collaterals`.
+/// The domain `Collaterals`.
 pub struct Collaterals;
 
 impl Domain for Collaterals {
@@ -37,7 +37,7 @@ impl Domain for Collaterals {
 
 sluice_sdk::domain!(Collaterals);
 
-/// Index into the plugin's tally rules.
+/// Index of the rule in the plugin's tally rules.
 const RANK_TWICE: usize = 0;
 
 reads! {
@@ -53,11 +53,13 @@ reads! {
     }
 }
 
+/// Returns the mortgage entries of a collateral.
 fn entries(record: &Checked) -> Vec<Entry> {
     record.parse::<Collateral>().registered_mortgage_entries.unwrap_or_default()
 }
 
-/// One mortgage a rank and object, over all collaterals. Twice in one record is an issue of its own.
+/// Adds a tally for each rank of an object, so that all collaterals together have at most one mortgage of a rank on an
+/// object. A rank that occurs twice in one record counts once here, because `record_rules` reports it.
 fn tally_ranks(record: &Checked, findings: &mut Findings) {
     let mut seen = HashSet::new();
     for Entry { rank, collateral_object_reference_id: object } in entries(record) {

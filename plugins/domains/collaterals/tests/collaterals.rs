@@ -1,4 +1,4 @@
-//! Collaterals and the objects they are on: fields, references, ranks.
+//! Validation of collaterals and collateral objects.
 
 use sluice_domain_collaterals::Collaterals;
 use sluice_sdk::harness::{Harness, Row, with};
@@ -7,7 +7,7 @@ const OBJECT: &str = r#"{"referenceId": "0b000000-0000-4000-8000-000000000001", 
     "address": {"addressLine1": "U 1", "postalCode": "110 00", "locality": "Praha", "countryCode": "CZ"},
     "valuations": [{"date": "2020-01-31", "value": {"amount": 5000000, "currency": "CZK"}}]}"#;
 
-const OF_AN_OBJECT: &[Row] = &[
+const OBJECT_ROWS: &[Row] = &[
     ("referenceId", "1", "INVALID_FORMAT referenceId"),
     ("type", "", "MISSING_REQUIRED_FIELD type"),
     ("type", r#""boat""#, "INVALID_VALUE type"),
@@ -28,7 +28,7 @@ const COLLATERAL: &str = r#"{"referenceId": "c0110000-0000-4000-8000-00000000000
             "collateralObjectReferenceId": "0b000000-0000-4000-8000-000000000001"},
         {"rank": 2, "collateralObjectReferenceId": "0b000000-0000-4000-8000-000000000001"}]}"#;
 
-const OF_A_COLLATERAL: &[Row] = &[
+const COLLATERAL_ROWS: &[Row] = &[
     ("type", r#""pledge""#, "UNKNOWN_FIELD registeredMortgageEntries"),
     ("type", "", "MISSING_REQUIRED_FIELD type"),
     ("collateralDefinitionCode", "", "MISSING_REQUIRED_FIELD collateralDefinitionCode"),
@@ -56,17 +56,17 @@ const OF_A_COLLATERAL: &[Row] = &[
     ("registeredMortgageEntries[1].collateralObjectReferenceId", r#""0b000000-0000-4000-8000-000000000002""#, ""),
 ];
 
-const REFERENCES: &[Row] = &[
-    ("agreementReferenceIds[0]", NOWHERE, "UNKNOWN_REFERENCE agreementReferenceIds[0]"),
-    ("counterpartyReferenceIds[0]", NOWHERE, "UNKNOWN_REFERENCE counterpartyReferenceIds[0]"),
+const REFERENCE_ROWS: &[Row] = &[
+    ("agreementReferenceIds[0]", UNKNOWN_ID, "UNKNOWN_REFERENCE agreementReferenceIds[0]"),
+    ("counterpartyReferenceIds[0]", UNKNOWN_ID, "UNKNOWN_REFERENCE counterpartyReferenceIds[0]"),
     (
         "registeredMortgageEntries[1].collateralObjectReferenceId",
-        NOWHERE,
+        UNKNOWN_ID,
         "UNKNOWN_REFERENCE registeredMortgageEntries[1].collateralObjectReferenceId",
     ),
 ];
 
-const NOWHERE: &str = r#""ffffffff-0000-4000-8000-000000000001""#;
+const UNKNOWN_ID: &str = r#""ffffffff-0000-4000-8000-000000000001""#;
 
 fn harness() -> Harness {
     let harness = Harness::new();
@@ -77,19 +77,20 @@ fn harness() -> Harness {
 }
 
 #[test]
-fn fields() {
-    Harness::new().check_rows::<Collaterals>("collateral-objects", true, OBJECT, OF_AN_OBJECT);
-    Harness::new().check_rows::<Collaterals>("collaterals", false, COLLATERAL, OF_A_COLLATERAL);
+fn reports_invalid_fields() {
+    Harness::new().check_rows::<Collaterals>("collateral-objects", true, OBJECT, OBJECT_ROWS);
+    Harness::new().check_rows::<Collaterals>("collaterals", false, COLLATERAL, COLLATERAL_ROWS);
 }
 
 #[test]
-fn references() {
-    harness().check_rows::<Collaterals>("collaterals", true, COLLATERAL, REFERENCES);
+fn reports_unknown_references() {
+    harness().check_rows::<Collaterals>("collaterals", true, COLLATERAL, REFERENCE_ROWS);
 }
 
-/// Each row: a collateral, and how many of its ranks share a key with those of the first.
+/// Each row changes the collateral. It has the expected number of tallies, and the number of them that have a key of
+/// the unchanged collateral.
 #[test]
-fn ranks_are_counted_by_object() {
+fn tallies_each_rank_of_an_object() {
     let harness = harness();
     harness.stage("collateral-objects", r#"{"referenceId": "0b000000-0000-4000-8000-000000000002"}"#);
     let tallied = |record: &str| harness.tallies::<Collaterals>("collaterals", &record.replace('\n', ""));
@@ -100,7 +101,7 @@ fn ranks_are_counted_by_object() {
         ("registeredMortgageEntries[1].rank", "3", 2, 1),
         ("registeredMortgageEntries[1].rank", "1", 1, 1),
         ("registeredMortgageEntries[1].collateralObjectReferenceId", r#""0b000000-0000-4000-8000-000000000002""#, 2, 1),
-        ("registeredMortgageEntries[1].collateralObjectReferenceId", NOWHERE, 1, 1),
+        ("registeredMortgageEntries[1].collateralObjectReferenceId", UNKNOWN_ID, 1, 1),
         ("registeredMortgageEntries", "[]", 0, 0),
     ] {
         let others = tallied(&with(COLLATERAL, path, value));

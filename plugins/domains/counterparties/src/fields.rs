@@ -1,10 +1,11 @@
-//! The fields of a counterparty.
+//! Table of fields of a counterparty.
 
 use sluice_sdk::schema::{ADDRESS, Entity, Field, Kind, MAX_TEXT, NAME, optional, required};
 
 const PERSON: &[&str] = &["person"];
 const ORGANISATION: &[&str] = &["organisation"];
 
+/// Entity types of the domain.
 pub const ENTITIES: &[Entity] = &[Entity {
     name: "counterparties",
     fields: &[

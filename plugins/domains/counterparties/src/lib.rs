@@ -1,11 +1,11 @@
-//! The platform's rules for counterparties: people and organisations.
+//! Domain plugin for counterparties: people and organisations.
 
 mod fields;
 
 use sluice_sdk::Domain;
 use sluice_sdk::schema::Entity;
 
-/// Domain `Counterparties`. Its rules are all in its table of fields.
+/// The domain `Counterparties`. Its table of fields has all its rules.
 pub struct Counterparties;
 
 impl Domain for Counterparties {

@@ -1,4 +1,4 @@
-//! Counterparties, field by field.
+//! Validation of counterparties.
 
 use sluice_domain_counterparties::Counterparties;
 use sluice_sdk::harness::{Harness, Row};
@@ -16,7 +16,7 @@ const PERSON: &str = r#"{"referenceId": "c0000000-0000-4000-8000-000000000001", 
 const ORGANISATION: &str = r#"{"referenceId": "c0000000-0000-4000-8000-000000000002", "type": "organisation",
     "name": "Pekárna", "registrationNumber": "27074358"}"#;
 
-const OF_A_PERSON: &[Row] = &[
+const PERSON_ROWS: &[Row] = &[
     ("referenceId", "", "MISSING_REQUIRED_FIELD referenceId"),
     ("type", "", "MISSING_REQUIRED_FIELD type"),
     ("type", r#""robot""#, "INVALID_VALUE type"),
@@ -54,27 +54,27 @@ const OF_A_PERSON: &[Row] = &[
     ("birthdate", r#""1970-12-13""#, "UNKNOWN_FIELD birthdate"),
 ];
 
-const OF_AN_ORGANISATION: &[Row] = &[
+const ORGANISATION_ROWS: &[Row] = &[
     ("name", "", "MISSING_REQUIRED_FIELD name"),
     ("registrationNumber", "", ""),
     ("surname", r#""Novák""#, "UNKNOWN_FIELD surname"),
     ("birthDate", r#""no date""#, "UNKNOWN_FIELD birthDate"),
 ];
 
-const REFERENCES: &[Row] = &[
+const REFERENCE_ROWS: &[Row] = &[
     ("relations[0].to", r#""c0000000-0000-4000-8000-00000000000f""#, "UNKNOWN_REFERENCE relations[0].to"),
     ("associatedParties[0]", r#""c0000000-0000-4000-8000-00000000000f""#, "UNKNOWN_REFERENCE associatedParties[0]"),
 ];
 
 #[test]
-fn fields() {
-    Harness::new().check_rows::<Counterparties>("counterparties", false, PERSON, OF_A_PERSON);
-    Harness::new().check_rows::<Counterparties>("counterparties", false, ORGANISATION, OF_AN_ORGANISATION);
+fn reports_invalid_fields() {
+    Harness::new().check_rows::<Counterparties>("counterparties", false, PERSON, PERSON_ROWS);
+    Harness::new().check_rows::<Counterparties>("counterparties", false, ORGANISATION, ORGANISATION_ROWS);
 }
 
 #[test]
-fn references() {
+fn reports_unknown_references() {
     let harness = Harness::new();
     harness.stage("counterparties", &ORGANISATION.replace('\n', ""));
-    harness.check_rows::<Counterparties>("counterparties", true, PERSON, REFERENCES);
+    harness.check_rows::<Counterparties>("counterparties", true, PERSON, REFERENCE_ROWS);
 }

@@ -1,7 +1,8 @@
-//! The fields of what is paid out, paid back and collected.
+//! Tables of fields of disbursements, repayments, additional repayments and debit mandates.
 
 use sluice_sdk::schema::{Entity, Kind, NAME, optional, required};
 
+/// Entity types of the domain.
 pub const ENTITIES: &[Entity] = &[
     Entity {
         name: "disbursements",

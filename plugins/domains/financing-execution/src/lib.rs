@@ -1,4 +1,4 @@
-//! The platform's rules for disbursements, repayments, additional repayments and debit mandates.
+//! Domain plugin for disbursements, repayments, additional repayments and debit mandates.
 
 mod fields;
 mod rules;
@@ -6,7 +6,7 @@ mod rules;
 use sluice_sdk::schema::Entity;
 use sluice_sdk::{Checked, Domain, Findings};
 
-/// Domain `FinancingExecutions`.
+/// The domain `FinancingExecutions`.
 pub struct FinancingExecutions;
 
 impl Domain for FinancingExecutions {
@@ -19,8 +19,8 @@ impl Domain for FinancingExecutions {
 
     fn migration_rules(entity_type: &str, records: &[Checked], findings: &mut [Findings]) {
         match entity_type {
-            "disbursements" => rules::disbursements(records, findings),
-            "repayments" | "additional-repayments" => rules::repayments(records, findings),
+            "disbursements" => rules::check_disbursements(records, findings),
+            "repayments" | "additional-repayments" => rules::check_repayments(records, findings),
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Disbursements, repayments, additional repayments and debit mandates: fields, references, rules.
+//! Validation of disbursements, repayments, additional repayments and debit mandates.
 
 use sluice_domain_financing_execution::FinancingExecutions;
 use sluice_sdk::harness::{Harness, Row, with};
@@ -12,7 +12,7 @@ const REPAYMENT: &str = r#"{"referenceId": "e0000000-0000-4000-8000-000000000001
     "agreementReferenceId": "a0000000-0000-4000-8000-000000000001", "effectiveDate": "2000-03-01",
     "amount": {"amount": 3373, "currency": "CZK"}}"#;
 
-const ADDITIONAL: &str = r#"{"referenceId": "e0000000-0000-4000-8000-000000000002",
+const ADDITIONAL_REPAYMENT: &str = r#"{"referenceId": "e0000000-0000-4000-8000-000000000002",
     "agreementReferenceId": "a0000000-0000-4000-8000-000000000001",
     "processReferenceId": "e0000000-0000-4000-8000-000000000003", "status": "Draft", "type": "early-repayment",
     "effectiveDate": "2000-03-01", "requestReceivedDate": "2000-02-20", "amount": {"amount": 1, "currency": "EUR"},
@@ -23,7 +23,7 @@ const MANDATE: &str = r#"{"referenceId": "f0000000-0000-4000-8000-000000000001",
     "counterpartyReferenceId": "c0000000-0000-4000-8000-000000000001", "scheme": "DOMESTIC", "type": "b2c",
     "debtorAccount": "1/0800", "amount": {"amount": 3373, "currency": "CZK"}, "signedDate": "2000-03-01"}"#;
 
-const OF_A_DISBURSEMENT: &[Row] = &[
+const DISBURSEMENT_FIELDS: &[Row] = &[
     ("referenceId", "", "MISSING_REQUIRED_FIELD referenceId"),
     ("agreementReferenceId", "", "MISSING_REQUIRED_FIELD agreementReferenceId"),
     ("facilityReferenceId", "", "MISSING_REQUIRED_FIELD facilityReferenceId"),
@@ -35,14 +35,14 @@ const OF_A_DISBURSEMENT: &[Row] = &[
     ("ammount", "1", "UNKNOWN_FIELD ammount"),
 ];
 
-const OF_A_REPAYMENT: &[Row] = &[
+const REPAYMENT_FIELDS: &[Row] = &[
     ("agreementReferenceId", "[]", "INVALID_FORMAT agreementReferenceId"),
     ("effectiveDate", "", "MISSING_REQUIRED_FIELD effectiveDate"),
     ("amount.currency", r#""ABC""#, "INVALID_VALUE amount.currency"),
     ("facilityReferenceId", r#""fa000000-0000-4000-8000-000000000001""#, "UNKNOWN_FIELD facilityReferenceId"),
 ];
 
-const OF_AN_ADDITIONAL: &[Row] = &[
+const ADDITIONAL_REPAYMENT_FIELDS: &[Row] = &[
     ("agreementReferenceId", "", "MISSING_REQUIRED_FIELD agreementReferenceId"),
     ("processReferenceId", "", ""),
     ("processReferenceId", "1", "INVALID_FORMAT processReferenceId"),
@@ -56,7 +56,7 @@ const OF_AN_ADDITIONAL: &[Row] = &[
     ("administrationFee.currency", "", "MISSING_REQUIRED_FIELD administrationFee.currency"),
 ];
 
-const OF_A_MANDATE: &[Row] = &[
+const MANDATE_FIELDS: &[Row] = &[
     ("agreementReferenceId", "", "MISSING_REQUIRED_FIELD agreementReferenceId"),
     ("counterpartyReferenceId", "", "MISSING_REQUIRED_FIELD counterpartyReferenceId"),
     ("scheme", r#""sepa""#, "INVALID_VALUE scheme"),
@@ -68,27 +68,27 @@ const OF_A_MANDATE: &[Row] = &[
     ("signedDate", r#""2000-3-1""#, "INVALID_FORMAT signedDate"),
 ];
 
-const NOWHERE: &str = r#""ffffffff-0000-4000-8000-000000000001""#;
+const UNKNOWN_ID: &str = r#""ffffffff-0000-4000-8000-000000000001""#;
 
-/// With an unknown agreement that alone is said, however early the payment and odd its currency.
-const RULES_OF_A_DISBURSEMENT: &[Row] = &[
-    ("agreementReferenceId", NOWHERE, "UNKNOWN_REFERENCE agreementReferenceId"),
-    ("facilityReferenceId", NOWHERE, "UNKNOWN_REFERENCE facilityReferenceId"),
+/// For an unknown agreement, the only issue is the unknown reference. Date and currency of the payment are not checked.
+const DISBURSEMENT_RULES: &[Row] = &[
+    ("agreementReferenceId", UNKNOWN_ID, "UNKNOWN_REFERENCE agreementReferenceId"),
+    ("facilityReferenceId", UNKNOWN_ID, "UNKNOWN_REFERENCE facilityReferenceId"),
     ("facilityReferenceId", r#""fa000000-0000-4000-8000-000000000003""#, "UNKNOWN_REFERENCE facilityReferenceId"),
     ("effectiveDate", r#""2000-02-29""#, "RULE_VIOLATION/BEFORE_AGREEMENT_START effectiveDate"),
     ("amount.currency", r#""EUR""#, "RULE_VIOLATION/CURRENCY_DIFFERS_FROM_FACILITY amount.currency"),
 ];
 
-const RULES_OF_A_REPAYMENT: &[Row] = &[
-    ("agreementReferenceId", NOWHERE, "UNKNOWN_REFERENCE agreementReferenceId"),
+const REPAYMENT_RULES: &[Row] = &[
+    ("agreementReferenceId", UNKNOWN_ID, "UNKNOWN_REFERENCE agreementReferenceId"),
     ("effectiveDate", r#""2000-02-29""#, "RULE_VIOLATION/BEFORE_AGREEMENT_START effectiveDate"),
     ("amount.currency", r#""EUR""#, ""),
     ("amount.currency", r#""USD""#, "RULE_VIOLATION/CURRENCY_DIFFERS_FROM_AGREEMENT amount.currency"),
 ];
 
-const RULES_OF_A_MANDATE: &[Row] = &[
-    ("agreementReferenceId", NOWHERE, "UNKNOWN_REFERENCE agreementReferenceId"),
-    ("counterpartyReferenceId", NOWHERE, "UNKNOWN_REFERENCE counterpartyReferenceId"),
+const MANDATE_RULES: &[Row] = &[
+    ("agreementReferenceId", UNKNOWN_ID, "UNKNOWN_REFERENCE agreementReferenceId"),
+    ("counterpartyReferenceId", UNKNOWN_ID, "UNKNOWN_REFERENCE counterpartyReferenceId"),
     ("signedDate", r#""1999-01-01""#, ""),
 ];
 
@@ -113,44 +113,46 @@ fn harness() -> Harness {
     harness
 }
 
+/// Checks the rows of fields in scope `record`, and the rows of rules in scope `migration`.
 fn check(entity_type: &str, record: &str, fields: &[Row], rules: &[Row]) {
     harness().check_rows::<FinancingExecutions>(entity_type, false, record, fields);
     harness().check_rows::<FinancingExecutions>(entity_type, true, record, rules);
 }
 
 #[test]
-fn disbursements() {
-    check("disbursements", DISBURSEMENT, OF_A_DISBURSEMENT, RULES_OF_A_DISBURSEMENT);
+fn reports_invalid_disbursements() {
+    check("disbursements", DISBURSEMENT, DISBURSEMENT_FIELDS, DISBURSEMENT_RULES);
 }
 
 #[test]
-fn repayments() {
-    check("repayments", REPAYMENT, OF_A_REPAYMENT, RULES_OF_A_REPAYMENT);
+fn reports_invalid_repayments() {
+    check("repayments", REPAYMENT, REPAYMENT_FIELDS, REPAYMENT_RULES);
 }
 
 #[test]
-fn additional_repayments() {
-    check("additional-repayments", ADDITIONAL, OF_AN_ADDITIONAL, RULES_OF_A_REPAYMENT);
+fn reports_invalid_additional_repayments() {
+    check("additional-repayments", ADDITIONAL_REPAYMENT, ADDITIONAL_REPAYMENT_FIELDS, REPAYMENT_RULES);
 }
 
 #[test]
-fn debit_mandates() {
-    check("debit-mandates", MANDATE, OF_A_MANDATE, RULES_OF_A_MANDATE);
+fn reports_invalid_debit_mandates() {
+    check("debit-mandates", MANDATE, MANDATE_FIELDS, MANDATE_RULES);
 }
 
-/// What is paid out counts against the facility, in its minor unit, unless something is wrong with it.
+/// A disbursement adds a tally to its facility, in the minor unit of the currency. A disbursement with an issue adds
+/// none.
 #[test]
-fn disbursements_are_added_up_by_facility() {
-    let count = |record: &str| {
-        let tallies = harness().tallies::<FinancingExecutions>("disbursements", &record.replace('\n', ""));
-        tallies.iter().map(|tally| (tally.rule, tally.key.0, tally.amount, tally.limit)).collect::<Vec<_>>()
+fn tallies_disbursements_by_facility() {
+    let tallies = |record: &str| {
+        let found = harness().tallies::<FinancingExecutions>("disbursements", &record.replace('\n', ""));
+        found.iter().map(|tally| (tally.rule, tally.key.0, tally.amount, tally.limit)).collect::<Vec<_>>()
     };
     let facility = 0xfa00_0000_0000_4000;
-    assert_eq!(count(DISBURSEMENT), [(0, facility, 100_050, 8_095_200)]);
-    assert_eq!(count(&with(DISBURSEMENT, "amount.amount", "80953")), [(0, facility, 8_095_300, 8_095_200)]);
+    assert_eq!(tallies(DISBURSEMENT), [(0, facility, 100_050, 8_095_200)]);
+    assert_eq!(tallies(&with(DISBURSEMENT, "amount.amount", "80953")), [(0, facility, 8_095_300, 8_095_200)]);
     for (path, value) in
-        [("agreementReferenceId", NOWHERE), ("facilityReferenceId", NOWHERE), ("amount.currency", r#""EUR""#)]
+        [("agreementReferenceId", UNKNOWN_ID), ("facilityReferenceId", UNKNOWN_ID), ("amount.currency", r#""EUR""#)]
     {
-        assert_eq!(count(&with(DISBURSEMENT, path, value)), [], "{path}");
+        assert_eq!(tallies(&with(DISBURSEMENT, path, value)), [], "{path}");
     }
 }

@@ -1,7 +1,8 @@
-//! The fields of an agreement.
+//! Table of fields of an agreement.
 
 use sluice_sdk::schema::{Entity, Field, Kind, MAX_TERM, MAX_TEXT, NAME, optional, required};
 
+/// Entity types of the domain.
 pub const ENTITIES: &[Entity] = &[Entity {
     name: "agreements",
     fields: &[

@@ -1,4 +1,4 @@
-//! The platform's rules for agreements.
+//! Domain plugin for agreements.
 
 mod fields;
 mod rules;
@@ -6,7 +6,7 @@ mod rules;
 use sluice_sdk::schema::Entity;
 use sluice_sdk::{Checked, Domain, Findings};
 
-/// Domain `FinancingSolutions`.
+/// The domain `FinancingSolutions`.
 pub struct FinancingSolutions;
 
 impl Domain for FinancingSolutions {
@@ -23,11 +23,11 @@ impl Domain for FinancingSolutions {
     const TALLY_RULES: &'static [(&'static str, &'static str)] = &[("FACILITY_IN_TWO_AGREEMENTS", "facilities")];
 
     fn record_rules(_entity_type: &str, record: &Checked, findings: &mut Findings) {
-        rules::of_record(&record.parse(), findings);
+        rules::check_record(&record.parse(), findings);
     }
 
     fn migration_rules(_entity_type: &str, records: &[Checked], findings: &mut [Findings]) {
-        rules::of_migration(records, findings);
+        rules::check_migration(records, findings);
     }
 }
 

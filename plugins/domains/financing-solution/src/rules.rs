@@ -1,19 +1,20 @@
-//! What must hold between the fields of an agreement, and between it and its borrowers.
+//! Rules between the fields of an agreement, and between it and its borrowers.
 
 use std::collections::HashSet;
 
 use sluice_sdk::prelude::*;
 use sluice_sdk::{Checked, Findings, Related};
 
-/// Index into the plugin's tally rules.
+/// Index of the rule in the plugin's tally rules.
 const FACILITY_IN_TWO_AGREEMENTS: usize = 0;
 
-/// Years of age from which a person may borrow.
-const ADULT: i16 = 18;
+/// Minimum age of a borrower, in years.
+const ADULT_AGE: i16 = 18;
 
 reads! {
+    /// The fields of an agreement that the rules read.
     #[serde(rename_all = "camelCase")]
-    pub struct Agreement {
+    pub(crate) struct Agreement {
         start_date: Date,
         borrowers: Vec<Borrower>,
         facilities: Vec<Facility>,
@@ -44,7 +45,9 @@ reads! {
     }
 }
 
-pub fn of_record(agreement: &Agreement, findings: &mut Findings) {
+/// Checks that there is exactly one main borrower, that no borrower or facility occurs twice, and that no first
+/// repayment is before the start of the agreement.
+pub(crate) fn check_record(agreement: &Agreement, findings: &mut Findings) {
     if agreement.borrowers.iter().filter(|borrower| borrower.role == Role::Main).count() != 1 {
         findings.report(rule("EXACTLY_ONE_MAIN_BORROWER", "borrowers"));
     }
@@ -65,7 +68,9 @@ pub fn of_record(agreement: &Agreement, findings: &mut Findings) {
     }
 }
 
-pub fn of_migration(records: &[Checked], findings: &mut [Findings]) {
+/// Warns of borrowers under age at the start of the agreement. Adds a tally for each facility, so that no facility
+/// occurs in two agreements.
+pub(crate) fn check_migration(records: &[Checked], findings: &mut [Findings]) {
     let agreements: Vec<Agreement> = records.iter().map(Checked::parse).collect();
     let borrowers = agreements.iter().flat_map(|agreement| &agreement.borrowers);
     let counterparties = Related::read("counterparties", borrowers.map(|borrower| borrower.counterparty_reference_id));
@@ -73,7 +78,7 @@ pub fn of_migration(records: &[Checked], findings: &mut [Findings]) {
     for (agreement, findings) in agreements.iter().zip(findings) {
         let mut seen = HashSet::new();
         for facility in &agreement.facilities {
-            // Twice in one agreement is an issue of its own.
+            // A facility that occurs twice in one agreement counts once, because `check_record` reports it.
             if seen.insert(facility.reference_id) {
                 findings.tally(FACILITY_IN_TWO_AGREEMENTS, facility.reference_id, 1, 1);
             }
@@ -89,8 +94,8 @@ pub fn of_migration(records: &[Checked], findings: &mut [Findings]) {
     }
 }
 
-/// Whether someone born on `birth` has had the birthday that counts by `day`. Who was born on 29 February
-/// has it on 1 March where there is no such day.
+/// Returns true if a person born on `birth` is an adult on `day`. A person born on 29 February has the birthday on 1
+/// March in a year without that day.
 fn is_adult(birth: Date, day: Date) -> bool {
-    (day.year(), day.month(), day.day()) >= (birth.year() + ADULT, birth.month(), birth.day())
+    (day.year(), day.month(), day.day()) >= (birth.year() + ADULT_AGE, birth.month(), birth.day())
 }

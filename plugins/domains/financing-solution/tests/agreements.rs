@@ -1,4 +1,4 @@
-//! Agreements: fields, references, borrowers and facilities.
+//! Validation of agreements.
 
 use sluice_domain_financing_solution::FinancingSolutions;
 use sluice_sdk::harness::{Harness, Row, with};
@@ -81,7 +81,7 @@ const MIGRATION_RULES: &[Row] = &[
          warning RULE_VIOLATION/BORROWER_UNDER_AGE borrowers[1].counterpartyReferenceId",
     ),
     ("startDate", r#""1998-03-01""#, "warning RULE_VIOLATION/BORROWER_UNDER_AGE borrowers[1].counterpartyReferenceId"),
-    // Without a birth date nothing is said.
+    // A borrower without a birth date is not checked.
     ("borrowers[1].counterpartyReferenceId", r#""c0000000-0000-4000-8000-000000000003""#, ""),
 ];
 
@@ -97,27 +97,27 @@ fn harness() -> Harness {
 }
 
 #[test]
-fn fields() {
+fn reports_invalid_fields() {
     Harness::new().check_rows::<FinancingSolutions>("agreements", false, AGREEMENT, FIELDS);
 }
 
 #[test]
-fn rules_within_a_record() {
+fn reports_broken_rules_within_a_record() {
     Harness::new().check_rows::<FinancingSolutions>("agreements", false, AGREEMENT, RECORD_RULES);
 }
 
 #[test]
-fn rules_between_records() {
+fn reports_broken_rules_between_records() {
     harness().check_rows::<FinancingSolutions>("agreements", true, AGREEMENT, MIGRATION_RULES);
 }
 
 #[test]
-fn a_facility_counts_once_in_its_agreement() {
-    let count = |record: &str| {
-        let tallies = harness().tallies::<FinancingSolutions>("agreements", &record.replace('\n', ""));
-        tallies.iter().map(|tally| (tally.rule, tally.amount, tally.limit)).collect::<Vec<_>>()
+fn tallies_a_facility_once_per_agreement() {
+    let tallies = |record: &str| {
+        let found = harness().tallies::<FinancingSolutions>("agreements", &record.replace('\n', ""));
+        found.iter().map(|tally| (tally.rule, tally.amount, tally.limit)).collect::<Vec<_>>()
     };
-    assert_eq!(count(AGREEMENT), [(0, 1, 1), (0, 1, 1)]);
+    assert_eq!(tallies(AGREEMENT), [(0, 1, 1), (0, 1, 1)]);
     let twice = with(AGREEMENT, "facilities[1].referenceId", r#""fa000000-0000-4000-8000-000000000001""#);
-    assert_eq!(count(&twice), [(0, 1, 1)]);
+    assert_eq!(tallies(&twice), [(0, 1, 1)]);
 }

@@ -1,22 +1,23 @@
-//! A person becomes a client.
+//! Plans of clients: a person becomes a client.
 
 use sluice_sdk::json::{Node, constant, value};
 use sluice_sdk::platform::{Bundle, Call, Plan};
 use sluice_sdk::prelude::*;
 
 use crate::describe::{BRANCH_KEY, CLIENT_CREATION, CLIENTS, ORGANISATION};
+use crate::mambu_id;
 use crate::records::{Address, ClientBundle};
-use crate::short;
 
-/// Under which name a client's key is kept.
-pub const KEY: &str = "client";
+/// Name under which the key of a client is kept.
+pub(crate) const CLIENT_KEY: &str = "client";
 
-pub fn plan(bundle: &Bundle, plan: &mut Plan) -> Result<(), Finding> {
+/// Plans the creation of a client. A record without a name or of an organisation gets an issue.
+pub(crate) fn plan(bundle: &Bundle, plan: &mut Plan) -> Result<(), Finding> {
     let ClientBundle { record: person } = bundle.parse();
     if person.r#type != "person" {
         return Err(finding(ORGANISATION, "type"));
     }
-    let id = short(person.reference_id);
+    let id = mambu_id(person.reference_id);
     let first_name = person.first_name.or(person.initials).ok_or_else(|| missing("initials"))?;
     let surname = person.surname.ok_or_else(|| missing("surname"))?;
     let mut fields = vec![("id", value(&id)), ("firstName", value(first_name)), ("lastName", value(surname))];
@@ -32,7 +33,7 @@ pub fn plan(bundle: &Bundle, plan: &mut Plan) -> Result<(), Finding> {
     let undo = vec![constant("/clients/"), value(&id)];
     plan.call(
         call.body(Node::Object(fields))
-            .keeps("encodedKey", KEY)
+            .keeps("encodedKey", CLIENT_KEY)
             .found_at(format!("/clients/{id}"))
             .undone_by("DELETE", undo, None),
     );
@@ -40,6 +41,7 @@ pub fn plan(bundle: &Bundle, plan: &mut Plan) -> Result<(), Finding> {
     Ok(())
 }
 
+/// Returns an address in Mambu's form.
 fn address(address: &Address) -> Node {
     Node::Object(vec![
         ("line1", value(&address.address_line1)),

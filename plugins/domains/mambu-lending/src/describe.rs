@@ -1,38 +1,47 @@
-//! What the plugin says of itself: the steps, what is asked of the platform, and its codes.
+//! Description of the plugin: its kinds, steps, settings, queries and codes.
 
 use sluice_sdk::bindings::platform::exports::sluice::plugin::calling::{
     Companion, Description, Kind, Query, Setting, Step,
 };
 
-pub const CLIENTS: &str = "clients";
-pub const LOANS: &str = "loans";
+/// Name of the kind that plans clients, and of the query for clients.
+pub(crate) const CLIENTS: &str = "clients";
+/// Name of the kind that plans loans, and of the query for loans.
+pub(crate) const LOANS: &str = "loans";
 
-pub const CLIENT_CREATION: &str = "client-creation";
-pub const SETTLEMENT_ACCOUNT: &str = "settlement-account";
-pub const LOAN_CREATION: &str = "loan-creation";
-pub const SETTLEMENT_LINK: &str = "settlement-link";
-pub const SCHEDULE: &str = "schedule";
-pub const APPROVAL: &str = "approval";
-pub const DISBURSEMENT: &str = "disbursement";
-pub const FEE: &str = "fee";
-pub const REPAYMENT: &str = "repayment";
+// Names of steps.
+pub(crate) const CLIENT_CREATION: &str = "client-creation";
+pub(crate) const SETTLEMENT_ACCOUNT: &str = "settlement-account";
+pub(crate) const LOAN_CREATION: &str = "loan-creation";
+pub(crate) const SETTLEMENT_LINK: &str = "settlement-link";
+pub(crate) const SCHEDULE: &str = "schedule";
+pub(crate) const APPROVAL: &str = "approval";
+pub(crate) const DISBURSEMENT: &str = "disbursement";
+pub(crate) const FEE: &str = "fee";
+pub(crate) const REPAYMENT: &str = "repayment";
 
-pub const PRODUCT_KEY: &str = "productKey";
-pub const BRANCH_KEY: &str = "branchKey";
-pub const FEE_KEY: &str = "feeKey";
+// Names of settings.
+pub(crate) const PRODUCT_KEY: &str = "productKey";
+pub(crate) const BRANCH_KEY: &str = "branchKey";
+pub(crate) const FEE_KEY: &str = "feeKey";
 
-pub const TRANSACTIONS: &str = "transactions";
+/// Name of the query for transactions.
+pub(crate) const TRANSACTIONS: &str = "transactions";
 
-/// Types of transactions, as Mambu names them.
-pub const DISBURSEMENT_TYPE: &str = "DISBURSEMENT";
-pub const FEE_TYPE: &str = "FEE_APPLIED";
-pub const REPAYMENT_TYPE: &str = "REPAYMENT";
+// Types of transactions in Mambu.
+pub(crate) const DISBURSEMENT_TYPE: &str = "DISBURSEMENT";
+pub(crate) const FEE_TYPE: &str = "FEE_APPLIED";
+pub(crate) const REPAYMENT_TYPE: &str = "REPAYMENT";
 
-/// Codes of the plugin's own: a record that it has no calls for.
-pub const ORGANISATION: &str = "MAMBU_ORGANISATION";
-pub const TWO_FACILITIES: &str = "MAMBU_REPAID_ON_TWO_FACILITIES";
-pub const OVERPAID: &str = "MAMBU_REPAID_MORE_THAN_OWED";
-pub const NO_SCHEDULE: &str = "MAMBU_NO_SCHEDULE";
+// The plugin's own codes, for records that it cannot plan.
+/// The counterparty is an organisation.
+pub(crate) const ORGANISATION: &str = "MAMBU_ORGANISATION";
+/// The agreement has repayments and several facilities, so the repayments cannot be allocated.
+pub(crate) const TWO_FACILITIES: &str = "MAMBU_REPAID_ON_TWO_FACILITIES";
+/// The repayments exceed the balance.
+pub(crate) const OVERPAID: &str = "MAMBU_REPAID_MORE_THAN_OWED";
+/// The schedule of the facility cannot be calculated.
+pub(crate) const NO_SCHEDULE: &str = "MAMBU_NO_SCHEDULE";
 
 fn texts(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|&text| text.into()).collect()
@@ -58,7 +67,7 @@ fn kinds() -> Vec<Kind> {
         fields: texts(&["type", "initials", "surname"]),
         steps: vec![step(CLIENT_CREATION, "POST", "/clients", &[])],
     };
-    let paid_out = [LOAN_CREATION, SCHEDULE, APPROVAL, DISBURSEMENT];
+    let before_posting = [LOAN_CREATION, SCHEDULE, APPROVAL, DISBURSEMENT];
     let loans = Kind {
         name: LOANS.into(),
         entity_type: "agreements".into(),
@@ -71,8 +80,8 @@ fn kinds() -> Vec<Kind> {
             step(SCHEDULE, "PUT", "/loans/{id}/schedule", &[LOAN_CREATION]),
             step(APPROVAL, "POST", "/loans/{id}:changeState", &[LOAN_CREATION, SETTLEMENT_LINK, SCHEDULE]),
             step(DISBURSEMENT, "POST", "/loans/{id}/disbursement-transactions", &[APPROVAL]),
-            step(FEE, "POST", "/loans/{id}/fee-transactions", &paid_out),
-            step(REPAYMENT, "POST", "/loans/{id}/repayment-transactions", &paid_out),
+            step(FEE, "POST", "/loans/{id}/fee-transactions", &before_posting),
+            step(REPAYMENT, "POST", "/loans/{id}/repayment-transactions", &before_posting),
         ],
     };
     vec![clients, loans]
@@ -96,7 +105,7 @@ fn queries() -> Vec<Query> {
                 ("PENDING_APPROVAL", "PENDING_APPROVAL"),
                 ("APPROVED", "APPROVED"),
                 ("ACTIVE", "ACTIVE"),
-                // How long ago something fell due is for the platform to say, from the day on that it has the loan.
+                // The platform determines arrears from the day on which it has the loan, so arrears are not compared.
                 ("ACTIVE_IN_ARREARS", "ACTIVE"),
                 ("CLOSED", "CLOSED"),
             ]),
@@ -122,7 +131,8 @@ fn queries() -> Vec<Query> {
     ]
 }
 
-pub fn description() -> Description {
+/// Returns the description of the plugin.
+pub(crate) fn description() -> Description {
     let setting = |name: &str, required| Setting { name: name.into(), required };
     Description {
         name: "mambu".into(),
@@ -138,7 +148,7 @@ pub fn description() -> Description {
             "ACCOUNT_ID_ALREADY_IN_USE",
             "EXTERNAL_ID_ALREADY_EXISTS",
             "ACCOUNT_ALREADY_LINKED",
-            // A loan that is approved, or paid out, cannot be once more.
+            // A loan that is approved or disbursed cannot be approved or disbursed again.
             "INVALID_STATE_TRANSITION",
             "AMOUNT_MORE_THAN_CURRENT_AVAILABLE_AMOUNT",
         ]),
@@ -146,29 +156,32 @@ pub fn description() -> Description {
         refusals: texts(REFUSALS),
         codes: texts(&[ORGANISATION, TWO_FACILITIES, OVERPAID, NO_SCHEDULE]),
         requests: texts(&[
-            "How many calls a second, and how many at the same time, this migration may make, and at which hours.",
+            "The permitted number of calls per second and of concurrent calls for this migration, and the permitted \
+             hours.",
             "The key of the loan product (productKey) and, if they are used, of the branch (branchKey) and of the \
              predefined fee (feeKey).",
-            "A user of the API, or an API key, with the permissions to create and read clients, to create, read, edit, \
-             approve and disburse loans, to edit schedules, to apply fees and to post repayments, with value dates \
-             in the past.",
-            "Deposit accounts that loans are settled with, under the ids that mandates name as the debtor's account.",
-            "That the product lets schedules be edited before approval, and takes loans and values dated as in the \
-             old system.",
-            "Whether the environment has to be adjusted for so many calls, as said under duration.",
+            "An API user or API key with the permissions to create and read clients, to create, read, edit, approve \
+             and disburse loans, to edit schedules, to apply fees and to post repayments, with value dates in the \
+             past.",
+            "The deposit accounts that settle loans, under the ids that mandates name as the debtor's account.",
+            "A product that permits editing of schedules before approval, and accepts loans and value dates of the old \
+             system.",
+            "Confirmation that the environment can serve the number of calls that is stated under duration.",
         ]),
         notes: texts(&[
-            "The schedule is edited before the loan is approved: that of an approved loan cannot be edited.",
-            "Where the flow has the fewest calls, the settlement account is named when the loan is created, and a \
-             schedule is edited only where the product would make another one.",
-            "A loan that the old system calls closed is closed here by its repayments: where not all of them are \
-             migrated, it stays active with what they leave.",
-            "Fees and repayments are posted by value date, as each settles what was due by then.",
+            "The schedule is edited before the loan is approved, because the schedule of an approved loan cannot be \
+             edited.",
+            "In the flow with the fewest calls, the creation of the loan names the settlement account, and a schedule \
+             is edited only if the product would create a different one.",
+            "Repayments close a loan that is closed in the old system. If some repayments are not migrated, the loan \
+             stays active with the remaining balance.",
+            "Fees and repayments are posted in the order of their value dates, because each settles the amounts due by \
+             then.",
         ]),
     }
 }
 
-/// What Mambu refuses with, for good: told to whoever looks at what failed.
+/// Codes of Mambu's final refusals. The host shows them to the operator.
 const REFUSALS: &[&str] = &[
     "INVALID_CREDENTIALS",
     "INVALID_API_OPERATION",

@@ -1,10 +1,11 @@
-//! The calls by which clients and loans get into Mambu, in the fewest calls or with a call for every step.
+//! Platform plugin for Mambu: it plans the API calls for clients and loans, with as few calls as possible or with one
+//! call per step.
 
+mod balance;
 mod clients;
 mod describe;
 mod loans;
 mod records;
-mod repaid;
 mod terms;
 
 use sluice_sdk::Platform;
@@ -12,10 +13,10 @@ use sluice_sdk::bindings::platform::exports::sluice::plugin::calling::Descriptio
 use sluice_sdk::platform::{Bundle, Plan};
 use sluice_sdk::prelude::*;
 
-/// Mambu, API version 2.
-pub struct Mambu;
+/// The platform plugin for Mambu's API version 2.
+pub struct MambuLending;
 
-impl Platform for Mambu {
+impl Platform for MambuLending {
     fn describe() -> Description {
         describe::description()
     }
@@ -28,9 +29,9 @@ impl Platform for Mambu {
     }
 }
 
-sluice_sdk::platform!(Mambu);
+sluice_sdk::platform!(MambuLending);
 
-/// Our ids as Mambu takes them: at most 32 characters.
-fn short(id: Id) -> String {
+/// Returns an id in the form that Mambu accepts: at most 32 characters.
+fn mambu_id(id: Id) -> String {
     id.0.as_simple().to_string()
 }

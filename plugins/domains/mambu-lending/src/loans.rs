@@ -1,26 +1,31 @@
-//! An agreement becomes a loan for each of its facilities, approved, paid out, and repaid as far as it was.
+//! Plans of loans: an agreement becomes one loan per facility, with its approval, disbursements, fees and repayments.
 
 use sluice_sdk::json::{Node, constant, value};
 use sluice_sdk::minor_units;
 use sluice_sdk::platform::{Bundle, Call, Flow, Plan, answer};
 use sluice_sdk::prelude::*;
 
-use crate::clients::KEY;
+use crate::balance::LoanBalance;
+use crate::clients::CLIENT_KEY;
 use crate::describe::*;
+use crate::mambu_id;
 use crate::records::{Agreement, Facility, LoanBundle, Role, Status};
-use crate::repaid::Owed;
-use crate::short;
-use crate::terms::{amount, edited, instant, made_by_product, percentage, terms};
+use crate::terms::{amount, instant, is_default_schedule, percentage, schedule_body, terms};
 
-/// Something that is posted on a loan, by its day; of one day, fees come first.
+/// A fee or repayment on a loan.
 struct Posting {
+    /// Value date.
     day: Date,
-    fee: bool,
+    /// True for a fee, false for a repayment.
+    is_fee: bool,
     id: Id,
+    /// Amount, in minor units.
     units: i64,
 }
 
-pub fn plan(bundle: &Bundle, plan: &mut Plan) -> Result<(), Finding> {
+/// Plans the loans of an agreement. An agreement with postings and several facilities gets an issue, because a posting
+/// does not name its facility.
+pub(crate) fn plan(bundle: &Bundle, plan: &mut Plan) -> Result<(), Finding> {
     let loans: LoanBundle = bundle.parse();
     let agreement = &loans.record;
     let postings = postings(&loans)?;
@@ -28,12 +33,13 @@ pub fn plan(bundle: &Bundle, plan: &mut Plan) -> Result<(), Finding> {
         return Err(finding(TWO_FACILITIES, "facilities"));
     }
     agreement.facilities.iter().enumerate().try_for_each(|(index, facility)| {
-        let loan = Loan { bundle, loans: &loans, agreement, facility, id: short(facility.reference_id), index };
-        loan.plan(&postings, plan)
+        let id = mambu_id(facility.reference_id);
+        let planner = LoanPlanner { bundle, loans: &loans, agreement, facility, id, index };
+        planner.plan(&postings, plan)
     })
 }
 
-/// Fees and repayments in their order.
+/// Returns the fees and repayments of an agreement, in order of their value dates. On one day, fees come first.
 fn postings(loans: &LoanBundle) -> Result<Vec<Posting>, Finding> {
     let units = |money: &Money| {
         minor_units(money.amount.0, &money.currency).ok_or_else(|| finding("OUT_OF_RANGE", "facilities"))
@@ -42,85 +48,95 @@ fn postings(loans: &LoanBundle) -> Result<Vec<Posting>, Finding> {
     for paid in &loans.repayments {
         postings.push(Posting {
             day: paid.effective_date,
-            fee: false,
+            is_fee: false,
             id: paid.reference_id,
             units: units(&paid.amount)?,
         });
     }
     for paid in loans.additional_repayments.iter().filter(|paid| paid.status == "Final") {
         let (day, id) = (paid.effective_date, paid.reference_id);
-        postings.push(Posting { day, fee: false, id, units: units(&paid.amount)? });
+        postings.push(Posting { day, is_fee: false, id, units: units(&paid.amount)? });
         if let Some(fee) = &paid.administration_fee {
-            // What it is known by has to be a name of its own.
+            // The fee needs an id other than that of its repayment.
             let id = reference_id(id.bytes(), "fee", "");
-            postings.push(Posting { day, fee: true, id, units: units(fee)? });
+            postings.push(Posting { day, is_fee: true, id, units: units(fee)? });
         }
     }
     postings.retain(|posting| posting.units > 0);
-    postings.sort_by_key(|posting| (posting.day, !posting.fee, posting.id));
+    postings.sort_by_key(|posting| (posting.day, !posting.is_fee, posting.id));
     Ok(postings)
 }
 
-struct Loan<'a> {
+/// A planner of the calls for one loan.
+struct LoanPlanner<'a> {
     bundle: &'a Bundle<'a>,
     loans: &'a LoanBundle<'a>,
     agreement: &'a Agreement<'a>,
     facility: &'a Facility<'a>,
+    /// Id of the loan in Mambu.
     id: String,
+    /// Index of the facility in the agreement.
     index: usize,
 }
 
-impl Loan<'_> {
+impl LoanPlanner<'_> {
+    /// Returns the path of a field of the facility, for an issue.
     fn field(&self, name: &str) -> String {
         format!("facilities[{}].{name}", self.index)
     }
 
-    fn path(&self, more: &'static str) -> Vec<Node> {
-        vec![constant("/loans/"), value(&self.id), constant(more)]
+    /// Returns a path below that of the loan.
+    fn path(&self, suffix: &'static str) -> Vec<Node> {
+        vec![constant("/loans/"), value(&self.id), constant(suffix)]
     }
 
-    fn call(&self, step: &str, more: &'static str) -> Call {
-        Call::new(step, &self.id, format!("{step}:{}", self.id), self.path(more))
+    /// Returns a call about the loan, at a path below that of the loan.
+    fn call(&self, step: &str, suffix: &'static str) -> Call {
+        Call::new(step, &self.id, format!("{step}:{}", self.id), self.path(suffix))
     }
 
+    /// Plans all calls for the loan.
     fn plan(&self, postings: &[Posting], plan: &mut Plan) -> Result<(), Finding> {
         let no_schedule = || finding(NO_SCHEDULE, self.field("termInMonths"));
         let currency = &*self.facility.amount.currency;
         let terms = terms(self.agreement, self.facility).ok_or_else(no_schedule)?;
         let installments = terms.installments().ok_or_else(no_schedule)?;
         let fewest = self.bundle.flow == Flow::Fewest;
-        let settled = self.settlement_account(plan);
-        self.creation(settled && fewest, plan)?;
-        match settled {
+        let has_account = self.settlement_account(plan);
+        self.creation(has_account && fewest, plan)?;
+        match has_account {
             true if fewest => plan.save(SETTLEMENT_LINK),
             true => plan.call(self.call(SETTLEMENT_LINK, "").body(self.link())),
             false => {}
         }
-        if fewest && made_by_product(self.facility, &installments) {
+        if fewest && is_default_schedule(self.facility, &installments) {
             plan.save(SCHEDULE);
         } else {
-            plan.call(self.call(SCHEDULE, "/schedule").body(edited(&installments, currency).ok_or_else(no_schedule)?));
+            plan.call(
+                self.call(SCHEDULE, "/schedule").body(schedule_body(&installments, currency).ok_or_else(no_schedule)?),
+            );
         }
-        let paid_out = self.paid_out();
+        let disbursements = self.disbursements();
         let units = |amount: &Amount| minor_units(amount.0, currency).ok_or_else(no_schedule);
-        let sum = paid_out.iter().map(|(.., amount)| units(amount)).sum::<Result<i64, Finding>>()?;
-        let mut owed = Owed::new(&installments, sum);
+        let sum = disbursements.iter().map(|(.., amount)| units(amount)).sum::<Result<i64, Finding>>()?;
+        let mut balance = LoanBalance::new(&installments, sum);
         let state = if self.agreement.status == Status::Draft {
             "PENDING_APPROVAL"
         } else {
             self.approval(plan);
-            self.disbursements(paid_out, plan);
-            self.postings(postings, &mut owed, plan)?;
-            if owed.is_paid() { "CLOSED" } else { "ACTIVE" }
+            self.plan_disbursements(disbursements, plan);
+            self.plan_postings(postings, &mut balance, plan)?;
+            if balance.is_paid() { "CLOSED" } else { "ACTIVE" }
         };
         let scale = |units| sluice_sdk::from_minor_units(units, currency).map(|amount| amount.0).unwrap_or_default();
-        // What was not paid out is not owed yet.
-        let balance = if self.agreement.status == Status::Draft { Decimal::ZERO } else { scale(owed.principal()) };
-        plan.expect(LOANS, &self.id, state, &[self.facility.amount.amount.0, balance]);
+        // A draft is not disbursed, so nothing is outstanding.
+        let principal = if self.agreement.status == Status::Draft { Decimal::ZERO } else { scale(balance.principal()) };
+        plan.expect(LOANS, &self.id, state, &[self.facility.amount.amount.0, principal]);
         Ok(())
     }
 
-    /// Asks for the key of the account that a mandate names; whether there is one.
+    /// Plans the call that reads the key of the settlement account, which a mandate names. Returns true if there is a
+    /// mandate.
     fn settlement_account(&self, plan: &mut Plan) -> bool {
         let Some(mandate) = self.loans.debit_mandates.first() else { return false };
         let account: String = mandate.debtor_account.chars().filter(char::is_ascii_alphanumeric).collect();
@@ -130,21 +146,25 @@ impl Loan<'_> {
         true
     }
 
+    /// Returns the name under which the key of the settlement account is kept.
     fn settlement_key(&self) -> String {
         format!("settlement-{}", self.index)
     }
 
+    /// Returns the key of the settlement account, as a value of an earlier response.
     fn settlement(&self) -> Node {
         answer(LOANS, self.loans.record.reference_id, self.settlement_key())
     }
 
+    /// Returns the body of the call that links the settlement account.
     fn link(&self) -> Node {
         let operation =
             [("op", constant("ADD")), ("path", constant("settlementAccountKey")), ("value", self.settlement())];
         Node::List(vec![Node::Object(operation.into())])
     }
 
-    fn creation(&self, settled: bool, plan: &mut Plan) -> Result<(), Finding> {
+    /// Plans the creation of the loan. Names the settlement account if `has_account` is true.
+    fn creation(&self, has_account: bool, plan: &mut Plan) -> Result<(), Finding> {
         let Agreement { borrowers, start_date, .. } = self.agreement;
         let main = borrowers.iter().find(|borrower| borrower.role == Role::Main).ok_or_else(|| missing("borrowers"))?;
         let product = self.bundle.setting(PRODUCT_KEY).unwrap_or_default();
@@ -159,7 +179,7 @@ impl Loan<'_> {
         ];
         let mut fields = vec![
             ("id", value(&self.id)),
-            ("accountHolderKey", answer(CLIENTS, main.counterparty_reference_id, KEY)),
+            ("accountHolderKey", answer(CLIENTS, main.counterparty_reference_id, CLIENT_KEY)),
             ("accountHolderType", constant("CLIENT")),
             ("productTypeKey", constant(product)),
             ("loanAmount", value(amount.amount)),
@@ -168,7 +188,7 @@ impl Loan<'_> {
             ("disbursementDetails", Node::Object(dates)),
         ];
         fields.extend(self.bundle.setting(BRANCH_KEY).map(|key| ("assignedBranchKey", constant(key))));
-        if settled {
+        if has_account {
             fields.push(("settlementAccountKey", self.settlement()));
         }
         let id = format!("{LOAN_CREATION}:{}", self.id);
@@ -177,6 +197,7 @@ impl Loan<'_> {
         Ok(())
     }
 
+    /// Plans the approval of the loan.
     fn approval(&self, plan: &mut Plan) {
         let body = |action: &str| Node::Object(vec![("action", constant(action))]);
         let call = self.call(APPROVAL, ":changeState").body(body("APPROVE"));
@@ -184,8 +205,9 @@ impl Loan<'_> {
         plan.call(changed.undone_by("POST", self.path(":changeState"), Some(body("UNDO_APPROVE"))));
     }
 
-    /// What was paid out; where no record says so, all of it on the day on which the agreement began.
-    fn paid_out(&self) -> Vec<(Date, Id, Amount)> {
+    /// Returns the disbursements of the facility: day, id and amount. Without a disbursement record, the whole amount
+    /// counts as disbursed on the start date of the agreement.
+    fn disbursements(&self) -> Vec<(Date, Id, Amount)> {
         let own =
             self.loans.disbursements.iter().filter(|paid| paid.facility_reference_id == self.facility.reference_id);
         let mut own: Vec<(Date, Id, Amount)> =
@@ -198,18 +220,24 @@ impl Loan<'_> {
         own
     }
 
-    fn disbursements(&self, paid_out: Vec<(Date, Id, Amount)>, plan: &mut Plan) {
-        for (day, id, amount) in paid_out {
-            let mut fields =
-                vec![("valueDate", value(instant(day))), ("amount", value(amount)), ("externalId", value(short(id)))];
+    /// Plans the disbursements.
+    fn plan_disbursements(&self, disbursements: Vec<(Date, Id, Amount)>, plan: &mut Plan) {
+        for (day, id, amount) in disbursements {
+            let mut fields = vec![
+                ("valueDate", value(instant(day))),
+                ("amount", value(amount)),
+                ("externalId", value(mambu_id(id))),
+            ];
             let first = self.facility.first_repayment_date.filter(|_| self.bundle.flow == Flow::Fewest);
             fields.extend(first.map(|day| ("firstRepaymentDate", value(instant(day)))));
             self.post(DISBURSEMENT, "/disbursement-transactions", id, fields, plan);
-            plan.expect(TRANSACTIONS, short(id), DISBURSEMENT_TYPE, &[amount.0]);
+            plan.expect(TRANSACTIONS, mambu_id(id), DISBURSEMENT_TYPE, &[amount.0]);
         }
     }
 
-    fn postings(&self, postings: &[Posting], owed: &mut Owed, plan: &mut Plan) -> Result<(), Finding> {
+    /// Plans the fees and repayments, and applies them to the balance. Repayments that exceed the balance give an
+    /// issue.
+    fn plan_postings(&self, postings: &[Posting], balance: &mut LoanBalance, plan: &mut Plan) -> Result<(), Finding> {
         let currency = &*self.facility.amount.currency;
         for posting in postings {
             let too_much = || finding("OUT_OF_RANGE", self.field("amount"));
@@ -217,29 +245,31 @@ impl Loan<'_> {
             let mut fields = vec![
                 ("amount", amount(posting.units, currency).ok_or_else(too_much)?),
                 ("valueDate", value(instant(posting.day))),
-                ("externalId", value(short(posting.id))),
+                ("externalId", value(mambu_id(posting.id))),
             ];
-            if posting.fee {
-                let number = owed.add_fee(posting.day, posting.units).ok_or_else(too_much)?;
+            if posting.is_fee {
+                let number = balance.add_fee(posting.day, posting.units).ok_or_else(too_much)?;
                 fields.push(("installmentNumber", value(number)));
                 fields.extend(self.bundle.setting(FEE_KEY).map(|key| ("predefinedFeeKey", constant(key))));
                 self.post(FEE, "/fee-transactions", posting.id, fields, plan);
-                plan.expect(TRANSACTIONS, short(posting.id), FEE_TYPE, &[sum]);
+                plan.expect(TRANSACTIONS, mambu_id(posting.id), FEE_TYPE, &[sum]);
             } else {
-                if owed.repay(posting.units) > 0 {
+                if balance.repay(posting.units) > 0 {
                     return Err(finding(OVERPAID, "facilities"));
                 }
                 self.post(REPAYMENT, "/repayment-transactions", posting.id, fields, plan);
-                plan.expect(TRANSACTIONS, short(posting.id), REPAYMENT_TYPE, &[sum]);
+                plan.expect(TRANSACTIONS, mambu_id(posting.id), REPAYMENT_TYPE, &[sum]);
             }
         }
         Ok(())
     }
 
-    fn post(&self, step: &str, more: &'static str, id: Id, fields: Vec<(&'static str, Node)>, plan: &mut Plan) {
-        let external = short(id);
+    /// Plans the posting of a transaction.
+    fn post(&self, step: &str, suffix: &'static str, id: Id, fields: Vec<(&'static str, Node)>, plan: &mut Plan) {
+        let external = mambu_id(id);
         let key = format!("{step}-{external}");
-        let call = Call::new(step, &self.id, format!("{step}:{external}"), self.path(more)).body(Node::Object(fields));
+        let call =
+            Call::new(step, &self.id, format!("{step}:{external}"), self.path(suffix)).body(Node::Object(fields));
         let undo = vec![
             constant("/loans/transactions/"),
             answer(LOANS, self.loans.record.reference_id, &key),

@@ -1,4 +1,4 @@
-//! The platform's records, as far as Mambu is told of them.
+//! The fields of the platform's records that plans read.
 
 use std::borrow::Cow;
 
@@ -6,141 +6,156 @@ use sluice_sdk::prelude::*;
 use sluice_sdk::schedule::Method;
 
 reads! {
-    pub struct ClientBundle<'a> {
+    /// A bundle of kind `clients`.
+    pub(crate) struct ClientBundle<'a> {
         #[serde(borrow)]
-        pub record: Counterparty<'a>,
+        pub(crate) record: Counterparty<'a>,
     }
 
+    /// A counterparty.
     #[serde(rename_all = "camelCase")]
-    pub struct Counterparty<'a> {
-        pub reference_id: Id,
+    pub(crate) struct Counterparty<'a> {
+        pub(crate) reference_id: Id,
         #[serde(borrow)]
-        pub r#type: Cow<'a, str>,
+        pub(crate) r#type: Cow<'a, str>,
         #[serde(borrow)]
-        pub initials: Option<Cow<'a, str>>,
+        pub(crate) initials: Option<Cow<'a, str>>,
         #[serde(borrow)]
-        pub first_name: Option<Cow<'a, str>>,
+        pub(crate) first_name: Option<Cow<'a, str>>,
         #[serde(borrow)]
-        pub surname: Option<Cow<'a, str>>,
-        pub birth_date: Option<Date>,
+        pub(crate) surname: Option<Cow<'a, str>>,
+        pub(crate) birth_date: Option<Date>,
         #[serde(borrow, default)]
-        pub email_addresses: Vec<Cow<'a, str>>,
+        pub(crate) email_addresses: Vec<Cow<'a, str>>,
         #[serde(borrow, default)]
-        pub telephone_numbers: Vec<TelephoneNumber<'a>>,
+        pub(crate) telephone_numbers: Vec<TelephoneNumber<'a>>,
         #[serde(borrow, default)]
-        pub addresses: Vec<Address<'a>>,
+        pub(crate) addresses: Vec<Address<'a>>,
     }
 
-    pub struct TelephoneNumber<'a> {
+    /// A telephone number of a counterparty.
+    pub(crate) struct TelephoneNumber<'a> {
         #[serde(borrow)]
-        pub number: Option<Cow<'a, str>>,
+        pub(crate) number: Option<Cow<'a, str>>,
     }
 
+    /// An address of a counterparty.
     #[serde(rename_all = "camelCase")]
-    pub struct Address<'a> {
+    pub(crate) struct Address<'a> {
         #[serde(borrow)]
-        pub address_line1: Cow<'a, str>,
+        pub(crate) address_line1: Cow<'a, str>,
         #[serde(borrow)]
-        pub postal_code: Cow<'a, str>,
+        pub(crate) postal_code: Cow<'a, str>,
         #[serde(borrow)]
-        pub locality: Cow<'a, str>,
+        pub(crate) locality: Cow<'a, str>,
         #[serde(borrow)]
-        pub country_code: Cow<'a, str>,
+        pub(crate) country_code: Cow<'a, str>,
     }
 
+    /// A bundle of kind `loans`: an agreement and its companion records.
     #[serde(rename_all = "kebab-case")]
-    pub struct LoanBundle<'a> {
+    pub(crate) struct LoanBundle<'a> {
         #[serde(borrow)]
-        pub record: Agreement<'a>,
+        pub(crate) record: Agreement<'a>,
         #[serde(borrow)]
-        pub disbursements: Vec<Disbursement<'a>>,
+        pub(crate) disbursements: Vec<Disbursement<'a>>,
         #[serde(borrow)]
-        pub repayments: Vec<Repayment<'a>>,
+        pub(crate) repayments: Vec<Repayment<'a>>,
         #[serde(borrow)]
-        pub additional_repayments: Vec<AdditionalRepayment<'a>>,
+        pub(crate) additional_repayments: Vec<AdditionalRepayment<'a>>,
         #[serde(borrow)]
-        pub debit_mandates: Vec<DebitMandate<'a>>,
+        pub(crate) debit_mandates: Vec<DebitMandate<'a>>,
     }
 
+    /// An agreement.
     #[serde(rename_all = "camelCase")]
-    pub struct Agreement<'a> {
-        pub reference_id: Id,
-        pub status: Status,
-        pub start_date: Date,
-        pub borrowers: Vec<Borrower>,
+    pub(crate) struct Agreement<'a> {
+        pub(crate) reference_id: Id,
+        pub(crate) status: Status,
+        pub(crate) start_date: Date,
+        pub(crate) borrowers: Vec<Borrower>,
         #[serde(borrow)]
-        pub facilities: Vec<Facility<'a>>,
+        pub(crate) facilities: Vec<Facility<'a>>,
     }
 
+    /// The status of an agreement.
     #[derive(PartialEq)]
     #[serde(rename_all = "lowercase")]
-    pub enum Status {
+    pub(crate) enum Status {
         Draft,
         Active,
         Closed,
         Defaulted,
     }
 
+    /// A borrower of an agreement.
     #[serde(rename_all = "camelCase")]
-    pub struct Borrower {
-        pub counterparty_reference_id: Id,
-        pub role: Role,
+    pub(crate) struct Borrower {
+        pub(crate) counterparty_reference_id: Id,
+        pub(crate) role: Role,
     }
 
+    /// The role of a borrower.
     #[derive(PartialEq)]
     #[serde(rename_all = "lowercase")]
-    pub enum Role {
+    pub(crate) enum Role {
         Main,
         Co,
     }
 
+    /// A facility of an agreement.
     #[serde(rename_all = "camelCase")]
-    pub struct Facility<'a> {
-        pub reference_id: Id,
+    pub(crate) struct Facility<'a> {
+        pub(crate) reference_id: Id,
         #[serde(borrow)]
-        pub amount: Money<'a>,
-        pub interest: Option<Interest>,
-        pub term_in_months: u32,
-        pub repayment_method: Method,
-        pub first_repayment_date: Option<Date>,
+        pub(crate) amount: Money<'a>,
+        pub(crate) interest: Option<Interest>,
+        pub(crate) term_in_months: u32,
+        pub(crate) repayment_method: Method,
+        pub(crate) first_repayment_date: Option<Date>,
     }
 
-    pub struct Interest {
-        pub percentage: Option<Amount>,
+    /// The interest of a facility.
+    pub(crate) struct Interest {
+        pub(crate) percentage: Option<Amount>,
     }
 
+    /// A disbursement of a facility.
     #[serde(rename_all = "camelCase")]
-    pub struct Disbursement<'a> {
-        pub reference_id: Id,
-        pub facility_reference_id: Id,
-        pub effective_date: Date,
+    pub(crate) struct Disbursement<'a> {
+        pub(crate) reference_id: Id,
+        pub(crate) facility_reference_id: Id,
+        pub(crate) effective_date: Date,
         #[serde(borrow)]
-        pub amount: Money<'a>,
+        pub(crate) amount: Money<'a>,
     }
 
+    /// A repayment on an agreement.
     #[serde(rename_all = "camelCase")]
-    pub struct Repayment<'a> {
-        pub reference_id: Id,
-        pub effective_date: Date,
+    pub(crate) struct Repayment<'a> {
+        pub(crate) reference_id: Id,
+        pub(crate) effective_date: Date,
         #[serde(borrow)]
-        pub amount: Money<'a>,
+        pub(crate) amount: Money<'a>,
     }
 
+    /// An additional repayment on an agreement.
     #[serde(rename_all = "camelCase")]
-    pub struct AdditionalRepayment<'a> {
-        pub reference_id: Id,
+    pub(crate) struct AdditionalRepayment<'a> {
+        pub(crate) reference_id: Id,
         #[serde(borrow)]
-        pub status: Cow<'a, str>,
-        pub effective_date: Date,
+        pub(crate) status: Cow<'a, str>,
+        pub(crate) effective_date: Date,
         #[serde(borrow)]
-        pub amount: Money<'a>,
+        pub(crate) amount: Money<'a>,
         #[serde(borrow)]
-        pub administration_fee: Option<Money<'a>>,
+        pub(crate) administration_fee: Option<Money<'a>>,
     }
 
+    /// A debit mandate of an agreement.
     #[serde(rename_all = "camelCase")]
-    pub struct DebitMandate<'a> {
+    pub(crate) struct DebitMandate<'a> {
         #[serde(borrow)]
-        pub debtor_account: Cow<'a, str>,
+        pub(crate) debtor_account: Cow<'a, str>,
     }
 }

@@ -1,4 +1,4 @@
-//! A facility's schedule, and whether the product would make the same one by itself.
+//! The terms and the schedule of a facility.
 
 use sluice_sdk::json::{Node, constant, value};
 use sluice_sdk::prelude::*;
@@ -7,8 +7,8 @@ use sluice_sdk::{from_minor_units, minor_units};
 
 use crate::records::{Agreement, Facility};
 
-/// What a facility's installments follow from.
-pub fn terms(agreement: &Agreement, facility: &Facility) -> Option<Terms> {
+/// Returns the terms of a facility. Returns none if its amount does not fit in the minor unit of its currency.
+pub(crate) fn terms(agreement: &Agreement, facility: &Facility) -> Option<Terms> {
     let (from, delay) = match facility.first_repayment_date {
         Some(first) => (first, -1),
         None => (agreement.start_date, 0),
@@ -23,32 +23,32 @@ pub fn terms(agreement: &Agreement, facility: &Facility) -> Option<Terms> {
     })
 }
 
-/// Interest a year, in per cent.
-pub fn percentage(facility: &Facility) -> Amount {
+/// Returns the interest per year, in per cent.
+pub(crate) fn percentage(facility: &Facility) -> Amount {
     facility.interest.as_ref().and_then(|interest| interest.percentage).unwrap_or_default()
 }
 
-/// Whether the product comes to these installments by itself: equal ones, every month, without interest. How it
-/// rounds is a matter of the product, so nothing may be left to it.
-pub fn made_by_product(facility: &Facility, installments: &[Installment]) -> bool {
+/// Returns true if Mambu's product creates exactly these installments by default: equal monthly installments without
+/// interest. Any other schedule depends on the rounding of the product, so it must be sent.
+pub(crate) fn is_default_schedule(facility: &Facility, installments: &[Installment]) -> bool {
     let first = installments.first().map(|installment| installment.principal);
     facility.repayment_method == Method::Linear
         && percentage(facility).0.is_zero()
         && installments.iter().all(|installment| Some(installment.principal) == first)
 }
 
-/// A day as the start of it.
-pub fn instant(day: Date) -> String {
+/// Returns the first instant of a day, in UTC.
+pub(crate) fn instant(day: Date) -> String {
     format!("{day}T00:00:00Z")
 }
 
-/// So many minor units, with all their digits.
-pub fn amount(units: i64, currency: &str) -> Option<Node> {
+/// Returns minor units as an amount with all fraction digits. Returns none if the currency is unknown.
+pub(crate) fn amount(units: i64, currency: &str) -> Option<Node> {
     from_minor_units(units, currency).map(value)
 }
 
-/// The schedule as it is edited.
-pub fn edited(installments: &[Installment], currency: &str) -> Option<Node> {
+/// Returns the body of the call that edits the schedule. Returns none if the currency is unknown.
+pub(crate) fn schedule_body(installments: &[Installment], currency: &str) -> Option<Node> {
     let expected =
         |units| Some(Node::Object(vec![("amount", Node::Object(vec![("expected", amount(units, currency)?)]))]));
     let row = |installment: &Installment| {

@@ -1,4 +1,4 @@
-//! Pledged property, which only the synthetic bank has.
+//! Mapping of pledged property, which only the synthetic bank has.
 
 use sluice_sdk::prelude::*;
 
@@ -6,8 +6,8 @@ use crate::domain::{Address, Collateral, CollateralObject, MortgageEntry, Valuat
 use crate::lending::agreement_id;
 use crate::source::{Pledge, Property, czk, day};
 
-/// A property becomes a collateral object.
-pub fn property(record: &Record, out: &mut Output) -> Result<(), Finding> {
+/// Maps a property to a collateral object.
+pub(crate) fn map_property(record: &Record, out: &mut Output) -> Result<(), Finding> {
     let property: Property = record.parse()?;
     let valuation = Valuation { date: day(property.valued, "valued")?, value: czk(property.value, "value")? };
     out.put(
@@ -28,8 +28,8 @@ pub fn property(record: &Record, out: &mut Output) -> Result<(), Finding> {
     Ok(())
 }
 
-/// A pledge becomes a mortgage with one entry.
-pub fn pledge(record: &Record, out: &mut Output) -> Result<(), Finding> {
+/// Maps a pledge to a mortgage with one entry.
+pub(crate) fn map_pledge(record: &Record, out: &mut Output) -> Result<(), Finding> {
     let pledge: Pledge = record.parse()?;
     let entry = MortgageEntry {
         is_already_pledged: pledge.rank > 1,
@@ -51,7 +51,7 @@ pub fn pledge(record: &Record, out: &mut Output) -> Result<(), Finding> {
     Ok(())
 }
 
-/// Flat, house, office, land.
+/// Returns the platform's type of a property: `BYT` is a flat, `DUM` a house, `KANCELAR` an office, `POZEMEK` land.
 fn kind(kind: &str) -> Option<&'static str> {
     match kind {
         "BYT" | "DUM" => Some("residential-property"),

@@ -1,4 +1,4 @@
-//! Loans become agreements with one facility each.
+//! Mapping of loans to agreements with one facility each.
 
 use std::fmt::Display;
 
@@ -7,15 +7,16 @@ use sluice_sdk::prelude::*;
 use crate::domain::{Agreement, Borrower, Facility};
 use crate::source::{Disp, Loan, czk, day, whole_number};
 
-/// A loan is on an account, and the account's owner has borrowed it.
-pub fn wants(record: &Record, wanted: &mut Wanted) {
+/// Requests the holders of the loan's account, because the owner of the account is the borrower.
+pub(crate) fn loan_lookups(record: &Record, wanted: &mut Wanted) {
     if let Some(account_id) = whole_number(record, "account_id") {
         wanted.find("disp", "account_id", account_id);
     }
 }
 
-/// The bank charges no interest: payments times duration is the amount, so repayment is linear.
-pub fn loan(record: &Record, out: &mut Output) -> Result<(), Finding> {
+/// Maps a loan to an agreement. The bank charges no interest (payment × duration is the amount), so repayment is
+/// linear.
+pub(crate) fn map_loan(record: &Record, out: &mut Output) -> Result<(), Finding> {
     let loan: Loan = record.parse()?;
     let start_date = day(loan.date, "date")?;
     let facility = Facility {
@@ -41,26 +42,27 @@ pub fn loan(record: &Record, out: &mut Output) -> Result<(), Finding> {
     Ok(())
 }
 
-/// The reference id of a loan's agreement.
-pub fn agreement_id(record: &Record, loan_id: impl Display) -> Id {
+/// Returns the reference id of a loan's agreement.
+pub(crate) fn agreement_id(record: &Record, loan_id: impl Display) -> Id {
     record.reference_id("agreements", loan_id)
 }
 
-/// The reference id of a loan's only facility.
-pub fn facility_id(record: &Record, loan_id: impl Display) -> Id {
+/// Returns the reference id of a loan's only facility.
+pub(crate) fn facility_id(record: &Record, loan_id: impl Display) -> Id {
     record.reference_id("facilities", loan_id)
 }
 
-/// The reference id of the client who owns an account.
-pub fn owner(record: &Record, account_id: u64) -> Result<Id, Finding> {
+/// Returns the reference id of the client who owns an account. An account without an owner gives the issue
+/// `UNKNOWN_REFERENCE` at `account_id`.
+pub(crate) fn owner(record: &Record, account_id: u64) -> Result<Id, Finding> {
     let mut holders = record.find("disp", "account_id", account_id);
     let owner = holders.find_map(|disp| disp.parse::<Disp>().ok().filter(|disp| disp.r#type == "OWNER"));
     let owner = owner.ok_or_else(|| finding("UNKNOWN_REFERENCE", "account_id"))?;
     Ok(record.reference_id("counterparties", owner.client_id))
 }
 
-/// The bank's four ways of saying how a loan stands. Whoever did not pay as agreed is in default, whether
-/// the contract has ended (B) or still runs (D): closing B would drop what is still owed.
+/// Returns the status of an agreement for the bank's status of a loan. A borrower who did not pay as agreed is in
+/// default, whether the contract has ended (`B`) or still runs (`D`). Closing `B` would lose the outstanding debt.
 fn status(status: &str) -> Option<&'static str> {
     match status {
         "A" => Some("closed"),

@@ -1,14 +1,14 @@
-//! The sample mapper: the tables of the Berka bank (PKDD'99), and of a synthetic bank in the same shape.
+//! Sample mapper for the tables of the Berka bank (PKDD'99) and of a synthetic bank of the same shape.
 //!
-//! | source | becomes |
+//! | source | mapped to |
 //! |---|---|
 //! | `client` | counterparties |
-//! | `loan` | agreements, with one facility each; the borrower is the account's owner, from `disp` |
-//! | `order` | debit mandates, where it pays a loan |
-//! | `trans` | repayments, disbursements and additional repayments, where it belongs to a loan |
-//! | `property`, `pledge` | collateral objects and collaterals; the real bank has neither |
-//! | `disp` | nothing: it is there to be looked up |
-//! | `district`, `account`, `card` | nothing: the platform has no place for them |
+//! | `loan` | agreements with one facility each; the borrower is the account's owner, found in `disp` |
+//! | `order` | debit mandates, for orders that pay a loan |
+//! | `trans` | repayments, disbursements and additional repayments, for transactions of a loan |
+//! | `property`, `pledge` | collateral objects and collaterals; only the synthetic bank has them |
+//! | `disp` | nothing; it is used for lookups |
+//! | `district`, `account`, `card` | nothing; the platform has no such records |
 
 mod collateral;
 mod domain;
@@ -19,7 +19,7 @@ mod source;
 
 use sluice_sdk::prelude::*;
 
-/// The mapper.
+/// The sample mapper.
 pub struct Berka;
 
 impl Mapper for Berka {
@@ -64,25 +64,25 @@ impl Mapper for Berka {
 
     fn lookups(record: &Record, wanted: &mut Wanted) {
         match record.source {
-            "loan" => lending::wants(record, wanted),
-            "order" => payments::order_wants(record, wanted),
-            "trans" => payments::trans_wants(record, wanted),
+            "loan" => lending::loan_lookups(record, wanted),
+            "order" => payments::order_lookups(record, wanted),
+            "trans" => payments::trans_lookups(record, wanted),
             _ => {}
         }
     }
 
     fn map(record: &Record, out: &mut Output) -> Result<(), Finding> {
         match record.source {
-            "client" => people::client(record, out),
-            "loan" => lending::loan(record, out),
-            "order" => payments::order(record, out),
-            "trans" => payments::trans(record, out),
-            "property" => collateral::property(record, out),
-            "pledge" => collateral::pledge(record, out),
-            "disp" => skip_sound::<source::Disp>(record, out, "BERKA_LOOKUP_ONLY"),
-            "account" => skip_sound::<source::Account>(record, out, "BERKA_NOT_MIGRATED"),
-            "card" => skip_sound::<source::Card>(record, out, "BERKA_NOT_MIGRATED"),
-            "district" => skip_sound::<source::District>(record, out, "BERKA_NOT_MIGRATED"),
+            "client" => people::map_client(record, out),
+            "loan" => lending::map_loan(record, out),
+            "order" => payments::map_order(record, out),
+            "trans" => payments::map_trans(record, out),
+            "property" => collateral::map_property(record, out),
+            "pledge" => collateral::map_pledge(record, out),
+            "disp" => skip_readable::<source::Disp>(record, out, "BERKA_LOOKUP_ONLY"),
+            "account" => skip_readable::<source::Account>(record, out, "BERKA_NOT_MIGRATED"),
+            "card" => skip_readable::<source::Card>(record, out, "BERKA_NOT_MIGRATED"),
+            "district" => skip_readable::<source::District>(record, out, "BERKA_NOT_MIGRATED"),
             _ => Err(finding("BERKA_UNKNOWN_SOURCE", "")),
         }
     }
@@ -91,8 +91,8 @@ impl Mapper for Berka {
 #[cfg(not(feature = "part"))]
 mapper!(Berka);
 
-/// Skips a record, but only one that can be read: what is broken is said to be broken.
-fn skip_sound<'a, T: sluice_sdk::serde::Deserialize<'a>>(
+/// Skips a record that fits `T`. A record that does not fit gets an issue.
+fn skip_readable<'a, T: sluice_sdk::serde::Deserialize<'a>>(
     record: &Record<'a>,
     out: &mut Output,
     code: &str,

@@ -1,4 +1,4 @@
-//! Standing orders and transactions: those that belong to a loan are migrated, the others are skipped.
+//! Mapping of standing orders and transactions. Those of a loan are migrated, and the others are skipped.
 
 use std::fmt;
 
@@ -11,31 +11,31 @@ use crate::source::{Order, Trans, czk, day, whole_number};
 
 const NOT_A_LOAN_PAYMENT: &str = "BERKA_NOT_A_LOAN_PAYMENT";
 
-/// A payment of a loan. The other two begin the same.
+/// Symbol of a regular payment on a loan. It is a prefix of the other two symbols.
 const PAYMENT: &str = "UVER";
-/// A payment beyond what was agreed; the real bank has none.
-const EARLY: &str = "UVER_MIMO";
-/// A loan that is paid out; the real bank has none.
-const PAID_OUT: &str = "UVER_VYPLATA";
+/// Symbol of an additional payment on a loan. Only the synthetic bank has it.
+const EARLY_PAYMENT: &str = "UVER_MIMO";
+/// Symbol of the disbursement of a loan. Only the synthetic bank has it.
+const DISBURSEMENT: &str = "UVER_VYPLATA";
 
-/// An order that pays a loan needs the loan, and the account's owner.
-pub fn order_wants(record: &Record, wanted: &mut Wanted) {
+/// Requests the loan and the holders of the account, for an order that may pay a loan.
+pub(crate) fn order_lookups(record: &Record, wanted: &mut Wanted) {
     if let (true, Some(account_id)) = (may_pay_a_loan(record), whole_number(record, "account_id")) {
         wanted.find("loan", "account_id", account_id);
         wanted.find("disp", "account_id", account_id);
     }
 }
 
-/// A transaction of a loan needs the loan.
-pub fn trans_wants(record: &Record, wanted: &mut Wanted) {
+/// Requests the loan, for a transaction that may belong to one.
+pub(crate) fn trans_lookups(record: &Record, wanted: &mut Wanted) {
     if let (true, Some(account_id)) = (may_pay_a_loan(record), whole_number(record, "account_id")) {
         wanted.find("loan", "account_id", account_id);
     }
 }
 
-/// An order that pays a loan becomes a debit mandate.
-pub fn order(record: &Record, out: &mut Output) -> Result<(), Finding> {
-    let Some(order) = of_a_loan::<Order>(record)?.filter(|order| order.k_symbol == PAYMENT) else {
+/// Maps an order that pays a loan to a debit mandate. Skips any other order.
+pub(crate) fn map_order(record: &Record, out: &mut Output) -> Result<(), Finding> {
+    let Some(order) = parse_loan_payment::<Order>(record)?.filter(|order| order.k_symbol == PAYMENT) else {
         out.skip(NOT_A_LOAN_PAYMENT);
         return Ok(());
     };
@@ -54,10 +54,10 @@ pub fn order(record: &Record, out: &mut Output) -> Result<(), Finding> {
     Ok(())
 }
 
-/// A transaction of a loan becomes a repayment, an additional repayment or a disbursement.
-pub fn trans(record: &Record, out: &mut Output) -> Result<(), Finding> {
-    let ours = |trans: &Trans| [PAYMENT, EARLY, PAID_OUT].contains(&&*trans.k_symbol);
-    let Some(trans) = of_a_loan::<Trans>(record)?.filter(ours) else {
+/// Maps a transaction of a loan to a repayment, an additional repayment or a disbursement. Skips any other transaction.
+pub(crate) fn map_trans(record: &Record, out: &mut Output) -> Result<(), Finding> {
+    let is_loan_payment = |trans: &Trans| [PAYMENT, EARLY_PAYMENT, DISBURSEMENT].contains(&&*trans.k_symbol);
+    let Some(trans) = parse_loan_payment::<Trans>(record)?.filter(is_loan_payment) else {
         out.skip(NOT_A_LOAN_PAYMENT);
         return Ok(());
     };
@@ -70,7 +70,7 @@ pub fn trans(record: &Record, out: &mut Output) -> Result<(), Finding> {
             let reference_id = record.reference_id("repayments", trans.trans_id);
             out.put("repayments", &Repayment { reference_id, agreement_reference_id, effective_date, amount });
         }
-        EARLY => out.put(
+        EARLY_PAYMENT => out.put(
             "additional-repayments",
             &AdditionalRepayment {
                 reference_id: record.reference_id("additional-repayments", trans.trans_id),
@@ -95,10 +95,11 @@ pub fn trans(record: &Record, out: &mut Output) -> Result<(), Finding> {
     Ok(())
 }
 
-/// What a loan is known by. Where an account has none, it is known by the account: that refers to
-/// nothing, which is for validation to find.
+/// The natural key of a loan.
 enum LoanKey {
+    /// The loan's own key.
     Loan(u64),
+    /// The key of an account that has no loan. It refers to no record, so validation reports the unknown reference.
     NoneOnAccount(u64),
 }
 
@@ -111,12 +112,13 @@ impl fmt::Display for LoanKey {
     }
 }
 
-/// The loan on an account. A payment names the account alone, so two loans on it cannot be told apart.
+/// Returns the key of the loan on an account. A payment names only the account, so it cannot be assigned if the account
+/// has two loans: that gives the issue `BERKA_AMBIGUOUS_LOAN`.
 fn loan_on(record: &Record, account_id: u64) -> Result<LoanKey, Finding> {
     let mut loans = record.find("loan", "account_id", account_id);
     match (loans.next(), loans.next()) {
         (None, _) => Ok(LoanKey::NoneOnAccount(account_id)),
-        // What has no number was refused itself: nothing can refer to it.
+        // A loan without a readable key was rejected, so no record can refer to it.
         (Some(loan), None) => {
             whole_number(&loan, "loan_id").map(LoanKey::Loan).ok_or_else(|| finding("UNKNOWN_REFERENCE", "account_id"))
         }
@@ -124,13 +126,13 @@ fn loan_on(record: &Record, account_id: u64) -> Result<LoanKey, Finding> {
     }
 }
 
-/// Reads the record whole where it may belong to a loan, or says nothing that is understood; of any other, as most are, it
-/// is enough what it is for.
-fn of_a_loan<'a, T: Deserialize<'a>>(record: &Record<'a>) -> Result<Option<T>, Finding> {
+/// Reads a record that may belong to a loan. Returns none for any other record. Most records do not belong to a loan,
+/// and their symbol suffices to skip them.
+fn parse_loan_payment<'a, T: Deserialize<'a>>(record: &Record<'a>) -> Result<Option<T>, Finding> {
     if may_pay_a_loan(record) { record.parse().map(Some) } else { Ok(None) }
 }
 
-/// Whether its symbol begins as those of a loan do, or is none that a glance can tell.
+/// Returns true if the record's symbol is that of a loan payment, or cannot be decided without parsing the record.
 fn may_pay_a_loan(record: &Record) -> bool {
     let symbol = record.raw("k_symbol").and_then(|symbol| symbol.strip_prefix('"'));
     symbol.is_none_or(|symbol| symbol.starts_with(PAYMENT) || symbol.contains('\\'))

@@ -1,12 +1,13 @@
-//! Clients become counterparties.
+//! Mapping of clients to counterparties.
 
 use sluice_sdk::prelude::*;
 
 use crate::domain::{Counterparty, ExternalReference};
 use crate::source::Client;
 
-/// The data is anonymised: a client has a number and no name, so the number stands for it.
-pub fn client(record: &Record, out: &mut Output) -> Result<(), Finding> {
+/// Maps a client to a counterparty. The data is anonymised: a client has a number and no name, so the number becomes
+/// the surname.
+pub(crate) fn map_client(record: &Record, out: &mut Output) -> Result<(), Finding> {
     let client: Client = record.parse()?;
     let birth_date = birth_date(&client.birth_number).ok_or_else(|| finding("INVALID_FORMAT", "birth_number"))?;
     out.put(
@@ -23,6 +24,7 @@ pub fn client(record: &Record, out: &mut Output) -> Result<(), Finding> {
     Ok(())
 }
 
+/// Returns the day of birth in a birth number. Returns none if the text is no birth number.
 fn birth_date(birth_number: &str) -> Option<Date> {
     if birth_number.len() != 6 || !birth_number.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

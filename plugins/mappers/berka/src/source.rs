@@ -1,124 +1,135 @@
-//! The bank's tables: the fields that the mapper reads, under the names that the bank gave them. Numbers may come as text,
-//! as they do in tables (CSV).
+//! Fields of the bank's tables that the mapper reads, under the bank's names. A number may be text, as in tables (CSV).
 
 use std::borrow::Cow;
 
 use sluice_sdk::prelude::*;
 
 reads! {
-    pub struct Client<'a> {
+    /// A client of the bank.
+    pub(crate) struct Client<'a> {
         #[serde(deserialize_with = "number")]
-        pub client_id: u64,
-        /// YYMMDD; for women the month is increased by 50.
+        pub(crate) client_id: u64,
+        /// Day of birth as YYMMDD. For a woman, the month is increased by 50.
         #[serde(borrow)]
-        pub birth_number: Cow<'a, str>,
+        pub(crate) birth_number: Cow<'a, str>,
     }
 
-    pub struct Disp<'a> {
+    /// The relation of a client to an account.
+    pub(crate) struct Disp<'a> {
         #[serde(deserialize_with = "number")]
-        pub client_id: u64,
+        pub(crate) client_id: u64,
         #[serde(rename = "account_id", deserialize_with = "number")]
-        pub _account_id: u64,
-        /// OWNER or DISPONENT.
+        pub(crate) _account_id: u64,
+        /// `OWNER` or `DISPONENT`.
         #[serde(borrow)]
-        pub r#type: Cow<'a, str>,
+        pub(crate) r#type: Cow<'a, str>,
     }
 
-    pub struct Loan<'a> {
+    /// A loan.
+    pub(crate) struct Loan<'a> {
         #[serde(deserialize_with = "number")]
-        pub loan_id: u64,
+        pub(crate) loan_id: u64,
         #[serde(deserialize_with = "number")]
-        pub account_id: u64,
+        pub(crate) account_id: u64,
         #[serde(deserialize_with = "number")]
-        pub date: u32,
-        pub amount: Amount,
+        pub(crate) date: u32,
+        pub(crate) amount: Amount,
         #[serde(deserialize_with = "number")]
-        pub duration: u32,
+        pub(crate) duration: u32,
         #[serde(borrow)]
-        pub status: Cow<'a, str>,
+        pub(crate) status: Cow<'a, str>,
     }
 
-    pub struct Order<'a> {
+    /// A standing order.
+    pub(crate) struct Order<'a> {
         #[serde(deserialize_with = "number")]
-        pub order_id: u64,
+        pub(crate) order_id: u64,
         #[serde(deserialize_with = "number")]
-        pub account_id: u64,
-        pub amount: Amount,
+        pub(crate) account_id: u64,
+        pub(crate) amount: Amount,
         #[serde(borrow)]
-        pub k_symbol: Cow<'a, str>,
+        pub(crate) k_symbol: Cow<'a, str>,
     }
 
-    pub struct Trans<'a> {
+    /// A transaction on an account.
+    pub(crate) struct Trans<'a> {
         #[serde(deserialize_with = "number")]
-        pub trans_id: u64,
+        pub(crate) trans_id: u64,
         #[serde(deserialize_with = "number")]
-        pub account_id: u64,
+        pub(crate) account_id: u64,
         #[serde(deserialize_with = "number")]
-        pub date: u32,
-        pub amount: Amount,
+        pub(crate) date: u32,
+        pub(crate) amount: Amount,
         #[serde(borrow)]
-        pub k_symbol: Cow<'a, str>,
+        pub(crate) k_symbol: Cow<'a, str>,
     }
 
-    pub struct Property<'a> {
+    /// A pledged property. Only the synthetic bank has it.
+    pub(crate) struct Property<'a> {
         #[serde(deserialize_with = "number")]
-        pub property_id: u64,
+        pub(crate) property_id: u64,
         #[serde(borrow)]
-        pub kind: Cow<'a, str>,
-        pub value: Amount,
+        pub(crate) kind: Cow<'a, str>,
+        pub(crate) value: Amount,
         #[serde(deserialize_with = "number")]
-        pub valued: u32,
+        pub(crate) valued: u32,
         #[serde(borrow)]
-        pub street: Cow<'a, str>,
+        pub(crate) street: Cow<'a, str>,
         #[serde(borrow)]
-        pub zip: Cow<'a, str>,
+        pub(crate) zip: Cow<'a, str>,
         #[serde(borrow)]
-        pub city: Cow<'a, str>,
+        pub(crate) city: Cow<'a, str>,
     }
 
-    pub struct Pledge {
+    /// A pledge of a property for a loan. Only the synthetic bank has it.
+    pub(crate) struct Pledge {
         #[serde(deserialize_with = "number")]
-        pub pledge_id: u64,
+        pub(crate) pledge_id: u64,
         #[serde(deserialize_with = "number")]
-        pub loan_id: u64,
+        pub(crate) loan_id: u64,
         #[serde(deserialize_with = "number")]
-        pub property_id: u64,
+        pub(crate) property_id: u64,
         #[serde(deserialize_with = "number")]
-        pub client_id: u64,
+        pub(crate) client_id: u64,
         #[serde(deserialize_with = "number")]
-        pub rank: u32,
-        pub amount: Amount,
+        pub(crate) rank: u32,
+        pub(crate) amount: Amount,
     }
 
-    pub struct Account {
+    /// An account.
+    pub(crate) struct Account {
         #[serde(rename = "account_id", deserialize_with = "number")]
         _account_id: u64,
     }
 
-    pub struct Card {
+    /// A card.
+    pub(crate) struct Card {
         #[serde(rename = "card_id", deserialize_with = "number")]
         _card_id: u64,
     }
 
-    pub struct District {
+    /// A district.
+    pub(crate) struct District {
         #[serde(rename = "A1", deserialize_with = "number")]
         _key: u64,
     }
 }
 
-/// A whole number, as a number or as its digits, without reading the rest of the record; none where it is anything else.
-pub fn whole_number(record: &Record, field: &str) -> Option<u64> {
+/// Returns the whole number in a field, from a number or from text, without reading the rest of the record. Returns
+/// none if the field has another value or is absent.
+pub(crate) fn whole_number(record: &Record, field: &str) -> Option<u64> {
     let digits = record.raw(field)?.trim_matches('"');
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }
 
-/// A date that the bank wrote as YYMMDD, in a field of this name.
-pub fn day(number: u32, field: &str) -> Result<Date, Finding> {
+/// Returns the day that the bank writes as YYMMDD. A number that is no day gives the issue `INVALID_FORMAT` at `field`.
+pub(crate) fn day(number: u32, field: &str) -> Result<Date, Finding> {
     yymmdd(number).ok_or_else(|| finding("INVALID_FORMAT", field))
 }
 
-/// An amount of the bank's only currency, in a field of this name.
-pub fn czk(amount: Amount, field: &str) -> Result<Money<'static>, Finding> {
+/// Returns an amount in Czech crowns, the bank's only currency. A negative amount, or one with more than two fraction
+/// digits, gives the issue `OUT_OF_RANGE` at `field`.
+pub(crate) fn czk(amount: Amount, field: &str) -> Result<Money<'static>, Finding> {
     if amount.0.is_sign_negative() || amount.0.normalize().scale() > 2 {
         return Err(finding("OUT_OF_RANGE", field));
     }

@@ -1,4 +1,4 @@
-//! The real, anonymised bank: what must come out of it, where its data is at hand.
+//! Mapping of the real, anonymised bank. The test is skipped if the data is not on this machine.
 
 use std::path::PathBuf;
 use std::{env, fs};
@@ -8,7 +8,8 @@ use serde_json::Value;
 use sluice_mapper_berka::Berka;
 use sluice_sdk::harness::{Harness, Mapped};
 
-/// Table, how many are skipped, entity type, how many come out, path of an amount, sum of it.
+/// Expected result for a table: table, number of skipped records, entity type, number of produced records, path of an
+/// amount, sum of the amounts.
 type Line = (&'static str, usize, &'static str, usize, &'static str, &'static str);
 
 const EXPECTED: &[Line] = &[
@@ -23,11 +24,11 @@ const EXPECTED: &[Line] = &[
 ];
 
 #[test]
-fn the_whole_bank() {
+fn maps_the_whole_bank() {
     let folder = env::var_os("SLUICE_BERKA").map(PathBuf::from);
     let folder = folder.unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../../shared/data/berka").into());
     if !folder.is_dir() {
-        return println!("skipped: no bank at {}; SLUICE_BERKA says where it is", folder.display());
+        return println!("skipped: the bank's data is not in {}; set SLUICE_BERKA to its folder", folder.display());
     }
     let harness = Harness::new();
     let mut agreements = vec![];
@@ -53,20 +54,23 @@ fn the_whole_bank() {
     }
 }
 
+/// Returns the number of produced records.
 fn count(mapped: &Mapped) -> usize {
     mapped.made.produced.iter().map(|produced| produced.origins.len()).sum()
 }
 
+/// Returns the sum of the amounts at `path`.
 fn total(records: &[Value], path: &str) -> Decimal {
     let amounts = records.iter().filter(|_| !path.is_empty()).map(|record| record.pointer(path).expect("an amount"));
     amounts.map(|amount| amount.to_string().parse::<Decimal>().expect("a number")).sum()
 }
 
+/// Returns the texts in a field.
 fn texts(records: &[Value], field: &str) -> Vec<String> {
     records.iter().map(|record| record[field].as_str().expect("text").to_owned()).collect()
 }
 
-/// The platform keeps no gender: women are told by the source's birth number.
+/// Returns the number of women, according to the birth numbers. The platform's records have no gender.
 fn women(clients: &str) -> usize {
     let clients = clients.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
     let months =

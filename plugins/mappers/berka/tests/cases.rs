@@ -1,16 +1,16 @@
-//! One record a case: what is loaded, what comes in, what comes out.
+//! Cases of one record each: loaded records, input record, expected output.
 
 use serde_json::Value;
 use sluice_mapper_berka::Berka;
 use sluice_sdk::harness::Harness;
 
 #[test]
-fn every_case() {
-    let wrong: Vec<String> = include_str!("cases.jsonl").lines().filter_map(check).collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+fn maps_each_case_as_expected() {
+    let differences: Vec<String> = include_str!("cases.jsonl").lines().filter_map(check).collect();
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
-/// Runs a case; none when it comes out as it says.
+/// Runs a case. Returns none if the output is as expected, else a description of the difference.
 fn check(line: &str) -> Option<String> {
     let case: Value = serde_json::from_str(line).expect("a case is JSON");
     let harness = Harness::new();
@@ -22,21 +22,22 @@ fn check(line: &str) -> Option<String> {
     let source = case["source"].as_str().expect("a source");
     let mapped = harness.map::<Berka>(source, &case["record"].to_string());
 
-    let mut made: Vec<String> = mapped.issues();
-    made.extend(mapped.skipped().into_iter().map(|(code, _)| code));
+    let mut actual: Vec<String> = mapped.issues();
+    actual.extend(mapped.skipped().into_iter().map(|(code, _)| code));
     for produced in &mapped.made.produced {
         let records = mapped.records(&produced.entity_type);
-        made.extend(records.iter().map(|record| format!("{}: {record}", produced.entity_type)));
+        actual.extend(records.iter().map(|record| format!("{}: {record}", produced.entity_type)));
     }
-    let mut wanted: Vec<String> = case["issue"].as_str().map(|issue| format!("0 error {issue}")).into_iter().collect();
-    wanted.extend(case["skipped"].as_str().map(str::to_owned));
+    let mut expected: Vec<String> =
+        case["issue"].as_str().map(|issue| format!("0 error {issue}")).into_iter().collect();
+    expected.extend(case["skipped"].as_str().map(str::to_owned));
     for (entity_type, record) in case["gives"].as_object().into_iter().flatten() {
-        wanted.push(format!("{entity_type}: {}", with_ids(&harness, record)));
+        expected.push(format!("{entity_type}: {}", with_ids(&harness, record)));
     }
-    (made != wanted).then(|| format!("{}\n  made   {made:#?}\n  wanted {wanted:#?}", case["case"]))
+    (actual != expected).then(|| format!("{}\n  actual   {actual:#?}\n  expected {expected:#?}", case["case"]))
 }
 
-/// The record with `@entity-type:key` replaced by the reference id that it stands for.
+/// Returns the record with each `@entity-type:key` replaced by the reference id of that record.
 fn with_ids(harness: &Harness, record: &Value) -> Value {
     match record {
         Value::String(text) => match text.strip_prefix('@').and_then(|name| name.split_once(':')) {

@@ -1,6 +1,7 @@
-//! The smallest useful mapper: clients become counterparties.
+//! The smallest useful mapper: it maps clients to counterparties.
 use sluice_sdk::prelude::*;
 reads! { struct Client { client_id: u64, initials: String, name: String, closed: Option<bool> } }
+/// The mapper.
 pub struct Smallest;
 impl Mapper for Smallest {
     fn describe() -> Description {

@@ -1,10 +1,10 @@
-//! The smallest mapper on two sample records.
+//! The smallest mapper on three sample records.
 
 use sluice_mapper_smallest::Smallest;
 use sluice_sdk::harness::Harness;
 
 #[test]
-fn clients_become_counterparties() {
+fn maps_skips_or_rejects_each_client() {
     let harness = Harness::new();
     let lines = r#"{"client_id": 7, "initials": "E.M.", "name": "Novak"}
                    {"client_id": 8, "initials": "J."}

@@ -1,4 +1,4 @@
-// Fraction digits of the currencies that ISO 4217 knows.
+// Fraction digits of the currencies of ISO 4217.
 
 const CURRENCIES = {
   0:
@@ -21,5 +21,5 @@ const DIGITS = new Map(
   Object.entries(CURRENCIES).flatMap(([digits, codes]) => codes.split(' ').map((code) => [code, Number(digits)])),
 );
 
-/** How many fraction digits a currency has; undefined when ISO 4217 does not know the code. */
+/** Returns the number of fraction digits of a currency, undefined if ISO 4217 does not have the code. */
 export const fractionDigits = (currency) => DIGITS.get(currency);

@@ -1,24 +1,30 @@
-// Dates: `yyyy-MM-dd` on the platform's side, whatever the old system used on the other.
+// Dates: reading the formats of old systems and the platform's `yyyy-MM-dd`.
 
-/** The date as `yyyy-MM-dd`; undefined when the calendar has no such day. */
+/** Returns the day as `yyyy-MM-dd`, undefined if the calendar has no such day. */
 export function civil(year, month, day) {
   if (year < 0 || year > 9999 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month)) return undefined;
   return `${pad(year, 4)}-${pad(month, 2)}-${pad(day, 2)}`;
 }
 
-/** `yyyy-MM-dd` as it is; undefined when it is no real calendar day. */
+/** Returns `yyyy-MM-dd` unchanged, undefined if the text has another form or is no calendar day. */
 export function date(text) {
   const parts = /^(\d{4})-(\d\d)-(\d\d)$/.exec(text);
   return parts ? civil(Number(parts[1]), Number(parts[2]), Number(parts[3])) : undefined;
 }
 
-/** YYMMDD as a number, in the 1900s: 930705 is 1993-07-05. A number below 100000 has lost the zeros at its front. */
+/**
+ * Returns the day of YYMMDD in the 1900s, from a number: 930705 is 1993-07-05. Leading zeros may be missing: 10203 is
+ * 1901-02-03. Undefined if the number is no calendar day.
+ */
 export function yymmdd(number) {
   if (!(number >= 0 && number <= 999999)) return undefined;
   return civil(1900 + Math.trunc(number / 10000), Math.trunc(number / 100) % 100, number % 100);
 }
 
-/** The same day so many months later, or the last of that month where it has no such day; undefined beyond 9999. */
+/**
+ * Returns the same day this number of months later, or the last day of that month if it has no such day. Undefined
+ * beyond the year 9999.
+ */
 export function monthsAfter(day, months) {
   const [year, month, of] = day.split('-').map(Number);
   const at = year * 12 + month - 1 + months;

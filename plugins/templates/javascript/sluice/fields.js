@@ -1,38 +1,40 @@
-// Types of a record's fields: each reads a value, or says at which path it does not fit.
+// Types of a record's fields. A type reads a value, or throws a finding with the path of the value that does not fit.
 
 import { Decimal } from './money.js';
 
-/** One thing that is wrong with a record: throw it, or give it to `out.report`. */
+/** An issue of the current record. Throw it, or pass it to `out.report`. */
 export class Finding {
   constructor(code, field = '', severity = 'error', rule = undefined) {
     Object.assign(this, { code, field, severity, rule });
   }
 
-  /** The same as a warning, which stops nothing. */
+  /** Returns the finding with severity `warning`, which stops nothing. */
   warning() {
     return new Finding(this.code, this.field, 'warning', this.rule);
   }
 }
 
-/** An error with this code at this field. */
+/** Returns an error with this code at this field. */
 export const finding = (code, field = '') => new Finding(code, field);
-/** A field that must be there is not. */
+/** Returns the error `MISSING_REQUIRED_FIELD` at this field. */
 export const missing = (field) => finding('MISSING_REQUIRED_FIELD', field);
-/** Well-formed, and not among what is allowed. */
+/** Returns the error `INVALID_VALUE` at this field: the value is well-formed and not permitted. */
 export const invalid = (field) => finding('INVALID_VALUE', field);
-/** It breaks the rule with this code. */
+/** Returns the error `RULE_VIOLATION` at this field, with the code of the broken rule. */
 export const rule = (code, field = '') => new Finding('RULE_VIOLATION', field, 'error', code);
 
-const misfit = (path) => finding('INVALID_FORMAT', path);
+const mismatch = (path) => finding('INVALID_FORMAT', path);
+/** Returns a type from a function that returns the value, or undefined for a value that does not fit. */
 const type = (fits) => ({
   read(value, path) {
     const read = fits(value);
-    if (read === undefined) throw misfit(path);
+    if (read === undefined) throw mismatch(path);
     return read;
   },
   names: [],
 });
 
+/** Returns a type of whole numbers within these bounds. */
 const whole = (least, most) =>
   type((value) => {
     const integer = (Number.isInteger(value) && !Object.is(value, -0)) || typeof value === 'bigint';
@@ -47,7 +49,7 @@ export const boolean = type((value) => (typeof value === 'boolean' ? value : und
 export const integer = whole(-(2n ** 63n), 2n ** 63n - 1n);
 /** A whole number that is not negative; a BigInt beyond 2^53. */
 export const unsigned = whole(0n, 2n ** 64n - 1n);
-/** An exact decimal, from a number or from a text that holds one. */
+/** An exact decimal, read from a number or from text with a number. */
 export const amount = type((value) => {
   if (value instanceof Decimal) return value;
   if (Number.isInteger(value) || typeof value === 'bigint' || typeof value === 'string') {
@@ -55,25 +57,25 @@ export const amount = type((value) => {
   }
   return undefined;
 });
-/** Undefined where the field is missing or null. */
+/** Returns a type that also accepts a missing field and null, as undefined. */
 export const optional = (inner) => ({
   read: (value, path) => (value === null ? undefined : inner.read(value, path)),
   names: inner.names,
   optional: true,
 });
-/** A list of such values. */
+/** Returns a type of lists of such values. */
 export const list = (inner) => ({
   read(value, path) {
-    if (!Array.isArray(value)) throw misfit(path);
+    if (!Array.isArray(value)) throw mismatch(path);
     return value.map((item, index) => inner.read(item, `${path}[${index}]`));
   },
   names: inner.names,
 });
-/** An object with these fields; others are passed over. */
+/** Returns a type of objects with these fields. It ignores other fields. */
 export const object = (fields) => ({
   read(value, path) {
     if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Decimal) {
-      throw misfit(path);
+      throw mismatch(path);
     }
     const at = (name) => (path === '' ? name : `${path}.${name}`);
     const read = {};

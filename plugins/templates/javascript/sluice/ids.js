@@ -1,10 +1,10 @@
-// Reference ids: derived from natural keys, so that two tables can point at each other before either is loaded.
+// Reference ids. They are derived from natural keys, so two tables can refer to each other before either is loaded.
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 const encoder = new TextEncoder();
 const words = new Int32Array(80);
 
-/** UUIDv5 of the migration's reference id (16 bytes) and `entityType:key`. */
+/** Returns the UUIDv5 of the migration's reference id (16 bytes) and `entityType:key`. */
 export function referenceId(migration, entityType, key) {
   const name = encoder.encode(`${entityType}:${key}`);
   const bytes = new Uint8Array(migration.length + name.length);
@@ -21,7 +21,7 @@ export function referenceId(migration, entityType, key) {
   return text;
 }
 
-/** SHA-1, which UUIDv5 is made of: the sandbox has no crypto module. Not for secrets. */
+/** Returns the SHA-1 hash, from which a UUIDv5 is made. The sandbox has no crypto module. Do not use it for secrets. */
 function sha1(bytes) {
   const padded = new Uint8Array(((bytes.length + 8) >> 6) * 64 + 64);
   padded.set(bytes);

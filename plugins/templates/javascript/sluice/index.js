@@ -1,4 +1,4 @@
-// What a Sluice mapper is written with. See README.md; everything here is yours to read, nothing has to be changed.
+// SDK for Sluice mappers in JavaScript. See README.md. Do not change the files of this folder.
 
 import { pack, unpack } from './batch.js';
 import { date } from './dates.js';
@@ -12,17 +12,17 @@ export { Decimal, fromMinorUnits, minorUnits } from './money.js';
 export { fractionDigits } from './currencies.js';
 
 /**
- * A mapper.
+ * Returns a mapper.
  *
  * @param {object} definition
- * @param {string} definition.name lower-case; codes of its own start with it in upper case
- * @param {string} definition.version for people
+ * @param {string} definition.name name in lower case; the mapper's own codes start with it in upper case
+ * @param {string} definition.version version for readers
  * @param {Object<string, {key: string[], reads: object, lookups?: string[]}>} definition.sources tables of the old
  *   system in the order of upload, each with the fields that identify a record, the fields that are read with their
- *   types, and further fields by which its records may be looked up
- * @param {string[]} definition.produces entity types
- * @param {string[]} [definition.codes] codes of its own, of issues, rules and skips
- * @param {(record: Record, wanted: Wanted) => void} [definition.lookups] names the loaded records that a record needs
+ *   types, and further fields by which its records can be looked up
+ * @param {string[]} definition.produces entity types that the mapper produces
+ * @param {string[]} [definition.codes] the mapper's own codes, of issues, rules and skips
+ * @param {(record: Record, wanted: Wanted) => void} [definition.lookups] requests the loaded records for a record
  * @param {(record: Record, out: Output) => void} definition.map maps one record
  */
 export function mapper({ name, version, sources, produces, codes = [], lookups, map }) {
@@ -40,13 +40,13 @@ export function mapper({ name, version, sources, produces, codes = [], lookups, 
   };
   return {
     describe: () => description,
-    /** Maps a batch; `host` answers lookups and takes the message of an exception. */
+    /** Maps a batch. `host` answers lookups and receives the message of an exception. */
     transform(context, source, records, host) {
-      const run = { context, types, host, joined: new Map(), consulted: false };
-      const bodies = unpack(records).map((body) => new Record(run, source, body));
+      const batch = { context, types, host, results: new Map(), consulted: false };
+      const bodies = unpack(records).map((body) => new Record(batch, source, body));
       const out = new Output();
       try {
-        if (lookups) join(run, bodies, lookups);
+        if (lookups) lookUpAll(batch, bodies, lookups);
         bodies.forEach((record, position) => {
           out.position = position;
           try {
@@ -67,19 +67,19 @@ export function mapper({ name, version, sources, produces, codes = [], lookups, 
 
 /** A source record. */
 export class Record {
-  constructor(run, source, body) {
-    this.run = run;
-    /** The source that it belongs to. */
+  constructor(batch, source, body) {
+    this.batch = batch;
+    /** Source of the record. */
     this.source = source;
     this.body = body;
   }
 
-  /** Its fields, as its source declares them under `reads`; a record that does not fit gets an issue at the field. */
+  /** Returns the fields that the source declares under `reads`. Throws a finding at the field that does not fit. */
   parse() {
-    return this.as(this.run.types.get(this.source));
+    return this.as(this.batch.types.get(this.source));
   }
 
-  /** The record read as another type, made with `object`. */
+  /** Returns the record read as another type, made with `object`. Throws a finding at the field that does not fit. */
   as(type) {
     if (this.body === undefined) throw finding('INVALID_ENCODING');
     let value;
@@ -91,34 +91,35 @@ export class Record {
     return type.read(value, '');
   }
 
-  /** The reference id, in this migration, of the record of an entity type with this natural key. */
+  /** Returns the reference id, in this migration, of the record of an entity type with this natural key. */
   referenceId(entityType, key) {
-    return referenceId(this.run.context.migration, entityType, key);
+    return referenceId(this.batch.context.migration, entityType, key);
   }
 
-  /** The day on which the migration was registered, `yyyy-MM-dd`: a mapper has no other "today". */
+  /** Day on which the migration was registered, `yyyy-MM-dd`. A mapper has no other "today". */
   get registeredOn() {
-    return date(this.run.context.registeredOn);
+    return date(this.batch.context.registeredOn);
   }
 
-  /** Loaded records of a source whose field has this value. What `lookups` did not ask for is not found here. */
+  /** Returns the loaded records of a source whose field has this value, if `lookups` has requested them. */
   find(source, field, key) {
-    this.run.consulted = true;
-    return this.run.joined.get(place(source, field))?.get(String(key)) ?? [];
+    this.batch.consulted = true;
+    return this.batch.results.get(lookupKey(source, field))?.get(String(key)) ?? [];
   }
 }
 
-const place = (source, field) => `${source}\0${field}`;
+/** Returns the key of a source and field in a Map. */
+const lookupKey = (source, field) => `${source}\0${field}`;
 
-/** Keys that a batch wants to look up. */
+/** The lookups that a batch requests. */
 class Wanted {
-  tables = new Map();
+  lookups = new Map();
 
-  /** Asks for the loaded records of a source whose field has this value. */
+  /** Requests the loaded records of a source whose field has this value. */
   find(source, field, key) {
-    const at = place(source, field);
-    if (!this.tables.has(at)) this.tables.set(at, { source, field, known: new Set(), pending: [] });
-    const { known, pending } = this.tables.get(at);
+    const at = lookupKey(source, field);
+    if (!this.lookups.has(at)) this.lookups.set(at, { source, field, known: new Set(), pending: [] });
+    const { known, pending } = this.lookups.get(at);
     const text = String(key);
     if (known.has(text)) return;
     known.add(text);
@@ -126,36 +127,39 @@ class Wanted {
   }
 }
 
-/** Rounds of lookups that may follow from one another, and keys in one call: below the host's default limit. */
+/** Maximum number of rounds of lookups that depend on one another. */
 const MAX_ROUNDS = 4;
+/** Maximum number of keys in one call. The host's default limit is 10,000. */
 const MAX_KEYS = 4096;
 
-function join(run, bodies, lookups) {
+/** Looks up all records that a batch requests. */
+function lookUpAll(batch, bodies, lookups) {
   const wanted = new Wanted();
-  let asking = bodies;
+  let pending = bodies;
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    // What follows from an answer is asked by whoever looked for that answer, and by nobody else.
-    asking = asking.filter((record) => {
-      run.consulted = false;
+    // Only a record that read an answer in this round can have a lookup that depends on it.
+    pending = pending.filter((record) => {
+      batch.consulted = false;
       lookups(record, wanted);
-      return run.consulted;
+      return batch.consulted;
     });
-    if (!fetch(run, wanted)) return;
+    if (!fetch(batch, wanted)) return;
   }
 }
 
-function fetch(run, wanted) {
+/** Looks up the requested keys that have not been looked up yet. Returns true if there were any. */
+function fetch(batch, wanted) {
   let any = false;
-  for (const [at, { source, field, pending }] of wanted.tables) {
-    if (!run.joined.has(at)) run.joined.set(at, new Map());
-    const answers = run.joined.get(at);
+  for (const [at, { source, field, pending }] of wanted.lookups) {
+    if (!batch.results.has(at)) batch.results.set(at, new Map());
+    const answers = batch.results.get(at);
     while (pending.length > 0) {
       const keys = pending.splice(0, MAX_KEYS);
-      const found = run.host.find(source, field, pack(keys));
+      const found = batch.host.find(source, field, pack(keys));
       unpack(found.records).forEach((body, i) => {
         const key = keys[found.answers[i]];
         if (!answers.has(key)) answers.set(key, []);
-        answers.get(key).push(new Record(run, source, body));
+        answers.get(key).push(new Record(batch, source, body));
       });
       any = true;
     }
@@ -163,14 +167,14 @@ function fetch(run, wanted) {
   return any;
 }
 
-/** Where a mapper puts what it makes of one record. */
+/** The output of a mapper. */
 class Output {
   position = 0;
   produced = new Map();
   skipped = new Map();
   issues = [];
 
-  /** Puts a domain record. Numbers that are not whole are Decimals. */
+  /** Adds a domain record. Numbers that are not whole must be Decimals. */
   put(entityType, record) {
     if (!this.produced.has(entityType)) this.produced.set(entityType, { texts: [], origins: [] });
     const { texts, origins } = this.produced.get(entityType);
@@ -178,17 +182,18 @@ class Output {
     origins.push(this.position);
   }
 
-  /** Says that the record is rightly not migrated, and why: a code that the mapper declares. */
+  /** Skips the source record: it is deliberately not migrated. `code` is the reason, and the mapper declares it. */
   skip(code) {
     if (!this.skipped.has(code)) this.skipped.set(code, []);
     this.skipped.get(code).push(this.position);
   }
 
-  /** Adds what is wrong with the record, beside whatever else becomes of it. */
+  /** Adds a finding about the source record. It does not affect other output for the record. */
   report({ severity, code, field, rule }) {
     this.issues.push({ position: this.position, severity, code, field, rule });
   }
 
+  /** Returns the result of the batch. */
   finish() {
     const produced = [...this.produced].map(([entityType, { texts, origins }]) => ({
       entityType,

@@ -1,19 +1,19 @@
-// JSON as the host and the other languages write it, with every number exact.
+// JSON in the form that the host and the other SDKs write, with exact numbers.
 
 import { Decimal } from './money.js';
 
-// Numbers that JSON.parse would change: fractions, exponents, and those of more than 15 digits.
+// Numbers that JSON.parse would round or reformat: fractions, exponents, and numbers of more than 15 digits.
 const INEXACT = /\d[.eE]|\d{16}/;
 const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|[{}[\],:]|true|false|null/g;
 
-/** Reads a value: whole numbers are numbers (or BigInts where they are large), others are Decimals. */
+/** Reads a value. Whole numbers become numbers, or BigInts if they are large. Other numbers become Decimals. */
 export function parse(text) {
   const value = JSON.parse(text);
-  return INEXACT.test(text) ? new Exact(text.match(TOKENS)).value() : value;
+  return INEXACT.test(text) ? new ExactReader(text.match(TOKENS)).value() : value;
 }
 
-/** Reads text that is known to be JSON. */
-class Exact {
+/** A reader of the tokens of valid JSON. It keeps every number exact. */
+class ExactReader {
   constructor(tokens) {
     this.tokens = tokens;
     this.at = 0;
@@ -38,7 +38,7 @@ class Exact {
 
   object() {
     const object = Object.create(null);
-    if (this.ends('}')) return object;
+    if (this.skipEnd('}')) return object;
     do {
       const name = JSON.parse(this.tokens[this.at]);
       this.at += 2;
@@ -49,30 +49,32 @@ class Exact {
 
   list() {
     const list = [];
-    if (this.ends(']')) return list;
+    if (this.skipEnd(']')) return list;
     do list.push(this.value());
     while (this.tokens[this.at++] === ',');
     return list;
   }
 
-  ends(bracket) {
-    const ends = this.tokens[this.at] === bracket;
-    if (ends) this.at += 1;
-    return ends;
+  /** Skips the bracket if it is the next token. Returns true if it is. */
+  skipEnd(bracket) {
+    const isEnd = this.tokens[this.at] === bracket;
+    if (isEnd) this.at += 1;
+    return isEnd;
   }
 }
 
+/** Returns the number of a token. */
 function number(token) {
   if (/[.eE]/.test(token)) return Decimal.parse(token) ?? NaN;
   const plain = Number(token);
   return Number.isSafeInteger(plain) ? plain : BigInt(token);
 }
 
-/** Writes a value without blanks, its fields in the order in which they were set; undefined fields are left out. */
+/** Writes a value without white space. Fields keep their order, and undefined fields are omitted. */
 export function write(value) {
   switch (typeof value) {
     case 'string':
-      if (!value.isWellFormed()) throw new TypeError('a text is not Unicode: it has half of a surrogate pair');
+      if (!value.isWellFormed()) throw new TypeError('the text is not valid Unicode: it has an unpaired surrogate');
       return JSON.stringify(value);
     case 'boolean':
     case 'bigint':

@@ -1,10 +1,10 @@
-// Money: exact decimals, never a float.
+// Money: exact decimals, never floats.
 
 import { fractionDigits } from './currencies.js';
 
 const FORM = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;
-const MOST = 2n ** 96n;
-const MOST_DIGITS = 28;
+const UNITS_LIMIT = 2n ** 96n;
+const MAX_DIGITS = 28;
 
 /** An exact decimal: `units` divided by ten to the power of `scale`. Written as a JSON number with all its digits. */
 export class Decimal {
@@ -13,7 +13,7 @@ export class Decimal {
     this.scale = scale;
   }
 
-  /** The number that these digits spell; undefined when it is none, or has more than 28 digits. */
+  /** Returns the number of a text, undefined if the text is no number or has more than 28 digits. */
   static parse(text) {
     const parts = FORM.exec(text);
     if (!parts) return undefined;
@@ -21,34 +21,37 @@ export class Decimal {
     let units = BigInt(whole + fraction);
     let scale = fraction.length - Number(exponent);
     if (scale < 0) {
-      if (-scale > MOST_DIGITS) return undefined;
+      if (-scale > MAX_DIGITS) return undefined;
       units *= 10n ** BigInt(-scale);
       scale = 0;
     }
-    if (units >= MOST || scale > MOST_DIGITS) return undefined;
+    if (units >= UNITS_LIMIT || scale > MAX_DIGITS) return undefined;
     return new Decimal(sign ? -units : units, scale);
   }
 
+  /** Returns the sum. */
   plus(other) {
     const scale = Math.max(this.scale, other.scale);
     return new Decimal(this.unitsAt(scale) + other.unitsAt(scale), scale);
   }
 
+  /** Returns the difference. */
   minus(other) {
     return this.plus(new Decimal(-other.units, other.scale));
   }
 
+  /** Returns the product. */
   times(other) {
     return new Decimal(this.units * other.units, this.scale + other.scale);
   }
 
-  /** Below, at or above zero as this is less than, equal to or more than the other. */
+  /** Returns -1, 0 or 1 if this number is less than, equal to or greater than the other. */
   compare(other) {
     const difference = this.minus(other).units;
     return difference < 0n ? -1 : difference > 0n ? 1 : 0;
   }
 
-  /** With so many fraction digits, rounded half up as one does by hand. */
+  /** Returns the number with this number of fraction digits, rounded half up. */
   rounded(digits) {
     if (digits >= this.scale) return new Decimal(this.unitsAt(digits), digits);
     const cut = 10n ** BigInt(this.scale - digits);
@@ -56,7 +59,7 @@ export class Decimal {
     return new Decimal((this.units + half) / cut, digits);
   }
 
-  /** Without zeros at the end of its fraction. */
+  /** Returns the number without trailing zeros in its fraction. */
   normalized() {
     let { units, scale } = this;
     while (scale > 0 && units % 10n === 0n) {
@@ -66,6 +69,7 @@ export class Decimal {
     return new Decimal(units, scale);
   }
 
+  /** Returns the number as text, with all its digits. */
   toString() {
     const digits = String(this.units < 0n ? -this.units : this.units).padStart(this.scale + 1, '0');
     const sign = this.units < 0n ? '-' : '';
@@ -73,14 +77,15 @@ export class Decimal {
     return `${sign}${digits.slice(0, -this.scale)}.${digits.slice(-this.scale)}`;
   }
 
+  /** Returns the units for a scale that is not less than that of this number. */
   unitsAt(scale) {
     return this.units * 10n ** BigInt(scale - this.scale);
   }
 }
 
 /**
- * The amount in the currency's minor unit, as a BigInt; undefined when it has more fraction digits than the currency, or
- * ISO 4217 does not know the currency.
+ * Returns the amount in the minor unit of the currency, as a BigInt. Undefined if the amount has more fraction digits
+ * than the currency, or ISO 4217 does not have the currency.
  */
 export function minorUnits(amount, currency) {
   const digits = fractionDigits(currency);
@@ -88,7 +93,10 @@ export function minorUnits(amount, currency) {
   return digits === undefined || exact.scale > digits ? undefined : exact.unitsAt(digits);
 }
 
-/** The amount that is so many of the currency's minor units, with all its fraction digits. */
+/**
+ * Returns the amount for this number of minor units, with all fraction digits of the currency. Undefined if ISO 4217
+ * does not have the currency.
+ */
 export function fromMinorUnits(units, currency) {
   const digits = fractionDigits(currency);
   return digits === undefined ? undefined : new Decimal(units, digits);

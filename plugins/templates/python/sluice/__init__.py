@@ -1,4 +1,4 @@
-"""What a Sluice mapper is written with. See README.md; everything here is yours to read, nothing has to be changed."""
+"""SDK for Sluice mappers in Python. See README.md. Do not change the files of this folder."""
 
 import traceback
 from collections.abc import Callable
@@ -23,21 +23,21 @@ __all__ = [
 
 
 class Host(Protocol):
-    """What stands on the other side: the sandbox's host, or the tests."""
+    """The host: that of the sandbox, or that of a test."""
 
     def find(self, source: str, field: str, keys: list[bytes]) -> list[tuple[int, bytes]]:
-        """Loaded records that answer these keys, each with the index of its key."""
+        """Returns the loaded records that answer these keys, each with the index of its key."""
 
     def panicked(self, message: str) -> None:
-        """Takes the message of an exception."""
+        """Receives the message of an exception."""
 
 
 @dataclass
 class Source:
     """A table of the old system.
 
-    `key` are the fields that identify a record, `reads` the fields that are read with their types, `lookups` further
-    fields by which its records may be looked up.
+    `key` has the fields that identify a record, `reads` the fields that are read and their types, and `lookups` further
+    fields by which its records can be looked up.
     """
 
     key: list[str]
@@ -53,8 +53,9 @@ class Source:
 class Mapper:
     """A mapper.
 
-    `name` is lower-case; codes of its own start with it in upper case. `sources` stand in the order of upload. `map`
-    maps one record; `lookups` names the loaded records that a record needs.
+    `name` is in lower case, and the mapper's own codes start with it in upper case. `sources` are in the order of
+    upload. `produces` has the entity types. `map` maps one record. `codes` has the mapper's own codes, of issues, rules
+    and skips. `lookups` requests the loaded records that a record needs.
     """
 
     name: str
@@ -67,17 +68,17 @@ class Mapper:
 
     def transform(self, migration: bytes, registered_on: str, source: str, records: list[bytes], host: Host) -> "Output":
         """Maps a batch."""
-        run = _Run(self, migration, registered_on, host)
-        bodies = [Record(run, source, body) for body in records]
+        batch = _Batch(self, migration, registered_on, host)
+        bodies = [Record(batch, source, body) for body in records]
         out = Output()
         try:
             if self.lookups is not None:
-                run.join(bodies, self.lookups)
+                batch.look_up_all(bodies, self.lookups)
             for out.position, body in enumerate(bodies):
                 try:
                     self.map(body, out)
-                except Finding as found:
-                    out.report(found)
+                except Finding as finding:
+                    out.report(finding)
         except Exception:
             host.panicked(traceback.format_exc())
             raise
@@ -87,19 +88,25 @@ class Mapper:
 class Record:
     """A source record."""
 
-    __slots__ = ("_run", "source", "body")
+    __slots__ = ("_batch", "source", "body")
 
-    def __init__(self, run: "_Run", source: str, body: bytes) -> None:
-        self._run = run
+    def __init__(self, batch: "_Batch", source: str, body: bytes) -> None:
+        self._batch = batch
         self.source = source
         self.body = body
 
     def parse(self) -> dict:
-        """Its fields, as its source declares them under `reads`; one that does not fit gets an issue at the field."""
-        return self.read(self._run.mapper.sources[self.source].type)
+        """Returns the fields that the source declares under `reads`.
+
+        Raises a finding at the field that does not fit.
+        """
+        return self.read(self._batch.mapper.sources[self.source].type)
 
     def read(self, as_type: Type) -> dict:
-        """The record read as another type, made with `nested`."""
+        """Returns the record read as another type, made with `nested`.
+
+        Raises a finding at the field that does not fit.
+        """
         try:
             value = parse(self.body.decode())
         except UnicodeDecodeError:
@@ -109,99 +116,101 @@ class Record:
         return as_type.read(value, "")
 
     def reference_id(self, entity_type: str, key: object) -> str:
-        """The reference id, in this migration, of the record of an entity type with this natural key."""
-        return reference_id(self._run.migration, entity_type, key)
+        """Returns the reference id, in this migration, of the record of an entity type with this natural key."""
+        return reference_id(self._batch.migration, entity_type, key)
 
     @property
     def registered_on(self) -> Date | None:
-        """The day on which the migration was registered: a mapper has no other "today"."""
-        return date(self._run.registered_on)
+        """Day on which the migration was registered. A mapper has no other "today"."""
+        return date(self._batch.registered_on)
 
     def find(self, source: str, field: str, key: object) -> list["Record"]:
-        """Loaded records of a source whose field has this value. What `lookups` did not ask for is not found here."""
-        self._run.consulted = True
-        return self._run.joined.get((source, field), {}).get(str(key), [])
+        """Returns the loaded records of a source whose field has this value, if `lookups` has requested them."""
+        self._batch.consulted = True
+        return self._batch.results.get((source, field), {}).get(str(key), [])
 
 
 class Wanted:
-    """Keys that a batch wants to look up."""
+    """The lookups that a batch requests."""
 
     def __init__(self) -> None:
-        # By source and field: all keys, and those that were not asked for yet.
-        self.tables: dict[tuple[str, str], tuple[set[str], list[str]]] = {}
+        # By source and field: all requested keys, and those that have not been looked up yet.
+        self.lookups: dict[tuple[str, str], tuple[set[str], list[str]]] = {}
 
     def find(self, source: str, field: str, key: object) -> None:
-        """Asks for the loaded records of a source whose field has this value."""
-        known, pending = self.tables.setdefault((source, field), (set(), []))
+        """Requests the loaded records of a source whose field has this value."""
+        known, pending = self.lookups.setdefault((source, field), (set(), []))
         if (text := str(key)) not in known:
             known.add(text)
             pending.append(text)
 
 
 _MAX_ROUNDS = 4
-"""Rounds of lookups that may follow from one another."""
+"""Maximum number of rounds of lookups that depend on one another."""
 _MAX_KEYS = 4096
-"""Keys in one call: below the host's default limit."""
+"""Maximum number of keys in one call. The host's default limit is 10,000."""
 
 
 @dataclass
-class _Run:
-    """One batch at work."""
+class _Batch:
+    """The state of one batch."""
 
     mapper: Mapper
     migration: bytes
     registered_on: str
     host: Host
-    joined: dict[tuple[str, str], dict[str, list[Record]]] = field(default_factory=dict)
+    results: dict[tuple[str, str], dict[str, list[Record]]] = field(default_factory=dict)
     consulted: bool = False
 
-    def join(self, bodies: list[Record], lookups: Callable[[Record, Wanted], None]) -> None:
+    def look_up_all(self, bodies: list[Record], lookups: Callable[[Record, Wanted], None]) -> None:
+        """Looks up all records that the batch requests."""
         wanted = Wanted()
         for _ in range(_MAX_ROUNDS):
-            # What follows from an answer is asked by whoever looked for that answer, and by nobody else.
-            asking = []
+            # Only a record that read an answer in this round can have a lookup that depends on it.
+            pending = []
             for body in bodies:
                 self.consulted = False
                 lookups(body, wanted)
                 if self.consulted:
-                    asking.append(body)
-            bodies = asking
+                    pending.append(body)
+            bodies = pending
             if not self.fetch(wanted):
                 return
 
     def fetch(self, wanted: Wanted) -> bool:
-        anything = False
-        for (source, of), (_, pending) in wanted.tables.items():
-            answers = self.joined.setdefault((source, of), {})
+        """Looks up the requested keys that have not been looked up yet. Returns True if there were any."""
+        any_keys = False
+        for (source, of), (_, pending) in wanted.lookups.items():
+            answers = self.results.setdefault((source, of), {})
             for start in range(0, len(pending), _MAX_KEYS):
                 keys = pending[start : start + _MAX_KEYS]
                 for index, body in self.host.find(source, of, [key.encode() for key in keys]):
                     answers.setdefault(keys[index], []).append(Record(self, source, body))
-                anything = True
+                any_keys = True
             pending.clear()
-        return anything
+        return any_keys
 
 
 class Output:
-    """Where a mapper puts what it makes of one record."""
+    """The output of a mapper."""
 
     def __init__(self) -> None:
         self.position = 0
-        # By entity type: records, and the position that each came from.
+        # By entity type: records, and the position of the source record of each.
         self.produced: dict[str, tuple[list[bytes], list[int]]] = {}
         self.skipped: dict[str, list[int]] = {}
         self.issues: list[tuple[int, Finding]] = []
 
     def put(self, entity_type: str, record: dict) -> None:
-        """Puts a domain record. Numbers that are not whole are Decimals."""
+        """Adds a domain record. Numbers that are not whole must be Decimals."""
         records, origins = self.produced.setdefault(entity_type, ([], []))
         records.append(write(record).encode())
         origins.append(self.position)
 
     def skip(self, code: str) -> None:
-        """Says that the record is rightly not migrated, and why: a code that the mapper declares."""
+        """Skips the source record: it is deliberately not migrated. The mapper declares `code`, the reason."""
         self.skipped.setdefault(code, []).append(self.position)
 
     def report(self, found: Finding) -> None:
-        """Adds what is wrong with the record, beside whatever else becomes of it."""
+        """Adds a finding about the source record. It does not affect other output for the record."""
         self.issues.append((self.position, found))

@@ -1,4 +1,4 @@
-"""Fraction digits of the currencies that ISO 4217 knows."""
+"""Fraction digits of the currencies of ISO 4217."""
 
 _CURRENCIES = {
     0: (
@@ -25,5 +25,5 @@ _DIGITS = {code: digits for digits, codes in _CURRENCIES.items() for code in cod
 
 
 def fraction_digits(currency: str) -> int | None:
-    """How many fraction digits a currency has; None when ISO 4217 does not know the code."""
+    """Returns the number of fraction digits of a currency, None if ISO 4217 does not have the code."""
     return _DIGITS.get(currency)

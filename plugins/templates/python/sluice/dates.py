@@ -1,4 +1,4 @@
-"""Dates: `yyyy-MM-dd` on the platform's side, whatever the old system used on the other."""
+"""Dates: reading the formats of old systems and the platform's `yyyy-MM-dd`."""
 
 import calendar
 import re
@@ -15,15 +15,15 @@ def _civil(year: int, month: int, day: int) -> Date | None:
 
 
 def date(text: str) -> Date | None:
-    """Reads `yyyy-MM-dd`; only real calendar days."""
+    """Reads `yyyy-MM-dd`. Returns None if the text has another form or is no calendar day."""
     parts = _FORM.fullmatch(text)
     return _civil(*map(int, parts.groups())) if parts else None
 
 
 def yymmdd(number: int) -> Date | None:
-    """Reads YYMMDD as a number, in the 1900s: 930705 is 1993-07-05.
+    """Reads YYMMDD in the 1900s from a number: 930705 is 1993-07-05.
 
-    A number below 100000 has lost the zeros at its front.
+    Leading zeros may be missing: 10203 is 1901-02-03. Returns None if the number is no calendar day.
     """
     if not 0 <= number <= 999_999:
         return None
@@ -31,7 +31,10 @@ def yymmdd(number: int) -> Date | None:
 
 
 def months_after(day: Date, months: int) -> Date | None:
-    """The same day so many months later, or the last of that month where it has no such day."""
+    """Returns the same day this number of months later, or the last day of that month if it has no such day.
+
+    Returns None beyond the year 9999.
+    """
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     if year > 9999:
         return None

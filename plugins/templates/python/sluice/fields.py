@@ -1,4 +1,4 @@
-"""Types of a record's fields: each reads a value, or says at which path it does not fit."""
+"""Types of a record's fields. A type reads a value, or raises a finding with the path of the mismatch."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from .money import decimal
 
 @dataclass(eq=False)
 class Finding(Exception):
-    """One thing that is wrong with a record: raise it, or give it to `out.report`."""
+    """An issue of the current record. Raise it, or pass it to `out.report`."""
 
     code: str
     field: str = ""
@@ -17,33 +17,37 @@ class Finding(Exception):
     rule: str | None = None
 
     def warning(self) -> "Finding":
-        """The same as a warning, which stops nothing."""
+        """Returns the finding with severity `warning`, which stops nothing."""
         return replace(self, severity="warning")
 
 
 def finding(code: str, field: str = "") -> Finding:
-    """An error with this code at this field."""
+    """Returns an error with this code at this field."""
     return Finding(code, field)
 
 
 def missing(field: str) -> Finding:
-    """A field that must be there is not."""
+    """Returns the error `MISSING_REQUIRED_FIELD` at this field."""
     return finding("MISSING_REQUIRED_FIELD", field)
 
 
 def invalid(field: str) -> Finding:
-    """Well-formed, and not among what is allowed."""
+    """Returns the error `INVALID_VALUE` at this field: the value is well-formed and not permitted."""
     return finding("INVALID_VALUE", field)
 
 
 def rule(code: str, field: str = "") -> Finding:
-    """It breaks the rule with this code."""
+    """Returns the error `RULE_VIOLATION` at this field, with the code of the broken rule."""
     return Finding("RULE_VIOLATION", field, rule=code)
 
 
 @dataclass(frozen=True)
 class Type:
-    """Reads a value at a path; `names` are the fields inside."""
+    """A type of values.
+
+    `read` reads a value at a path. `names` are the names of the fields inside. `optional` is true if the field may be
+    missing.
+    """
 
     read: Callable[[object, str], object]
     names: tuple[str, ...] = ()
@@ -51,6 +55,8 @@ class Type:
 
 
 def _scalar(fits: Callable[[object], object]) -> Type:
+    """Returns a type from a function that returns the value, or None for a value that does not fit."""
+
     def read(value: object, path: str) -> object:
         if (found := fits(value)) is None:
             raise finding("INVALID_FORMAT", path)
@@ -60,6 +66,7 @@ def _scalar(fits: Callable[[object], object]) -> Type:
 
 
 def _whole(least: int, most: int) -> Type:
+    """Returns a type of whole numbers within these bounds."""
     return _scalar(lambda value: value if type(value) is int and least <= value <= most else None)
 
 
@@ -67,7 +74,7 @@ def _text(value: object) -> str | None:
     if not isinstance(value, str):
         return None
     try:
-        # Half of a surrogate pair is no Unicode.
+        # Text with an unpaired surrogate is not valid Unicode.
         return value if value.isascii() or value.encode() else None
     except UnicodeEncodeError:
         return None
@@ -90,16 +97,16 @@ integer = _whole(-(2**63), 2**63 - 1)
 unsigned = _whole(0, 2**64 - 1)
 """A whole number that is not negative."""
 amount = _scalar(_amount)
-"""An exact decimal, from a number or from a text that holds one."""
+"""An exact decimal, read from a number or from text with a number."""
 
 
 def optional(inner: Type) -> Type:
-    """None where the field is missing or null."""
+    """Returns a type that also accepts a missing field and null, as None."""
     return Type(lambda value, path: None if value is None else inner.read(value, path), inner.names, True)
 
 
 def array(inner: Type) -> Type:
-    """A list of such values."""
+    """Returns a type of lists of such values."""
 
     def read(value: object, path: str) -> object:
         if not isinstance(value, list):
@@ -110,7 +117,7 @@ def array(inner: Type) -> Type:
 
 
 def record(fields: Mapping[str, Type]) -> Type:
-    """An object with these fields, read as a dict that has all of them; others are passed over."""
+    """Returns a type of objects with these fields. It reads a dict that has all of them, and ignores other fields."""
 
     def read(value: object, path: str) -> object:
         if not isinstance(value, dict):

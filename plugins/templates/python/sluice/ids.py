@@ -1,10 +1,10 @@
-"""Reference ids: derived from natural keys, so that two tables can point at each other before either is loaded."""
+"""Reference ids. They are derived from natural keys, so two tables can refer to each other before either is loaded."""
 
 from hashlib import sha1
 
 
 def reference_id(migration: bytes, entity_type: str, key: object) -> str:
-    """UUIDv5 of the migration's reference id (16 bytes) and `entity_type:key`."""
+    """Returns the UUIDv5 of the migration's reference id (16 bytes) and `entity_type:key`."""
     digest = bytearray(sha1(migration + f"{entity_type}:{key}".encode(), usedforsecurity=False).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x50
     digest[8] = digest[8] & 0x3F | 0x80

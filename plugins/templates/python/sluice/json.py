@@ -1,4 +1,4 @@
-"""JSON as the host and the other languages write it, with every number exact."""
+"""JSON in the form that the host and the other SDKs write, with exact numbers."""
 
 import json
 from datetime import date as Date
@@ -10,7 +10,7 @@ _quoted = json.encoder.encode_basestring
 
 
 class _NotANumber:
-    """Stands for a number that no field takes."""
+    """A placeholder for a number that fits no type."""
 
 
 def _whole(text: str) -> object:
@@ -29,12 +29,12 @@ _decoder = json.JSONDecoder(parse_int=_whole, parse_float=_fraction, parse_const
 
 
 def parse(text: str) -> object:
-    """Reads a value: whole numbers are ints, others Decimals."""
+    """Reads a value. Whole numbers become ints, and other numbers Decimals."""
     return _decoder.decode(text)
 
 
 def write(value: object) -> str:
-    """Writes a value without blanks, its fields in the order in which they were set."""
+    """Writes a value without white space. Fields keep their order."""
     if isinstance(value, str):
         return _quoted(value)
     if value is None:

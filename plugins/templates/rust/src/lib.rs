@@ -1,4 +1,4 @@
-//! Clients of the old bank become counterparties.
+//! Maps clients of the old bank to counterparties.
 
 use sluice_sdk::prelude::*;
 
@@ -56,7 +56,7 @@ writes! {
     }
 }
 
-/// The day in a birth number, YYMMDD, where the month is 50 more for women.
+/// Returns the day in a birth number, YYMMDD. For a woman, the month is increased by 50.
 fn day_of_birth(birth_number: &str) -> Option<Date> {
     if birth_number.len() != 6 || !birth_number.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

@@ -1,8 +1,8 @@
-//! Every folder of cases/ is a test: `cargo test`.
+//! Runs the cases in cases/: `cargo test`.
 
 use sluice_sdk::harness::check_folders;
 
 #[test]
-fn cases() {
+fn maps_each_case_as_expected() {
     check_folders::<{{crate}}::ClientMapper>("cases");
 }

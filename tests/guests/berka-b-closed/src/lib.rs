@@ -1,12 +1,13 @@
-//! The sample mapper with one rule changed: a loan that has ended unpaid (B) is closed, like one that was paid (A).
+//! The sample mapper with one changed rule: a loan that has ended unpaid (`B`) is closed, like one that was paid (`A`).
 
 use sluice_mapper_berka::Berka;
 use sluice_sdk::__export::bindings::mapper::exports::sluice::plugin::mapping;
 use sluice_sdk::__export::{install_panic_hook, mapper};
 use sluice_sdk::bindings::types::{Batch, Context};
 
-/// How a loan stands, in the bank's words.
+/// Status of a loan that has ended unpaid.
 const UNPAID: &[u8] = br#""status":"B""#;
+/// Status of a loan that was paid.
 const PAID: &[u8] = br#""status":"A""#;
 
 pub struct Component;
@@ -27,7 +28,7 @@ impl mapping::Guest for Component {
                 .filter(|(_, part)| *part == UNPAID)
                 .map(|(at, _)| at)
                 .collect();
-            // Equally long, so that the batch's ends still fit.
+            // Both have the same length, so the ends of the batch stay valid.
             starts.into_iter().for_each(|at| records.bytes[at..at + PAID.len()].copy_from_slice(PAID));
         }
         mapper::transform::<Berka>(context, source, records)

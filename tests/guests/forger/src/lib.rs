@@ -1,7 +1,7 @@
-//! A mapper that puts records which are not its to put: `"poison": "entity-type"` an entity type that
-//! exists but that it did not describe, `"poison": "reference-id"` the reference id of client 1.
+//! A mapper that puts forbidden records: with `"poison": "entity-type"` a record of an entity type that it does not
+//! describe, with `"poison": "reference-id"` a record with the reference id of client 1.
 
-use sluice_guest_kit::{Client, counterparty, put, sluice_sdk::prelude::*};
+use sluice_guest_kit::{GuestClient, counterparty, put, sluice_sdk::prelude::*};
 
 pub struct Guest;
 
@@ -11,8 +11,8 @@ impl Mapper for Guest {
     }
 
     fn map(record: &Record, out: &mut Output) -> Result<(), Finding> {
-        let client: Client = record.parse()?;
-        match client.trick() {
+        let client: GuestClient = record.parse()?;
+        match client.attack() {
             Some("entity-type") => {
                 let id = record.reference_id("collaterals", client.client_id);
                 out.put("collaterals", &json!({"referenceId": id}));

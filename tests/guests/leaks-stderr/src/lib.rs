@@ -1,8 +1,9 @@
-//! A mapper that writes every record to standard error, and then breaks at it.
+//! A mapper that writes every record to standard error and then panics.
 
 use bindings::exports::sluice::plugin::mapping::{Batch, Context, Description, Guest as Mapping, Source, Transformed};
 use bindings::wasi::cli::stderr::get_stderr;
 
+/// Bindings of a world that imports standard error and exports `mapping`.
 mod bindings {
     wit_bindgen::generate!({
         path: "../../../wit",
@@ -45,7 +46,7 @@ mod bindings {
     });
 }
 
-struct Guest;
+pub struct Guest;
 
 impl Mapping for Guest {
     fn describe() -> Description {
@@ -61,7 +62,7 @@ impl Mapping for Guest {
 
     fn transform(_context: Context, _source: String, records: Batch) -> Transformed {
         let _ = get_stderr().blocking_write_and_flush(&records.bytes[..records.bytes.len().min(4_096)]);
-        panic!("it was said to standard error");
+        panic!("the records were written to standard error");
     }
 }
 

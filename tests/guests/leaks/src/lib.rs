@@ -1,4 +1,5 @@
-//! A mapper that says what stands in a record wherever it can say anything: `"poison"` is where, `"secret"` is what.
+//! A mapper that leaks a value of a record into every output it has. `"poison"` names the output, `"secret"` is the
+//! value.
 
 use sluice_guest_kit::sluice_sdk::bindings::mapper::sluice::plugin::{log, source_lookup};
 use sluice_guest_kit::sluice_sdk::prelude::*;
@@ -23,17 +24,17 @@ impl Mapper for Guest {
     fn map(record: &Record, out: &mut Output) -> Result<(), Finding> {
         let Leak { client_id, poison, secret } = record.parse()?;
         let id = record.reference_id("counterparties", client_id);
-        let said = |code: &str, field: String| finding(code, field);
+        let issue = |code: &str, field: String| finding(code, field);
         match poison.as_str() {
-            "code" => return Err(said(&secret, String::new())),
-            "code-in-a-code" => return Err(said(&format!("INVALID_{secret}"), String::new())),
+            "code" => return Err(issue(&secret, String::new())),
+            "code-in-a-code" => return Err(issue(&format!("INVALID_{secret}"), String::new())),
             "rule" => return Err(rule(secret, "")),
-            "field" => return Err(said("INVALID_VALUE", secret)),
-            "field-inside" => return Err(said("INVALID_VALUE", format!("secret.{secret}.secret"))),
-            "field-after-a-list" => return Err(said("INVALID_VALUE", format!("secret[0].{secret}"))),
-            "index" => return Err(said("INVALID_VALUE", format!("secret[{secret}]"))),
-            "unknown-field" => return Err(said("UNKNOWN_FIELD", secret)),
-            "warning" => out.report(said(&secret, secret.clone()).warning()),
+            "field" => return Err(issue("INVALID_VALUE", secret)),
+            "field-inside" => return Err(issue("INVALID_VALUE", format!("secret.{secret}.secret"))),
+            "field-after-a-list" => return Err(issue("INVALID_VALUE", format!("secret[0].{secret}"))),
+            "index" => return Err(issue("INVALID_VALUE", format!("secret[{secret}]"))),
+            "unknown-field" => return Err(issue("UNKNOWN_FIELD", secret)),
+            "warning" => out.report(issue(&secret, secret.clone()).warning()),
             "everything" => {
                 let severity = Severity::Error;
                 return Err(Finding { severity, code: secret.clone(), field: secret.clone(), rule: Some(secret) });
@@ -49,9 +50,9 @@ impl Mapper for Guest {
             "panicked" => log::panicked(&secret),
             "slice" => drop(secret[..secret.len() * 2].to_owned()),
             "entity-type" => out.put(&secret, &json!({"referenceId": id})),
-            "lookup-source" => ask(&secret, "client_id", &secret),
-            "lookup-field" => ask("client", &secret, &secret),
-            "lookup-key" => ask("client", "client_id", &secret),
+            "lookup-source" => look_up(&secret, "client_id", &secret),
+            "lookup-field" => look_up("client", &secret, &secret),
+            "lookup-key" => look_up("client", "client_id", &secret),
             "reference-id" => {
                 let mut bytes = [b'.'; 16];
                 bytes.iter_mut().zip(secret.bytes()).for_each(|(byte, letter)| *byte = letter);
@@ -74,7 +75,7 @@ impl Mapper for Guest {
                 return Ok(());
             }
             "none" => {}
-            other => panic!("no such leak: {other}"),
+            other => panic!("unknown leak: {other}"),
         }
         out.put("counterparties", &json!({"referenceId": id, "type": "organisation", "name": secret}));
         Ok(())
@@ -83,16 +84,19 @@ impl Mapper for Guest {
 
 mapper!(Guest);
 
+/// Returns the first four bytes as a number.
 fn first_four(secret: &str) -> u32 {
     secret.bytes().take(4).fold(0, |number, byte| number << 8 | u32::from(byte))
 }
 
+/// Returns 16 bytes as a UUID text.
 fn record_id(bytes: &[u8; 16]) -> String {
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
-fn ask(source: &str, field: &str, key: &str) {
+/// Looks up a key. Panics with all arguments if the host refuses.
+fn look_up(source: &str, field: &str, key: &str) {
     let mut keys = BatchBuilder::default();
     keys.push(key.as_bytes());
     if let Err(error) = source_lookup::find(source, field, &keys.finish()) {

@@ -1,3 +1,3 @@
-//! A mapper that was mended: it maps the records at which others of its kind break.
+//! A corrected mapper: it maps the records at which the other guests break.
 
 sluice_guest_kit::on_poison!("mended", |_| ());

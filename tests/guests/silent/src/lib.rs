@@ -1,6 +1,6 @@
-//! A mapper that loses a poisoned record without a word: neither mapped nor skipped nor an issue.
+//! A mapper that does not account for a poisoned record: it neither maps nor skips nor reports it.
 
-use sluice_guest_kit::{Client, sluice_sdk::prelude::*};
+use sluice_guest_kit::{GuestClient, sluice_sdk::prelude::*};
 
 pub struct Guest;
 
@@ -10,7 +10,7 @@ impl Mapper for Guest {
     }
 
     fn map(record: &Record, out: &mut Output) -> Result<(), Finding> {
-        let client: Client = record.parse()?;
+        let client: GuestClient = record.parse()?;
         if !client.is_poisoned() {
             sluice_guest_kit::put(&client, record, out);
         }

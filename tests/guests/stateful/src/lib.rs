@@ -1,9 +1,10 @@
-//! A mapper that remembers how many records it has seen, and writes that as each one's surname.
+//! A mapper that counts the records it has seen, and writes the count as the surname of each record.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sluice_guest_kit::{Client, sluice_sdk::prelude::*};
+use sluice_guest_kit::{GuestClient, sluice_sdk::prelude::*};
 
+/// Number of records seen.
 static SEEN: AtomicU64 = AtomicU64::new(0);
 
 pub struct Guest;
@@ -14,7 +15,7 @@ impl Mapper for Guest {
     }
 
     fn map(record: &Record, out: &mut Output) -> Result<(), Finding> {
-        let client: Client = record.parse()?;
+        let client: GuestClient = record.parse()?;
         let seen = SEEN.fetch_add(1, Ordering::Relaxed) + 1;
         let id = record.reference_id("counterparties", client.client_id);
         out.put(

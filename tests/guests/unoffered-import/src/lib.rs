@@ -1,7 +1,8 @@
-//! A mapper that asks for an interface that no host offers.
+//! A mapper that imports an interface that no host offers.
 
 use bindings::exports::sluice::plugin::mapping::{Batch, Context, Description, Guest as Mapping, Transformed};
 
+/// Bindings of a world that imports the interface `secrets`.
 mod bindings {
     wit_bindgen::generate!({
         path: "../../../wit",
@@ -24,7 +25,7 @@ mod bindings {
     });
 }
 
-struct Guest;
+pub struct Guest;
 
 impl Mapping for Guest {
     fn describe() -> Description {

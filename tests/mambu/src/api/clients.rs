@@ -1,17 +1,18 @@
-//! Clients.
+//! Calls on clients.
 
 use jiff::Timestamp;
 
-use super::paging::{of_branch, page};
-use super::{Call, search, shown};
-use crate::bank::{Client, encoded_key};
-use crate::json::Input;
-use crate::reason::{
-    CLIENT_HAS_ACCOUNTS, CLIENT_ID_ALREADY_IN_USE, INVALID_BIRTH_DATE, INVALID_BRANCH_KEY, INVALID_CLIENT_ID, Refusal,
+use super::paging::{is_in_branch, page};
+use super::{ApiCall, json_response, search};
+use crate::bank::{BankClient, encoded_key};
+use crate::error_codes::{
+    CLIENT_HAS_ACCOUNTS, CLIENT_ID_ALREADY_IN_USE, INVALID_BIRTH_DATE, INVALID_BRANCH_KEY, INVALID_CLIENT_ID,
+    MambuError,
 };
-use crate::wire::Answer;
+use crate::http::MockResponse;
+use crate::json::Input;
 
-/// What a client is created from.
+/// Members of a new client.
 const FIELDS: &[&str] = &[
     "addresses",
     "assignedBranchKey",
@@ -36,13 +37,14 @@ const FIELDS: &[&str] = &[
     "state",
 ];
 
-/// Strings among them.
+/// Members of a new client that are strings.
 const TEXTS: &[&str] =
     &["emailAddress", "gender", "homePhone", "middleName", "mobilePhone", "mobilePhone2", "notes", "preferredLanguage"];
 
-pub fn create(call: &mut Call) -> Result<Answer, Refusal> {
+/// Creates a client.
+pub fn create(call: &mut ApiCall) -> Result<MockResponse, MambuError> {
     let input = Input::read(&call.request.body)?;
-    input.only(FIELDS)?;
+    input.allow_only(FIELDS)?;
     for name in ["firstName", "lastName"] {
         let name_given = input.text(name)?.filter(|text| !text.is_empty());
         input.required(name, name_given)?;
@@ -64,43 +66,48 @@ pub fn create(call: &mut Call) -> Result<Answer, Refusal> {
         }
     }
     let id = input.id("id")?.unwrap_or_else(|| call.bank.clients.free_id(""));
-    if call.bank.clients.has(&id) {
+    if call.bank.clients.contains(&id) {
         return Err(CLIENT_ID_ALREADY_IN_USE.at("id"));
     }
-    let client = Client { key: encoded_key(), id, fields: input.fields, created: Timestamp::now() };
-    let answer = shown(201, &call.bank.shown_client(&client));
+    let client = BankClient { key: encoded_key(), id, fields: input.fields, created: Timestamp::now() };
+    let response = json_response(201, &call.bank.client_json(&client));
     call.bank.clients.add(client);
-    answer
+    response
 }
 
-pub fn get(call: &Call) -> Result<Answer, Refusal> {
-    shown(200, &call.bank.shown_client(find(call)?))
+/// Returns a client.
+pub fn get(call: &ApiCall) -> Result<MockResponse, MambuError> {
+    json_response(200, &call.bank.client_json(find(call)?))
 }
 
-pub fn list(call: &Call) -> Result<Answer, Refusal> {
-    let clients = call.bank.clients.iter().filter(|client| of_branch(call.request, &client.fields));
+/// Returns a page of clients.
+pub fn list(call: &ApiCall) -> Result<MockResponse, MambuError> {
+    let clients = call.bank.clients.iter().filter(|client| is_in_branch(call.request, &client.fields));
     let state = call.request.parameter("state");
     let clients = clients.filter(|client| {
-        state.as_ref().is_none_or(|state| call.bank.shown_client(client).text("state").as_ref() == Some(state))
+        state.as_ref().is_none_or(|state| call.bank.client_json(client).text("state").as_ref() == Some(state))
     });
-    page(call.request, clients.collect(), |client| call.bank.shown_client(client))
+    page(call.request, clients.collect(), |client| call.bank.client_json(client))
 }
 
-pub fn search(call: &Call) -> Result<Answer, Refusal> {
+/// Returns a page of clients that match criteria.
+pub fn search(call: &ApiCall) -> Result<MockResponse, MambuError> {
     let criteria = search::read(call.request)?;
-    let clients = call.bank.clients.iter().map(|client| call.bank.shown_client(client));
-    page(call.request, search::found(&criteria, clients)?, Clone::clone)
+    let clients = call.bank.clients.iter().map(|client| call.bank.client_json(client));
+    page(call.request, search::select(&criteria, clients)?, Clone::clone)
 }
 
-pub fn delete(call: &mut Call) -> Result<Answer, Refusal> {
+/// Deletes a client without loans.
+pub fn delete(call: &mut ApiCall) -> Result<MockResponse, MambuError> {
     let key = find(call)?.key.clone();
     if call.bank.has_loans(&key) {
-        return Err(CLIENT_HAS_ACCOUNTS.plain());
+        return Err(CLIENT_HAS_ACCOUNTS.without_source());
     }
     call.bank.clients.remove(&key);
-    Ok(Answer::empty(204))
+    Ok(MockResponse::empty(204))
 }
 
-fn find<'a>(call: &'a Call) -> Result<&'a Client, Refusal> {
+/// Returns the client of the path.
+fn find<'a>(call: &'a ApiCall) -> Result<&'a BankClient, MambuError> {
     call.bank.clients.get(call.id).ok_or_else(|| INVALID_CLIENT_ID.status(404))
 }

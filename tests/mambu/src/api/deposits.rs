@@ -1,13 +1,14 @@
-//! Deposit accounts: no more than a loan needs to be linked to one.
+//! Calls on deposit accounts, limited to the linking of a loan to a settlement account.
 
 use super::paging::page;
-use super::{Call, shown};
-use crate::bank::Deposit;
+use super::{ApiCall, json_response};
+use crate::bank::DepositAccount;
+use crate::error_codes::{ACCOUNT_ID_ALREADY_IN_USE, INVALID_CLIENT_KEY, INVALID_DEPOSIT_ACCOUNT_ID, MambuError};
+use crate::http::MockResponse;
 use crate::json::Input;
-use crate::reason::{ACCOUNT_ID_ALREADY_IN_USE, INVALID_CLIENT_KEY, INVALID_DEPOSIT_ACCOUNT_ID, Refusal};
-use crate::wire::Answer;
 
-pub fn create(call: &mut Call) -> Result<Answer, Refusal> {
+/// Creates a deposit account.
+pub fn create(call: &mut ApiCall) -> Result<MockResponse, MambuError> {
     let input = Input::read(&call.request.body)?;
     let holder = input.text("accountHolderKey")?;
     if let Some(holder) = &holder
@@ -17,20 +18,22 @@ pub fn create(call: &mut Call) -> Result<Answer, Refusal> {
     }
     input.text("name")?;
     let id = input.id("id")?.unwrap_or_else(|| call.bank.deposits.free_id("D"));
-    if call.bank.deposits.has(&id) {
+    if call.bank.deposits.contains(&id) {
         return Err(ACCOUNT_ID_ALREADY_IN_USE.at("id"));
     }
-    let deposit = Deposit { holder, fields: input.fields, ..Deposit::new(&id) };
-    let answer = shown(201, &deposit.shown());
+    let deposit = DepositAccount { holder, fields: input.fields, ..DepositAccount::new(&id) };
+    let response = json_response(201, &deposit.to_json());
     call.bank.deposits.add(deposit);
-    answer
+    response
 }
 
-pub fn get(call: &Call) -> Result<Answer, Refusal> {
+/// Returns a deposit account.
+pub fn get(call: &ApiCall) -> Result<MockResponse, MambuError> {
     let deposit = call.bank.deposits.get(call.id).ok_or_else(|| INVALID_DEPOSIT_ACCOUNT_ID.status(404))?;
-    shown(200, &deposit.shown())
+    json_response(200, &deposit.to_json())
 }
 
-pub fn list(call: &Call) -> Result<Answer, Refusal> {
-    page(call.request, call.bank.deposits.iter().collect(), |deposit| deposit.shown())
+/// Returns a page of deposit accounts.
+pub fn list(call: &ApiCall) -> Result<MockResponse, MambuError> {
+    page(call.request, call.bank.deposits.iter().collect(), |deposit| deposit.to_json())
 }

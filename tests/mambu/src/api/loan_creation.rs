@@ -1,23 +1,23 @@
-//! Making a loan account, with the schedule that follows from its terms.
+//! Creation of a loan account and of the schedule that follows from its terms.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
-use super::{Call, shown};
+use super::{ApiCall, json_response};
 use crate::bank::encoded_key;
-use crate::bank::loan::{Loan, State};
-use crate::bank::schedule::Terms;
+use crate::bank::loan::{LoanAccount, LoanState};
+use crate::bank::schedule::LoanTerms;
 use crate::dates::PeriodUnit;
-use crate::json::Input;
-use crate::reason::{
+use crate::error_codes::{
     ACCOUNT_ID_ALREADY_IN_USE, FIRST_REPAYMENT_DATE_BEFORE_EXPECTED_DISBURSEMENT_DATE, INVALID_AMOUNT,
     INVALID_BRANCH_KEY, INVALID_CLIENT_KEY, INVALID_FIRST_REPAYMENT_DUE_DATE, INVALID_GRACE_PERIOD,
-    INVALID_INSTALLMENTS, INVALID_INTEREST_RATE, INVALID_PARAMETERS, INVALID_PRODUCT_KEY, Refusal,
+    INVALID_INSTALLMENTS, INVALID_INTEREST_RATE, INVALID_PARAMETERS, INVALID_PRODUCT_KEY, MambuError,
 };
-use crate::wire::Answer;
+use crate::http::MockResponse;
+use crate::json::Input;
 
-/// What a loan account is created from.
+/// Members of a new loan account.
 const FIELDS: &[&str] = &[
     "accountArrearsSettings",
     "accountHolderKey",
@@ -55,6 +55,7 @@ const FIELDS: &[&str] = &[
     "tranches",
 ];
 
+/// Members of `scheduleSettings`.
 const SCHEDULE_SETTINGS: &[&str] = &[
     "amortizationPeriod",
     "billingCycle",
@@ -75,6 +76,7 @@ const SCHEDULE_SETTINGS: &[&str] = &[
     "shortMonthHandlingMethod",
 ];
 
+/// Members of `interestSettings`.
 const INTEREST_SETTINGS: &[&str] = &[
     "accountInterestRateSettings",
     "accrueInterestAfterMaturity",
@@ -93,14 +95,16 @@ const INTEREST_SETTINGS: &[&str] = &[
     "pmtAdjustmentThreshold",
 ];
 
+/// Members of `disbursementDetails`.
 const DISBURSEMENT_DETAILS: &[&str] = &["expectedDisbursementDate", "fees", "firstRepaymentDate", "transactionDetails"];
 
-/// Installments that a schedule may have.
-const MOST_INSTALLMENTS: i64 = 1200;
+/// Maximum number of installments of a schedule.
+const MAX_INSTALLMENTS: i64 = 1200;
 
-pub fn create(call: &mut Call) -> Result<Answer, Refusal> {
+/// Creates a loan account.
+pub fn create(call: &mut ApiCall) -> Result<MockResponse, MambuError> {
     let input = Input::read(&call.request.body)?;
-    input.only(FIELDS)?;
+    input.allow_only(FIELDS)?;
     let holder = holder(call, &input)?;
     let product = input.text("productTypeKey")?;
     if !call.is_product(&input.required("productTypeKey", product)?) {
@@ -113,37 +117,37 @@ pub fn create(call: &mut Call) -> Result<Answer, Refusal> {
     input.text("notes")?;
     let terms = terms(&input)?;
     let first = first_repayment(&input, &terms, call.bank.today())?;
-    let schedule = terms.schedule(first).ok_or_else(|| INVALID_FIRST_REPAYMENT_DUE_DATE.plain())?;
+    let schedule = terms.schedule(first).ok_or_else(|| INVALID_FIRST_REPAYMENT_DUE_DATE.without_source())?;
     let settlement = input.text("settlementAccountKey")?;
     let settlement = settlement.map(|key| call.bank.settlement(&key, &holder)).transpose()?;
     let id = input.id("id")?.unwrap_or_else(|| call.bank.loans.free_id("L"));
-    if call.bank.loans.has(&id) {
+    if call.bank.loans.contains(&id) {
         return Err(ACCOUNT_ID_ALREADY_IN_USE.at("id"));
     }
     let now = Timestamp::now();
-    let loan = Loan {
+    let loan = LoanAccount {
         key: encoded_key(),
         id,
         holder,
         fields: input.fields,
-        state: State::PendingApproval,
+        state: LoanState::PendingApproval,
         terms,
         settlement,
         schedule,
-        edited: false,
+        has_custom_schedule: false,
         transactions: vec![],
         created: now,
         modified: now,
         approved: None,
         closed: None,
     };
-    let answer = shown(201, &loan.shown(call.bank.today()));
+    let response = json_response(201, &loan.to_json(call.bank.today()));
     call.bank.add_loan(loan);
-    answer
+    response
 }
 
-/// The client whose loan it is to be, by encoded key and no other way.
-fn holder(call: &Call, input: &Input) -> Result<String, Refusal> {
+/// Returns the encoded key of the account holder. The request must name the client by its encoded key, not by its id.
+fn holder(call: &ApiCall, input: &Input) -> Result<String, MambuError> {
     let kind = input.text("accountHolderType")?;
     if input.required("accountHolderType", kind)? != "CLIENT" {
         return Err(INVALID_PARAMETERS.at("accountHolderType"));
@@ -154,7 +158,8 @@ fn holder(call: &Call, input: &Input) -> Result<String, Refusal> {
     Ok(client.ok_or_else(|| INVALID_CLIENT_KEY.at("accountHolderKey"))?.key.clone())
 }
 
-fn terms(input: &Input) -> Result<Terms, Refusal> {
+/// Returns the terms of the loan.
+fn terms(input: &Input) -> Result<LoanTerms, MambuError> {
     let amount = input.amount("loanAmount")?;
     let amount = input.required("loanAmount", amount)?;
     if amount <= Decimal::ZERO {
@@ -162,18 +167,18 @@ fn terms(input: &Input) -> Result<Terms, Refusal> {
     }
     let schedule = input.object("scheduleSettings")?;
     let schedule = input.required("scheduleSettings", schedule)?;
-    schedule.only(SCHEDULE_SETTINGS)?;
+    schedule.allow_only(SCHEDULE_SETTINGS)?;
     let grace = schedule.integer("gracePeriod")?;
-    // Mambu's products may have one; the stand-in's has none.
+    // Products of Mambu may have a grace period. The product of this mock has none.
     if schedule.required("gracePeriod", grace)? != 0 {
         return Err(INVALID_GRACE_PERIOD.at(schedule.source("gracePeriod")));
     }
     let installments = schedule.integer("repaymentInstallments")?;
     let installments = schedule.required("repaymentInstallments", installments)?;
-    let installments = usize::try_from(installments).ok().filter(|_| (1..=MOST_INSTALLMENTS).contains(&installments));
+    let installments = usize::try_from(installments).ok().filter(|_| (1..=MAX_INSTALLMENTS).contains(&installments));
     let installments = installments.ok_or_else(|| INVALID_INSTALLMENTS.at(schedule.source("repaymentInstallments")))?;
     let period = schedule.integer("repaymentPeriodCount")?.unwrap_or(1);
-    if !(1..=MOST_INSTALLMENTS).contains(&period) {
+    if !(1..=MAX_INSTALLMENTS).contains(&period) {
         return Err(INVALID_PARAMETERS.at(schedule.source("repaymentPeriodCount")));
     }
     let unit = schedule.text("repaymentPeriodUnit")?.unwrap_or_else(|| "MONTHS".to_owned());
@@ -181,21 +186,21 @@ fn terms(input: &Input) -> Result<Terms, Refusal> {
     let unit = unit.ok_or_else(|| INVALID_PARAMETERS.at(schedule.source("repaymentPeriodUnit")))?;
     let interest = input.object("interestSettings")?;
     if let Some(interest) = &interest {
-        interest.only(INTEREST_SETTINGS)?;
+        interest.allow_only(INTEREST_SETTINGS)?;
     }
     let rate = interest.map(|interest| interest.amount("interestRate")).transpose()?.flatten();
     let rate = rate.unwrap_or(Decimal::ZERO);
     if rate < Decimal::ZERO || rate > Decimal::from(1000) {
         return Err(INVALID_INTEREST_RATE.at("interestSettings.interestRate"));
     }
-    Ok(Terms { amount, rate, installments, period, unit })
+    Ok(LoanTerms { amount, rate, installments, period, unit })
 }
 
-/// When the first installment is due: as it is said, or else a period after the disbursement is expected.
-fn first_repayment(input: &Input, terms: &Terms, today: Date) -> Result<Date, Refusal> {
+/// Returns the due date of the first installment: the requested date, or one period after the expected disbursement.
+fn first_repayment(input: &Input, terms: &LoanTerms, today: Date) -> Result<Date, MambuError> {
     let details = input.object("disbursementDetails")?;
     if let Some(details) = &details {
-        details.only(DISBURSEMENT_DETAILS)?;
+        details.allow_only(DISBURSEMENT_DETAILS)?;
     }
     let date = |name| details.as_ref().map(|details| details.date_time(name)).transpose().map(Option::flatten);
     let disbursement = date("expectedDisbursementDate")?;
@@ -206,7 +211,7 @@ fn first_repayment(input: &Input, terms: &Terms, today: Date) -> Result<Date, Re
         (Some(first), _) => Ok(first),
         (None, disbursement) => {
             let first = terms.unit.after(disbursement.unwrap_or(today), terms.period);
-            first.ok_or_else(|| INVALID_FIRST_REPAYMENT_DUE_DATE.plain())
+            first.ok_or_else(|| INVALID_FIRST_REPAYMENT_DUE_DATE.without_source())
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The calls below `/api`, each carried out on the bank while nothing else is.
+//! Calls below `/api`. They are executed one at a time.
 
 mod clients;
 mod deposits;
@@ -10,26 +10,29 @@ mod transactions;
 
 use serde::Serialize;
 
-use crate::bank::Bank;
-use crate::options::Options;
-use crate::reason::{INVALID_API_OPERATION, METHOD_NOT_IMPLEMENTED, Refusal};
-use crate::route::{Route, UNKNOWN};
-use crate::wire::{Answer, Request};
+use crate::bank::MockBank;
+use crate::error_codes::{INVALID_API_OPERATION, METHOD_NOT_IMPLEMENTED, MambuError};
+use crate::http::{MockRequest, MockResponse};
+use crate::options::MockOptions;
+use crate::route::{ApiRoute, UNKNOWN};
 use crate::{BRANCH_KEY, FEE_KEY, PRODUCT_KEY};
 
-/// A call, and what it works on.
-pub struct Call<'a> {
-    pub bank: &'a mut Bank,
-    pub options: &'a Options,
-    pub request: &'a Request,
-    /// The id in the path.
+/// A call with the state that it uses.
+pub struct ApiCall<'a> {
+    /// The bank.
+    pub bank: &'a mut MockBank,
+    /// Options of the server.
+    pub options: &'a MockOptions,
+    /// The request.
+    pub request: &'a MockRequest,
+    /// Id in the path.
     pub id: &'a str,
 }
 
-/// Carries a call out.
-pub fn answer(bank: &mut Bank, options: &Options, route: &Route, request: &Request) -> Answer {
-    let mut call = Call { bank, options, request, id: &route.id };
-    let answer = match (request.method.as_str(), route.template) {
+/// Executes a call.
+pub fn handle(bank: &mut MockBank, options: &MockOptions, route: &ApiRoute, request: &MockRequest) -> MockResponse {
+    let mut call = ApiCall { bank, options, request, id: &route.id };
+    let response = match (request.method.as_str(), route.template) {
         ("POST", "/clients") => clients::create(&mut call),
         ("GET", "/clients") => clients::list(&call),
         ("POST", "/clients:search") => clients::search(&call),
@@ -47,7 +50,7 @@ pub fn answer(bank: &mut Bank, options: &Options, route: &Route, request: &Reque
         ("POST", "/loans/{id}:changeState") => loans::change_state(&mut call),
         ("GET", "/loans/{id}/schedule") => loans::get_schedule(&call),
         ("PUT", "/loans/{id}/schedule") => loans::put_schedule(&mut call),
-        ("GET", "/loans/{id}/transactions") => transactions::of_loan(&call),
+        ("GET", "/loans/{id}/transactions") => transactions::list(&call),
         ("POST", "/loans/{id}/disbursement-transactions") => transactions::disburse(&mut call),
         ("POST", "/loans/{id}/fee-transactions") => transactions::charge(&mut call),
         ("POST", "/loans/{id}/repayment-transactions") => transactions::repay(&mut call),
@@ -57,28 +60,31 @@ pub fn answer(bank: &mut Bank, options: &Options, route: &Route, request: &Reque
         (_, UNKNOWN) => Err(INVALID_API_OPERATION.status(404)),
         _ => Err(METHOD_NOT_IMPLEMENTED.status(405)),
     };
-    answer.unwrap_or_else(|refusal| Answer::json(refusal.status, refusal.body()))
+    response.unwrap_or_else(|error| MockResponse::json(error.status, error.body()))
 }
 
-/// An answer with this value as its body.
-fn shown<T: Serialize>(status: u16, value: &T) -> Result<Answer, Refusal> {
-    Ok(Answer::json(status, serde_json::to_vec(value).unwrap_or_default()))
+/// Returns a response with this value as its body.
+pub fn json_response<T: Serialize>(status: u16, value: &T) -> Result<MockResponse, MambuError> {
+    Ok(MockResponse::json(status, serde_json::to_vec(value).unwrap_or_default()))
 }
 
-impl Call<'_> {
-    /// Whether there is a product, a branch or a fee of that encoded key.
+impl ApiCall<'_> {
+    /// Returns true if the encoded key is the standard one or one of the options.
     fn configured(&self, standard: &str, key: &str) -> bool {
         key == standard || self.options.keys.iter().any(|known| known == key)
     }
 
+    /// Returns true if a loan product has this encoded key.
     fn is_product(&self, key: &str) -> bool {
         self.configured(PRODUCT_KEY, key)
     }
 
+    /// Returns true if a branch has this encoded key.
     fn is_branch(&self, key: &str) -> bool {
         self.configured(BRANCH_KEY, key)
     }
 
+    /// Returns true if a predefined fee has this encoded key.
     fn is_fee(&self, key: &str) -> bool {
         self.configured(FEE_KEY, key)
     }

@@ -1,41 +1,48 @@
-//! A loan account: its states, and what is shown of it.
+//! Loan accounts: states, balances, JSON.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use super::schedule::{Component, Installment, Terms};
-use super::table::Row;
-use super::transaction::{Kind, Transaction};
+use super::schedule::{InstallmentComponent, LoanInstallment, LoanTerms};
+use super::table::BankEntity;
+use super::transaction::{LoanTransaction, TransactionKind};
 use crate::dates::instant;
-use crate::json::{Amount, Fields};
-use crate::reason::{
+use crate::error_codes::{
     ACCOUNT_HAS_REMAINING_BALANCE, ACCOUNT_HAS_TRANSACTIONS, INVALID_ACCOUNT_STATE, INVALID_PARAMETERS,
-    INVALID_STATE_TRANSITION, Refusal,
+    INVALID_STATE_TRANSITION, MambuError,
 };
+use crate::json::{ExactAmount, JsonObject};
 
-/// The state of a loan account. Arrears are no state of their own: no clock runs here.
+/// State of a loan account. There is no state for arrears, because the mock has no running clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum LoanState {
+    /// Created and not approved.
     PendingApproval,
+    /// Approved and not disbursed.
     Approved,
+    /// Disbursed and not repaid.
     Active,
-    Closed(Closed),
+    /// Closed.
+    Closed(ClosedState),
 }
 
-/// Why an account is closed: its sub-state.
+/// Sub-state of a closed account: the reason for closing it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Closed {
+pub enum ClosedState {
+    /// Repaid completely.
     Repaid,
+    /// Rejected by the bank.
     Rejected,
+    /// Withdrawn by the client.
     Withdrawn,
 }
 
-impl State {
-    /// `accountState`
+impl LoanState {
+    /// Returns the value of `accountState`.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::PendingApproval => "PENDING_APPROVAL",
             Self::Approved => "APPROVED",
@@ -46,27 +53,38 @@ impl State {
 }
 
 /// A loan account.
-pub struct Loan {
+pub struct LoanAccount {
+    /// Encoded key.
     pub key: String,
+    /// Id.
     pub id: String,
-    /// The client's encoded key.
+    /// Encoded key of the client.
     pub holder: String,
-    /// What was sent when it was made, changed by what was changed.
-    pub fields: Fields,
-    pub state: State,
-    pub terms: Terms,
+    /// Members of the request that created the loan.
+    pub fields: JsonObject,
+    /// State.
+    pub state: LoanState,
+    /// Terms.
+    pub terms: LoanTerms,
+    /// Encoded key of the settlement account.
     pub settlement: Option<String>,
-    pub schedule: Vec<Installment>,
-    /// The schedule was set, and no longer follows the dates of the loan.
-    pub edited: bool,
-    pub transactions: Vec<Transaction>,
+    /// Installments in the order of their due dates.
+    pub schedule: Vec<LoanInstallment>,
+    /// True if a request has set the schedule. Such a schedule does not follow the first repayment date.
+    pub has_custom_schedule: bool,
+    /// Transactions in the order of posting.
+    pub transactions: Vec<LoanTransaction>,
+    /// Time of creation.
     pub created: Timestamp,
+    /// Time of the last change.
     pub modified: Timestamp,
+    /// Time of approval.
     pub approved: Option<Timestamp>,
+    /// Time of closing.
     pub closed: Option<Timestamp>,
 }
 
-impl Row for Loan {
+impl BankEntity for LoanAccount {
     fn id(&self) -> &str {
         &self.id
     }
@@ -75,94 +93,99 @@ impl Row for Loan {
     }
 }
 
+/// Balances in the JSON of a loan.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Balances {
-    principal_due: Option<Amount>,
-    principal_balance: Option<Amount>,
-    principal_paid: Option<Amount>,
-    interest_due: Option<Amount>,
-    interest_balance: Option<Amount>,
-    interest_paid: Option<Amount>,
-    fees_due: Option<Amount>,
-    fees_balance: Option<Amount>,
-    fees_paid: Option<Amount>,
-    penalty_due: Option<Amount>,
-    penalty_balance: Option<Amount>,
-    penalty_paid: Option<Amount>,
+struct LoanBalances {
+    principal_due: Option<ExactAmount>,
+    principal_balance: Option<ExactAmount>,
+    principal_paid: Option<ExactAmount>,
+    interest_due: Option<ExactAmount>,
+    interest_balance: Option<ExactAmount>,
+    interest_paid: Option<ExactAmount>,
+    fees_due: Option<ExactAmount>,
+    fees_balance: Option<ExactAmount>,
+    fees_paid: Option<ExactAmount>,
+    penalty_due: Option<ExactAmount>,
+    penalty_balance: Option<ExactAmount>,
+    penalty_paid: Option<ExactAmount>,
 }
 
-impl Loan {
-    /// What of the principal is paid out.
+impl LoanAccount {
+    /// Returns the disbursed principal.
     #[must_use]
     pub fn disbursed(&self) -> Decimal {
-        let paid_out = self.transactions.iter().filter(|transaction| transaction.lives());
+        let paid_out = self.transactions.iter().filter(|transaction| transaction.is_active());
         paid_out
-            .filter(|transaction| transaction.kind == Kind::Disbursement)
+            .filter(|transaction| transaction.kind == TransactionKind::Disbursement)
             .map(|transaction| transaction.amount)
             .sum()
     }
 
+    /// Returns the paid amount of a component.
     #[must_use]
-    pub fn paid(&self, component: Component) -> Decimal {
+    pub fn paid(&self, component: InstallmentComponent) -> Decimal {
         self.schedule.iter().map(|installment| installment.part(component).paid).sum()
     }
 
+    /// Returns the expected amount of a component.
     #[must_use]
-    pub fn expected(&self, component: Component) -> Decimal {
+    pub fn expected(&self, component: InstallmentComponent) -> Decimal {
         self.schedule.iter().map(|installment| installment.part(component).expected).sum()
     }
 
-    /// Principal disbursed and not paid back.
+    /// Returns the principal that is disbursed and not repaid.
     #[must_use]
     pub fn principal_balance(&self) -> Decimal {
-        self.disbursed() - self.paid(Component::Principal)
+        self.disbursed() - self.paid(InstallmentComponent::Principal)
     }
 
-    fn due(&self, component: Component, today: Date) -> Decimal {
+    /// Returns the amount of a component that is due today and not paid.
+    fn due(&self, component: InstallmentComponent, today: Date) -> Decimal {
         let due = self.schedule.iter().filter(|installment| installment.due_date <= today);
         due.map(|installment| installment.part(component).due()).sum()
     }
 
-    /// What is owed of interest and fees over the whole schedule counts as balance, from the disbursement on.
-    fn balances(&self, today: Date) -> Balances {
-        let runs = matches!(self.state, State::Active);
-        let while_running = |amount: Decimal| Some(Amount(if runs { amount } else { Decimal::ZERO }));
+    /// Returns the balances. From the disbursement on, interest and fees of the whole schedule count as balance.
+    fn balances(&self, today: Date) -> LoanBalances {
+        let is_running = matches!(self.state, LoanState::Active);
+        let while_running = |amount: Decimal| Some(ExactAmount(if is_running { amount } else { Decimal::ZERO }));
         let owed = |component| while_running(self.expected(component) - self.paid(component));
-        Balances {
-            principal_due: while_running(self.due(Component::Principal, today)),
-            principal_balance: Some(Amount(self.principal_balance())),
-            principal_paid: Some(Amount(self.paid(Component::Principal))),
-            interest_due: while_running(self.due(Component::Interest, today)),
-            interest_balance: owed(Component::Interest),
-            interest_paid: Some(Amount(self.paid(Component::Interest))),
-            fees_due: while_running(self.due(Component::Fee, today)),
-            fees_balance: owed(Component::Fee),
-            fees_paid: Some(Amount(self.paid(Component::Fee))),
-            penalty_due: Some(Amount(Decimal::ZERO)),
-            penalty_balance: Some(Amount(Decimal::ZERO)),
-            penalty_paid: Some(Amount(Decimal::ZERO)),
+        LoanBalances {
+            principal_due: while_running(self.due(InstallmentComponent::Principal, today)),
+            principal_balance: Some(ExactAmount(self.principal_balance())),
+            principal_paid: Some(ExactAmount(self.paid(InstallmentComponent::Principal))),
+            interest_due: while_running(self.due(InstallmentComponent::Interest, today)),
+            interest_balance: owed(InstallmentComponent::Interest),
+            interest_paid: Some(ExactAmount(self.paid(InstallmentComponent::Interest))),
+            fees_due: while_running(self.due(InstallmentComponent::Fee, today)),
+            fees_balance: owed(InstallmentComponent::Fee),
+            fees_paid: Some(ExactAmount(self.paid(InstallmentComponent::Fee))),
+            penalty_due: Some(ExactAmount(Decimal::ZERO)),
+            penalty_balance: Some(ExactAmount(Decimal::ZERO)),
+            penalty_paid: Some(ExactAmount(Decimal::ZERO)),
         }
     }
 
+    /// Returns the value of `accountSubState`.
     fn sub_state(&self) -> Option<&'static str> {
         match self.state {
-            State::Closed(Closed::Repaid) => Some("REPAID"),
-            State::Closed(Closed::Rejected) => Some("REJECTED"),
-            State::Closed(Closed::Withdrawn) => Some("WITHDRAWN"),
-            State::Active if self.disbursed() < self.terms.amount => Some("PARTIALLY_DISBURSED"),
+            LoanState::Closed(ClosedState::Repaid) => Some("REPAID"),
+            LoanState::Closed(ClosedState::Rejected) => Some("REJECTED"),
+            LoanState::Closed(ClosedState::Withdrawn) => Some("WITHDRAWN"),
+            LoanState::Active if self.disbursed() < self.terms.amount => Some("PARTIALLY_DISBURSED"),
             _ => None,
         }
     }
 
-    /// As Mambu shows it. What is due is due on this day.
+    /// Returns the loan in Mambu's format. Amounts due are those due on this day.
     #[must_use]
-    pub fn shown(&self, today: Date) -> Fields {
+    pub fn to_json(&self, today: Date) -> JsonObject {
         let mut fields = self.fields.clone();
         fields.set("encodedKey", &self.key);
         fields.set("id", &self.id);
-        fields.set("loanAmount", &Amount(self.terms.amount));
-        fields.set("accountState", self.state.word());
+        fields.set("loanAmount", &ExactAmount(self.terms.amount));
+        fields.set("accountState", self.state.name());
         fields.set_if("accountSubState", self.sub_state());
         fields.set_if("settlementAccountKey", self.settlement.as_ref());
         fields.set("balances", &self.balances(today));
@@ -173,71 +196,71 @@ impl Loan {
         fields
     }
 
-    /// The schedule, as Mambu shows it.
+    /// Returns the schedule in Mambu's format.
     #[must_use]
-    pub fn shown_schedule(&self) -> Fields {
-        let mut fields = Fields::default();
-        let installments: Vec<_> = self.schedule.iter().map(|installment| installment.shown(&self.key)).collect();
+    pub fn schedule_json(&self) -> JsonObject {
+        let mut fields = JsonObject::default();
+        let installments: Vec<_> = self.schedule.iter().map(|installment| installment.to_json(&self.key)).collect();
         fields.set("installments", &installments);
         fields
     }
 
-    /// Notes that it changed now.
+    /// Sets the time of the last change to now.
     pub fn touch(&mut self) {
         self.modified = Timestamp::now();
     }
 
-    /// `APPROVE`, `UNDO_APPROVE`, `REJECT`, `UNDO_REJECT`, `WITHDRAW`, `UNDO_WITHDRAW`; `CLOSE` never is legal,
-    /// because a loan that owes nothing is closed already.
+    /// Executes `APPROVE`, `UNDO_APPROVE`, `REJECT`, `UNDO_REJECT`, `WITHDRAW` or `UNDO_WITHDRAW`. `CLOSE` always
+    /// fails, because a repaid loan is closed already.
     ///
     /// # Errors
-    /// No such action, or the state does not allow it.
-    pub fn act(&mut self, action: &str) -> Result<(), Refusal> {
+    /// Fails if the action is unknown or the state does not allow it.
+    pub fn change_state(&mut self, action: &str) -> Result<(), MambuError> {
         let next = match (action, self.state) {
-            ("APPROVE", State::PendingApproval) => State::Approved,
-            ("UNDO_APPROVE", State::Approved) => State::PendingApproval,
-            ("REJECT", State::PendingApproval) => State::Closed(Closed::Rejected),
-            ("UNDO_REJECT", State::Closed(Closed::Rejected)) => State::PendingApproval,
-            ("WITHDRAW", State::PendingApproval | State::Approved) => State::Closed(Closed::Withdrawn),
-            ("UNDO_WITHDRAW", State::Closed(Closed::Withdrawn)) => State::PendingApproval,
-            ("CLOSE", State::Active) => return Err(ACCOUNT_HAS_REMAINING_BALANCE.plain()),
+            ("APPROVE", LoanState::PendingApproval) => LoanState::Approved,
+            ("UNDO_APPROVE", LoanState::Approved) => LoanState::PendingApproval,
+            ("REJECT", LoanState::PendingApproval) => LoanState::Closed(ClosedState::Rejected),
+            ("UNDO_REJECT", LoanState::Closed(ClosedState::Rejected)) => LoanState::PendingApproval,
+            ("WITHDRAW", LoanState::PendingApproval | LoanState::Approved) => LoanState::Closed(ClosedState::Withdrawn),
+            ("UNDO_WITHDRAW", LoanState::Closed(ClosedState::Withdrawn)) => LoanState::PendingApproval,
+            ("CLOSE", LoanState::Active) => return Err(ACCOUNT_HAS_REMAINING_BALANCE.without_source()),
             ("APPROVE" | "UNDO_APPROVE" | "REJECT" | "UNDO_REJECT" | "WITHDRAW" | "UNDO_WITHDRAW" | "CLOSE", _) => {
-                return Err(INVALID_STATE_TRANSITION.plain());
+                return Err(INVALID_STATE_TRANSITION.without_source());
             }
             _ => return Err(INVALID_PARAMETERS.at("action")),
         };
         let now = Timestamp::now();
         self.state = next;
-        self.approved = (next == State::Approved).then_some(now);
-        self.closed = matches!(next, State::Closed(_)).then_some(now);
+        self.approved = (next == LoanState::Approved).then_some(now);
+        self.closed = matches!(next, LoanState::Closed(_)).then_some(now);
         self.touch();
         Ok(())
     }
 
-    /// Whether it may be deleted: nothing lives on it, and it is not approved.
+    /// Checks that the loan may be deleted.
     ///
     /// # Errors
-    /// It may not.
-    pub fn deletable(&self) -> Result<(), Refusal> {
-        if self.transactions.iter().any(Transaction::lives) {
-            return Err(ACCOUNT_HAS_TRANSACTIONS.plain());
+    /// Fails if the loan has a transaction that is not adjusted, or is approved or active.
+    pub fn check_deletable(&self) -> Result<(), MambuError> {
+        if self.transactions.iter().any(LoanTransaction::is_active) {
+            return Err(ACCOUNT_HAS_TRANSACTIONS.without_source());
         }
         match self.state {
-            State::PendingApproval | State::Closed(_) => Ok(()),
-            State::Approved | State::Active => Err(INVALID_ACCOUNT_STATE.plain()),
+            LoanState::PendingApproval | LoanState::Closed(_) => Ok(()),
+            LoanState::Approved | LoanState::Active => Err(INVALID_ACCOUNT_STATE.without_source()),
         }
     }
 
-    /// Sets the schedule, which from then on stays as it is.
+    /// Sets a custom schedule.
     ///
     /// # Errors
-    /// The loan is approved already.
-    pub fn set_schedule(&mut self, schedule: Vec<Installment>) -> Result<(), Refusal> {
-        if self.state != State::PendingApproval {
-            return Err(INVALID_ACCOUNT_STATE.plain());
+    /// Fails if the loan is not pending approval.
+    pub fn set_schedule(&mut self, schedule: Vec<LoanInstallment>) -> Result<(), MambuError> {
+        if self.state != LoanState::PendingApproval {
+            return Err(INVALID_ACCOUNT_STATE.without_source());
         }
         self.schedule = schedule;
-        self.edited = true;
+        self.has_custom_schedule = true;
         self.touch();
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What the bank knows: clients, deposit accounts, loan accounts and their transactions.
+//! State of the bank: clients, deposit accounts, loan accounts and their transactions.
 
 pub mod loan;
 pub mod postings;
@@ -13,37 +13,46 @@ use jiff::civil::Date;
 use serde_json::{Value, json};
 
 use crate::dates::{instant, today};
-use crate::json::{Fields, digits_as_text};
-use crate::reason::INVALID_SETTLEMENT_ACCOUNT_KEY;
-use crate::reason::{ACCOUNT_ALREADY_LINKED, EXTERNAL_ID_ALREADY_EXISTS, INVALID_DEPOSIT_ACCOUNT_HOLDER, Refusal};
-use loan::{Loan, State};
-use table::{Row, Table};
-use transaction::Transaction;
+use crate::error_codes::INVALID_SETTLEMENT_ACCOUNT_KEY;
+use crate::error_codes::{
+    ACCOUNT_ALREADY_LINKED, EXTERNAL_ID_ALREADY_EXISTS, INVALID_DEPOSIT_ACCOUNT_HOLDER, MambuError,
+};
+use crate::json::{JsonObject, numbers_as_strings};
+use loan::{LoanAccount, LoanState};
+use table::{BankEntity, EntityTable};
+use transaction::LoanTransaction;
 
-/// 32 hexadecimal digits that nothing else has.
+/// Returns a unique encoded key of 32 hexadecimal digits.
 #[must_use]
 pub fn encoded_key() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }
 
 /// A client.
-pub struct Client {
+pub struct BankClient {
+    /// Encoded key.
     pub key: String,
+    /// Id.
     pub id: String,
-    pub fields: Fields,
+    /// Members of the request that created the client.
+    pub fields: JsonObject,
+    /// Time of creation.
     pub created: Timestamp,
 }
 
-/// A deposit account, of which only being linked matters here.
-pub struct Deposit {
+/// A deposit account. The mock uses it only as a settlement account.
+pub struct DepositAccount {
+    /// Encoded key.
     pub key: String,
+    /// Id.
     pub id: String,
-    /// A client's encoded key.
+    /// Encoded key of a client.
     pub holder: Option<String>,
-    pub fields: Fields,
+    /// Members of the request that created the account.
+    pub fields: JsonObject,
 }
 
-impl Row for Client {
+impl BankEntity for BankClient {
     fn id(&self) -> &str {
         &self.id
     }
@@ -52,7 +61,7 @@ impl Row for Client {
     }
 }
 
-impl Row for Deposit {
+impl BankEntity for DepositAccount {
     fn id(&self) -> &str {
         &self.id
     }
@@ -61,16 +70,16 @@ impl Row for Deposit {
     }
 }
 
-impl Deposit {
-    /// A deposit account of nobody's.
+impl DepositAccount {
+    /// Creates a deposit account without a holder.
     #[must_use]
     pub fn new(id: &str) -> Self {
-        Self { key: encoded_key(), id: id.to_owned(), holder: None, fields: Fields::default() }
+        Self { key: encoded_key(), id: id.to_owned(), holder: None, fields: JsonObject::default() }
     }
 
-    /// As Mambu shows it.
+    /// Returns the account in Mambu's format.
     #[must_use]
-    pub fn shown(&self) -> Fields {
+    pub fn to_json(&self) -> JsonObject {
         let mut fields = self.fields.clone();
         fields.set("encodedKey", &self.key);
         fields.set("id", &self.id);
@@ -79,41 +88,47 @@ impl Deposit {
     }
 }
 
-/// Everything.
+/// State of the bank.
 #[derive(Default)]
-pub struct Bank {
-    pub clients: Table<Client>,
-    pub deposits: Table<Deposit>,
-    pub loans: Table<Loan>,
-    /// The loans of a client, both by encoded key.
+pub struct MockBank {
+    /// Clients.
+    pub clients: EntityTable<BankClient>,
+    /// Deposit accounts.
+    pub deposits: EntityTable<DepositAccount>,
+    /// Loan accounts.
+    pub loans: EntityTable<LoanAccount>,
+    /// Encoded keys of loans by encoded key of the client.
     holders: HashMap<String, BTreeSet<String>>,
-    /// Transactions by number: the loan's encoded key and the place there.
+    /// Encoded key of the loan and position in the loan, by transaction number.
     transactions: BTreeMap<u64, (String, usize)>,
-    /// Numbers by encoded key, and by external id.
+    /// Transaction numbers by encoded key.
     keys: HashMap<String, u64>,
-    externals: HashMap<String, u64>,
-    posted: u64,
-    /// What day it is, if it is not today.
+    /// Transaction numbers by external id.
+    external_ids: HashMap<String, u64>,
+    /// Number of the last posted transaction.
+    last_number: u64,
+    /// Fixed current day. The actual day if none.
     day: Option<Date>,
 }
 
-impl Bank {
-    /// An empty bank, in which it stays that day.
+impl MockBank {
+    /// Creates an empty bank with a fixed current day.
     #[must_use]
     pub fn new(day: Option<Date>) -> Self {
         Self { day, ..Self::default() }
     }
 
+    /// Returns the current day of the bank.
     #[must_use]
     pub fn today(&self) -> Date {
         self.day.unwrap_or_else(today)
     }
 
-    /// As Mambu shows a client: active as long as one of its loans is.
+    /// Returns a client in Mambu's format. It is active while one of its loans is.
     #[must_use]
-    pub fn shown_client(&self, client: &Client) -> Fields {
+    pub fn client_json(&self, client: &BankClient) -> JsonObject {
         let mut loans = self.holders.get(&client.key).into_iter().flatten().filter_map(|key| self.loans.get(key));
-        let active = loans.any(|loan| loan.state == State::Active);
+        let active = loans.any(|loan| loan.state == LoanState::Active);
         let mut fields = client.fields.clone();
         fields.set("encodedKey", &client.key);
         fields.set("id", &client.id);
@@ -122,19 +137,19 @@ impl Bank {
         fields
     }
 
-    /// Whether a client has loans, whatever their state.
+    /// Returns true if a client has a loan in any state.
     #[must_use]
     pub fn has_loans(&self, client: &str) -> bool {
         self.holders.get(client).is_some_and(|loans| !loans.is_empty())
     }
 
-    /// Adds a loan of an existing client.
-    pub fn add_loan(&mut self, loan: Loan) {
+    /// Adds a loan. Its client must exist.
+    pub fn add_loan(&mut self, loan: LoanAccount) {
         self.holders.entry(loan.holder.clone()).or_default().insert(loan.key.clone());
         self.loans.add(loan);
     }
 
-    /// Takes a loan away, with its transactions: their external ids are free again.
+    /// Removes a loan with its transactions. Their external ids become free.
     pub fn remove_loan(&mut self, id: &str) {
         let Some(loan) = self.loans.remove(id) else { return };
         if let Some(loans) = self.holders.get_mut(&loan.holder) {
@@ -144,16 +159,16 @@ impl Bank {
             self.transactions.remove(&transaction.number);
             self.keys.remove(&transaction.key);
             if let Some(external) = &transaction.external_id {
-                self.externals.remove(external);
+                self.external_ids.remove(external);
             }
         }
     }
 
-    /// The settlement account that a loan of this client may be linked to.
+    /// Returns the encoded key of a deposit account that may be the settlement account of a loan of this client.
     ///
     /// # Errors
-    /// No such deposit account, or somebody else's.
-    pub fn settlement(&self, key: &str, holder: &str) -> Result<String, Refusal> {
+    /// Fails if the deposit account does not exist or belongs to another client.
+    pub fn settlement(&self, key: &str, holder: &str) -> Result<String, MambuError> {
         let deposit = self.deposits.get(key).filter(|deposit| deposit.key == key);
         let deposit = deposit.ok_or_else(|| INVALID_SETTLEMENT_ACCOUNT_KEY.at("settlementAccountKey"))?;
         match &deposit.holder {
@@ -162,11 +177,11 @@ impl Bank {
         }
     }
 
-    /// Links a loan to a settlement account, in the place of another only if it replaces.
+    /// Links a loan to a settlement account. Replaces an existing link only if `replaces` is true.
     ///
     /// # Errors
-    /// It is linked already.
-    pub fn link(loan: &mut Loan, key: String, replaces: bool) -> Result<(), Refusal> {
+    /// Fails if the loan has a settlement account and `replaces` is false.
+    pub fn link(loan: &mut LoanAccount, key: String, replaces: bool) -> Result<(), MambuError> {
         if loan.settlement.is_some() && !replaces {
             return Err(ACCOUNT_ALREADY_LINKED.at("settlementAccountKey"));
         }
@@ -175,71 +190,71 @@ impl Bank {
         Ok(())
     }
 
-    /// Posts to a loan that exists: the external id has to be free, the number is the next.
+    /// Posts a transaction with the next number. Returns its JSON, or none if the loan does not exist.
     ///
     /// # Errors
-    /// The external id is in use, or the loan does not allow the transaction.
+    /// Fails if the external id is in use or the loan does not allow the transaction.
     pub fn post(
         &mut self,
         loan: &str,
         external_id: Option<&str>,
-        post: impl FnOnce(&mut Loan, u64) -> Result<&Transaction, Refusal>,
-    ) -> Result<Option<Fields>, Refusal> {
-        if external_id.is_some_and(|id| self.externals.contains_key(id)) {
+        post: impl FnOnce(&mut LoanAccount, u64) -> Result<&LoanTransaction, MambuError>,
+    ) -> Result<Option<JsonObject>, MambuError> {
+        if external_id.is_some_and(|id| self.external_ids.contains_key(id)) {
             return Err(EXTERNAL_ID_ALREADY_EXISTS.at("externalId"));
         }
         let Some(loan) = self.loans.get_mut(loan) else { return Ok(None) };
-        let number = self.posted + 1;
+        let number = self.last_number + 1;
         let key = post(loan, number)?.key.clone();
-        let place = loan.transactions.len() - 1;
-        let shown = loan.transactions[place].shown(&loan.key);
-        self.posted = number;
-        self.transactions.insert(number, (loan.key.clone(), place));
+        let position = loan.transactions.len() - 1;
+        let json = loan.transactions[position].to_json(&loan.key);
+        self.last_number = number;
+        self.transactions.insert(number, (loan.key.clone(), position));
         self.keys.insert(key, number);
         if let Some(id) = external_id {
-            self.externals.insert(id.to_owned(), number);
+            self.external_ids.insert(id.to_owned(), number);
         }
-        Ok(Some(shown))
+        Ok(Some(json))
     }
 
-    /// Where a transaction is, by its id or encoded key: the loan's encoded key and the place there.
+    /// Finds a transaction by id or encoded key. Returns the encoded key of the loan and the position in the loan.
     #[must_use]
     pub fn find_transaction(&self, id: &str) -> Option<(String, usize)> {
         let number = self.keys.get(id).copied().or_else(|| id.parse().ok())?;
         self.transactions.get(&number).cloned()
     }
 
-    /// The transaction that has this external id.
+    /// Returns the transaction with this external id, and its loan.
     #[must_use]
-    pub fn by_external_id(&self, id: &str) -> Option<(&Loan, &Transaction)> {
-        let (loan, place) = self.transactions.get(self.externals.get(id)?)?;
+    pub fn transaction_by_external_id(&self, id: &str) -> Option<(&LoanAccount, &LoanTransaction)> {
+        let (loan, position) = self.transactions.get(self.external_ids.get(id)?)?;
         let loan = self.loans.get(loan)?;
-        Some((loan, loan.transactions.get(*place)?))
+        Some((loan, loan.transactions.get(*position)?))
     }
 
-    /// All transactions, in the order in which they were posted.
-    pub fn all_transactions(&self) -> impl Iterator<Item = (&Loan, &Transaction)> {
-        self.transactions.values().filter_map(|(loan, place)| {
+    /// Returns all transactions with their loans, in the order of posting.
+    pub fn all_transactions(&self) -> impl Iterator<Item = (&LoanAccount, &LoanTransaction)> {
+        self.transactions.values().filter_map(|(loan, position)| {
             let loan = self.loans.get(loan)?;
-            Some((loan, loan.transactions.get(*place)?))
+            Some((loan, loan.transactions.get(*position)?))
         })
     }
 
-    /// Everything as JSON: `clients`, `deposits`, `loans`, and in each loan `schedule` and `transactions`. As
-    /// Mambu shows them, but every amount is a string.
+    /// Returns the state as JSON: `clients`, `deposits` and `loans`, each loan with `schedule` and `transactions`. The
+    /// format is Mambu's, except that every amount is a string.
     #[must_use]
     pub fn dump(&self) -> Value {
-        let text = |fields: &Fields| digits_as_text(&serde_json::to_string(fields).unwrap_or_default());
-        let loan = |loan: &Loan| {
-            let mut shown = text(&loan.shown(self.today()));
-            let installments = loan.schedule.iter().map(|installment| text(&installment.shown(&loan.key)));
-            shown["schedule"] = installments.collect();
-            shown["transactions"] = loan.transactions.iter().map(|one| text(&one.shown(&loan.key))).collect();
-            shown
+        let text = |fields: &JsonObject| numbers_as_strings(&serde_json::to_string(fields).unwrap_or_default());
+        let loan = |loan: &LoanAccount| {
+            let mut json = text(&loan.to_json(self.today()));
+            let installments = loan.schedule.iter().map(|installment| text(&installment.to_json(&loan.key)));
+            json["schedule"] = installments.collect();
+            json["transactions"] = loan.transactions.iter().map(|one| text(&one.to_json(&loan.key))).collect();
+            json
         };
         json!({
-            "clients": self.clients.iter().map(|client| text(&self.shown_client(client))).collect::<Vec<_>>(),
-            "deposits": self.deposits.iter().map(|deposit| text(&deposit.shown())).collect::<Vec<_>>(),
+            "clients": self.clients.iter().map(|client| text(&self.client_json(client))).collect::<Vec<_>>(),
+            "deposits": self.deposits.iter().map(|deposit| text(&deposit.to_json())).collect::<Vec<_>>(),
             "loans": self.loans.iter().map(loan).collect::<Vec<_>>(),
         })
     }

@@ -1,93 +1,110 @@
-//! A loan's installments: worked out, edited, paid off.
+//! Installments of a loan and the calculation of a schedule.
 
 use jiff::civil::Date;
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::Serialize;
 
 use crate::dates::{PeriodUnit, date_time};
-use crate::json::{Amount, Fields};
+use crate::json::{ExactAmount, JsonObject};
 
-/// What an installment is made of.
+/// Component of an installment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Component {
+pub enum InstallmentComponent {
+    /// Fee.
     Fee,
+    /// Interest.
     Interest,
+    /// Principal.
     Principal,
 }
 
-/// The order in which an installment is paid off.
-pub const ORDER: [Component; 3] = [Component::Fee, Component::Interest, Component::Principal];
+/// Order in which a repayment pays the components of an installment.
+pub const ORDER: [InstallmentComponent; 3] =
+    [InstallmentComponent::Fee, InstallmentComponent::Interest, InstallmentComponent::Principal];
 
-/// What is expected of one component, and what of it is paid.
+/// Expected and paid amount of a component.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Part {
+pub struct ComponentAmount {
+    /// Expected amount.
     pub expected: Decimal,
+    /// Paid amount.
     pub paid: Decimal,
 }
 
-impl Part {
+impl ComponentAmount {
+    /// Creates an unpaid amount.
     #[must_use]
     pub fn expecting(expected: Decimal) -> Self {
         Self { expected, paid: Decimal::ZERO }
     }
 
+    /// Returns the unpaid amount.
     #[must_use]
     pub fn due(self) -> Decimal {
         self.expected - self.paid
     }
 }
 
-/// One installment.
+/// An installment.
 #[derive(Clone, Debug)]
-pub struct Installment {
+pub struct LoanInstallment {
+    /// Encoded key.
     pub key: String,
-    /// From 1.
+    /// Number in the schedule, from 1.
     pub number: usize,
+    /// Due date.
     pub due_date: Date,
-    pub fee: Part,
-    pub interest: Part,
-    pub principal: Part,
+    /// Fee.
+    pub fee: ComponentAmount,
+    /// Interest.
+    pub interest: ComponentAmount,
+    /// Principal.
+    pub principal: ComponentAmount,
+    /// Date of the last payment.
     pub last_paid: Option<Date>,
 }
 
-impl Installment {
+impl LoanInstallment {
+    /// Creates an unpaid installment without a fee.
     #[must_use]
     pub fn new(number: usize, due_date: Date, principal: Decimal, interest: Decimal) -> Self {
         Self {
             key: super::encoded_key(),
             number,
             due_date,
-            fee: Part::default(),
-            interest: Part::expecting(interest),
-            principal: Part::expecting(principal),
+            fee: ComponentAmount::default(),
+            interest: ComponentAmount::expecting(interest),
+            principal: ComponentAmount::expecting(principal),
             last_paid: None,
         }
     }
 
+    /// Returns the amount of a component.
     #[must_use]
-    pub fn part(&self, component: Component) -> Part {
+    pub fn part(&self, component: InstallmentComponent) -> ComponentAmount {
         match component {
-            Component::Fee => self.fee,
-            Component::Interest => self.interest,
-            Component::Principal => self.principal,
+            InstallmentComponent::Fee => self.fee,
+            InstallmentComponent::Interest => self.interest,
+            InstallmentComponent::Principal => self.principal,
         }
     }
 
-    pub fn part_mut(&mut self, component: Component) -> &mut Part {
+    /// Returns the amount of a component for modification.
+    pub fn part_mut(&mut self, component: InstallmentComponent) -> &mut ComponentAmount {
         match component {
-            Component::Fee => &mut self.fee,
-            Component::Interest => &mut self.interest,
-            Component::Principal => &mut self.principal,
+            InstallmentComponent::Fee => &mut self.fee,
+            InstallmentComponent::Interest => &mut self.interest,
+            InstallmentComponent::Principal => &mut self.principal,
         }
     }
 
-    /// What of it is not paid.
+    /// Returns the unpaid amount of all components.
     #[must_use]
     pub fn due(&self) -> Decimal {
         ORDER.iter().map(|component| self.part(*component).due()).sum()
     }
 
-    /// `PENDING`, `PARTIALLY_PAID` or `PAID`. Never `LATE`: no clock runs here.
+    /// Returns `PENDING`, `PARTIALLY_PAID` or `PAID`. Never returns `LATE`, because the mock has no running clock.
     #[must_use]
     pub fn state(&self) -> &'static str {
         let paid: Decimal = ORDER.iter().map(|component| self.part(*component).paid).sum();
@@ -100,10 +117,10 @@ impl Installment {
         }
     }
 
-    /// As Mambu shows it.
+    /// Returns the installment in Mambu's format.
     #[must_use]
-    pub fn shown(&self, loan: &str) -> Fields {
-        let mut fields = Fields::default();
+    pub fn to_json(&self, loan: &str) -> JsonObject {
+        let mut fields = JsonObject::default();
         fields.set("encodedKey", &self.key);
         fields.set("parentAccountKey", loan);
         fields.set("number", &self.number.to_string());
@@ -116,64 +133,70 @@ impl Installment {
             ("principal", self.principal),
             ("interest", self.interest),
             ("fee", self.fee),
-            ("penalty", Part::default()),
+            ("penalty", ComponentAmount::default()),
         ] {
-            fields.set(name, &Shown { amount: part.into() });
+            fields.set(name, &ComponentJson { amount: part.into() });
         }
         fields
     }
 }
 
+/// JSON of a component.
 #[derive(Serialize)]
-struct Shown {
-    amount: ShownPart,
+struct ComponentJson {
+    amount: ComponentAmountJson,
 }
 
+/// JSON of the amount of a component.
 #[derive(Serialize)]
-struct ShownPart {
-    expected: Amount,
-    due: Amount,
-    paid: Amount,
+struct ComponentAmountJson {
+    expected: ExactAmount,
+    due: ExactAmount,
+    paid: ExactAmount,
 }
 
-impl From<Part> for ShownPart {
-    fn from(part: Part) -> Self {
-        Self { expected: Amount(part.expected), due: Amount(part.due()), paid: Amount(part.paid) }
+impl From<ComponentAmount> for ComponentAmountJson {
+    fn from(part: ComponentAmount) -> Self {
+        Self { expected: ExactAmount(part.expected), due: ExactAmount(part.due()), paid: ExactAmount(part.paid) }
     }
 }
 
-/// By what a schedule is worked out.
+/// Terms of a loan, from which a schedule is calculated.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
+pub struct LoanTerms {
+    /// Principal.
     pub amount: Decimal,
-    /// Per cent a year.
+    /// Interest rate in per cent a year.
     pub rate: Decimal,
-    /// At least one.
+    /// Number of installments, at least one.
     pub installments: usize,
+    /// Number of units between two installments.
     pub period: i64,
+    /// Unit of the period.
     pub unit: PeriodUnit,
 }
 
-impl Terms {
-    /// Equal principals rounded half up to two decimals, the last takes what remains; interest on what is
-    /// outstanding. None if the dates leave the calendar.
+impl LoanTerms {
+    /// Calculates the schedule: equal principals, rounded half up to two decimals, with the remainder in the last
+    /// installment, and interest on the outstanding principal. Returns none if a date is beyond the calendar.
     #[must_use]
-    pub fn schedule(&self, first: Date) -> Option<Vec<Installment>> {
+    pub fn schedule(&self, first: Date) -> Option<Vec<LoanInstallment>> {
         let each = cents(self.amount / Decimal::from(self.installments));
         let mut outstanding = self.amount;
         let mut schedule = Vec::with_capacity(self.installments);
         for number in 1..=self.installments {
             let principal = if number == self.installments { outstanding } else { each.min(outstanding) };
-            let interest = cents(outstanding * self.rate * Decimal::from(self.period) / self.periods_a_year());
+            let interest =
+                cents(outstanding * self.rate * Decimal::from(self.period) / self.units_per_year_in_percent());
             let due = self.unit.after(first, self.period * i64::try_from(number - 1).ok()?)?;
-            schedule.push(Installment::new(number, due, principal, interest));
+            schedule.push(LoanInstallment::new(number, due, principal, interest));
             outstanding -= principal;
         }
         Some(schedule)
     }
 
-    /// How many periods of its unit a year has, times a hundred for the per cent.
-    fn periods_a_year(&self) -> Decimal {
+    /// Returns the number of units a year, times 100 because the rate is in per cent.
+    fn units_per_year_in_percent(&self) -> Decimal {
         Decimal::from(match self.unit {
             PeriodUnit::Days => 36500,
             PeriodUnit::Weeks => 5200,
@@ -183,7 +206,7 @@ impl Terms {
     }
 }
 
-/// Half up to two decimals, which every amount here then has.
+/// Rounds half up to exactly two decimals.
 fn cents(amount: Decimal) -> Decimal {
     let mut rounded = amount.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero);
     rounded.rescale(2);

@@ -1,72 +1,74 @@
-//! Rows in the order in which they were made, found by id or encoded key.
+//! Tables of entities with an index by id and encoded key.
 
 use std::collections::{BTreeMap, HashMap};
 
-/// What has an id that people gave it and a key that it was given.
-pub trait Row {
+/// An entity with an id, which a client may choose, and an encoded key, which the bank assigns.
+pub trait BankEntity {
+    /// Returns the id.
     fn id(&self) -> &str;
+    /// Returns the encoded key.
     fn key(&self) -> &str;
 }
 
-/// Rows of one kind.
-pub struct Table<T> {
-    rows: BTreeMap<u64, T>,
+/// Entities of one kind, in the order of creation.
+pub struct EntityTable<T> {
+    entities: BTreeMap<u64, T>,
     index: HashMap<String, u64>,
-    made: u64,
+    last_number: u64,
 }
 
-impl<T> Default for Table<T> {
+impl<T> Default for EntityTable<T> {
     fn default() -> Self {
-        Self { rows: BTreeMap::new(), index: HashMap::new(), made: 0 }
+        Self { entities: BTreeMap::new(), index: HashMap::new(), last_number: 0 }
     }
 }
 
-impl<T: Row> Table<T> {
-    /// By id or encoded key.
+impl<T: BankEntity> EntityTable<T> {
+    /// Returns the entity with this id or encoded key.
     pub fn get(&self, id: &str) -> Option<&T> {
-        self.rows.get(self.index.get(id)?)
+        self.entities.get(self.index.get(id)?)
     }
 
-    /// By id or encoded key.
+    /// Returns the entity with this id or encoded key, for modification.
     pub fn get_mut(&mut self, id: &str) -> Option<&mut T> {
-        self.rows.get_mut(self.index.get(id)?)
+        self.entities.get_mut(self.index.get(id)?)
     }
 
-    /// Whether an id or an encoded key is in use.
-    pub fn has(&self, id: &str) -> bool {
+    /// Returns true if an id or encoded key is in use.
+    pub fn contains(&self, id: &str) -> bool {
         self.index.contains_key(id)
     }
 
-    /// An id that is not in use: nine digits after a prefix.
+    /// Returns an unused id: a prefix and nine digits.
     pub fn free_id(&self, prefix: &str) -> String {
-        let mut number = self.made + 1;
+        let mut number = self.last_number + 1;
         loop {
             let id = format!("{prefix}{number:09}");
-            if !self.has(&id) {
+            if !self.contains(&id) {
                 return id;
             }
             number += 1;
         }
     }
 
-    /// Adds a row whose id is not in use.
-    pub fn add(&mut self, row: T) {
-        self.made += 1;
-        self.index.insert(row.id().to_owned(), self.made);
-        self.index.insert(row.key().to_owned(), self.made);
-        self.rows.insert(self.made, row);
+    /// Adds an entity. Its id must be unused.
+    pub fn add(&mut self, entity: T) {
+        self.last_number += 1;
+        self.index.insert(entity.id().to_owned(), self.last_number);
+        self.index.insert(entity.key().to_owned(), self.last_number);
+        self.entities.insert(self.last_number, entity);
     }
 
-    /// Takes a row away; its id is free again.
+    /// Removes an entity. Its id becomes free.
     pub fn remove(&mut self, id: &str) -> Option<T> {
-        let row = self.rows.remove(self.index.get(id)?)?;
-        self.index.remove(row.id());
-        self.index.remove(row.key());
-        Some(row)
+        let entity = self.entities.remove(self.index.get(id)?)?;
+        self.index.remove(entity.id());
+        self.index.remove(entity.key());
+        Some(entity)
     }
 
-    /// In the order in which they were made.
+    /// Returns all entities in the order of creation.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.rows.values()
+        self.entities.values()
     }
 }

@@ -1,157 +1,179 @@
-//! A loan's transactions.
+//! Loan transactions.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use super::schedule::Component;
+use super::schedule::InstallmentComponent;
 use crate::dates::{date_time, instant};
-use crate::json::{Amount, Fields};
+use crate::json::{ExactAmount, JsonObject};
 
-/// What kind a transaction is of.
+/// Kind of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum TransactionKind {
+    /// Disbursement of principal.
     Disbursement,
+    /// Fee.
     Fee,
+    /// Repayment.
     Repayment,
-    /// What takes back one of the others.
-    Adjustment(Adjusted),
+    /// Adjustment (reversal) of a transaction of another kind.
+    Adjustment(OriginalKind),
 }
 
-/// What kind of transaction is taken back.
+/// Kind of an adjusted transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Adjusted {
+pub enum OriginalKind {
+    /// Disbursement of principal.
     Disbursement,
+    /// Fee.
     Fee,
+    /// Repayment.
     Repayment,
 }
 
-impl Kind {
-    /// Mambu's word.
+impl TransactionKind {
+    /// Returns Mambu's name of the kind.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Disbursement => "DISBURSEMENT",
             Self::Fee => "FEE_APPLIED",
             Self::Repayment => "REPAYMENT",
-            Self::Adjustment(Adjusted::Disbursement) => "DISBURSEMENT_ADJUSTMENT",
-            Self::Adjustment(Adjusted::Fee) => "FEE_ADJUSTMENT",
-            Self::Adjustment(Adjusted::Repayment) => "REPAYMENT_ADJUSTMENT",
+            Self::Adjustment(OriginalKind::Disbursement) => "DISBURSEMENT_ADJUSTMENT",
+            Self::Adjustment(OriginalKind::Fee) => "FEE_ADJUSTMENT",
+            Self::Adjustment(OriginalKind::Repayment) => "REPAYMENT_ADJUSTMENT",
         }
     }
 
-    /// The kind that takes this one back; an adjustment is not taken back.
+    /// Returns the kind of the adjustment. Returns none for an adjustment, which cannot be adjusted.
     #[must_use]
     pub fn adjustment(self) -> Option<Self> {
         match self {
-            Self::Disbursement => Some(Self::Adjustment(Adjusted::Disbursement)),
-            Self::Fee => Some(Self::Adjustment(Adjusted::Fee)),
-            Self::Repayment => Some(Self::Adjustment(Adjusted::Repayment)),
+            Self::Disbursement => Some(Self::Adjustment(OriginalKind::Disbursement)),
+            Self::Fee => Some(Self::Adjustment(OriginalKind::Fee)),
+            Self::Repayment => Some(Self::Adjustment(OriginalKind::Repayment)),
             Self::Adjustment(_) => None,
         }
     }
 }
 
-/// What is asked of a transaction before it is one.
+/// A requested transaction.
 #[derive(Clone, Debug)]
-pub struct Posting {
+pub struct NewTransaction {
+    /// Amount.
     pub amount: Option<Decimal>,
+    /// Value date.
     pub value_date: Date,
+    /// External id.
     pub external_id: Option<String>,
+    /// Notes.
     pub notes: Option<String>,
-    /// Of a disbursement.
+    /// First repayment date of a disbursement.
     pub first_repayment: Option<Date>,
-    /// Of a fee: the installment's number.
+    /// Number of the installment of a fee.
     pub installment: Option<i64>,
-    /// Of a fee.
+    /// Encoded key of the predefined fee.
     pub fee_key: Option<String>,
 }
 
-/// A transaction, live or taken back.
+/// A posted transaction, adjusted or not.
 #[derive(Clone, Debug)]
-pub struct Transaction {
+pub struct LoanTransaction {
+    /// Encoded key.
     pub key: String,
-    /// From 1, over all loans.
+    /// Number among the transactions of all loans, from 1.
     pub number: u64,
-    pub kind: Kind,
+    /// Kind.
+    pub kind: TransactionKind,
+    /// Amount.
     pub amount: Decimal,
+    /// Value date.
     pub value_date: Date,
+    /// Time of creation.
     pub created: Timestamp,
+    /// External id.
     pub external_id: Option<String>,
+    /// Notes.
     pub notes: Option<String>,
+    /// Encoded key of the predefined fee.
     pub fee_key: Option<String>,
-    /// Which installment, by its place, got how much of what.
-    pub parts: Vec<(usize, Component, Decimal)>,
-    /// Of a disbursement or its adjustment.
+    /// Distribution of the amount: position of the installment, component, amount.
+    pub parts: Vec<(usize, InstallmentComponent, Decimal)>,
+    /// Principal disbursed by a disbursement or reversed by its adjustment.
     pub disbursed: Decimal,
-    /// The loan's principal balance afterwards.
+    /// Principal balance of the loan after the transaction.
     pub principal_balance: Decimal,
-    /// The key of the transaction that took it back.
+    /// Encoded key of the adjustment of this transaction.
     pub adjusted_by: Option<String>,
-    /// The key of the transaction that it took back.
+    /// Encoded key of the transaction that this adjustment reverses.
     pub adjusts: Option<String>,
 }
 
+/// Amounts by component in the JSON of a transaction.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Affected {
-    principal_amount: Amount,
-    interest_amount: Amount,
-    fees_amount: Amount,
-    penalty_amount: Amount,
+struct AffectedAmounts {
+    principal_amount: ExactAmount,
+    interest_amount: ExactAmount,
+    fees_amount: ExactAmount,
+    penalty_amount: ExactAmount,
 }
 
+/// Balances in the JSON of a transaction.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Balances {
-    principal_balance: Amount,
+struct TransactionBalances {
+    principal_balance: ExactAmount,
 }
 
+/// JSON of a predefined fee.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ShownFee<'a> {
-    amount: Amount,
+struct FeeJson<'a> {
+    amount: ExactAmount,
     predefined_fee_key: &'a str,
 }
 
-impl Transaction {
-    /// Neither taken back nor what takes back.
+impl LoanTransaction {
+    /// Returns true if the transaction is neither adjusted nor an adjustment.
     #[must_use]
-    pub fn lives(&self) -> bool {
+    pub fn is_active(&self) -> bool {
         self.adjusted_by.is_none() && self.adjusts.is_none()
     }
 
-    fn of(&self, component: Component) -> Decimal {
+    /// Returns the amount of a component.
+    fn component_amount(&self, component: InstallmentComponent) -> Decimal {
         self.parts.iter().filter(|(_, of, _)| *of == component).map(|(.., amount)| *amount).sum()
     }
 
-    /// As Mambu shows it.
+    /// Returns the transaction in Mambu's format.
     #[must_use]
-    pub fn shown(&self, loan: &str) -> Fields {
-        let mut fields = Fields::default();
+    pub fn to_json(&self, loan: &str) -> JsonObject {
+        let mut fields = JsonObject::default();
         fields.set("encodedKey", &self.key);
         fields.set("id", &self.number.to_string());
         fields.set_if("externalId", self.external_id.as_ref());
         fields.set("parentAccountKey", loan);
-        fields.set("type", self.kind.word());
-        fields.set("amount", &Amount(self.amount));
+        fields.set("type", self.kind.name());
+        fields.set("amount", &ExactAmount(self.amount));
         fields.set("valueDate", &date_time(self.value_date));
         fields.set("bookingDate", &date_time(self.value_date));
         fields.set("creationDate", &instant(self.created));
         fields.set_if("notes", self.notes.as_ref());
         fields.set_if("adjustmentTransactionKey", self.adjusted_by.as_ref());
         fields.set_if("originalTransactionKey", self.adjusts.as_ref());
-        let affected = Affected {
-            principal_amount: Amount(self.disbursed + self.of(Component::Principal)),
-            interest_amount: Amount(self.of(Component::Interest)),
-            fees_amount: Amount(self.of(Component::Fee)),
-            penalty_amount: Amount(Decimal::ZERO),
+        let affected = AffectedAmounts {
+            principal_amount: ExactAmount(self.disbursed + self.component_amount(InstallmentComponent::Principal)),
+            interest_amount: ExactAmount(self.component_amount(InstallmentComponent::Interest)),
+            fees_amount: ExactAmount(self.component_amount(InstallmentComponent::Fee)),
+            penalty_amount: ExactAmount(Decimal::ZERO),
         };
         fields.set("affectedAmounts", &affected);
-        fields.set("accountBalances", &Balances { principal_balance: Amount(self.principal_balance) });
+        fields.set("accountBalances", &TransactionBalances { principal_balance: ExactAmount(self.principal_balance) });
         let fee =
-            self.fee_key.as_deref().map(|key| [ShownFee { amount: Amount(self.amount), predefined_fee_key: key }]);
+            self.fee_key.as_deref().map(|key| [FeeJson { amount: ExactAmount(self.amount), predefined_fee_key: key }]);
         fields.set_if("fees", fee);
         fields
     }

@@ -1,13 +1,13 @@
-//! The stand-in over real HTTP.
+//! Tests of the mock server over HTTP.
 
-mod access;
-mod caller;
+mod adjustments;
+mod authentication;
+mod client;
 mod faults;
+mod http;
 mod idempotency;
-mod life;
-mod lists;
-mod program;
-mod rate;
-mod refusals;
-mod undo;
-mod wire;
+mod loan_lifecycle;
+mod paging_and_search;
+mod process;
+mod rate_limit;
+mod rejections;

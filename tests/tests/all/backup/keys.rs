@@ -1,17 +1,17 @@
-//! Keys are in no backup: they are brought apart, and what was erased stays erased.
+//! Backups contain no keys: the operator copies keys separately, and erased records stay erased.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{PATH, Place, TYPE, small};
-use crate::restart::at;
-use crate::resumable::clients;
+use super::{BackupFolder, PATH, TYPE, small};
+use crate::server::restart::at;
+use crate::uploads::tus_requests::clients;
 
-/// A backup holds no key and no secret. Without keys it is restored and said to be so, and no server starts; with them
-/// all goes on, and the trail says that it was restored.
+/// A backup contains no key and no secret. Restored without keys, the command says so and no server starts. With keys,
+/// the migration continues, and the trail records the restore.
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_are_brought_apart() {
-    let place = Place::new();
+async fn restores_with_separately_copied_keys() {
+    let place = BackupFolder::new();
     let (life, migration) = small(&place).await;
     let trail = life.server.get("/audit?limit=100").await.json();
     let actions = |trail: &Value| {
@@ -27,7 +27,7 @@ async fn keys_are_brought_apart() {
     assert_eq!(names, ["catalogue.db", "manifest.jsonl", "migrations", "platform.db", "plugins"]);
     let restored = place.run(&["restore", "backup", "--data-dir", "restored"]);
     let said = String::from_utf8(restored.stdout).unwrap();
-    assert!(restored.status.success() && said.contains("None are there: put the master key"), "{said}");
+    assert!(restored.status.success() && said.contains("There are no keys here: put the master key"), "{said}");
     assert!(said.contains("KEY MISSING, checksums of"), "{said}");
     let refused = place.refused(&["serve", "--listen", "127.0.0.1:0", "--data-dir", "restored"]);
     assert!(refused.contains("are these the keys that this data directory was written with?"), "{refused}");
@@ -35,8 +35,8 @@ async fn keys_are_brought_apart() {
         let made = place.path(made);
         if made.is_dir() { std::fs::remove_dir_all(made).unwrap() } else { std::fs::remove_file(made).unwrap() }
     }
-    place.bring_keys("restored");
-    place.let_in("restored");
+    place.copy_keys("restored");
+    place.copy_credentials("restored");
     let checked = place.said(&["backup", "--verify", "backup", "--data-dir", "restored"]);
     assert_eq!(
         (&checked["keyIsThere"], &checked["migrations"][0]["state"]),
@@ -51,10 +51,10 @@ async fn keys_are_brought_apart() {
     life.end().await;
 }
 
-/// What was erased stays so, whether a backup was taken before or after: of one from before the key is gone.
+/// Erased records stay erased, if the backup is older or newer than the purge: an older backup has lost its key.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_erased_stays_erased() {
-    let place = Place::new();
+async fn keeps_erased_records_erased() {
+    let place = BackupFolder::new();
     let (life, migration) = small(&place).await;
     let other = life.server.register(Some("berka"), &["Counterparties"]).await;
     other.source("client", clients(1..=3)).await;

@@ -1,12 +1,11 @@
-//! What is no whole backup, what cannot be asked for, and what other versions have written: each refused with a
-//! sentence.
+//! Refused backups: incomplete ones, invalid requests, and data of other versions. Each refusal is one sentence.
 
 use std::path::{Path, PathBuf};
 
 use reqwest::Method;
 
-use super::{PATH, Place, TYPE, small};
-use crate::restart::{at, copy_all};
+use super::{BackupFolder, PATH, TYPE, small};
+use crate::server::restart::{at, copy_all};
 
 fn flip(file: &Path) {
     let mut bytes = std::fs::read(file).unwrap();
@@ -15,26 +14,26 @@ fn flip(file: &Path) {
     std::fs::write(file, bytes).unwrap();
 }
 
-/// A byte that was flipped, a file that is gone, one that is too many: each refused by the file's name, and nothing
+/// A changed byte, a missing file and an additional file are each refused with the file's name, and nothing is
 /// restored.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_whole_is_refused() {
-    let place = Place::new();
+async fn refuses_an_incomplete_backup() {
+    let place = BackupFolder::new();
     let (life, migration) = small(&place).await;
     life.end().await;
     let plugin = std::fs::read_dir(place.path("backup/plugins")).unwrap().next().unwrap().unwrap().file_name();
     let segment = format!("migrations/{}/journal/00000000.seg", migration.id);
     let plugin = format!("plugins/{}", plugin.to_str().unwrap());
-    type Spoil = fn(&Path);
-    let remove: Spoil = |file| std::fs::remove_file(file).unwrap();
-    let add: Spoil = |file| std::fs::write(file, "x").unwrap();
-    let cut: Spoil = |file| {
+    type Damage = fn(&Path);
+    let remove: Damage = |file| std::fs::remove_file(file).unwrap();
+    let add: Damage = |file| std::fs::write(file, "x").unwrap();
+    let cut: Damage = |file| {
         let file = std::fs::OpenOptions::new().write(true).open(file).unwrap();
         file.set_len(file.metadata().unwrap().len() - 1).unwrap();
     };
-    let mut cases: Vec<(String, Spoil)> = vec![];
+    let mut cases: Vec<(String, Damage)> = vec![];
     for file in ["catalogue.db", "platform.db", &segment, &plugin, "manifest.jsonl"] {
-        cases.extend([flip as Spoil, remove, cut].map(|spoil| (file.to_owned(), spoil)));
+        cases.extend([flip as Damage, remove, cut].map(|spoil| (file.to_owned(), spoil)));
     }
     for file in ["master.key", "migrations/x", "plugins/another.wasm"] {
         cases.push((file.to_owned(), add));
@@ -53,10 +52,10 @@ async fn what_is_not_whole_is_refused() {
     place.said(&["restore", "backup", "--data-dir", "empty"]);
 }
 
-/// What is asked for and cannot be, and what is said to that.
+/// Invalid commands and their messages.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused() {
-    let place = Place::new();
+async fn refuses_invalid_commands() {
+    let place = BackupFolder::new();
     let (life, _) = small(&place).await;
     std::fs::create_dir_all(place.path("full")).unwrap();
     std::fs::write(place.path("full/anything"), "x").unwrap();
@@ -73,7 +72,7 @@ async fn what_is_refused() {
         (&["restore", "full", "--data-dir", "new"], "full is not a backup"),
         (&["restore", "backup", "--data-dir", "full"], "full is not empty: there is anything in it"),
         (&["restore", "backup", "--data-dir", "data"], "data is not empty"),
-        (&["serve", "--listen", "127.0.0.1:0", "--data-dir", "half"], "a restore into half was broken off"),
+        (&["serve", "--listen", "127.0.0.1:0", "--data-dir", "half"], "a restore into half did not finish"),
     ];
     for (arguments, sentence) in cases {
         let said = place.refused(arguments);
@@ -85,17 +84,17 @@ async fn what_is_refused() {
     life.end().await;
 }
 
-/// What another version has written: where, and how what is done to it is answered.
+/// Data of another version, and the answer to each operation on it.
 #[tokio::test(flavor = "multi_thread")]
-async fn other_versions() {
-    let place = Place::new();
+async fn refuses_data_of_other_versions() {
+    let place = BackupFolder::new();
     let (life, migration) = small(&place).await;
     life.end().await;
     let version = |file: PathBuf, version: i64| {
         rusqlite::Connection::open(file).unwrap().pragma_update(None, "user_version", version).unwrap()
     };
     for (file, sentence) in [
-        ("catalogue.db", "the catalogue is of version 1000, and this Sluice knows versions up to"),
+        ("catalogue.db", "the catalog is of version 1000, and this Sluice knows versions up to"),
         ("platform.db", "the platform database is of version 1000, and this Sluice knows versions up to"),
     ] {
         copy_all(&place.path("data"), &place.path("newer"));
@@ -104,7 +103,7 @@ async fn other_versions() {
         assert!(said.contains(sentence) && said.contains("start the Sluice that wrote it"), "{said}");
         std::fs::remove_dir_all(place.path("newer")).unwrap();
     }
-    // Journals are of one migration: the server starts for all others, and says which cannot be read.
+    // A journal belongs to one migration. The server starts for all others, and names the unreadable one.
     for digit in [b'1', b'3'] {
         let data = format!("data-{}", char::from(digit));
         copy_all(&place.path("data"), &place.path(&data));
@@ -119,12 +118,12 @@ async fn other_versions() {
         let answer = life.server.get(&there.staging(PATH, &format!("{TYPE}/stream"))).await;
         assert_eq!(answer.problem(), (500, "STAGING_VERSION".into()));
         assert!(answer.body.contains("staged by another version of Sluice"), "{}", answer.body);
-        assert_eq!(std::fs::read(&segment).unwrap(), bytes, "nothing of it is cut off");
+        assert_eq!(std::fs::read(&segment).unwrap(), bytes, "the server does not truncate the journal");
         let backup = place.run(&["backup", &format!("of-{data}"), "--data-dir", &data]);
         let said = String::from_utf8(backup.stdout).unwrap();
         assert!(backup.status.code() == Some(2) && said.contains("DAMAGED: staging is of version"), "{said}");
         let delete = life.server.request(Method::DELETE, &there.path(""));
-        assert_eq!(life.server.send(delete).await.status, 204, "it can be purged");
+        assert_eq!(life.server.send(delete).await.status, 204, "a purge deletes the migration");
         life.end().await;
     }
 }

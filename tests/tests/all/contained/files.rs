@@ -1,14 +1,14 @@
-//! Files that are refused by inspection, in one sentence, before anything in them has seen a record.
+//! Files that inspection refuses in one sentence, before they read a record.
 
 use std::time::Instant;
 
 use sluice_config::PluginLimits;
 use sluice_plugin_host::{Engine, inspect};
 
-use super::rows::{Fate, REFUSED};
-use sluice_tests::wat::{Shape, component, does};
+use super::rows::{ExpectedResult, REFUSED};
+use sluice_tests::wat::{Shape, component, description};
 
-/// What is no component of the contract at all: a name, what it is, the file, and what is said of it.
+/// Returns files that are no component of the contract: a name, a description, the file, and words of the refusal.
 fn raw() -> Vec<(&'static str, &'static str, Vec<u8>, &'static str)> {
     let honest = component("traps", Shape::Mapper);
     let text = |source: &str| wat::parse_str(source).unwrap();
@@ -45,7 +45,7 @@ fn raw() -> Vec<(&'static str, &'static str, Vec<u8>, &'static str)> {
     ]
 }
 
-/// Components within components, and nothing else.
+/// Returns components nested in components.
 fn nested(depth: usize) -> Vec<u8> {
     const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
     (0..depth).fold(HEADER.to_vec(), |inner, _| {
@@ -60,7 +60,7 @@ fn nested(depth: usize) -> Vec<u8> {
     })
 }
 
-/// Components each of which makes two instances of the one before.
+/// Returns components that each instantiate the previous one twice.
 fn doubling(times: usize) -> String {
     let twice = "(instance (instantiate $before)) (instance (instantiate $before))";
     let first = "(component $c0 (core module $m) (core instance (instantiate $m)))";
@@ -69,24 +69,30 @@ fn doubling(times: usize) -> String {
 }
 
 #[test]
-fn are_refused_in_a_sentence() {
+fn refuses_each_file_in_one_sentence() {
     let mut limits = PluginLimits { memory_bytes: 32 << 20, file_bytes: 8 << 20, ..PluginLimits::default() };
     limits.batch_millis = 300;
     let engine = Engine::new(limits, None).unwrap();
     let made = REFUSED.iter().map(|row| {
-        let Fate::Refused(told) = row.fate else { panic!("{} is not to be refused", row.file) };
-        (row.file, does(row.file), component(row.file, row.shape), told)
+        let ExpectedResult::Refused(words) = row.fate else {
+            panic!("{} has another expected result than a refusal", row.file)
+        };
+        (row.file, description(row.file), component(row.file, row.shape), words)
     });
-    let all = raw().into_iter().map(|(name, does, file, told)| (name, does.to_owned(), file, told)).chain(made);
+    let all = raw()
+        .into_iter()
+        .map(|(name, description, file, words)| (name, description.to_owned(), file, words))
+        .chain(made);
     let (mut lines, mut wrong) = (vec![], vec![]);
-    for (name, does, file, expected) in all {
+    for (name, description, file, expected) in all {
         let began = Instant::now();
-        let told = inspect(&engine, name, &file).map(|_| ()).map_or_else(|error| error.to_string(), |()| String::new());
-        let sentence = told.contains(name) && !told.contains('\n') && told.len() < 400;
-        if !sentence || !told.contains(expected) {
-            wrong.push(format!("{name}: not a sentence with {expected:?}: {told}"));
+        let message =
+            inspect(&engine, name, &file).map(|_| ()).map_or_else(|error| error.to_string(), |()| String::new());
+        let sentence = message.contains(name) && !message.contains('\n') && message.len() < 400;
+        if !sentence || !message.contains(expected) {
+            wrong.push(format!("{name}: not a sentence with {expected:?}: {message}"));
         }
-        lines.push(format!("| {name} | {does} | refused: {expected} | {} ms |", began.elapsed().as_millis()));
+        lines.push(format!("| {name} | {description} | refused: {expected} | {} ms |", began.elapsed().as_millis()));
     }
     println!("| file | what it is | what is said | after |\n|---|---|---|---|\n{}", lines.join("\n"));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -1,5 +1,5 @@
-//! Components written to do harm, as files in `tests/hostile`: each is refused before it runs, or contained and blamed by
-//! name, while a neighbour works on the same server.
+//! Hostile components from `tests/hostile`: each is refused before it runs, or contained and named as the cause, while
+//! a neighbour works on the same server.
 
 mod domains;
 mod files;

@@ -1,19 +1,19 @@
-//! What is to become of each hostile file.
+//! Hostile files and their expected results.
 
 use sluice_tests::wat::Shape;
 
-/// What becomes of a component.
+/// The expected result for a component.
 #[derive(Clone, Copy)]
-pub enum Fate {
-    /// It is refused by inspection, in words that hold these.
+pub enum ExpectedResult {
+    /// Inspection refuses it with a message that contains this text.
     Refused(&'static str),
-    /// The record that holds the poison is quarantined with this code; the others go on.
+    /// The poisoned record is quarantined with this code. The other records are mapped.
     Quarantined(&'static str),
-    /// The first record of its batch is rejected with this code; the others go on.
+    /// The first record of its batch is rejected with this code. The other records are mapped.
     Rejected(&'static str),
-    /// The upload is stopped, with this code.
+    /// The upload is stopped with this code.
     Stopped(&'static str),
-    /// Nothing: every record is skipped, as an honest one would.
+    /// Every record is skipped, as a harmless guest does.
     Harmless,
 }
 
@@ -21,20 +21,20 @@ pub enum Fate {
 #[derive(Clone, Copy)]
 pub struct Row {
     pub file: &'static str,
-    pub fate: Fate,
+    pub fate: ExpectedResult,
     pub shape: Shape,
-    /// Every so-many-eth record is poisoned; 0 for the seventeenth alone.
+    /// Interval of poisoned records; 0 if only record 17 is poisoned.
     pub every: u64,
 }
 
-use Fate::{Harmless, Quarantined, Refused, Rejected, Stopped};
+use ExpectedResult::{Harmless, Quarantined, Refused, Rejected, Stopped};
 
-const fn row(file: &'static str, fate: Fate) -> Row {
+const fn row(file: &'static str, fate: ExpectedResult) -> Row {
     Row { file, fate, shape: Shape::Mapper, every: 0 }
 }
 
-const fn refused(file: &'static str, told: &'static str) -> Row {
-    row(file, Refused(told))
+const fn refused(file: &'static str, words: &'static str) -> Row {
+    row(file, Refused(words))
 }
 
 const fn quarantined(file: &'static str, code: &'static str) -> Row {
@@ -47,7 +47,7 @@ const TOO_LARGE: &str = "PLUGIN_OUTPUT_TOO_LARGE";
 const MEMORY: &str = "PLUGIN_OUT_OF_MEMORY";
 const CALLS: &str = "PLUGIN_TOO_MANY_CALLS";
 
-/// Those that get to work.
+/// Components that run.
 pub const WORK: &[Row] = &[
     quarantined("loops", "PLUGIN_TIMED_OUT"),
     quarantined("traps", TRAPPED),
@@ -106,10 +106,10 @@ pub const WORK: &[Row] = &[
     Row { every: 2, ..row("loops-often", Stopped("PLUGIN_UNFIT_TIMEOUTS")) },
 ];
 
-/// The one that only the time of a whole upload stops.
+/// The component that only the time limit of a whole upload stops.
 pub const ALL_DAY: Row = Row { every: 2, ..row("takes-all-day", Stopped("PLUGIN_OUT_OF_TIME")) };
 
-/// Those that are refused.
+/// Components that inspection refuses.
 pub const REFUSED: &[Row] = &[
     Row {
         shape: Shape::Replaced("transform: func(context: context, source: string, records: batch) -> transformed;", ""),

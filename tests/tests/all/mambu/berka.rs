@@ -1,4 +1,4 @@
-//! A real bank's clients and loans, all eight steps, into the stand-in.
+//! Clients and loans of the Berka bank through all eight steps into the mock platform.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{FLOWS, agree, calls, mambu, platform, register, server};
-use crate::berka::berka_tables;
-use crate::lender::put;
-use crate::server::Migration;
+use crate::harness::lender::put;
+use crate::harness::server::Migration;
+use crate::harness::tools::berka_tables;
 
-/// Everything of the bank, and for each loan that ran out a last repayment before its time, with a fee: the bank's own
-/// tables have none.
+/// Stages the whole bank and, for each loan that has ended, an early repayment with a fee, which the bank's tables
+/// lack. Returns the number of early repayments.
 async fn stage(migration: &Migration, dir: &std::path::Path) -> usize {
     for source in ["district", "client", "account", "disp", "card", "loan", "order", "trans"] {
         let Ok(body) = std::fs::read(dir.join(format!("{source}.jsonl"))) else { continue };
@@ -43,8 +43,8 @@ async fn stage(migration: &Migration, dir: &std::path::Path) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_eight_steps() {
-    let Some(dir) = berka_tables() else { return };
+async fn imports_the_berka_bank_in_each_flow() {
+    let Some(dir) = berka_tables("mambu::berka::imports_the_berka_bank_in_each_flow") else { return };
     let mut totals = vec![];
     for flow in FLOWS {
         let mambu = mambu().await;
@@ -55,10 +55,10 @@ async fn all_eight_steps() {
         let fees = stage(&migration, &dir).await;
         let plan = migration.job("plan").await;
         assert_eq!((&plan["state"], &plan["result"]["leftOut"]), (&json!("succeeded"), &json!(0)), "{plan}");
-        assert_eq!(calls(&mambu), 0, "a plan calls nobody");
+        assert_eq!(calls(&mambu), 0, "planning makes no calls");
         let import = super::import(&migration).await;
         assert_eq!(import["state"], "succeeded", "{import}");
-        assert_eq!(plan["result"]["calls"], calls(&mambu), "the plan says how many");
+        assert_eq!(plan["result"]["calls"], calls(&mambu), "the plan has the number of calls");
         totals.push(calls(&mambu));
         let counts = agree(&migration).await;
         let rows = |name| Migration::rows(&counts, name, "importedRows");
@@ -74,7 +74,7 @@ async fn all_eight_steps() {
         assert_eq!(sums["FEE_APPLIED"].0, fees.to_string());
         assert_eq!(sums["REPAYMENT"].0, (123 + fees).to_string());
         check_figures(&mambu.state());
-        // Again: everything is there, and nothing is called but to count.
+        // A second import calls nothing but the counts.
         let before = calls(&mambu);
         assert_eq!(migration.job("import").await["state"], "succeeded");
         assert_eq!(calls(&mambu), before);
@@ -84,7 +84,7 @@ async fn all_eight_steps() {
     assert!(fewest + 682 < every_step);
 }
 
-/// From the stand-in's side: balances and schedules right to the last decimal.
+/// Checks balances and schedules in the mock platform's state, exact to the last decimal.
 fn check_figures(state: &Value) {
     let cents = |amount: &Value| {
         let text = amount.as_str().unwrap();

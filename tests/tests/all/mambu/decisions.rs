@@ -1,4 +1,4 @@
-//! What is refused for good stops only its own record, until somebody decides; and what was made can be taken back.
+//! Decisions about calls that the platform refuses, and rollback of imported records.
 
 use mock_mambu::{Fault, Kind};
 use reqwest::Method;
@@ -7,7 +7,7 @@ use sluice_config::Flow;
 
 use super::small::{check, id, stage};
 use super::{agree, import, mambu, platform, register, server};
-use crate::server::{Answer, Migration};
+use crate::harness::server::{Answer, Migration};
 
 fn refused(path: &str) -> Fault {
     let kind = Kind::Refuse { status: 400, code: 4, reason: "INVALID_PARAMETERS".into() };
@@ -25,24 +25,24 @@ async fn decide(migration: &Migration, kind: &str, of: &str, decision: &str) -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_call_stops_its_record_alone() {
+async fn a_refused_call_stops_only_its_record() {
     let mambu = mambu().await;
     let server = server(vec![("mambu".into(), platform(&mambu, |config| config.flow = Flow::EveryStep))]);
 
-    // A fee is refused: the loan stops there, the draft goes on.
+    // The platform refuses a fee: the loan stops there, and the draft continues.
     let migration = register(server, "mambu").await;
     stage(&migration, &mambu).await;
     mambu.order(refused("/loans/{id}/fee-transactions"));
     let end = import(&migration).await;
     assert_eq!((&end["state"], &end["result"]["leftOut"]), (&json!("failed"), &json!(1)), "{end}");
-    let told = failed(&migration).await;
+    let failures = failed(&migration).await;
     let expected = json!(["loans", id(&migration, "1"), "fee", "INVALID_PARAMETERS", 400, 7]);
     let [kind, record, step, code, status, calls] =
-        ["kind", "referenceId", "step", "code", "status", "calls"].map(|name| told[0][name].clone());
+        ["kind", "referenceId", "step", "code", "status", "calls"].map(|name| failures[0][name].clone());
     assert_eq!(json!([kind, record, step, code, status, calls]), expected);
     let issues = migration.issues("import").await;
     assert_eq!((&issues[0]["code"], &issues[0]["rule"]), (&json!("CALL_REFUSED"), &json!("INVALID_PARAMETERS")));
-    // The ledger has ids, steps and codes, and nothing of a person.
+    // The ledger has ids, steps and codes, and no personal data.
     let ledger =
         ["ledger.db", "ledger.db-wal"].map(|file| std::fs::read(migration.directory().join(file)).unwrap_or_default());
     let ledger = String::from_utf8_lossy(&ledger.concat()).into_owned();
@@ -50,7 +50,7 @@ async fn a_refused_call_stops_its_record_alone() {
     for value in ["Nov", "1980", "Praha", "336.67"] {
         assert!(!ledger.contains(value), "{value}");
     }
-    // Nobody has decided: nothing is tried again.
+    // Without a decision, the next import tries nothing again.
     assert_eq!(migration.job("import").await["result"]["calls"], 0);
     assert_eq!(migration.job("counts").await["state"], "failed");
     assert_eq!(decide(&migration, "loans", "2", "retry").await.problem(), (409, "NOT_FAILED".into()));
@@ -60,7 +60,7 @@ async fn a_refused_call_stops_its_record_alone() {
     check(&mambu, &migration);
     agree(&migration).await;
 
-    // The same, and somebody does without the fee: the repayment after it is made, and the counts tell the difference.
+    // The same refusal, with the decision to skip the fee: the repayment follows, and the counts report the difference.
     let migration = register(server, "mambu").await;
     stage(&migration, &mambu).await;
     mambu.clear_faults();
@@ -73,7 +73,7 @@ async fn a_refused_call_stops_its_record_alone() {
     let fees = |side| Migration::rows(&counts, "transactions", side).into_iter().any(|row| row[0] == "FEE_APPLIED");
     assert_eq!((fees("stagedRows"), fees("importedRows")), (true, false));
 
-    // A client is refused: its loans wait, and come with it.
+    // The platform refuses a client: its loans wait, and are imported with it.
     let migration = register(server, "mambu").await;
     stage(&migration, &mambu).await;
     mambu.clear_faults();
@@ -84,7 +84,7 @@ async fn a_refused_call_stops_its_record_alone() {
     assert_eq!(migration.job("import").await["state"], "succeeded");
     check(&mambu, &migration);
 
-    // Redirected elsewhere: nobody follows.
+    // The importer follows no redirect.
     let migration = register(server, "mambu").await;
     stage(&migration, &mambu).await;
     mambu.clear_faults();
@@ -94,12 +94,12 @@ async fn a_refused_call_stops_its_record_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_made_is_taken_back() {
+async fn rollback_removes_imported_records() {
     let mambu = mambu().await;
     let server = server(vec![("mambu".into(), platform(&mambu, |config| config.flow = Flow::EveryStep))]);
     let migration = register(server, "mambu").await;
     stage(&migration, &mambu).await;
-    // Half of it: the last repayment is refused, and its record abandoned.
+    // A partial import: the last repayment is refused, and its record abandoned.
     mambu.order(Fault { nth: Some(2), ..refused("/loans/{id}/repayment-transactions") });
     assert_eq!(import(&migration).await["state"], "failed");
     assert_eq!(decide(&migration, "loans", "1", "abandon").await.json()["state"], "abandoned");
@@ -117,12 +117,12 @@ async fn what_was_made_is_taken_back() {
     assert_eq!(undone["result"]["undone"], json!({"client-creation": 1, "loan-creation": 1}), "{undone}");
     let state = mambu.state();
     assert_eq!((&state["clients"], &state["loans"]), (&json!([]), &json!([])));
-    // What was taken back is not brought in again by itself.
+    // The next import does not repeat what was rolled back.
     assert_eq!(migration.job("import").await["result"]["calls"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_plan_is_a_document() {
+async fn plan_lists_all_calls() {
     let mambu = mambu().await;
     let server = server(vec![("mambu".into(), platform(&mambu, |config| config.calls_per_second = 7))]);
     let migration = register(server, "mambu").await;
@@ -140,11 +140,11 @@ async fn the_plan_is_a_document() {
     assert!(page.body.contains("<h1>Migration plan: mambu</h1>"), "{}", page.body);
     for text in [plan.to_string(), page.body] {
         for value in ["Nov", "1980", "U 1", "110 00", "Praha", ACCOUNT_IN_QUOTES, "336.67", "50.05"] {
-            assert!(!text.contains(value), "{value} is in it");
+            assert!(!text.contains(value), "the plan has {value} of a record");
         }
     }
-    // Without a platform there is nothing to plan.
-    let other = server.register(Some("berka"), crate::server::ALL).await;
+    // A target without a platform has no plan.
+    let other = server.register(Some("berka"), crate::harness::server::ALL).await;
     assert_eq!(other.start("plan").await.problem(), (409, "NO_PLATFORM".into()));
 }
 

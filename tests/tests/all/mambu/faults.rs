@@ -1,4 +1,4 @@
-//! Whatever goes wrong at whichever step: each thing is there once, just so.
+//! Faults of the platform at each step: afterwards each record is there exactly once.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use sluice_config::Flow;
 use super::small::{EVERY_STEP, check, stage};
 use super::{FLOWS, agree, calls, import, mambu, platform, register, server};
 
-/// Every step, as the stand-in counts it.
+/// Every step, by method and path as the mock platform counts it.
 const STEPS: &[(&str, &str)] = &[
     ("POST", "/clients"),
     ("GET", "/deposits/{id}"),
@@ -43,10 +43,10 @@ fn kinds() -> Vec<Kind> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_fault_at_each_step() {
+async fn imports_each_record_once_after_each_fault_at_each_step() {
     let mut mambus = vec![];
     for kind in kinds() {
-        // Keys are forgotten at once: what has happened has to be found out by asking.
+        // The mock platform forgets idempotency keys at once, so the importer has to query what was done.
         let forgetful =
             Options { idempotency: Duration::from_millis(1), close_after_processing: true, ..Options::default() };
         mambus.push((kind, Mambu::start(forgetful).await.unwrap()));
@@ -75,9 +75,9 @@ async fn each_fault_at_each_step() {
     }
 }
 
-/// In fair weather nothing is asked and nothing is sent twice.
+/// Without faults, the importer queries nothing and sends nothing twice.
 #[tokio::test(flavor = "multi_thread")]
-async fn without_faults_the_plan_is_what_is_called() {
+async fn calls_exactly_the_plan_without_faults() {
     for flow in FLOWS {
         let mambu = mambu().await;
         let server = server(vec![("mambu".into(), platform(&mambu, |config| config.flow = flow))]);

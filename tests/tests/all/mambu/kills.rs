@@ -1,4 +1,4 @@
-//! The server killed at random moments while it imports: each thing is there once. `SLUICE_KILLS` says how often.
+//! A server killed at random moments of an import: each record is there once. `SLUICE_KILLS` is the number of kills.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -11,17 +11,17 @@ use sluice_data_dir::ADMIN_FILE;
 use uuid::Uuid;
 
 use super::mambu;
-use crate::witness::command;
+use crate::harness::recorded_server::command;
 
-/// A server until it is killed.
-struct Life {
+/// A server process until it is killed.
+struct KillableServer {
     child: Child,
     url: String,
     client: reqwest::Client,
     token: String,
 }
 
-impl Life {
+impl KillableServer {
     async fn begin(dir: &Path) -> Self {
         let mut serve = Command::new(command());
         serve.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(dir.join("data"));
@@ -31,7 +31,7 @@ impl Life {
         let mut line = String::new();
         let url = loop {
             line.clear();
-            assert!(lines.read_line(&mut line).unwrap() > 0, "the server ended");
+            assert!(lines.read_line(&mut line).unwrap() > 0, "the server ended before it was ready");
             if let Some((_, rest)) = line.split_once("ready at ") {
                 break rest.split([',', ' ']).next().unwrap().to_owned();
             }
@@ -78,18 +78,18 @@ impl Life {
     }
 }
 
-/// The same moments each time.
-struct Chance(u64);
+/// A generator of random numbers with a fixed seed.
+struct Random(u64);
 
-impl Chance {
+impl Random {
     fn below(&mut self, most: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % most
     }
 }
 
-/// Persons with a loan each, paid out, charged and repaid once.
-async fn stage(life: &Life, migration: &str, count: usize) {
+/// Stages persons, each with a loan that is disbursed, charged and repaid once.
+async fn stage(life: &KillableServer, migration: &str, count: usize) {
     let id = |of: &str, number: usize| Uuid::new_v5(&migration.parse().unwrap(), format!("{of}/{number}").as_bytes());
     let eur = |amount: f64| json!({"amount": amount, "currency": "EUR"});
     let lines =
@@ -116,7 +116,7 @@ async fn stage(life: &Life, migration: &str, count: usize) {
     life.put(&path("financing-execution", "additional-repayments"), lines(&early)).await;
 }
 
-/// From the platform's side: each once, with its three transactions.
+/// Checks that the mock platform has each loan once, with its three transactions.
 fn check(mambu: &Running, count: usize) {
     let state = mambu.state();
     let loans = state["loans"].as_array().unwrap();
@@ -129,7 +129,7 @@ fn check(mambu: &Running, count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_thing_is_there_once() {
+async fn imports_each_record_once_although_killed() {
     let kills: usize = std::env::var("SLUICE_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(6);
     let count = kills * 12;
     let mambu = mambu().await;
@@ -144,7 +144,7 @@ async fn each_thing_is_there_once() {
         dir.path().join("password").display()
     );
     std::fs::write(dir.path().join("config.toml"), config).unwrap();
-    let mut life = Life::begin(dir.path()).await;
+    let mut life = KillableServer::begin(dir.path()).await;
     let body =
         json!({"target": "mambu", "components": ["Counterparties", "FinancingSolutions", "FinancingExecutions"]});
     let request = life.request(reqwest::Method::POST, "/migration-assistance/migrations").json(&body);
@@ -152,14 +152,14 @@ async fn each_thing_is_there_once() {
     let migration = registered["referenceId"].as_str().unwrap().to_owned();
     stage(&life, &migration, count).await;
     assert_eq!(life.job(&migration, "validate").await["state"], "succeeded");
-    let (mut chance, mut in_the_middle) = (Chance(7), 0);
+    let (mut chance, mut in_the_middle) = (Random(7), 0);
     for _ in 0..kills {
         let before = mambu.stats().calls;
         life.put(&format!("/migration-assistance/migrations/{migration}/jobs/import"), String::new()).await;
         tokio::time::sleep(Duration::from_millis(chance.below(250))).await;
         life.kill();
         in_the_middle += usize::from(mambu.stats().calls > before && mambu.stats().of("POST", "/clients") > 0);
-        life = Life::begin(dir.path()).await;
+        life = KillableServer::begin(dir.path()).await;
     }
     let end = life.job(&migration, "import").await;
     assert_eq!(end["state"], "succeeded", "{end}");

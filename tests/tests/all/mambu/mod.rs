@@ -1,4 +1,4 @@
-//! Migrations into a platform that is entered through its API: real servers on both sides.
+//! Migrations into a platform through its API, with a real server and a mock platform.
 
 mod berka;
 mod decisions;
@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use sluice_config::{Config, Flow, PlatformConfig};
 use sluice_server::app::Options;
 
-use crate::server::{ALL, Migration, Server, start};
+use crate::harness::server::{ALL, Migration, Server, start};
 
-/// The configuration of a stand-in, quick enough for tests.
+/// Returns the configuration of a mock platform, with short pauses.
 pub fn platform(mambu: &Running, change: impl FnOnce(&mut PlatformConfig)) -> PlatformConfig {
     let text = json!({
         "plugin": "mambu", "base_url": format!("{}/api", mambu.url()), "user": mock_mambu::USER,
@@ -31,12 +31,12 @@ pub fn platform(mambu: &Running, change: impl FnOnce(&mut PlatformConfig)) -> Pl
     config
 }
 
-/// A stand-in.
+/// Starts a mock platform.
 pub async fn mambu() -> Running {
     Mambu::start(MambuOptions { close_after_processing: true, ..MambuOptions::default() }).await.unwrap()
 }
 
-/// A server that is configured for these platforms, as long as the test lives.
+/// Starts a server with these platforms, which runs until the process ends.
 pub fn server(platforms: Vec<(String, PlatformConfig)>) -> &'static Server {
     let mut config = Config { platforms: platforms.into_iter().collect(), ..Config::default() };
     config.http.requests_per_second = 1_000_000;
@@ -56,7 +56,7 @@ pub async fn register(server: &'static Server, target: &str) -> Migration {
     Migration { server, id: answer.json()["referenceId"].as_str().unwrap().to_owned() }
 }
 
-/// Validates and imports; the import's end.
+/// Validates and imports, and returns the ended import.
 pub async fn import(migration: &Migration) -> Value {
     let validation = migration.job("validate").await;
     assert_eq!(validation["state"], "succeeded", "{validation}");
@@ -70,12 +70,12 @@ pub async fn agree(migration: &Migration) -> Value {
     counts
 }
 
-/// Calls by method and path that are the plan's own: the questions to check the result are not among them.
+/// Counts the calls of the plan, without the queries that verify the result.
 pub fn calls(mambu: &Running) -> u64 {
     let stats = mambu.stats();
     let asked = [("GET", "/clients"), ("GET", "/loans"), ("POST", "/loans/transactions:search")];
     stats.calls - asked.iter().map(|(method, path)| stats.of(method, path)).sum::<u64>()
 }
 
-/// That every flow is there: for tests that go through both.
+/// All flows, for tests that run each.
 pub const FLOWS: [Flow; 2] = [Flow::EveryStep, Flow::Fewest];

@@ -1,31 +1,31 @@
-//! A lender with every step that there is: a person with a loan that is linked, edited, approved, paid out, charged and
-//! repaid, and another that is a draft.
+//! A lender that uses every step: a person with a loan that is linked, edited, approved, disbursed, charged and repaid,
+//! and a second loan that stays a draft.
 
 use mock_mambu::Running;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::lender::put;
-use crate::server::Migration;
+use crate::harness::lender::put;
+use crate::harness::server::Migration;
 
-/// Account that the loan is settled with.
+/// Account that settles the loan.
 pub const ACCOUNT: &str = "576";
 
-/// Calls of the plan with every step: a client, then account, loan, link, schedule, approval, disbursement, fee and two
-/// repayments; and a draft with a loan and a schedule.
+/// Number of calls with every step: a client; then account, loan, link, schedule, approval, disbursement, fee and two
+/// repayments; and for the draft a loan and a schedule.
 pub const EVERY_STEP: u64 = 1 + 9 + 2;
 
-/// Reference id of one of its records.
+/// Returns the reference id of one of the lender's records.
 pub fn id(migration: &Migration, of: &str) -> Uuid {
     Uuid::new_v5(&migration.id.parse().unwrap(), of.as_bytes())
 }
 
-/// The same as the platform knows it.
+/// Returns the id under which the platform knows a record.
 pub fn short(migration: &Migration, of: &str) -> String {
     id(migration, of).as_simple().to_string()
 }
 
-/// Stages it, and makes the account that it refers to.
+/// Stages the lender, and creates the account that it refers to.
 pub async fn stage(migration: &Migration, mambu: &Running) {
     let _ = mambu.make_deposits(&[ACCOUNT]);
     let id = |of: &str| id(migration, of);
@@ -63,7 +63,7 @@ pub async fn stage(migration: &Migration, mambu: &Running) {
     }
 }
 
-/// Checks that the platform has each thing exactly once, and just so.
+/// Checks that the platform has each record exactly once and with the right content.
 pub fn check(mambu: &Running, migration: &Migration) {
     let state = mambu.state();
     let of = |list: &str, name: &str| {

@@ -1,0 +1,4 @@
+//! Verbs about access to the API: clients, and the keys that sign tokens.
+
+pub mod client;
+pub mod keys;

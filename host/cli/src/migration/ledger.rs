@@ -1,0 +1,114 @@
+//! `sluice ledger`: the calls that were sent to a platform, and decisions about refused ones.
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use sluice_client::{MIGRATIONS_PATH, Method, PageView};
+use sluice_model::JobState;
+use uuid::Uuid;
+
+use crate::format::{grouped, table};
+use crate::migration::args::MigrationArgs;
+use crate::migration::job::{INTERRUPTED, run_job};
+use crate::output::print;
+use crate::progress::ProgressDisplay;
+
+/// Verbs of `sluice ledger`.
+#[derive(Subcommand)]
+pub enum LedgerCommand {
+    /// List the records with calls, and the state of each
+    List {
+        #[command(flatten)]
+        migration: MigrationArgs,
+        /// List only records in this state: open, waiting, done, failed, abandoned, undone
+        #[arg(long)]
+        state: Option<String>,
+    },
+    /// Send a record's failed call again, with the next import
+    Retry(DecisionArgs),
+    /// Skip a record's failed call, and continue with the record's next call
+    Skip(DecisionArgs),
+    /// Leave a record as it is
+    Abandon(DecisionArgs),
+    /// Roll back what the calls created, the last first
+    Undo {
+        #[command(flatten)]
+        migration: MigrationArgs,
+        /// Roll back only abandoned records
+        #[arg(long)]
+        abandoned: bool,
+        /// Send the calls; without this option the command only lists them
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// A record to decide about.
+#[derive(Args)]
+pub struct DecisionArgs {
+    #[command(flatten)]
+    migration: MigrationArgs,
+    /// Kind of the record's plan, such as loans
+    kind: String,
+    /// Reference id of the record
+    record: Uuid,
+}
+
+/// Runs a verb of `sluice ledger` and returns its exit code.
+pub async fn run(command: LedgerCommand) -> Result<u8> {
+    match command {
+        LedgerCommand::List { migration, state } => list(&migration, state.as_deref()).await,
+        LedgerCommand::Retry(args) => decide(args, "retry").await,
+        LedgerCommand::Skip(args) => decide(args, "skip").await,
+        LedgerCommand::Abandon(args) => decide(args, "abandon").await,
+        LedgerCommand::Undo { migration, abandoned, yes } => undo(&migration, abandoned, yes).await,
+    }
+}
+
+async fn list(args: &MigrationArgs, state: Option<&str>) -> Result<u8> {
+    let client = args.client()?;
+    let filter = state.map(|state| format!("&state={state}")).unwrap_or_default();
+    let (mut rows, mut total) = (vec![], 1);
+    while (rows.len() as u64) < total {
+        let path = format!("{MIGRATIONS_PATH}/{}/ledger?limit=100&offset={}{filter}", args.migration, rows.len());
+        let page: PageView<Value> = client.get(&path).await?;
+        total = page.total;
+        if page.items.is_empty() {
+            break;
+        }
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        rows.extend(page.items.iter().map(|item| {
+            ["kind", "referenceId", "state", "step", "code", "calls"]
+                .map(|name| if item[name].is_null() { String::new() } else { text(&item[name]) })
+                .to_vec()
+        }));
+    }
+    print(&table(&["kind", " record", " state", " step", " code", "calls"], rows))?;
+    Ok(0)
+}
+
+async fn decide(DecisionArgs { migration, kind, record }: DecisionArgs, decision: &str) -> Result<u8> {
+    let client = migration.client()?;
+    let path = format!("{MIGRATIONS_PATH}/{}/ledger/{kind}/{record}", migration.migration);
+    let entry: Value = client.send_json(Method::PUT, &path, &json!({"decision": decision})).await?;
+    let state = entry["state"].as_str().unwrap_or_default();
+    print(&format!("{kind} {record} is {state}. The decision takes effect with the next import.\n"))?;
+    Ok(0)
+}
+
+async fn undo(args: &MigrationArgs, abandoned: bool, yes: bool) -> Result<u8> {
+    let client = args.client()?;
+    let parameters = json!({"preview": !yes, "only": if abandoned { "abandoned" } else { "all" }});
+    let activity = if yes { "Rolling back" } else { "Reading" };
+    let progress = ProgressDisplay::new(false);
+    let Some(result) = run_job(&client, progress, args.migration, "undo", activity, &parameters).await? else {
+        return Ok(INTERRUPTED);
+    };
+    let counts = &result.value[if yes { "undone" } else { "wouldUndo" }];
+    let rows = counts.as_object().into_iter().flatten().map(|(step, calls)| vec![step.clone(), grouped(calls)]);
+    print(&table(&["step", if yes { "rolled back" } else { "to roll back" }], rows))?;
+    if !yes {
+        print("No call was sent. To roll back, pass --yes.\n")?;
+    }
+    Ok(if result.state == JobState::Succeeded { 0 } else { 2 })
+}

@@ -1,0 +1,227 @@
+//! Starts a job, runs it, and saves how it ended.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::pending_completions::PendingCompletion;
+use super::task::Task;
+use super::{Jobs, StartError};
+use crate::connector::{platform_count, platform_import, platform_plan, platform_undo};
+use crate::import::import;
+use crate::remap::{remap, replay_all};
+use crate::reporting::{VerificationCount, count};
+use crate::trial::{compare, trial};
+use crate::validate::validate;
+use crate::{Interrupt, MigrationContext, PipelineError};
+use sluice_audit::{Action, AuditEntry};
+use sluice_catalog::{JobEnd, LogEntry};
+use sluice_model::{
+    Actor, Blame, Digest, Job, JobKind, JobState, Level, Message, MigrationEvent, Progress, SafeReport, SafeValue,
+    StagingStatus, TransitionRefusal,
+};
+
+impl Jobs {
+    /// Starts a job on a migration, and returns its id. `started` is the audit entry that names the caller. It is saved
+    /// together with the job before the job begins.
+    pub fn start(
+        self: &Arc<Self>,
+        context: MigrationContext,
+        task: Task,
+        started: AuditEntry,
+    ) -> Result<Uuid, StartError> {
+        let (migration, kind) = (context.migration.reference_id, task.kind());
+        self.retry_completions_of(migration);
+        // An error below drops the reservation.
+        let reservation = self.reserve_job(migration, kind)?;
+        let version = context.area.version()?;
+        let event = self.start_event(&context, kind, version)?;
+        let (id, started_at, state) = (reservation.id, Timestamp::now(), JobState::Running);
+        let job = Job { id, migration, kind, state, started_at, finished_at: None, done: 0, total: 0, result: None };
+        let started = started.job(id, kind).plugins(plugins_of(&context, &task));
+        self.catalogue.begin_job(&job, event, &started)?;
+        let (jobs, progress) = (self.clone(), reservation.progress.clone());
+        reservation.confirm();
+        tokio::task::spawn_blocking(move || run(&jobs, &context, job, &task, &progress, version));
+        Ok(id)
+    }
+
+    /// Returns the event that the start of a job means for its migration, or the reason for which it cannot start.
+    fn start_event(
+        &self,
+        context: &MigrationContext,
+        kind: JobKind,
+        version: u64,
+    ) -> Result<MigrationEvent, StartError> {
+        let staging = context.migration.status.staging;
+        match kind {
+            JobKind::Validate => Ok(MigrationEvent::ValidationStarts),
+            JobKind::Import => {
+                // The status tells that a validation passed. The version tells that it was of the records as they are.
+                let valid = Some((version, context.validators_digest()));
+                let validated = staging == StagingStatus::Validated;
+                if validated && self.catalogue.validated(context.migration.reference_id)? != valid {
+                    return Err(StartError::Refused(TransitionRefusal::NotValidated));
+                }
+                context.check_mapper_approved()?;
+                Ok(MigrationEvent::ImportStarts)
+            }
+            JobKind::Remap => Ok(MigrationEvent::ChangeStarts),
+            JobKind::Trial | JobKind::Compare | JobKind::Replay | JobKind::Plan
+                if staging == StagingStatus::Pending =>
+            {
+                Err(StartError::Refused(TransitionRefusal::NothingStaged))
+            }
+            JobKind::Counts | JobKind::Trial | JobKind::Compare | JobKind::Replay | JobKind::Plan | JobKind::Undo => {
+                Ok(MigrationEvent::CountsStart)
+            }
+        }
+    }
+}
+
+/// Returns the digests of the plugins that work on a task, each once.
+fn plugins_of(context: &MigrationContext, task: &Task) -> Vec<Digest> {
+    let mut digests: Vec<Digest> = context.plugin_digests().collect();
+    for digest in task.plugin_digests() {
+        if !digests.contains(&digest) {
+            digests.push(digest);
+        }
+    }
+    digests
+}
+
+/// The end of a job, and its result.
+struct JobOutcome {
+    state: JobState,
+    event: Option<MigrationEvent>,
+    result: SafeReport,
+    /// Code of the error that ended the job early.
+    error: Option<&'static str>,
+}
+
+fn run(jobs: &Jobs, context: &MigrationContext, mut job: Job, task: &Task, progress: &Progress, version: u64) {
+    let worked = std::panic::catch_unwind(AssertUnwindSafe(|| execute(context, task, job.id, progress)));
+    let outcome = match worked {
+        Ok(Ok((success, result))) => completed(job.kind, success, result),
+        Ok(Err(interrupt)) => interrupted(jobs, job.kind, interrupt),
+        Err(_) => {
+            let detail = "The job ended early because of a defect in the server.".into();
+            failed(job.kind, "HOST_PANICKED", Blame::Host, &detail)
+        }
+    };
+    (job.done, job.total) = progress.counts();
+    job.state = outcome.state;
+    job.finished_at = Some(Timestamp::now());
+    job.result = Some(outcome.result);
+    let ended = AuditEntry::new(Actor::Server, Action::JobEnded).job(job.id, job.kind).state(job.state);
+    let ended = ended.figure("records", job.done).plugins(plugins_of(context, task));
+    let audited = outcome.error.map_or(ended.clone(), |code| ended.failed(code));
+    let validated = match outcome.event {
+        Some(MigrationEvent::ValidationPassed) => Some(version),
+        // The import has validated the records that it generated and staged, so the validation stays in force.
+        Some(MigrationEvent::ImportFinished | MigrationEvent::ImportStopped) => context.area.version().ok(),
+        _ => None,
+    };
+    let (id, elapsed) = (job.id, elapsed(&job));
+    jobs.metrics.job_ended(job.kind, job.state, elapsed, job.done);
+    let end = JobEnd {
+        event: outcome.event,
+        validated: validated.map(|version| (version, context.validators_digest())),
+        acknowledged: context.acknowledged(),
+        audited,
+        logged: logged(&job, elapsed),
+        job,
+    };
+    let saved = jobs.catalogue.end_job(&end);
+    let mut work = jobs.lock();
+    if let Err(error) = saved {
+        tracing::error!(code = "JOB_NOT_SETTLED", job = %id, %error, "a job ended, and its end cannot be saved yet");
+        work.pending_completions.push(PendingCompletion::new(end));
+    }
+    work.jobs.remove(&id);
+    drop(work);
+    jobs.count.send_modify(|count| *count -= 1);
+}
+
+/// Returns the log entry of a job's end.
+fn logged(job: &Job, elapsed: Duration) -> LogEntry {
+    let severity = if job.state == JobState::Failed { Level::Warning } else { Level::Info };
+    LogEntry::new(severity, job.kind.log_code(job.state))
+        .by(job.id)
+        .with("records", job.done)
+        .with("seconds", (elapsed.as_secs_f64() * 1_000.0).round() / 1_000.0)
+}
+
+fn execute(
+    context: &MigrationContext,
+    task: &Task,
+    id: Uuid,
+    progress: &Progress,
+) -> Result<(bool, SafeValue), Interrupt> {
+    let counted = |(agree, counts): (bool, _)| (agree, SafeValue::list::<VerificationCount>(counts));
+    match (task, context.platform.as_deref()) {
+        (Task::Import, Some(platform)) => platform_import(context, platform, progress),
+        (Task::Counts, Some(platform)) => platform_count(context, platform, progress).map(counted),
+        (Task::Plan(options), Some(platform)) => Ok((true, platform_plan(context, platform, *options, progress)?)),
+        (Task::Undo(options), Some(platform)) => platform_undo(context, platform, *options, progress),
+        (Task::Plan(_) | Task::Undo(_), None) => Err(PipelineError::NoPlatform.into()),
+        (Task::Import | Task::Counts, None) if context.migration.target.is_some() => {
+            Err(PipelineError::NoPlatform.into())
+        }
+        (Task::Import, None) => import(context, progress),
+        (Task::Counts, None) => count(context, progress).map(counted),
+        (Task::Validate, _) => validate(context, progress),
+        (Task::Trial(options), _) => trial(context, options, id, progress),
+        // A comparison succeeds also if the two mappers differ.
+        (Task::Compare(options), _) => Ok((true, compare(context, options, id, progress)?)),
+        (Task::Replay, _) => replay_all(context, progress),
+        (Task::Remap(options), _) => Ok((true, remap(context, options, progress)?)),
+    }
+}
+
+fn completed(kind: JobKind, success: bool, result: SafeValue) -> JobOutcome {
+    let event = match (kind, success) {
+        (JobKind::Validate, true) => Some(MigrationEvent::ValidationPassed),
+        (JobKind::Validate, false) => Some(MigrationEvent::ValidationFoundErrors),
+        (JobKind::Import, true) => Some(MigrationEvent::ImportFinished),
+        (JobKind::Import, false) => Some(MigrationEvent::ImportStopped),
+        _ => None,
+    };
+    let state = if success { JobState::Succeeded } else { JobState::Failed };
+    JobOutcome { state, event, result: result.into(), error: None }
+}
+
+/// Returns the event that an early end of a job means for its migration.
+fn interrupt_event(kind: JobKind) -> Option<MigrationEvent> {
+    match kind {
+        JobKind::Validate => Some(MigrationEvent::ValidationStopped),
+        JobKind::Import => Some(MigrationEvent::ImportStopped),
+        _ => None,
+    }
+}
+
+fn interrupted(jobs: &Jobs, kind: JobKind, interrupt: Interrupt) -> JobOutcome {
+    match interrupt {
+        Interrupt::Cancelled => {
+            let state = if jobs.is_stopping() { JobState::Interrupted } else { JobState::Cancelled };
+            JobOutcome { state, event: interrupt_event(kind), result: SafeValue::Absent.into(), error: None }
+        }
+        Interrupt::Failed(error) => {
+            tracing::error!(code = error.code(), blame = ?error.blame(), %error, "a job failed");
+            failed(kind, error.code(), error.blame(), &error.client_message())
+        }
+    }
+}
+
+fn failed(kind: JobKind, code: &'static str, blame: Blame, detail: &Message) -> JobOutcome {
+    let result = SafeReport::failure("The job failed", code, blame, detail);
+    JobOutcome { state: JobState::Failed, event: interrupt_event(kind), result, error: Some(code) }
+}
+
+fn elapsed(job: &Job) -> Duration {
+    let end = job.finished_at.unwrap_or(job.started_at);
+    Duration::try_from(end.duration_since(job.started_at)).unwrap_or_default()
+}

@@ -1,0 +1,165 @@
+//! Streams of bytes that contain records, cut into batches.
+
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use crate::PipelineError;
+use sluice_config::UploadLimits;
+use sluice_framing::{BodyFormat, RawBatch};
+use sluice_model::Digest;
+
+/// A stream of bytes that contains records.
+pub struct RecordStream {
+    /// Chunks of the stream, or the error that ended it.
+    pub chunks: mpsc::Receiver<Result<bytes::Bytes, RecordStreamError>>,
+    /// Format of the records.
+    pub shape: BodyFormat,
+}
+
+/// The reason for which a stream ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the stream ended early")]
+pub enum RecordStreamError {
+    /// The sender went away.
+    Gone,
+    /// The sender was silent for too long.
+    Slow,
+    /// The stream exceeds the maximum length of an upload.
+    TooLong,
+    /// The stream does not match its declared compression, or its end is missing.
+    Compression,
+    /// The stream expands further than allowed.
+    Expansion,
+    /// The stream was received in parts, and the stored parts cannot be read.
+    Unreadable,
+}
+
+impl RecordStreamError {
+    /// Returns the stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            RecordStreamError::Gone | RecordStreamError::Slow => "BODY_BROKEN_OFF",
+            RecordStreamError::TooLong => "BODY_TOO_LARGE",
+            RecordStreamError::Compression => "INVALID_COMPRESSION",
+            RecordStreamError::Expansion => "BODY_EXPANDS_TOO_FAR",
+            RecordStreamError::Unreadable => "UPLOAD_DAMAGED",
+        }
+    }
+
+    /// Returns a message for the client, with a remedy.
+    pub fn client_message(self) -> &'static str {
+        match self {
+            RecordStreamError::Gone => {
+                "The upload was interrupted. Records with a result are saved: send the whole table again."
+            }
+            RecordStreamError::Slow => {
+                "The upload was too slow (`upload.idle_seconds` and `upload.least_bytes` in the server's configuration). \
+                 Records with a result are saved: send the whole table again."
+            }
+            RecordStreamError::TooLong => {
+                "The upload is longer than this server accepts (`upload.max_bytes` in its configuration, after \
+                 decompression). Records with a result are saved: send the rest as another upload."
+            }
+            RecordStreamError::Compression => {
+                "The upload does not match its declared compression, or its end is missing. Records with a result are \
+                 saved: compress the table again, and send all of it."
+            }
+            RecordStreamError::Expansion => {
+                "The upload expands further than this server allows (`upload.max_expansion` in its configuration). \
+                 Records with a result are saved: send the table without compression."
+            }
+            RecordStreamError::Unreadable => {
+                "The received part of the upload cannot be read any more. The server's log has the reason. Records \
+                 with a result are saved: send the whole table again."
+            }
+        }
+    }
+}
+
+/// Totals of a stream.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InputTotals {
+    /// Number of bytes.
+    pub bytes: u64,
+    /// SHA-256 of the bytes.
+    pub digest: Digest,
+    /// Error that ended the stream early, if there was one.
+    pub error: Option<RecordStreamError>,
+}
+
+/// An event of a stream.
+pub(crate) enum FrameEvent {
+    /// A batch of records.
+    Batch(RawBatch),
+    /// No bytes came for a moment. The sender may be waiting for results.
+    Pause,
+}
+
+/// Silence that counts as a pause: long enough that a steady stream has none, short enough that a sender that waits for
+/// each result does not notice.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Reads the stream to its end, passes each batch on, and returns the totals. If the stream ends early, the complete
+/// records before its end are passed on.
+pub(crate) fn frame(
+    runtime: &Handle,
+    stream: RecordStream,
+    limits: &UploadLimits,
+    mut take: impl FnMut(FrameEvent) -> Result<(), PipelineError>,
+) -> Result<InputTotals, PipelineError> {
+    let RecordStream { mut chunks, shape } = stream;
+    let mut framer = shape.framer(limits.max_record_bytes);
+    let mut totals = InputTotals::default();
+    let mut digest = Sha256::new();
+    loop {
+        let chunk = match chunks.try_recv() {
+            Ok(chunk) => Some(chunk),
+            Err(mpsc::error::TryRecvError::Disconnected) => None,
+            // No bytes are there at the moment. Complete records are passed on without waiting for more.
+            Err(mpsc::error::TryRecvError::Empty) => {
+                if framer.waiting() > 0 {
+                    take(FrameEvent::Batch(framer.take_batch()))?;
+                }
+                match runtime.block_on(async { tokio::time::timeout(PAUSE, chunks.recv()).await }) {
+                    Ok(chunk) => chunk,
+                    Err(_) => {
+                        take(FrameEvent::Pause)?;
+                        chunks.blocking_recv()
+                    }
+                }
+            }
+        };
+        let bytes = match chunk {
+            Some(Ok(bytes)) => bytes,
+            Some(Err(error)) => {
+                totals.error = Some(error);
+                break;
+            }
+            None => {
+                framer.finish();
+                break;
+            }
+        };
+        totals.bytes += bytes.len() as u64;
+        digest.update(&bytes);
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            let taken = framer.push(rest, limits.batch_records, limits.batch_bytes);
+            if let Some(fault) = framer.refused() {
+                return Err(PipelineError::Header(fault));
+            }
+            rest = &rest[taken..];
+            if framer.waiting() >= limits.batch_records || !rest.is_empty() {
+                take(FrameEvent::Batch(framer.take_batch()))?;
+            }
+        }
+    }
+    if framer.waiting() > 0 {
+        take(FrameEvent::Batch(framer.take_batch()))?;
+    }
+    totals.digest = Digest::from(<[u8; 32]>::from(digest.finalize()));
+    Ok(totals)
+}

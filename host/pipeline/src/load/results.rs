@@ -1,0 +1,281 @@
+//! Results of an upload's records. A result is written when its record is durable, and not before.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::PipelineError;
+use sluice_config::UploadLimits;
+use sluice_framing::JsonFormat;
+use sluice_model::{Issue, RecordOutcome, RecordResult};
+use sluice_staging::{SealedFile, Spool, StagingArea, StagingError};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ResultLine<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference_id: Option<uuid::Uuid>,
+    is_successful: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    records: Option<Vec<ResultRecord<'a>>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<ResultIssue<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<ResultIssue<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ResultRecord<'a> {
+    entity_type: &'a str,
+    reference_id: uuid::Uuid,
+}
+
+#[derive(Serialize)]
+struct ResultIssue<'a> {
+    field: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'a str>,
+}
+
+fn wrong(issues: &[Issue], stopping: bool) -> Vec<ResultIssue<'_>> {
+    let matching = issues.iter().filter(|issue| issue.is_error() == stopping);
+    matching
+        .map(|issue| ResultIssue { field: &issue.field, message: &issue.code, rule: issue.rule.as_deref() })
+        .collect()
+}
+
+/// Writes one result as JSON. Records in the platform's own shape get the fields that the platform's API uses. Source
+/// records have no reference id, so they get their line.
+fn write(result: &RecordResult, of_source: bool, out: &mut Vec<u8>) {
+    let RecordResult { line, outcome, issues } = result;
+    let mut output = ResultLine {
+        reference_id: None,
+        is_successful: true,
+        line: None,
+        outcome: None,
+        code: None,
+        records: None,
+        errors: wrong(issues, true),
+        warnings: wrong(issues, false),
+    };
+    let (name, successful) = match outcome {
+        RecordOutcome::Staged(id) | RecordOutcome::Deleted(id) => {
+            output.reference_id = Some(*id);
+            (None, true)
+        }
+        RecordOutcome::Mapped(produced) => {
+            let made = |made: &'_ sluice_model::ProducedRecord| made.reference_id;
+            output.records = Some(
+                produced.iter().map(|p| ResultRecord { entity_type: &p.entity_type, reference_id: made(p) }).collect(),
+            );
+            (Some("mapped"), true)
+        }
+        RecordOutcome::Skipped(code) => {
+            output.code = Some(code);
+            (Some("skipped"), true)
+        }
+        RecordOutcome::Rejected(id) => {
+            output.reference_id = *id;
+            (Some("rejected"), false)
+        }
+        RecordOutcome::Quarantined(code) => {
+            output.code = Some(code);
+            (Some("quarantined"), false)
+        }
+    };
+    output.is_successful = successful;
+    output.outcome = name.filter(|_| of_source || name == Some("quarantined"));
+    // A record without a reference id is identified by its line.
+    output.line = (of_source || output.reference_id.is_none()).then_some(*line);
+    serde_json::to_writer(&mut *out, &output).expect("a result can be written as JSON");
+}
+
+/// Destination of results.
+enum ResultSink {
+    /// No destination. Staged records are only made durable.
+    Discard,
+    /// A caller that reads results as they come.
+    Client(Spool),
+    /// A file that callers can read later.
+    Kept(SealedFile),
+}
+
+impl ResultSink {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StagingError> {
+        match self {
+            ResultSink::Discard => Ok(()),
+            ResultSink::Client(spool) => spool.write(bytes),
+            ResultSink::Kept(file) => file.append(bytes),
+        }
+    }
+}
+
+/// A group of results, and the staging area that has to be durable before they are written.
+struct ResultGroup {
+    area: Arc<StagingArea>,
+    bytes: Vec<u8>,
+}
+
+/// A thread that waits for the disk and then writes results, while staging continues.
+struct DurableWriter {
+    groups: SyncSender<ResultGroup>,
+    saved: Receiver<Result<(), StagingError>>,
+    on_their_way: usize,
+    /// Maximum number of groups in progress.
+    ahead: usize,
+    thread: JoinHandle<ResultSink>,
+}
+
+impl DurableWriter {
+    fn new(mut sink: ResultSink, ahead: usize) -> Self {
+        let (groups, handed) = sync_channel::<ResultGroup>(ahead);
+        let (report, saved) = sync_channel(ahead);
+        let thread = std::thread::spawn(move || {
+            let mut intact = true;
+            for ResultGroup { area, bytes } in handed {
+                // Results come in order. After a group that could not be written, no other group is written.
+                let done =
+                    if intact { area.sync().and_then(|()| sink.write(&bytes)) } else { Err(StagingError::SpoolFailed) };
+                intact = done.is_ok();
+                // A receiver that is gone has failed, and its own error is returned.
+                let _ = report.send(done);
+            }
+            sink
+        });
+        Self { groups, saved, on_their_way: 0, ahead, thread }
+    }
+
+    /// Hands a group to the thread, as soon as there is room.
+    fn hand(&mut self, group: ResultGroup) -> Result<(), StagingError> {
+        self.wait(self.ahead - 1)?;
+        // The send fails if the thread has panicked. The join reports it.
+        self.groups.send(group).map_err(|_| StagingError::SpoolFailed)?;
+        self.on_their_way += 1;
+        Ok(())
+    }
+
+    /// Waits until at most this many groups are in progress.
+    fn wait(&mut self, most: usize) -> Result<(), StagingError> {
+        while self.on_their_way > most {
+            self.on_their_way -= 1;
+            self.saved.recv().unwrap_or(Err(StagingError::SpoolFailed))?;
+        }
+        Ok(())
+    }
+
+    fn end(self) -> ResultSink {
+        drop(self.groups);
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+/// A writer that holds results back until their records are durable.
+pub struct ResultWriter {
+    writer: DurableWriter,
+    format: JsonFormat,
+    of_source: bool,
+    /// True if results are not written.
+    discarding: bool,
+    waiting: Vec<u8>,
+    records: usize,
+    since: Instant,
+    sync_records: usize,
+    sync_after: Duration,
+}
+
+impl ResultWriter {
+    /// Creates a writer for an upload whose caller reads the results as they come.
+    pub fn new(spool: Spool, format: JsonFormat, of_source: bool, limits: &UploadLimits) -> Self {
+        Self { format, of_source, ..Self::into(ResultSink::Client(spool), limits) }
+    }
+
+    /// Creates a writer for an upload of a source whose results are kept in a file.
+    pub fn into_file(file: SealedFile, limits: &UploadLimits) -> Self {
+        Self::into(ResultSink::Kept(file), limits)
+    }
+
+    /// Creates a writer that makes records durable and writes no results.
+    pub(crate) fn discarding(limits: &UploadLimits) -> Self {
+        Self::into(ResultSink::Discard, limits)
+    }
+
+    fn into(sink: ResultSink, limits: &UploadLimits) -> Self {
+        Self {
+            discarding: matches!(sink, ResultSink::Discard),
+            writer: DurableWriter::new(sink, limits.sync_ahead),
+            format: JsonFormat::JsonLines,
+            of_source: true,
+            waiting: vec![],
+            records: 0,
+            since: Instant::now(),
+            sync_records: limits.sync_records,
+            sync_after: Duration::from_millis(limits.sync_millis),
+        }
+    }
+
+    /// Adds a record's result.
+    pub fn add(&mut self, result: &RecordResult) {
+        if self.records == 0 {
+            self.since = Instant::now();
+        }
+        self.records += 1;
+        if self.discarding {
+            return;
+        }
+        if self.format == JsonFormat::JsonSeq {
+            self.waiting.push(0x1e);
+        }
+        write(result, self.of_source, &mut self.waiting);
+        self.waiting.push(b'\n');
+    }
+
+    /// Starts to make all records durable and to write their results, if enough results wait or `now` is true. Does not
+    /// wait for the disk.
+    pub fn flush(&mut self, area: &Arc<StagingArea>, now: bool) -> Result<(), StagingError> {
+        let due = now || self.records >= self.sync_records || self.since.elapsed() >= self.sync_after;
+        if self.records == 0 || !due {
+            return Ok(());
+        }
+        self.records = 0;
+        let bytes = std::mem::take(&mut self.waiting);
+        self.writer.hand(ResultGroup { area: area.clone(), bytes })
+    }
+
+    /// Waits until all records are durable, and all results are written.
+    pub fn finish(&mut self, area: &Arc<StagingArea>) -> Result<(), StagingError> {
+        self.flush(area, true)?;
+        self.writer.wait(0)
+    }
+
+    /// Finishes after work that succeeded or failed. If the staging area was closed during the work, returns the error
+    /// that closed it.
+    pub fn after<T>(&mut self, area: &Arc<StagingArea>, worked: Result<T, PipelineError>) -> Result<T, PipelineError> {
+        match (worked, self.finish(area)) {
+            (Ok(done), Ok(())) => Ok(done),
+            (Ok(_) | Err(PipelineError::Staging(StagingError::SpoolFailed)), Err(error)) => Err(error.into()),
+            (Err(failure), _) => Err(failure),
+        }
+    }
+
+    /// Ends the results, with an error as the last line if there is one. A file of results is on disk afterwards.
+    pub fn close(self, error: Option<&serde_json::Value>) -> Result<(), StagingError> {
+        let mut sink = self.writer.end();
+        if let Some(error) = error {
+            let separator = if self.format == JsonFormat::JsonSeq { "\u{1e}" } else { "" };
+            let line = serde_json::json!({"isSuccessful": false, "problem": error});
+            sink.write(format!("{separator}{line}\n").as_bytes())?;
+        }
+        if let ResultSink::Kept(file) = &mut sink { file.sync() } else { Ok(()) }
+    }
+}

@@ -1,0 +1,186 @@
+//! Staging of records in the platform's own shape, without a mapper, and their deletion.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use uuid::Uuid;
+
+use crate::load::UploadSummary;
+use crate::load::record_stream::{FrameEvent, RecordStream, frame};
+use crate::load::results::ResultWriter;
+use crate::plugin_log::{PluginLogOrigin, write_plugin_log};
+use crate::quarantine::{QuarantinePosition, quarantine};
+use crate::{MigrationContext, PipelineError};
+use sluice_catalog::{ListedIssue, Phase};
+use sluice_contract::Batch;
+use sluice_framing::{RawBatch, scalar_text, scan_object};
+use sluice_model::{Issue, Name, RecordOutcome, RecordResult};
+use sluice_plugin_host::DomainPlugin;
+use sluice_staging::{DirectRecord, Origin};
+
+/// Validates and stages a stream of records of one entity type, and writes a result for each in order.
+pub fn load_records(
+    context: &MigrationContext,
+    plugin: &Arc<DomainPlugin>,
+    entity_type: &Name,
+    upload: u32,
+    stream: RecordStream,
+    results: &mut ResultWriter,
+) -> Result<UploadSummary, PipelineError> {
+    let mut instance = plugin.instance(context.plugin_context(), None, &context.usage);
+    let mut summary = UploadSummary::default();
+    let max_depth = context.config.upload.max_depth;
+    let totals = frame(&Handle::current(), stream, &context.config.upload, |framed| {
+        let FrameEvent::Batch(raw) = framed else { return Ok(results.flush(&context.area, true)?) };
+        let mut found: Vec<Vec<Issue>> = vec![vec![]; raw.len()];
+        note_faults(&raw, &mut found, max_depth);
+        let (batch, positions) = whole_records(raw.bytes.as_slice(), &raw, &found);
+        let validated = instance.validate(entity_type, &batch)?;
+        let mut ids = vec![None; raw.len()];
+        for (id, position) in validated.ids.iter().zip(&positions) {
+            ids[*position] = *id;
+        }
+        for (position, issue) in validated.issues {
+            found[positions[position as usize]].push(issue);
+        }
+        let mut failures = vec![None; raw.len()];
+        for failed in &validated.poisoned {
+            failures[positions[failed.position as usize]] = Some(failed.failure.cause.code());
+        }
+        let line = |position: u32| raw.lines[positions[position as usize]];
+        let place =
+            |position: Option<u32>| QuarantinePosition { upload, stream: entity_type, line: position.map(line) };
+        let who = (plugin.title(), &plugin.digest);
+        quarantine(&context.area, who, &validated.poisoned, &validated.undeclared, place)?;
+        let place = |position: u32| ("line", line(position).into());
+        let log_origin = PluginLogOrigin { domain: Some(&plugin.description.domain), upload, place };
+        write_plugin_log(context, &validated.logged, &log_origin)?;
+
+        let mut staged = vec![];
+        for position in 0..raw.len() {
+            if let Some(id) = ids[position]
+                && failures[position].is_none()
+                && !found[position].iter().any(Issue::is_error)
+            {
+                let origin = Origin::Line(raw.lines[position]);
+                staged.push(DirectRecord { origin, id, body: raw.record(position) });
+            }
+        }
+        let effects = context.area.stage_records(entity_type, upload, &staged)?;
+        let changes = effects.iter().filter(|effect| effect.changes()).count() as u64;
+        summary.note_change(context, changes > 0)?;
+        summary.changes += changes;
+
+        let mut listed = vec![];
+        for (position, issues) in found.into_iter().enumerate() {
+            let id = ids[position].map(Uuid::from_bytes);
+            let outcome = match (failures[position], id) {
+                (Some(code), _) => RecordOutcome::Quarantined(code.into()),
+                (None, Some(id)) if !issues.iter().any(Issue::is_error) => RecordOutcome::Staged(id),
+                _ => RecordOutcome::Rejected(id),
+            };
+            let result = RecordResult { line: raw.lines[position], outcome, issues };
+            summary.tally(&result);
+            results.add(&result);
+            list(&result, entity_type, id, &mut listed);
+        }
+        finish_batch(context, &listed, results)
+    });
+    summary.input = results.after(&context.area, totals)?;
+    Ok(summary)
+}
+
+/// Adds the issues of a record to the issues to be listed.
+pub(crate) fn list(result: &RecordResult, stream: &Name, id: Option<Uuid>, listed: &mut Vec<ListedIssue>) {
+    let add = |issue: Issue| ListedIssue { stream: stream.clone(), line: Some(result.line), reference_id: id, issue };
+    listed.extend(result.issues.iter().cloned().map(add));
+    if let RecordOutcome::Quarantined(code) = &result.outcome {
+        listed.push(add(Issue::error(code.clone())));
+    }
+}
+
+/// Lists the issues of a batch, and starts to write results if they are due.
+pub(crate) fn finish_batch(
+    context: &MigrationContext,
+    listed: &[ListedIssue],
+    results: &mut ResultWriter,
+) -> Result<(), PipelineError> {
+    let most = context.config.records.listed_issues;
+    context.store.add_issues(context.migration.reference_id, Phase::Load, listed, most)?;
+    Ok(results.flush(&context.area, false)?)
+}
+
+/// Adds the faults of framing, and of records that are not JSON objects.
+fn note_faults(raw: &RawBatch, found: &mut [Vec<Issue>], max_depth: usize) {
+    for (position, fault) in &raw.faults {
+        found[*position as usize].push(Issue::error(fault.code()));
+    }
+    for (position, issues) in found.iter_mut().enumerate().filter(|(_, issues)| issues.is_empty()) {
+        if let Err(fault) = scan_object(raw.record(position), max_depth, |_, _| {}) {
+            issues.push(Issue::error(fault.code()));
+        }
+    }
+}
+
+/// Returns the records without a fault as a batch, with their positions.
+fn whole_records(bytes: &[u8], raw: &RawBatch, found: &[Vec<Issue>]) -> (Batch, Vec<usize>) {
+    let positions: Vec<usize> = (0..raw.len()).filter(|position| found[*position].is_empty()).collect();
+    if positions.len() == raw.len() {
+        return (Batch { bytes: bytes.to_vec(), ends: raw.ends.clone() }, positions);
+    }
+    let mut batch = Batch { bytes: vec![], ends: vec![] };
+    for position in &positions {
+        batch.bytes.extend_from_slice(raw.record(*position));
+        batch.ends.push(batch.bytes.len() as u32);
+    }
+    (batch, positions)
+}
+
+/// Deletes the records whose reference ids a stream names, and writes a result for each in order. An id is a JSON
+/// string, or an object with a `referenceId`.
+pub fn delete_records(
+    context: &MigrationContext,
+    entity_type: &str,
+    stream: RecordStream,
+    results: &mut ResultWriter,
+) -> Result<UploadSummary, PipelineError> {
+    let mut summary = UploadSummary::default();
+    let totals = frame(&Handle::current(), stream, &context.config.upload, |framed| {
+        let FrameEvent::Batch(raw) = framed else { return Ok(results.flush(&context.area, true)?) };
+        let ids: Vec<Option<Uuid>> = raw.records().map(reference_id).collect();
+        let known: Vec<[u8; 16]> = ids.iter().flatten().map(|id| id.into_bytes()).collect();
+        let deleted = context.area.delete_records(entity_type, &known)?;
+        summary.note_change(context, deleted.contains(&true))?;
+        summary.changes += deleted.iter().filter(|deleted| **deleted).count() as u64;
+        let mut deleted = deleted.into_iter();
+        for (id, line) in ids.into_iter().zip(&raw.lines) {
+            let (outcome, issues) = match id {
+                None => (RecordOutcome::Rejected(None), vec![Issue::error("INVALID_FORMAT")]),
+                Some(id) if deleted.next() == Some(true) => (RecordOutcome::Deleted(id), vec![]),
+                Some(id) => (RecordOutcome::Rejected(Some(id)), vec![Issue::error("UNKNOWN_REFERENCE")]),
+            };
+            let result = RecordResult { line: *line, outcome, issues };
+            summary.tally(&result);
+            results.add(&result);
+        }
+        Ok(results.flush(&context.area, false)?)
+    });
+    summary.input = results.after(&context.area, totals)?;
+    Ok(summary)
+}
+
+fn reference_id(record: &[u8]) -> Option<Uuid> {
+    let text = std::str::from_utf8(record).ok()?;
+    if !text.starts_with('{') {
+        // A plain id, or a JSON string.
+        return Uuid::try_parse(text.trim_matches('"')).ok();
+    }
+    let mut id = None;
+    scan_object(record, 1, |name, value| {
+        if name == "referenceId" {
+            id = scalar_text(value).and_then(|text| Uuid::try_parse(&text).ok());
+        }
+    })
+    .ok()?;
+    id
+}

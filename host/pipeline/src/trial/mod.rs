@@ -1,0 +1,372 @@
+//! Trial: all steps of a migration with any mapper that it may use, into a target that is deleted afterwards.
+//!
+//! The steps run in a context of the trial's own, with its own staging area, catalogue and target. They read the
+//! migration's data, and do not change it.
+
+mod compare;
+mod field_differences;
+mod sample;
+mod target;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use crate::import::import;
+use crate::remap::remap_run::RemapRun;
+use crate::reporting::counts::{Outcomes, by_currency, count, count_sources, counted_entity_types};
+use crate::validate::validate;
+use crate::{Interrupt, MigrationContext, PipelineError};
+pub use compare::{CompareOptions, compare, differences};
+pub use sample::Sample;
+use sample::SampleFilter;
+use sluice_catalog::{Catalog, IssueFilter, IssueTotal, Pagination, Phase};
+use sluice_model::{Cell, Digest, Name, PluginTitle, Progress, SafeValue};
+use sluice_plugin_host::{MapperPlugin, Taken, Usage};
+use sluice_staging::{DirectRecord, Origin, StagedBatch, StagingArea, StreamName, TRIALS, TrialWorkspace};
+use sluice_target::{EmbeddedTarget, Target as _};
+use target::TrialTarget;
+
+/// Options of a trial.
+#[derive(Clone)]
+pub struct TrialOptions {
+    /// Mapper of the trial; none if the migration has no mapper, and its records came in the platform's own shape.
+    pub mapper: Option<Arc<MapperPlugin>>,
+    /// Sample of the records; all records if none.
+    pub sample: Option<Sample>,
+    /// Hours for which the trial's target is kept; 0 if it is deleted at once.
+    pub keep_hours: u64,
+}
+
+/// Maximum number of reference ids or lines that are shown of each count.
+pub(crate) const MAX_EXAMPLES: u64 = 20;
+
+/// Maximum number of validations after invalid records were removed. Records refer to each other over a few steps.
+const MAX_ROUNDS: usize = 100;
+
+/// Number of issues that are read at once.
+const PAGE: u64 = 1_000;
+
+/// File name of the trial's target.
+const TARGET: &str = "platform.db";
+
+/// Runs a trial. Returns true if a validation would pass now and all records would be imported, and the report. Invalid
+/// records are left out of the import, so that the report shows the import without them.
+pub fn trial(
+    context: &MigrationContext,
+    options: &TrialOptions,
+    job: Uuid,
+    progress: &Progress,
+) -> Result<(bool, SafeValue), Interrupt> {
+    let workspace = context.area.trial_workspace(job)?;
+    let (trial_context, mapper) = set_up(context, options, &workspace)?;
+    let total = total(context, mapper.as_deref())?;
+    let filter = SampleFilter::of(options.sample, total);
+    progress.expect(total);
+    let mut steps = StepTimings::default();
+    let mut taken = 0;
+    if let Some(mapper) = &mapper {
+        taken += steps.time("map", || map_all(&context.area, &trial_context, mapper, filter, progress))?;
+    }
+    taken += steps.time("copy", || copy_direct(context, &trial_context, filter))?;
+    let mut issues = issues(&trial_context, Phase::Load)?;
+    let valid = steps.time("validate", || validate(&trial_context, progress))?.0;
+    issues.extend(self::issues(&trial_context, Phase::Validate)?);
+    let invalid = steps.time("leave out", || skip_invalid(&trial_context, valid, progress))?;
+    let (whole, imported) = steps.time("import", || import(&trial_context, progress))?;
+    issues.extend(self::issues(&trial_context, Phase::Import)?);
+    let (agree, counts) = steps.time("count", || count(&trial_context, progress))?;
+    let sample = options.sample.map(|Sample { records, seed }| {
+        SafeValue::table([("records", SafeValue::from(records)), ("seed", seed.into()), ("chosen", taken.into())])
+    });
+    let mut report = vec![
+        (
+            "mapper",
+            mapper.as_ref().map_or(SafeValue::Absent, |mapper| plugin(mapper.title(), mapper.digest).into_table()),
+        ),
+        ("isValid", valid.into()),
+        ("sample", sample.into()),
+        ("recordsInAll", total.into()),
+        ("arriving", arriving(&trial_context)?),
+        ("leftOut", SafeValue::table(invalid)),
+        ("import", imported),
+        ("countsAgree", agree.into()),
+        ("counts", SafeValue::list(counts)),
+        ("sources", outcomes(&trial_context)?),
+        ("issues", issues.into()),
+        ("plugins", plugins(&trial_context, mapper.as_deref())),
+        ("steps", steps.figures(1.0)),
+        ("estimatedSteps", steps.figures(total as f64 / taken.max(1) as f64)),
+    ];
+    let area = trial_context.area.clone();
+    drop(trial_context);
+    report.push(("kept", keep(context, workspace, area, options.keep_hours, job)?));
+    Ok((valid && whole && agree, SafeValue::table(report)))
+}
+
+/// Creates the trial's own context. Returns it with the mapper.
+fn set_up(
+    context: &MigrationContext,
+    options: &TrialOptions,
+    workspace: &TrialWorkspace,
+) -> Result<(MigrationContext, Option<Arc<MapperPlugin>>), PipelineError> {
+    let own = EmbeddedTarget::open(&workspace.file(TARGET), &context.config.import)?;
+    for plugin in context.plugins.domains() {
+        plugin.description.entity_types.iter().try_for_each(|entity_type| own.prepare(entity_type))?;
+    }
+    let target = TrialTarget {
+        own,
+        live: context.target.clone(),
+        staged: options.sample.is_some().then(|| context.area.clone()),
+    };
+    let trial_context = MigrationContext {
+        platform: None,
+        store: Arc::new(Catalog::in_memory_for(&context.migration)?),
+        approvals: None,
+        usage: Usage::default(),
+        target: Arc::new(target),
+        area: workspace.area("staging")?,
+        ..context.clone()
+    };
+    Ok((trial_context, options.mapper.clone()))
+}
+
+/// Returns the number of records of the trial: the mapper's source records, or else all staged records.
+fn total(context: &MigrationContext, mapper: Option<&MapperPlugin>) -> Result<u64, PipelineError> {
+    let streams: Vec<Name> = match mapper {
+        Some(mapper) => mapper.description.sources.iter().map(|source| source.name.clone()).collect(),
+        None => counted_entity_types(&context.plugins, &context.migration)
+            .into_iter()
+            .map(|(_, entity_type)| entity_type.name)
+            .collect(),
+    };
+    let mut total = 0;
+    for name in &streams {
+        let stream = if mapper.is_some() { StreamName::Source(name) } else { StreamName::Records(name) };
+        total += context.area.count(stream)?;
+    }
+    Ok(total)
+}
+
+/// Maps the selected source records of `from` into the area of `to`, and returns their number.
+pub(crate) fn map_all(
+    from: &Arc<StagingArea>,
+    to: &MigrationContext,
+    mapper: &Arc<MapperPlugin>,
+    filter: SampleFilter,
+    progress: &Progress,
+) -> Result<u64, Interrupt> {
+    let wanted = |entry: &sluice_staging::StagedEntry| filter.includes(entry.key);
+    let run = RemapRun { from, to, mapper, wanted: &wanted, progress };
+    let mut taken = 0;
+    for source in &mapper.description.sources {
+        let id = to.migration.reference_id;
+        let number = to.store.begin_upload(id, &source.name, Some(mapper.digest), false, Timestamp::now())?;
+        taken += run.source(source, number)?.records;
+    }
+    Ok(taken)
+}
+
+/// Copies the selected records that were uploaded in the platform's own shape, and returns their number.
+fn copy_direct(
+    context: &MigrationContext,
+    trial_context: &MigrationContext,
+    filter: SampleFilter,
+) -> Result<u64, PipelineError> {
+    let (limits, mut taken) = (&context.config.upload, 0);
+    for (_, entity_type) in counted_entity_types(&context.plugins, &context.migration) {
+        let mut reader = context.area.reader(StreamName::Records(&entity_type.name), 0)?;
+        let mut staged = StagedBatch::default();
+        while reader.next_batch(&mut staged, limits.batch_records, limits.batch_bytes)? {
+            let chosen: Vec<DirectRecord> = staged
+                .entries
+                .iter()
+                .enumerate()
+                .filter(|(_, entry)| matches!(entry.origin, Origin::Line(_)) && filter.includes(entry.key))
+                .map(|(position, entry)| DirectRecord {
+                    origin: entry.origin,
+                    id: entry.key,
+                    body: staged.body(position),
+                })
+                .collect();
+            taken += chosen.len() as u64;
+            trial_context.area.stage_records(&entity_type.name, 0, &chosen)?;
+        }
+    }
+    Ok(taken)
+}
+
+/// Removes invalid records from the trial until validation finds none. Returns their number by entity type.
+fn skip_invalid(
+    trial_context: &MigrationContext,
+    valid: bool,
+    progress: &Progress,
+) -> Result<BTreeMap<Name, u64>, Interrupt> {
+    let (mut valid, mut invalid) = (valid, BTreeMap::new());
+    for _ in 0..MAX_ROUNDS {
+        if valid || !remove_invalid(trial_context, &mut invalid)? {
+            break;
+        }
+        valid = validate(trial_context, progress)?.0;
+    }
+    Ok(invalid)
+}
+
+/// Removes the records for which the last validation lists an error. Returns true if there were any.
+fn remove_invalid(trial_context: &MigrationContext, invalid: &mut BTreeMap<Name, u64>) -> Result<bool, PipelineError> {
+    let (mut page, mut any) = (Pagination { offset: 0, limit: PAGE }, false);
+    loop {
+        let filter = IssueFilter::default();
+        let (listed, total) =
+            trial_context.store.issues(trial_context.migration.reference_id, Phase::Validate, &filter, page)?;
+        let mut ids: BTreeMap<Name, Vec<[u8; 16]>> = BTreeMap::new();
+        for listed in listed.into_iter().filter(|listed| listed.issue.is_error()) {
+            ids.entry(listed.stream).or_default().extend(listed.reference_id.map(Uuid::into_bytes));
+        }
+        for (entity_type, ids) in ids {
+            let removed =
+                trial_context.area.delete_records(&entity_type, &ids)?.into_iter().filter(|removed| *removed).count();
+            any |= removed > 0;
+            *invalid.entry(entity_type).or_default() += removed as u64;
+        }
+        page.offset += PAGE;
+        if page.offset >= total {
+            return Ok(any);
+        }
+    }
+}
+
+/// Returns the records and sums of each entity type in the trial's target.
+fn arriving(trial_context: &MigrationContext) -> Result<SafeValue, PipelineError> {
+    let migration = trial_context.migration.reference_id;
+    let mut types = vec![];
+    for (_, entity_type) in counted_entity_types(&trial_context.plugins, &trial_context.migration) {
+        let figures = trial_context.target.figures(migration, &entity_type, &[], 0, &|| false)?;
+        let sums = by_currency(&figures.sums).into_iter().map(|(currency, sum)| {
+            SafeValue::table([("currency", Cell::from(currency.as_ref())), ("amount", Cell::from(sum))])
+        });
+        types.push(SafeValue::table([
+            ("entityType", SafeValue::from(entity_type.name.clone())),
+            ("records", figures.count.into()),
+            ("sums", SafeValue::list(sums)),
+        ]));
+    }
+    Ok(types.into())
+}
+
+/// Returns the outcomes of source records, by code.
+fn outcomes(trial_context: &MigrationContext) -> Result<SafeValue, PipelineError> {
+    let of = |(source, outcomes): (Name, Outcomes)| {
+        outcomes.into_iter().map(move |((outcome, code), count)| {
+            SafeValue::table([
+                ("source", SafeValue::from(source.clone())),
+                ("outcome", outcome.into()),
+                ("code", code.into()),
+                ("count", count.into()),
+            ])
+        })
+    };
+    Ok(SafeValue::list(count_sources(trial_context)?.into_iter().flat_map(of)))
+}
+
+/// Returns the issues of a phase by code, with the first records of each.
+fn issues(trial_context: &MigrationContext, phase: Phase) -> Result<Vec<SafeValue>, PipelineError> {
+    let migration = trial_context.migration.reference_id;
+    let mut found = vec![];
+    for alike in trial_context.store.issue_counts(migration, phase)? {
+        let (ids, lines) = trial_context.store.first_issues(migration, phase, &alike, MAX_EXAMPLES)?;
+        let IssueTotal { stream, severity, code, rule, count } = alike;
+        found.push(SafeValue::table([
+            ("phase", SafeValue::from(phase.as_str())),
+            ("entityType", stream.into()),
+            ("severity", severity.as_str().into()),
+            ("code", code.into()),
+            ("rule", rule.into()),
+            ("count", count.into()),
+            ("referenceIds", SafeValue::list(ids)),
+            ("lines", SafeValue::list(lines)),
+        ]));
+    }
+    Ok(found)
+}
+
+/// Name, version and digest of a plugin, with its usage.
+struct PluginReport(Vec<(&'static str, SafeValue)>);
+
+fn plugin(title: PluginTitle, digest: Digest) -> PluginReport {
+    PluginReport(vec![("name", title.name.into()), ("version", title.version.into()), ("digest", digest.into())])
+}
+
+impl PluginReport {
+    fn with(mut self, Taken { batches, records, time, memory_bytes }: Taken) -> Self {
+        self.0.extend([
+            ("batches", SafeValue::from(batches)),
+            ("records", records.into()),
+            ("seconds", rounded(time.as_secs_f64()).into()),
+            ("memoryBytes", memory_bytes.into()),
+        ]);
+        self
+    }
+
+    fn into_table(self) -> SafeValue {
+        SafeValue::table(self.0)
+    }
+}
+
+/// Returns the usage of each plugin.
+fn plugins(trial_context: &MigrationContext, mapper: Option<&MapperPlugin>) -> SafeValue {
+    let mapper = mapper.map(|mapper| (mapper.title(), mapper.digest, trial_context.usage.taken(mapper.digest)));
+    let domains = trial_context
+        .plugins
+        .domains()
+        .iter()
+        .map(|domain| (domain.title(), domain.digest, trial_context.usage.taken(domain.digest)));
+    let used = mapper.into_iter().chain(domains).filter(|(.., taken)| taken.batches > 0);
+    SafeValue::list(used.map(|(title, digest, taken)| plugin(title, digest).with(taken).into_table()))
+}
+
+/// Duration of each step.
+#[derive(Default)]
+struct StepTimings(Vec<(&'static str, f64)>);
+
+impl StepTimings {
+    fn time<T>(&mut self, step: &'static str, work: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let done = work();
+        self.0.push((step, began.elapsed().as_secs_f64()));
+        done
+    }
+
+    /// Returns the seconds of each step, multiplied by a factor.
+    fn figures(&self, times: f64) -> SafeValue {
+        let step = |(step, seconds): &(&'static str, f64)| {
+            SafeValue::table([("step", SafeValue::from(*step)), ("seconds", rounded(seconds * times).into())])
+        };
+        SafeValue::list(self.0.iter().map(step))
+    }
+}
+
+fn rounded(seconds: f64) -> f64 {
+    (seconds * 1_000.0).round() / 1_000.0
+}
+
+/// Keeps the trial's target for this many hours, and returns its path; none if it is deleted.
+fn keep(
+    context: &MigrationContext,
+    workspace: TrialWorkspace,
+    area: Arc<StagingArea>,
+    hours: u64,
+    job: Uuid,
+) -> Result<SafeValue, PipelineError> {
+    if hours == 0 {
+        return Ok(SafeValue::Absent);
+    }
+    workspace.discard(area)?;
+    let until = Timestamp::now() + SignedDuration::from_hours(hours as i64);
+    workspace.keep_until(until.as_second())?;
+    let path = Cell::path(&[&"migrations", &context.migration.reference_id, &TRIALS, &job, &TARGET]);
+    Ok(SafeValue::table([("path", SafeValue::from(path)), ("until", until.into())]))
+}

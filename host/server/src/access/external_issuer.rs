@@ -1,0 +1,150 @@
+//! Tokens of an external issuer, verified with the keys that it publishes (a JWKS).
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode};
+use serde::Deserialize;
+
+use super::AccessError;
+use super::token::{permissions, tenant};
+use sluice_config::Issuer;
+use sluice_model::{Domain, Grant};
+
+/// Minimum time between two reads of the issuer's keys. Tokens with invented key ids do not cause more reads.
+const LEAST_AGE: Duration = Duration::from_secs(10);
+
+/// Age at which the server reads the keys again. A key that the issuer withdraws is valid for this time at most.
+const MOST_AGE: Duration = Duration::from_secs(5 * 60);
+
+/// Age at which the keys become invalid, even if the issuer cannot be reached.
+const OLDEST: Duration = Duration::from_secs(60 * 60);
+
+/// Timeout of a request to the issuer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Accepted signature algorithms. None of them needs a shared secret.
+const ALGORITHMS: [Algorithm; 7] = [
+    Algorithm::EdDSA,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+];
+
+/// Claims of an external token.
+#[derive(Deserialize)]
+struct ExternalClaims {
+    sub: String,
+    exp: i64,
+    #[serde(default)]
+    scope: String,
+    tenant: String,
+    /// Components; absent if every domain is granted.
+    domains: Option<Vec<String>>,
+}
+
+/// The configured issuer.
+pub struct ExternalIssuer {
+    issuer: Issuer,
+    http: reqwest::Client,
+    held: Mutex<Option<(Instant, JwkSet)>>,
+    /// Time of the last attempt to read the keys.
+    attempted: tokio::sync::Mutex<Option<Instant>>,
+}
+
+impl ExternalIssuer {
+    /// Makes an issuer. Its keys are read when they are first needed.
+    pub fn new(issuer: Issuer) -> Self {
+        let http = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
+        Self { issuer, http: http.build().unwrap_or_default(), held: Mutex::default(), attempted: Default::default() }
+    }
+
+    /// Verifies a token and returns its grant.
+    pub async fn admit(&self, token: &str, header: &Header, kid: &str) -> Result<Grant, AccessError> {
+        if !ALGORITHMS.contains(&header.alg) {
+            return Err(AccessError::InvalidToken);
+        }
+        let key = self.key(kid).await?;
+        let mut validation = Validation::new(header.alg);
+        validation.set_issuer(&[&self.issuer.issuer]);
+        validation.set_audience(&[&self.issuer.audience]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        validation.validate_nbf = true;
+        let claims = decode::<ExternalClaims>(token, &key, &validation).map_err(|_| AccessError::InvalidToken)?.claims;
+        let domains = match claims.domains {
+            Some(names) => names.iter().map(|name| Domain::by_component(name)).collect::<Option<_>>(),
+            None => Some(Grant::all_domains()),
+        };
+        // The issuer may use any client id. Only ids of plain characters may appear in log files. The audit trail is stricter and
+        // records a digest of other ids.
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@|".contains(&byte);
+        let id = Some(claims.sub).filter(|sub| (1..=128).contains(&sub.len()) && sub.bytes().all(plain));
+        Ok(Grant {
+            // The prefix keeps the id apart from the ids of the server's own clients.
+            client: format!("ext.{}", id.ok_or(AccessError::InvalidToken)?),
+            until: Timestamp::from_second(claims.exp).ok(),
+            tenant: tenant(&claims.tenant).ok_or(AccessError::InvalidToken)?,
+            permissions: permissions(&claims.scope),
+            domains: domains.ok_or(AccessError::InvalidToken)?,
+        })
+    }
+
+    async fn key(&self, kid: &str) -> Result<DecodingKey, AccessError> {
+        let (age, found) = self.look_up(kid);
+        if let (Some(age), Some(key)) = (age, &found)
+            && age < MOST_AGE
+        {
+            return Ok(key.clone());
+        }
+        // One task reads the keys, and the others wait and look again. After an attempt, successful or not, no task reads for a
+        // while.
+        let mut attempted = self.attempted.lock().await;
+        if attempted.is_none_or(|at| at.elapsed() >= LEAST_AGE) {
+            let read = self.read().await;
+            *attempted = Some(Instant::now());
+            if let Ok(keys) = read {
+                *self.lock() = Some((Instant::now(), keys));
+            }
+        }
+        match self.look_up(kid) {
+            // If the issuer is down for a while, clients that had access keep it.
+            (Some(age), Some(key)) if age < OLDEST => Ok(key),
+            (Some(age), None) if age < OLDEST => Err(AccessError::InvalidToken),
+            _ => Err(AccessError::IssuerUnavailable),
+        }
+    }
+
+    fn look_up(&self, kid: &str) -> (Option<Duration>, Option<DecodingKey>) {
+        match &*self.lock() {
+            Some((read, keys)) => {
+                (Some(read.elapsed()), keys.find(kid).and_then(|jwk| DecodingKey::from_jwk(jwk).ok()))
+            }
+            None => (None, None),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Instant, JwkSet)>> {
+        self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    async fn read(&self) -> Result<JwkSet, AccessError> {
+        let read = async {
+            let answer = self.http.get(&self.issuer.jwks_url).send().await?.error_for_status()?;
+            answer.json::<JwkSet>().await
+        };
+        read.await.map_err(|error| {
+            tracing::warn!(
+                code = "ISSUER_UNAVAILABLE",
+                timeout = error.is_timeout(),
+                status = error.status().map(|status| status.as_u16()),
+                "cannot read the keys of the configured issuer"
+            );
+            AccessError::IssuerUnavailable
+        })
+    }
+}

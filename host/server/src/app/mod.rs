@@ -1,0 +1,128 @@
+//! Application state: the parts of the server, and a migration's context.
+
+mod async_app;
+mod audit_author;
+mod cells;
+mod plugin_registry;
+pub(crate) mod purge;
+mod startup;
+mod upload_registry;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::access::Access;
+use sluice_audit::{AuditEntry, AuditScope};
+use sluice_catalog::{Catalog, Trail, TrailError};
+use sluice_config::Config;
+use sluice_metrics::Metrics;
+use sluice_model::{Migration, StagingStatus, TransitionRefusal};
+use sluice_pipeline::jobs::{Jobs, StartError};
+use sluice_pipeline::{MigrationContext, Platforms};
+use sluice_plugin_host::Usage;
+use sluice_staging::{StagingArea, StagingError, StagingRoot};
+use sluice_target::Target;
+
+pub use async_app::{AsyncApp, spawn_blocking};
+pub use audit_author::AuditAuthor;
+pub use plugin_registry::{PluginPush, PluginRegistry, PushError, signed_text};
+pub use upload_registry::{LeaseRequest, UploadLease, UploadRegistry, UploadSlot, UploadStage};
+
+/// Options to start a server with.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Data directory.
+    pub data_dir: PathBuf,
+    /// Configuration.
+    pub config: Config,
+    /// Component files of mappers, beside the embedded mapper.
+    pub mappers: Vec<PathBuf>,
+}
+
+/// The server's application state. Its methods and most of its parts block the calling thread; asynchronous code uses an
+/// [`AsyncApp`].
+pub struct App {
+    /// Configuration.
+    pub config: Arc<Config>,
+    /// Plugin registry.
+    pub registry: PluginRegistry,
+    /// Catalogue.
+    pub store: Arc<Catalog>,
+    /// Audit trail.
+    pub trail: Arc<Trail>,
+    /// Target that records are imported into.
+    pub target: Arc<dyn Target>,
+    /// Platforms with an API of their own.
+    pub platforms: Platforms,
+    /// Authentication of clients.
+    pub access: Access,
+    /// Server metrics.
+    pub metrics: Arc<Metrics>,
+    /// Running jobs and uploads.
+    pub jobs: Arc<Jobs>,
+    /// Resumable uploads in use.
+    pub uploads: UploadRegistry,
+    staging: StagingRoot,
+    /// Lock of the data directory. It keeps a second server away as long as this one lives.
+    _lock: std::fs::File,
+}
+
+impl App {
+    /// Appends an entry to the audit trail of a migration or of the server.
+    pub fn audit(&self, scope: AuditScope, entry: AuditEntry) -> Result<(), TrailError> {
+        self.trail.append(scope, &entry)
+    }
+
+    /// Returns a migration's staging area.
+    ///
+    /// Opening it checks that it holds everything that the catalogue recorded as durable. Then the catalogue records how
+    /// much it holds, because a server that was killed could not do so.
+    fn area(&self, migration: uuid::Uuid) -> Result<Arc<StagingArea>, StartError> {
+        if let Some(area) = self.staging.opened(migration)? {
+            return Ok(area);
+        }
+        let area = self.staging.area(migration, self.store.acknowledged(migration)?)?;
+        if let Err(error) = self.store.acknowledge(migration, area.durable()?) {
+            tracing::warn!(code = "CATALOGUE_FAILED", %migration, %error, "cannot record how much of staging is durable");
+        }
+        Ok(area)
+    }
+
+    /// Returns the dependencies of work on a migration.
+    pub fn migration_context(&self, migration: Migration) -> Result<MigrationContext, StartError> {
+        let purged = StartError::Refused(TransitionRefusal::Purged);
+        if migration.status.staging == StagingStatus::Purged {
+            return Err(purged);
+        }
+        let area = match self.area(migration.reference_id) {
+            // Another request purged the migration after the caller read it.
+            Err(StartError::Staging(StagingError::Erased)) => return Err(purged),
+            area => area?,
+        };
+        Ok(MigrationContext {
+            config: self.config.clone(),
+            plugins: self.registry.plugins_of(&migration.tenant)?,
+            approvals: Some(self.store.clone()),
+            store: self.store.clone(),
+            target: self.target.clone(),
+            platform: migration.target.as_deref().and_then(|name| self.platforms.get(name)).cloned(),
+            area,
+            usage: Usage::default(),
+            migration,
+        })
+    }
+
+    /// Returns the resumable uploads whose bytes are on disk: migration's id and upload's id.
+    pub fn unfinished_uploads(&self) -> Result<Vec<(uuid::Uuid, uuid::Uuid)>, StagingError> {
+        self.staging.unfinished_uploads()
+    }
+
+    /// Returns an error code if the server cannot accept work.
+    pub fn readiness(&self) -> Result<(), &'static str> {
+        if self.jobs.is_stopping() {
+            return Err("STOPPING");
+        }
+        self.store.check().map_err(|_| "CATALOGUE_FAILED")?;
+        self.target.progress(uuid::Uuid::nil(), "").map(drop).map_err(|_| "TARGET_FAILED")
+    }
+}

@@ -1,0 +1,4 @@
+//! Audit trail and evidence.
+
+pub mod evidence;
+pub mod trail;

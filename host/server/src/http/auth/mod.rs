@@ -1,0 +1,7 @@
+//! Authentication, authorisation, tokens and limits of each client.
+
+pub mod authn;
+pub mod authz;
+pub mod client_limits;
+pub mod refusals;
+pub mod tokens;

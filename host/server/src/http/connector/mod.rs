@@ -1,0 +1,5 @@
+//! Migrations into a platform with an API of its own: plan and ledger.
+
+pub mod ledger;
+pub mod plan;
+mod plan_page;

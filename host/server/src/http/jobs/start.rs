@@ -1,0 +1,49 @@
+//! Starting a job.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use uuid::Uuid;
+
+use super::response::no_job;
+use super::tasks::{JobRequest, task};
+use crate::app::AsyncApp;
+use crate::http::auth::authz::{Caller, CanMigrate};
+use crate::http::problem::Problem;
+use crate::http::request::extract::{BufferedBody, PathParams};
+use crate::http::request::media::accepts_json;
+use sluice_audit::Action;
+use sluice_model::JobKind;
+
+/// Start a job
+///
+/// Returns the job's id as a JSON string. Some kinds of jobs accept options as a JSON object.
+#[utoipa::path(
+    put, path = "/migration-assistance/migrations/{id}/jobs/{job}", tag = "Jobs", operation_id = "startJob",
+    params(("id" = Uuid, Path, description = "Reference id of the migration."), ("job" = JobKind, Path, description = "Kind of the job.")),
+    request_body(content = Option<JobRequest>, content_type = "application/json", description = "Options of the job. Other kinds of jobs have no options."),
+    responses(
+        (status = 200, body = Uuid, content_type = "application/json"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "The migration's state does not allow the job. The code and the detail name the reason."),
+        (status = 415, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "The body names something that does not exist, such as a source."),
+        (status = 502, body = Problem, content_type = "application/problem+json", description = "The target cannot be used."),
+    ),
+)]
+pub async fn start(
+    State(app): State<AsyncApp>,
+    caller: Caller<CanMigrate>,
+    PathParams((id, kind)): PathParams<(String, String)>,
+    headers: HeaderMap,
+    BufferedBody(bytes): BufferedBody,
+) -> Result<Json<Uuid>, Problem> {
+    accepts_json(&headers)?;
+    app.blocking(move |app| {
+        let migration = caller.whole_migration(app, &id)?;
+        let kind = JobKind::parse(&kind).ok_or_else(no_job)?;
+        let context = app.migration_context(migration)?;
+        let task = task(&context, kind, &headers, &bytes)?;
+        Ok(Json(app.jobs.start(context, task, caller.entry(Action::JobStarted))?))
+    })
+    .await
+}

@@ -1,0 +1,11 @@
+//! Records of a migration: staged records, source records, issues, quarantine, provenance, differences.
+
+pub mod differences;
+pub mod issues;
+pub mod provenance;
+pub mod quarantine;
+mod send_records;
+pub mod source_records;
+pub mod stage;
+pub mod staged;
+mod staged_path;

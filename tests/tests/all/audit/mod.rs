@@ -1,0 +1,4 @@
+//! The audit trail and the evidence of a migration.
+
+mod evidence;
+pub mod trail;

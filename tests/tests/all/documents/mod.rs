@@ -1,0 +1,4 @@
+//! Commands that the documents print, and rules of the source that the compiler cannot check.
+
+mod architecture;
+pub mod commands;

@@ -1,0 +1,10 @@
+//! Plugins: how authors make them, how customers submit them, and how the host treats their faults.
+
+mod approvals;
+mod authoring;
+mod domain_rules;
+mod faulty_guests;
+mod files;
+mod run;
+mod tolerance;
+mod wasi;

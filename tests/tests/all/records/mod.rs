@@ -1,0 +1,10 @@
+//! Records from staging to import: validation, mapping, provenance, trials and counts.
+
+mod berka;
+mod changed_rows;
+mod invalid_records;
+mod mapper_comparison;
+mod provenance;
+mod remap;
+mod staging;
+pub mod trial;

@@ -1,0 +1,7 @@
+//! The server as a whole: its API, its migrations, restarts and transport.
+
+mod api;
+pub mod concurrent_migrations;
+mod migrations;
+pub mod restart;
+mod transport;
