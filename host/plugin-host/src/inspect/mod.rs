@@ -74,7 +74,7 @@ pub struct SourceInspection {
 pub struct ComponentImport {
     /// Name of the interface, with its version.
     pub import: String,
-    /// What the interface permits, as a clause.
+    /// Clause that says what the interface permits.
     pub allows: &'static str,
 }
 
