@@ -31,7 +31,7 @@ enum CliCommand {
     /// Try a mapper on a migration: map, validate and import into a temporary target
     #[command(
         after_help = "Example: sluice trial 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --sample 1000\n\nExit codes: 0 all \
-                      records would be imported, 1 something failed, 2 records are invalid, 130 interrupted."
+                      records would be imported, 1 something failed, 2 some or all would not, 130 interrupted."
     )]
     Trial(migration::trial::TrialArgs),
     /// Compare the records that two mappers produce from a migration's source records
@@ -57,7 +57,7 @@ enum CliCommand {
     /// Map a migration's source records again, without another upload
     #[command(
         after_help = "Example: sluice remap 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --only quarantined\n\nExit codes: 0 the \
-                      records are mapped again, 1 something failed, 130 interrupted."
+                      records are mapped again, 1 something failed, 2 some of them were refused, 130 interrupted."
     )]
     Remap(migration::remap::RemapArgs),
     /// Print source records as they were uploaded, so that they can be corrected and uploaded again

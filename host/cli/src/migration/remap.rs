@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::migration::args::{MigrationArgs, OutcomeArg};
 use crate::migration::job::{INTERRUPTED, run_job};
@@ -35,5 +35,6 @@ pub async fn run(args: RemapArgs) -> Result<u8> {
     };
     let text = if args.output.json { result_text::as_json(&result.value)? } else { result_text::remap(&result.value) };
     print(&text)?;
-    Ok(0)
+    let refused = |source: &Value| source["rejected"] != 0 || source["quarantined"] != 0;
+    Ok(if result.value["sources"].as_array().is_some_and(|sources| sources.iter().any(refused)) { 2 } else { 0 })
 }

@@ -2,3 +2,4 @@
 
 mod architecture;
 pub mod commands;
+mod exit_codes;
