@@ -28,6 +28,7 @@
 //! # }
 //! ```
 
+mod certificate;
 mod client;
 mod credentials;
 mod error;

@@ -146,7 +146,7 @@ async fn print_records(client: &SluiceClient, migration: Uuid, entity_types: &[S
         let Some(domain) = domain_path(entity_type) else { continue };
         let path = format!("/{domain}/migrations/{migration}/staging/{entity_type}/stream");
         let print_record = |record: &str| -> Result<()> {
-            Ok(print(&format!("{{\"entityType\":\"{entity_type}\",\"record\":{record}}}\n"))?)
+            print(&format!("{{\"entityType\":\"{entity_type}\",\"record\":{record}}}\n"))
         };
         client.stream_lines(&path, print_record).await?;
     }

@@ -1,7 +1,7 @@
 //! Exit codes: the page, the help texts and the commands agree.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 
@@ -97,4 +97,18 @@ async fn commands_end_with_the_codes_of_the_page() {
         assert_eq!(run.status.code(), Some(*code), "{verbs} {clients:?} {broken}: {output}");
         assert!(output.contains(text), "{verbs} {clients:?} {broken}: {text} is not in {output}");
     }
+}
+
+/// A reader that has enough, as `head` has, is no failure.
+#[tokio::test(flavor = "multi_thread")]
+async fn closed_output_is_no_failure() {
+    let migration = shared().register(Some("panics"), &["Counterparties"]).await;
+    migration.source("client", "{\"client_id\":1}\n").await;
+    let mut run = Command::new(command());
+    run.args(["records", &migration.id, "--source", "client", "--server", &shared().url, "--client-file"]);
+    run.arg(shared().data_dir.join(sluice_data_dir::ADMIN_FILE)).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut run = run.spawn().unwrap();
+    drop(run.stdout.take());
+    let run = tokio::task::spawn_blocking(move || run.wait_with_output().unwrap()).await.unwrap();
+    assert_eq!((run.status.code(), String::from_utf8_lossy(&run.stderr).as_ref()), (Some(0), ""));
 }
