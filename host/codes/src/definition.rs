@@ -9,11 +9,9 @@ pub struct CodeDefinition {
     pub code: String,
     /// Places where the code stands.
     pub places: Vec<CodePlace>,
-    /// HTTP statuses of the problems with this code.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// HTTP statuses of the problems with this code; none for codes of other places.
     pub status: Vec<u16>,
-    /// Parties that can solve the problem.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// Parties that can solve the problem; none if the client can.
     pub blame: Vec<ResponsibleParty>,
     /// One sentence about what happened or what is wrong.
     pub meaning: String,
@@ -39,7 +37,7 @@ pub enum CodePlace {
     Record,
     /// The list of records that broke a plugin.
     Quarantine,
-    /// The ledger of calls to a platform.
+    /// The ledger of calls to a platform, or the detail of `PLATFORM_UNREACHABLE`.
     Call,
     /// The log of a migration.
     Log,
@@ -56,7 +54,7 @@ impl CodePlace {
             Self::Job => "result of a failed job",
             Self::Record => "result lines and issues",
             Self::Quarantine => "quarantine",
-            Self::Call => "ledger of calls",
+            Self::Call => "ledger of calls, or detail of PLATFORM_UNREACHABLE",
             Self::Log => "log of a migration",
             Self::ServerLog => "log of the server",
         }

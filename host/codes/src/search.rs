@@ -7,7 +7,7 @@ use crate::table::DEFINITIONS;
 const MOST_SIMILAR: usize = 5;
 
 /// Minimum similarity of a code, from 0 to 1. Below it, names have only some letters in common.
-const LEAST_SIMILARITY: f64 = 0.75;
+const LEAST_SIMILARITY: f64 = 0.9;
 
 /// Returns every definition, sorted by code.
 pub fn all() -> &'static [CodeDefinition] {
