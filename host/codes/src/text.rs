@@ -102,7 +102,7 @@ Who acts
             let text = definition.to_text();
             let longest = text.split("\nExample\n").next().unwrap().lines().map(|line| line.chars().count()).max();
             assert!(longest.unwrap() <= super::WIDTH, "{text}");
-            assert!(text.contains(&definition.example.lines().next().unwrap()[..]), "{text}");
+            assert!(text.contains(definition.example.lines().next().unwrap()), "{text}");
         }
     }
 }
