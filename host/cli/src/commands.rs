@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 
 use crate::server::serve::{LogFormat, ServeArgs};
 use crate::server::telemetry;
-use crate::{access, audit, backup, demo, evidence, migration, plugin, server};
+use crate::{access, audit, backup, demo, evidence, explain, migration, plugin, server};
 
 /// Moves a lender's data into a new lending platform, through sandboxed plugins.
 #[derive(Parser)]
@@ -99,6 +99,12 @@ enum CliCommand {
     /// Verify the evidence of a migration, without a server
     #[command(after_help = "Example: sluice evidence verify evidence.jsonl --key audit.key --target platform.db")]
     Evidence(evidence::EvidenceArgs),
+    /// Explain a code of an answer, a result line, a ledger or a log: meaning, likely cause, remedy and example
+    #[command(
+        after_help = "Example: sluice explain WRONG_FIELD_COUNT\n\nExit codes: 0 the code is explained, or all codes are \
+                      listed, 1 there is no such code."
+    )]
+    Explain(explain::ExplainArgs),
 }
 
 /// Runs a command and returns its exit code.
@@ -129,6 +135,7 @@ fn dispatch(command: CliCommand) -> Result<u8> {
         CliCommand::Plugin(args) => block_on(plugin::run(args)),
         CliCommand::Audit(args) => audit::run(args),
         CliCommand::Evidence(args) => evidence::run(args),
+        CliCommand::Explain(args) => explain::run(&args),
     }
 }
 

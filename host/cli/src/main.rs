@@ -6,6 +6,7 @@ mod backup;
 mod commands;
 mod demo;
 mod evidence;
+mod explain;
 mod format;
 mod migration;
 mod output;

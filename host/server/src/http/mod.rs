@@ -2,6 +2,7 @@
 
 mod audit;
 mod auth;
+mod codes;
 mod conditional;
 mod connector;
 mod idempotency;

@@ -20,7 +20,7 @@ use sluice_target::TargetError;
 /// A problem document (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
-    /// Relative reference that ends with the code.
+    /// Relative reference of the code's definition: see `GET /problems/{code}`.
     #[schema(example = "/problems/NOT_VALIDATED")]
     r#type: String,
     /// Reason phrase of the status.

@@ -187,6 +187,7 @@ const ROUTES: &[(&str, &str, [u16; 11])] = &[
     ("get", "/health/live", [200; 11]),
     ("get", "/health/ready", [200; 11]),
     ("get", "/openapi.json", [200; 11]),
+    ("get", "/problems/{code}", [200; 11]),
     ("post", "/oauth2/token", [400; 11]),
     ("get", "/authentication/token/{broker-key}/{label-reference-id}", [401; 11]),
 ];
@@ -241,6 +242,7 @@ impl RouteFixture {
             .replace("{kind}", "loans")
             .replace("{upload}", &self.upload)
             .replace("{digest}", &self.digest)
+            .replace("{code}", "NOT_VALIDATED")
             .replace("{key}", &"5e".repeat(32))
             .replace("{broker-key}", "north")
             .replace("{label-reference-id}", "3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10")
