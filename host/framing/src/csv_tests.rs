@@ -222,11 +222,7 @@ fn tables_without_a_header() {
     let given = Some(vec!["x".to_owned(), "y\"".to_owned()]);
     let cases: Vec<Headless> = vec![
         (None, b"1,2\n3\n", vec![(1, r#"{"1":"1","2":"2"}"#.into(), None), (2, "3".into(), Some(Fault::FieldCount))]),
-        (
-            None,
-            b"\"1\n1,2\n",
-            vec![(1, "\"1".into(), Some(Fault::Quotes)), (2, r#"{"1":"1","2":"2"}"#.into(), None)],
-        ),
+        (None, b"\"1\n1,2\n", vec![(1, "\"1".into(), Some(Fault::Quotes)), (2, r#"{"1":"1","2":"2"}"#.into(), None)]),
         (None, b"1\",2\n1\n", vec![(1, "1\",2".into(), Some(Fault::Quotes)), (2, r#"{"1":"1"}"#.into(), None)]),
         (
             None,
