@@ -19,6 +19,7 @@ mod csv_recovery_tests;
 mod csv_rows;
 #[cfg(test)]
 mod csv_tests;
+mod foreign;
 mod json_framer;
 mod lines;
 mod members;
@@ -32,6 +33,7 @@ pub use charset::Charset;
 pub use csv_framer::{ColumnNames, CsvFormat, CsvFramer};
 pub use csv_header::{HeaderFault, is_separator};
 pub use csv_rows::CsvDialect;
+pub use foreign::{BodyStart, ForeignFormat, recognise};
 pub use json_framer::{JsonFormat, JsonFramer};
 pub use lines::{LineCounter, LineSpan, PassedLines, QuotePlace};
 pub use members::{member_of, repeats_a_field, scalar_text, scan_object};

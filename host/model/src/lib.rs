@@ -19,6 +19,7 @@ mod plugin;
 mod record_outcome;
 mod safe_value;
 mod status;
+mod upload_lines;
 mod words;
 
 pub use actor::{Actor, Permission};
@@ -32,7 +33,8 @@ pub use job::{Job, JobKind, JobState, Progress};
 pub use message::{Message, SafeText};
 pub use migration::Migration;
 pub use plugin::{Approval, LimitOverrides, MapperRef, PluginKey, PluginOrigin, RegisteredPlugin, World};
-pub use record_outcome::{ProducedRecord, RecordOutcome, RecordResult};
+pub use record_outcome::{ProducedRecord, RecordOutcome, RecordResult, TablePlace};
 pub use safe_value::{Cell, SafeReport, SafeValue};
 pub use status::{ImportStatus, MigrationEvent, MigrationStatus, StagingStatus, TransitionRefusal};
+pub use upload_lines::UploadLines;
 pub use words::{Code, Currency, FieldName, FieldPath, Name, PathStep, PluginTitle, UNDECLARED_CODE, Version};

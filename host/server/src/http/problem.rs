@@ -294,7 +294,10 @@ impl ResultError for Problem {
 impl From<RecordStreamError> for Problem {
     fn from(reason: RecordStreamError) -> Self {
         let status = match reason {
-            RecordStreamError::TooLong | RecordStreamError::Expansion => StatusCode::PAYLOAD_TOO_LARGE,
+            RecordStreamError::Panicked => return Self::own_trouble(reason.code(), Blame::Host),
+            RecordStreamError::TooLong | RecordStreamError::Expansion | RecordStreamError::Window(_) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
             RecordStreamError::Gone
             | RecordStreamError::Slow
             | RecordStreamError::Compression
@@ -349,6 +352,14 @@ impl From<StartError> for Problem {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Refused(refusal) => Self::conflict(refusal.code(), refusal.remedy()),
+            StartError::LinesMissing(stream) => {
+                let detail = message!(
+                    "The last upload of {} ended early, or not every line of it is accounted for. Upload this table again, \
+                     all of it.",
+                    stream
+                );
+                Self::conflict("LINES_NOT_ACCOUNTED_FOR", detail)
+            }
             StartError::UploadRunning => {
                 Self::conflict("UPLOAD_RUNNING", "An upload to this migration is running. Wait for it to end.")
             }
