@@ -189,17 +189,7 @@ impl Catalog {
             transaction.execute(
                 "INSERT INTO upload_lines (migration, number, read, header, blank, accepted, skipped, rejected,
                      quarantined) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                params![
-                    migration.to_string(),
-                    number,
-                    read,
-                    header,
-                    blank,
-                    accepted,
-                    skipped,
-                    rejected,
-                    quarantined
-                ],
+                params![migration.to_string(), number, read, header, blank, accepted, skipped, rejected, quarantined],
             )?;
         }
         Ok(transaction.commit()?)

@@ -9,6 +9,7 @@ mod evidence;
 mod format;
 mod migration;
 mod output;
+mod panics;
 mod plugin;
 mod progress;
 mod server;
@@ -28,6 +29,10 @@ fn main() -> ExitCode {
         }
     };
     match commands::run(cli) {
+        Ok(_) if panics::happened() => {
+            eprintln!("error: a part of the command failed because of a defect: see the message above (HOST_PANICKED)");
+            ExitCode::FAILURE
+        }
         Ok(code) => code.into(),
         Err(error) => {
             eprintln!("error: {error:#}");

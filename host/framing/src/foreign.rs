@@ -62,7 +62,8 @@ const SIGNATURES: &[(&[u8], ForeignFormat)] = &[
 ];
 
 /// Names of files in the archive of a workbook.
-const WORKBOOK_FILES: &[&[u8]] = &[b"[Content_Types].xml", b"xl/", b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet"];
+const WORKBOOK_FILES: &[&[u8]] =
+    &[b"[Content_Types].xml", b"xl/", b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet"];
 
 /// Recognises the format of a body by its first bytes. `ended` is true if there are no more.
 pub fn recognise(start: &[u8], format: &BodyFormat, ended: bool) -> BodyStart {

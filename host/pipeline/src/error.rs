@@ -109,10 +109,12 @@ impl PipelineError {
             PipelineError::Staging(_) | PipelineError::Store(_) | PipelineError::Trail(_) | PipelineError::Panicked => {
                 SERVER_FAILED.into()
             }
-            PipelineError::LinesLost => "The server did not account for every line of the upload, because of a defect. \
+            PipelineError::LinesLost => {
+                "The server did not account for every line of the upload, because of a defect. \
                                          Its log has the figures. An import is refused until the table is uploaded \
                                          again."
-                .into(),
+                    .into()
+            }
             PipelineError::Platform(error) => platform_message(error),
             PipelineError::NoPlatform => "The server has no configuration for the migration's platform. Add \
                                           [platforms.NAME] to the configuration."

@@ -10,8 +10,8 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::load::UploadSummary;
-use crate::load::record_stream::{FrameEvent, RecordStream, frame};
 use crate::load::record_lines::RecordLines;
+use crate::load::record_stream::{FrameEvent, RecordStream, frame};
 use crate::load::results::ResultWriter;
 use crate::load::stage_records::{finish_batch, list};
 use crate::lookups::{KEY_SEPARATOR, LoadedSources};
@@ -189,7 +189,12 @@ impl<'a> SourceStager<'a> {
         let mut verdicts: Vec<RecordVerdict> = keys
             .iter()
             .map(|keys| RecordVerdict {
-                issues: keys.fault.iter().filter(|fault| !fault.skips()).map(|fault| Issue::error(fault.code())).collect(),
+                issues: keys
+                    .fault
+                    .iter()
+                    .filter(|fault| !fault.skips())
+                    .map(|fault| Issue::error(fault.code()))
+                    .collect(),
                 skipped: keys.fault.filter(|fault| fault.skips()).map(|fault| fault.code().into()),
                 ..RecordVerdict::default()
             })

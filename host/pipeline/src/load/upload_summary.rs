@@ -79,9 +79,7 @@ impl UploadSummary {
             RecordOutcome::Staged(_) | RecordOutcome::Mapped(_) | RecordOutcome::Deleted(_) => {
                 (&mut self.accepted, &mut self.lines.accepted)
             }
-            RecordOutcome::Skipped(code) => {
-                (self.skipped.entry(code.clone()).or_default(), &mut self.lines.skipped)
-            }
+            RecordOutcome::Skipped(code) => (self.skipped.entry(code.clone()).or_default(), &mut self.lines.skipped),
             RecordOutcome::Rejected(_) => (&mut self.rejected, &mut self.lines.rejected),
             RecordOutcome::Quarantined(_) => (&mut self.quarantined, &mut self.lines.quarantined),
         };

@@ -15,7 +15,9 @@ use crate::PipelineError;
 use sluice_audit::{AuditScope, Head};
 use sluice_catalog::{Catalog, CatalogUpload, IssueTotal, Phase, SourceOutcomeCount, Trail, TrailError};
 use sluice_keys::PublicKey;
-use sluice_model::{Approval, Digest, ImportStatus, JobState, LimitOverrides, Migration, StagingStatus, Tenant, UploadLines};
+use sluice_model::{
+    Approval, Digest, ImportStatus, JobState, LimitOverrides, Migration, StagingStatus, Tenant, UploadLines,
+};
 use sluice_plugin_host::Plugins;
 
 /// The evidence that is signed.

@@ -131,7 +131,12 @@ mod tests {
             ("a part lost a line", &[part(5, 1), part(3, 0)], of(8, 7, true), false),
             ("a part is broken off", &[part(5, 0), cut(false)], of(5, 5, false), false),
             ("a part is sent again", &[part(5, 0), cut(false), part(3, 0)], of(8, 8, true), true),
-            ("a part lost a line before one was broken off", &[part(5, 1), cut(false), part(3, 0)], of(8, 7, true), false),
+            (
+                "a part lost a line before one was broken off",
+                &[part(5, 1), cut(false), part(3, 0)],
+                of(8, 7, true),
+                false,
+            ),
         ];
         for (name, uploads, expected, agree) in cases {
             let lines = stream_lines(uploads.iter().copied());
