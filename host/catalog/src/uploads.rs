@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::migrations::acknowledge;
 use super::{Catalog, CatalogError};
-use sluice_model::{Digest, Name};
+use sluice_model::{Digest, Name, UploadLines};
 
 /// The result of an upload.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +29,8 @@ pub struct UploadEnd {
     pub quarantined: u64,
     /// True if the upload stopped before its end.
     pub broken_off: bool,
+    /// Lines of the upload. `None` if it is a remap, or an earlier version received it.
+    pub lines: Option<UploadLines>,
 }
 
 /// An upload, as the catalog stores it.
@@ -63,10 +65,29 @@ CREATE TABLE IF NOT EXISTS upload_ends (
 CREATE TABLE IF NOT EXISTS upload_reruns (
     migration TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (migration, number)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS upload_lines (
+    migration TEXT NOT NULL, number INTEGER NOT NULL, read INTEGER NOT NULL, header INTEGER NOT NULL,
+    blank INTEGER NOT NULL, accepted INTEGER NOT NULL, skipped INTEGER NOT NULL, rejected INTEGER NOT NULL,
+    quarantined INTEGER NOT NULL, PRIMARY KEY (migration, number)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS upload_tables (
     migration TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (migration, number)
 ) WITHOUT ROWID;
 ";
+
+/// Reads the lines of an upload from the row of its query.
+fn upload_lines(row: &Row) -> rusqlite::Result<Option<UploadLines>> {
+    let Some(read) = row.get(15)? else { return Ok(None) };
+    Ok(Some(UploadLines {
+        read,
+        header: row.get(16)?,
+        blank: row.get(17)?,
+        accepted: row.get(18)?,
+        skipped: row.get(19)?,
+        rejected: row.get(20)?,
+        quarantined: row.get(21)?,
+    }))
+}
 
 fn begin(
     connection: &Connection,
@@ -163,6 +184,14 @@ impl Catalog {
                 end.broken_off,
             ],
         )?;
+        if let Some(lines) = &end.lines {
+            let UploadLines { read, header, blank, accepted, skipped, rejected, quarantined } = *lines;
+            transaction.execute(
+                "INSERT INTO upload_lines (migration, number, read, header, blank, accepted, skipped, rejected,
+                     quarantined) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                params![migration.to_string(), number, read, header, blank, accepted, skipped, rejected, quarantined],
+            )?;
+        }
         Ok(transaction.commit()?)
     }
 
@@ -172,8 +201,10 @@ impl Catalog {
         let mut query = connection.prepare_cached(
             "SELECT u.number, u.stream, u.mapper, u.started_at, e.ended_at, e.failure, e.bytes, e.body, e.records,
                  e.accepted, e.skipped, e.rejected, e.quarantined, e.broken_off,
-                 EXISTS (SELECT 1 FROM upload_reruns r WHERE r.migration = u.migration AND r.number = u.number)
+                 EXISTS (SELECT 1 FROM upload_reruns r WHERE r.migration = u.migration AND r.number = u.number),
+                 l.read, l.header, l.blank, l.accepted, l.skipped, l.rejected, l.quarantined
              FROM uploads u LEFT JOIN upload_ends e USING (migration, number)
+                 LEFT JOIN upload_lines l USING (migration, number)
              WHERE u.migration = ? ORDER BY u.number",
         )?;
         let uploads = query.query_map([migration.to_string()], |row| {
@@ -193,6 +224,7 @@ impl Catalog {
                             rejected: row.get(11)?,
                             quarantined: row.get(12)?,
                             broken_off: row.get(13)?,
+                            lines: upload_lines(row)?,
                         };
                         Some((at, Ok(end)))
                     }

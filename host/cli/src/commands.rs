@@ -142,6 +142,7 @@ fn dispatch(command: CliCommand) -> Result<u8> {
 /// Runs an asynchronous verb. Only warnings and errors are logged.
 fn block_on(verb: impl Future<Output = Result<u8>>) -> Result<u8> {
     telemetry::init("warn", false);
+    crate::panics::watch();
     runtime()?.block_on(verb)
 }
 

@@ -10,6 +10,7 @@ mod explain;
 mod format;
 mod migration;
 mod output;
+mod panics;
 mod plugin;
 mod progress;
 mod server;
@@ -31,6 +32,10 @@ fn main() -> ExitCode {
         }
     };
     match commands::run(cli) {
+        Ok(_) if panics::happened() => {
+            eprintln!("error: a part of the command failed because of a defect: see the message above (HOST_PANICKED)");
+            ExitCode::FAILURE
+        }
         Ok(code) => code.into(),
         Err(error) if error.is::<OutputClosed>() => ExitCode::SUCCESS,
         Err(error) => {

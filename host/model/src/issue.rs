@@ -74,6 +74,11 @@ impl Issue {
         Self { severity: Severity::Error, code: code.into(), field: FieldPath::WHOLE_RECORD, rule: None }
     }
 
+    /// Returns a warning about the record as a whole.
+    pub fn warning(code: impl Into<Code>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code) }
+    }
+
     /// Returns true if the issue is an error, which stops its record.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error

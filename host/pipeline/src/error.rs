@@ -38,6 +38,12 @@ pub enum PipelineError {
         /// Digest of the plugin.
         digest: Digest,
     },
+    /// Not every line of an upload is accounted for. The records with a result are staged.
+    #[error("not every line of the upload is accounted for")]
+    LinesLost,
+    /// The work stopped because of a defect.
+    #[error("the work stopped because of a defect")]
+    Panicked,
     /// A table has no header that names its fields.
     #[error("the table's header names no fields")]
     Header(HeaderFault),
@@ -47,7 +53,11 @@ impl PipelineError {
     /// Returns the party that has to act.
     pub fn blame(&self) -> Blame {
         match self {
-            PipelineError::Staging(_) | PipelineError::Store(_) | PipelineError::Trail(_) => Blame::Host,
+            PipelineError::Staging(_)
+            | PipelineError::Store(_)
+            | PipelineError::Trail(_)
+            | PipelineError::LinesLost
+            | PipelineError::Panicked => Blame::Host,
             PipelineError::NotApproved { .. } => Blame::Plugin,
             PipelineError::Header(_) => Blame::Record,
             PipelineError::Plugin(PluginError::Lookup(_) | PluginError::Engine(_) | PluginError::Missing(_)) => {
@@ -82,6 +92,8 @@ impl PipelineError {
             PipelineError::NoPlatform => "PLATFORM_NOT_CONFIGURED",
             PipelineError::NotApproved { .. } => "PLUGIN_NOT_APPROVED",
             PipelineError::Header(_) => "INVALID_HEADER",
+            PipelineError::LinesLost => "LINES_NOT_ACCOUNTED_FOR",
+            PipelineError::Panicked => "HOST_PANICKED",
         }
     }
 
@@ -94,7 +106,15 @@ impl PipelineError {
                  approve can approve it: PUT /plugins/{{digest}}/approval.",
                 digest
             ),
-            PipelineError::Staging(_) | PipelineError::Store(_) | PipelineError::Trail(_) => SERVER_FAILED.into(),
+            PipelineError::Staging(_) | PipelineError::Store(_) | PipelineError::Trail(_) | PipelineError::Panicked => {
+                SERVER_FAILED.into()
+            }
+            PipelineError::LinesLost => {
+                "The server did not account for every line of the upload, because of a defect. \
+                                         Its log has the figures. An import is refused until the table is uploaded \
+                                         again."
+                    .into()
+            }
             PipelineError::Platform(error) => platform_message(error),
             PipelineError::NoPlatform => "The server has no configuration for the migration's platform. Add \
                                           [platforms.NAME] to the configuration."

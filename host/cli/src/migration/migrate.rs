@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use sluice_model::DOMAINS;
 use uuid::Uuid;
@@ -10,16 +10,17 @@ use uuid::Uuid;
 use crate::format::counted;
 use crate::migration::run::report::{MigrationEnding, MigrationReport};
 use crate::migration::run::report_text;
-use crate::migration::run::steps::{self, MigrationOptions, SourceTables, TableFile, TableLength};
-use crate::migration::source_files::{self, CsvArgs};
+use crate::migration::run::steps::{self, MigrationOptions};
+use crate::migration::source_directory::SourceDirectory;
+use crate::migration::source_files::CsvArgs;
 use crate::output::{OutputArgs, print};
 use crate::server::login::LoginArgs;
 
 /// Arguments of `sluice migrate`.
 #[derive(Args)]
 pub struct MigrateArgs {
-    /// Directory with a file for each source table: <source>.jsonl or <source>.csv, plain or compressed (.gz, .zst). It is
-    /// optional with --migration
+    /// Directory with a file for each source table: <source>.jsonl or <source>.csv, plain or compressed (.gz, .zst). Letter
+    /// case does not matter. It is optional with --migration
     #[arg(required_unless_present = "migration")]
     dir: Option<PathBuf>,
     /// Address of the server
@@ -49,36 +50,6 @@ pub struct MigrateArgs {
     login: LoginArgs,
     #[command(flatten)]
     output: OutputArgs,
-}
-
-/// Source tables as files in a directory, if the user named one.
-struct SourceDirectory {
-    dir: Option<PathBuf>,
-    csv: CsvArgs,
-}
-
-impl SourceTables for SourceDirectory {
-    fn open(&self, source: &str) -> Result<Option<TableFile>> {
-        let Some(dir) = &self.dir else { return Ok(None) };
-        let Some(path) = source_files::find(dir, source)? else { return Ok(None) };
-        let format = source_files::format_of(&path, &self.csv);
-        let file = source_files::read_chunks(&path)?;
-        Ok(file.map(|(chunks, bytes)| TableFile { format, chunks, length: TableLength::Bytes(bytes) }))
-    }
-
-    fn other_files(&self, sources: &[String]) -> Result<Vec<String>> {
-        let Some(dir) = &self.dir else { return Ok(vec![]) };
-        let cannot_read = || format!("cannot read the directory {}", dir.display());
-        let mut others = vec![];
-        for entry in std::fs::read_dir(dir).with_context(cannot_read)? {
-            let name = entry.with_context(cannot_read)?.file_name().to_string_lossy().into_owned();
-            if source_files::source_of(&name).is_some_and(|source| !sources.iter().any(|known| known == source)) {
-                others.push(name);
-            }
-        }
-        others.sort();
-        Ok(others)
-    }
 }
 
 /// Runs the migration, prints its report, and returns the exit code.
@@ -149,6 +120,7 @@ fn agreed(report: &MigrationReport) -> String {
         );
     }
     out += &report_text::deleted(report);
+    out += &report_text::lines(report);
     out + &format!("All counts agree. The migration: {}\n", report_text::address(report))
 }
 

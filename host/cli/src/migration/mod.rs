@@ -11,5 +11,6 @@ pub mod records;
 pub mod remap;
 pub mod result_text;
 pub mod run;
+mod source_directory;
 pub mod source_files;
 pub mod trial;

@@ -105,8 +105,13 @@ async fn map(client: &SluiceClient, args: &RunArgs, progress: ProgressDisplay) -
                 bar.set_message(grouped(records));
             };
             let format = source_files::format_of(file, &args.csv);
-            let tally = client.upload_source(migration, name, &format, chunks, show).await?;
+            let uploaded = client.upload_source(migration, name, &format, chunks, show).await;
             bar.finish_and_clear();
+            if uploaded.as_ref().is_err_and(source_files::is_empty_table) {
+                progress.line(&format!("{} is empty", file.display()));
+                continue;
+            }
+            let tally = uploaded?;
             tallies.push(SourceTally { source: name.clone(), tally, time: start.elapsed() });
         }
     }

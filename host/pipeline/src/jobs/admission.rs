@@ -12,7 +12,7 @@ use super::conflicts::{exclusive_refusal, has_to_wait, upload_refusal};
 use super::{Jobs, RunningJob, RunningWork};
 use crate::PipelineError;
 use sluice_catalog::{CatalogError, JobError, TrailError, TransitionError};
-use sluice_model::{JobKind, MigrationEvent, Progress, TransitionRefusal};
+use sluice_model::{JobKind, MigrationEvent, Name, Progress, TransitionRefusal};
 use sluice_staging::StagingError;
 
 /// A reason for which a job or an upload cannot begin now.
@@ -21,6 +21,9 @@ pub enum StartError {
     /// The migration's status does not allow it.
     #[error("{}", .0.remedy())]
     Refused(TransitionRefusal),
+    /// The last upload to this source or entity type ended early, or lines of it are not accounted for.
+    #[error("lines of {0} are not accounted for")]
+    LinesMissing(Name),
     /// An upload runs that conflicts with it.
     #[error("An upload to this migration is running. Wait for it to end.")]
     UploadRunning,

@@ -13,6 +13,7 @@ use super::{Jobs, StartError};
 use crate::connector::{platform_count, platform_import, platform_plan, platform_undo};
 use crate::import::import;
 use crate::remap::{remap, replay_all};
+use crate::reporting::line_counts::{add_line_counts, incomplete_stream};
 use crate::reporting::{VerificationCount, count};
 use crate::trial::{compare, trial};
 use crate::validate::validate;
@@ -67,7 +68,10 @@ impl Jobs {
                     return Err(StartError::Refused(TransitionRefusal::NotValidated));
                 }
                 context.check_mapper_approved()?;
-                Ok(MigrationEvent::ImportStarts)
+                match incomplete_stream(context)? {
+                    Some(stream) if validated => Err(StartError::LinesMissing(stream)),
+                    _ => Ok(MigrationEvent::ImportStarts),
+                }
             }
             JobKind::Remap => Ok(MigrationEvent::ChangeStarts),
             JobKind::Trial | JobKind::Compare | JobKind::Replay | JobKind::Plan
@@ -161,10 +165,13 @@ fn execute(
     id: Uuid,
     progress: &Progress,
 ) -> Result<(bool, SafeValue), Interrupt> {
-    let counted = |(agree, counts): (bool, _)| (agree, SafeValue::list::<VerificationCount>(counts));
+    let counted = |counts: (bool, Vec<VerificationCount>)| {
+        let (agree, counts) = add_line_counts(context, counts)?;
+        Ok((agree, SafeValue::list(counts)))
+    };
     match (task, context.platform.as_deref()) {
         (Task::Import, Some(platform)) => platform_import(context, platform, progress),
-        (Task::Counts, Some(platform)) => platform_count(context, platform, progress).map(counted),
+        (Task::Counts, Some(platform)) => counted(platform_count(context, platform, progress)?),
         (Task::Plan(options), Some(platform)) => Ok((true, platform_plan(context, platform, *options, progress)?)),
         (Task::Undo(options), Some(platform)) => platform_undo(context, platform, *options, progress),
         (Task::Plan(_) | Task::Undo(_), None) => Err(PipelineError::NoPlatform.into()),
@@ -172,7 +179,7 @@ fn execute(
             Err(PipelineError::NoPlatform.into())
         }
         (Task::Import, None) => import(context, progress),
-        (Task::Counts, None) => count(context, progress).map(counted),
+        (Task::Counts, None) => counted(count(context, progress)?),
         (Task::Validate, _) => validate(context, progress),
         (Task::Trial(options), _) => trial(context, options, id, progress),
         // A comparison succeeds also if the two mappers differ.

@@ -1,12 +1,13 @@
 //! Loading: records of an upload are framed, mapped or validated, staged, and each gets a result.
 
+mod record_lines;
 pub(crate) mod record_stream;
 pub(crate) mod results;
 pub(crate) mod source;
 mod stage_records;
 mod upload_summary;
 
-pub use record_stream::{InputTotals, RecordStream, RecordStreamError};
+pub use record_stream::{InputTotals, RecordStream, RecordStreamError, StreamPart, frame_limits};
 pub use results::ResultWriter;
 pub use source::load_source;
 pub use stage_records::{delete_records, load_records};

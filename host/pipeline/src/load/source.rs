@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::load::UploadSummary;
+use crate::load::record_lines::RecordLines;
 use crate::load::record_stream::{FrameEvent, RecordStream, frame};
 use crate::load::results::ResultWriter;
 use crate::load::stage_records::{finish_batch, list};
@@ -55,7 +56,7 @@ pub fn load_source(
             None => Ok(results.flush(&context.area, true)?),
         },
     );
-    summary.input = results.after(&context.area, totals)?;
+    summary.set_input(results.after(&context.area, totals)?);
     Ok(summary)
 }
 
@@ -188,10 +189,19 @@ impl<'a> SourceStager<'a> {
         let mut verdicts: Vec<RecordVerdict> = keys
             .iter()
             .map(|keys| RecordVerdict {
-                issues: keys.fault.iter().map(|fault| Issue::error(fault.code())).collect(),
+                issues: keys
+                    .fault
+                    .iter()
+                    .filter(|fault| !fault.skips())
+                    .map(|fault| Issue::error(fault.code()))
+                    .collect(),
+                skipped: keys.fault.filter(|fault| fault.skips()).map(|fault| fault.code().into()),
                 ..RecordVerdict::default()
             })
             .collect();
+        for (position, notice) in &raw.notices {
+            verdicts[*position as usize].issues.push(Issue::warning(notice.code()));
+        }
         self.apply_mapper_output(&mut transformed, &positions, &raw, &mut verdicts)?;
         let ranges = self.validate(&mut transformed, &positions, &raw, &mut verdicts)?;
 
@@ -244,7 +254,7 @@ impl<'a> SourceStager<'a> {
                 Effect::DuplicateReferenceId => verdict.issues.push(Issue::error("DUPLICATE_REFERENCE_ID")),
                 Effect::New | Effect::Replaced | Effect::Unchanged => {}
             }
-            let result = verdict.result(raw.lines[position], &transformed);
+            let result = verdict.result(RecordLines::of(&raw, position), &transformed);
             summary.tally(&result);
             results.add(&result);
             // An unchanged result was listed when the record was first mapped.
@@ -377,7 +387,7 @@ impl RecordVerdict {
         }
     }
 
-    fn result(self, line: u64, transformed: &MapperOutput) -> RecordResult {
+    fn result(self, lines: RecordLines, transformed: &MapperOutput) -> RecordResult {
         let outcome = match self.status() {
             (SourceStatus::Mapped, _) => RecordOutcome::Mapped(
                 self.made
@@ -392,7 +402,7 @@ impl RecordVerdict {
             (SourceStatus::Rejected, _) => RecordOutcome::Rejected(None),
             (SourceStatus::Quarantined, code) => RecordOutcome::Quarantined(code.unwrap_or(UNDECLARED_CODE)),
         };
-        RecordResult { line, outcome, issues: self.issues }
+        lines.result(outcome, self.issues)
     }
 }
 

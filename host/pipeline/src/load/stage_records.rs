@@ -6,6 +6,7 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::load::UploadSummary;
+use crate::load::record_lines::RecordLines;
 use crate::load::record_stream::{FrameEvent, RecordStream, frame};
 use crate::load::results::ResultWriter;
 use crate::plugin_log::{PluginLogOrigin, write_plugin_log};
@@ -79,14 +80,14 @@ pub fn load_records(
                 (None, Some(id)) if !issues.iter().any(Issue::is_error) => RecordOutcome::Staged(id),
                 _ => RecordOutcome::Rejected(id),
             };
-            let result = RecordResult { line: raw.lines[position], outcome, issues };
+            let result = RecordLines::of(&raw, position).result(outcome, issues);
             summary.tally(&result);
             results.add(&result);
             list(&result, entity_type, id, &mut listed);
         }
         finish_batch(context, &listed, results)
     });
-    summary.input = results.after(&context.area, totals)?;
+    summary.set_input(results.after(&context.area, totals)?);
     Ok(summary)
 }
 
@@ -153,19 +154,19 @@ pub fn delete_records(
         summary.note_change(context, deleted.contains(&true))?;
         summary.changes += deleted.iter().filter(|deleted| **deleted).count() as u64;
         let mut deleted = deleted.into_iter();
-        for (id, line) in ids.into_iter().zip(&raw.lines) {
+        for (position, id) in ids.into_iter().enumerate() {
             let (outcome, issues) = match id {
                 None => (RecordOutcome::Rejected(None), vec![Issue::error("INVALID_FORMAT")]),
                 Some(id) if deleted.next() == Some(true) => (RecordOutcome::Deleted(id), vec![]),
                 Some(id) => (RecordOutcome::Rejected(Some(id)), vec![Issue::error("UNKNOWN_REFERENCE")]),
             };
-            let result = RecordResult { line: *line, outcome, issues };
+            let result = RecordLines::of(&raw, position).result(outcome, issues);
             summary.tally(&result);
             results.add(&result);
         }
         Ok(results.flush(&context.area, false)?)
     });
-    summary.input = results.after(&context.area, totals)?;
+    summary.set_input(results.after(&context.area, totals)?);
     Ok(summary)
 }
 

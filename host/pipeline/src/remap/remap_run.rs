@@ -120,7 +120,7 @@ impl RemapRun<'_> {
                 key: None,
                 lookups: vec![],
                 body: staged.body(*position),
-                status: SourceStatus::Rejected,
+                status: entry.status().unwrap_or(SourceStatus::Rejected),
                 code,
                 products: vec![],
                 replaces: None,

@@ -10,11 +10,14 @@ use uuid::Uuid;
 
 use super::counts::{counted_entity_types, groups_of};
 use super::evidence_verify::CountDefinition;
+use super::line_counts::CountedUpload;
 use crate::PipelineError;
 use sluice_audit::{AuditScope, Head};
 use sluice_catalog::{Catalog, CatalogUpload, IssueTotal, Phase, SourceOutcomeCount, Trail, TrailError};
 use sluice_keys::PublicKey;
-use sluice_model::{Approval, Digest, ImportStatus, JobState, LimitOverrides, Migration, StagingStatus, Tenant};
+use sluice_model::{
+    Approval, Digest, ImportStatus, JobState, LimitOverrides, Migration, StagingStatus, Tenant, UploadLines,
+};
 use sluice_plugin_host::Plugins;
 
 /// The evidence that is signed.
@@ -89,6 +92,22 @@ struct UploadFigures {
     rejected: u64,
     quarantined: u64,
     broken_off: bool,
+    /// Lines; none if staged records were mapped again, or an earlier version received the upload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lines: Option<UploadLines>,
+}
+
+impl UploadEvidence {
+    /// Returns the part from which lines are counted. Returns `None` if nothing was sent.
+    pub(super) fn counted(&self) -> Option<CountedUpload<'_>> {
+        let ended = self.figures.as_ref();
+        (!self.rerun).then(|| CountedUpload {
+            stream: &self.stream,
+            is_source: self.mapper.is_some(),
+            is_complete: ended.is_some_and(|figures| !figures.broken_off),
+            lines: ended.and_then(|figures| figures.lines),
+        })
+    }
 }
 
 /// A plugin. If this server no longer has the plugin, only its digest is known.
@@ -267,6 +286,7 @@ fn upload(kept: CatalogUpload) -> UploadEvidence {
                 rejected: end.rejected,
                 quarantined: end.quarantined,
                 broken_off: end.broken_off,
+                lines: end.lines,
             };
             (Some(figures), None)
         }

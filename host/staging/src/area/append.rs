@@ -317,10 +317,11 @@ fn refused_key(body: Key, code: &[u8], origin: Origin) -> Key {
     hash(&[b"refused\0", &body, &line.to_le_bytes(), code])
 }
 
-/// Returns true if an entry of a source was rejected because it has no key, or because another record has its key.
+/// Returns true if an entry of a source was rejected or skipped because it has no key, or because another record has its
+/// key.
 pub(crate) fn is_keyless(entry: &StreamEntry, code: &[u8]) -> bool {
     // Earlier versions wrote zeros for all such records.
-    let rejected = || entry.status == SourceStatus::Rejected as u8;
+    let rejected = || [SourceStatus::Rejected as u8, SourceStatus::Skipped as u8].contains(&entry.status);
     entry.key == [0; 16] || (rejected() && entry.key == refused_key(entry.hash, code, entry.origin))
 }
 

@@ -197,7 +197,7 @@ fn scratch_is_sealed() {
     let (spool, mut reader) = Spool::new(&area).unwrap();
     let pieces = [vec![1; 10], vec![], vec![2; 200_000], vec![3; 64 * 1024]];
     pieces.iter().for_each(|piece| spool.write(piece).unwrap());
-    drop(spool);
+    spool.end();
     let mut came = vec![];
     while let Some(piece) = runtime.block_on(reader.next()).unwrap() {
         came.extend(piece);

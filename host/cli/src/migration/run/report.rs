@@ -157,6 +157,13 @@ impl MigrationReport {
         sum("TotalEntity").saturating_sub(sum("TotalUnaltered"))
     }
 
+    /// Returns the number of lines that were read, and of those that are accounted for, if the counts have them.
+    pub fn lines(&self) -> Option<(u64, u64)> {
+        let count = self.counts.iter().find(|count| count.r#type == "TotalLines")?;
+        let sum = |rows: &[Vec<String>]| rows.iter().filter_map(|row| row.get(1)?.parse::<u64>().ok()).sum();
+        Some((sum(&count.staged_rows), sum(&count.imported_rows)))
+    }
+
     /// Returns the totals of each entity type, or none if the counts are those of a platform.
     pub fn totals(&self) -> Vec<EntityTotal> {
         let Some(total) = self.counts.iter().find(|count| count.r#type == "TotalEntity") else { return vec![] };

@@ -13,6 +13,7 @@ use crate::migration::job::show_progress;
 use crate::migration::plan;
 use crate::migration::run::report::{MigrationEnding, MigrationReport, SourceReport};
 use crate::migration::run::{invalid_records, report_text};
+use crate::migration::source_files;
 use crate::progress::ProgressDisplay;
 
 /// Maximum number of validations after deletions. Records refer to each other over a few steps, so a few rounds reach the
@@ -63,8 +64,16 @@ pub trait SourceTables: Sync {
     /// Opens the table of a source. Returns none if there is no table or it has no records.
     fn open(&self, source: &str) -> Result<Option<TableFile>>;
 
-    /// Returns the names of tables that belong to none of these sources.
-    fn other_files(&self, sources: &[String]) -> Result<Vec<String>>;
+    /// Returns the files that are not the table of one of these sources.
+    fn other_files(&self, sources: &[String]) -> Result<Vec<IgnoredFile>>;
+}
+
+/// A file that is not uploaded.
+pub struct IgnoredFile {
+    /// Name.
+    pub file: String,
+    /// Reason.
+    pub reason: &'static str,
 }
 
 /// Numbers of records that an import wrote.
@@ -152,6 +161,10 @@ async fn run_steps(
     }
     match report.altered() {
         _ if agree => Ok(MigrationEnding::Agreed),
+        _ if report.lines().is_some_and(|(read, accounted)| read != accounted) => bail!(
+            "not every line of the tables is accounted for: see `TotalLines` in the counts, and upload the table again, all \
+             of it"
+        ),
         0 => bail!("staged and imported records differ"),
         altered => bail!(
             "{} of the target changed after the import, by a disk error or by another program: see \
@@ -176,7 +189,11 @@ async fn register(
     };
     let mapper = find_mapper(&mappers, options.mapper.as_deref(), existing.as_ref())?;
     let sources: Vec<String> = mapper.sources.iter().map(|source| source.name.clone()).collect();
-    report.ignored_files = tables.other_files(&sources)?;
+    let ignored = tables.other_files(&sources)?;
+    for IgnoredFile { file, reason } in &ignored {
+        options.progress.line(&format!("Ignored {file}: {reason}"));
+    }
+    report.ignored_files = ignored.into_iter().map(|ignored| ignored.file).collect();
     let mut opened = vec![];
     for source in &sources {
         opened.push((source.clone(), tables.open(source)?));
@@ -221,26 +238,29 @@ async fn upload_all(
     sources: Vec<(String, Option<TableFile>)>,
     report: &mut MigrationReport,
 ) -> Result<()> {
-    for file in &report.ignored_files {
-        options.progress.line(&format!("Ignored {file}: the mapper has no such source"));
-    }
     for (source, table) in sources {
         let Some(table) = table else {
             report.without_records.push(source);
             continue;
         };
         let start = Instant::now();
-        let tally = upload_source(options, &source, table, report).await;
-        let tally = tally.with_context(|| format!("uploading {source}"))?;
+        let tally = match upload_source(options, &source, table, report).await {
+            Err(error) if error.downcast_ref().is_some_and(source_files::is_empty_table) => {
+                report.without_records.push(source);
+                continue;
+            }
+            tally => tally.with_context(|| format!("uploading {source}"))?,
+        };
         let time = start.elapsed();
         let outcomes: Vec<String> = ["mapped", "skipped", "rejected", "quarantined"]
             .into_iter()
             .filter(|outcome| tally.count(outcome) > 0)
             .map(|outcome| format!("{} {outcome}", grouped(tally.count(outcome))))
             .collect();
+        let outcomes = if tally.records == 0 { "a header, and no rows".into() } else { outcomes.join(", ") };
         let (name, records) = (format!("Uploaded {source}"), counted(tally.records, "record"));
         let seconds = time.as_secs_f64();
-        options.progress.line(&format!("{name:20} {records:>19} {seconds:>7.1} s   {}", outcomes.join(", ")));
+        options.progress.line(&format!("{name:20} {records:>19} {seconds:>7.1} s   {outcomes}"));
         report.add_step("upload", time, tally.records);
         report.sources.push(SourceReport { source, tally, seconds });
     }
