@@ -3,7 +3,7 @@
 use crate::MigrationContext;
 use sluice_catalog::{CatalogError, LogEntry};
 use sluice_model::{Domain, Level, SafeValue};
-use sluice_plugin_host::Logged;
+use sluice_plugin_host::BatchLog;
 
 /// The plugin that logged, and the records that it logged about.
 pub struct PluginLogOrigin<'a, P> {
@@ -18,7 +18,7 @@ pub struct PluginLogOrigin<'a, P> {
 /// Writes the log entries of a plugin for one batch, and the number of entries that were dropped.
 pub fn write_plugin_log<'a, P: Fn(u32) -> (&'static str, SafeValue)>(
     context: &MigrationContext,
-    logged: &Logged,
+    logged: &BatchLog,
     speaker: &PluginLogOrigin<'a, P>,
 ) -> Result<(), CatalogError> {
     let PluginLogOrigin { domain, upload, place } = speaker;

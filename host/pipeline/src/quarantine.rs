@@ -40,15 +40,15 @@ struct QuarantineEntry<'a> {
 pub fn quarantine<'a>(
     area: &StagingArea,
     (title, digest): (PluginTitle, &'a Digest),
-    poisoned: &'a [FailedRecord],
+    failed: &'a [FailedRecord],
     undeclared: &'a [UndeclaredText],
     place: impl Fn(Option<u32>) -> QuarantinePosition<'a>,
 ) -> Result<(), StagingError> {
-    if poisoned.is_empty() && undeclared.is_empty() {
+    if failed.is_empty() && undeclared.is_empty() {
         return Ok(());
     }
     let mut lines: Vec<Vec<u8>> = vec![];
-    let failed = poisoned
+    let failed = failed
         .iter()
         .map(|FailedRecord { position, failure }| (Some(*position), failure.cause.code(), &failure.message));
     let undeclared_texts = undeclared.iter().map(|UndeclaredText { position, code, text }| (*position, &**code, text));

@@ -1,31 +1,31 @@
-//! Runs a mapper for its author, on the author's machine and records. The mapper runs in the sandbox. The result
-//! contains the messages that a server keeps beside quarantined records.
+//! Dry run of a mapper for its author, on the author's own machine and records: in the sandbox, with all messages that a
+//! server keeps beside quarantined records.
 
 use std::sync::Arc;
 
-use super::mapper::MapperPlugin;
-use super::usage::Usage;
+use crate::instance::position;
+use crate::instance::usage::Usage;
+use crate::worlds::mapper::MapperPlugin;
 use sluice_contract::PluginError;
 use sluice_contract::SourceLookup;
 use sluice_contract::output_validation::unpack;
 use sluice_contract::wire::{Batch, Context};
 use sluice_model::{Code, Issue, Name};
 
-/// Result of a run on records. Positions refer to the input records.
+/// Output of a dry run. Positions are those of the records that were passed in.
 #[derive(Default)]
 pub struct AuthorRun {
-    /// Records that the mapper made, in order: entity type, position of the origin, and body.
-    pub made: Vec<(Name, u32, Vec<u8>)>,
+    /// Produced records, in order: entity type, position of the origin, and body.
+    pub records: Vec<(Name, u32, Vec<u8>)>,
     /// Issues, each with the position of its record.
     pub issues: Vec<(u32, Issue)>,
-    /// Positions of skipped records, each with its code.
+    /// Positions of skipped records, each with the code of the reason.
     pub skipped: Vec<(u32, Code)>,
-    /// Failures of the mapper and undeclared values: the record's position if there is one, a code, and the mapper's
-    /// own text.
-    pub said: Vec<(Option<u32>, String, String)>,
+    /// Failures, and undeclared texts: position, code, and the mapper's own text.
+    pub messages: Vec<(Option<u32>, String, String)>,
 }
 
-/// Maps records of a source, in batches of `batch_records`.
+/// Maps records of a source, `batch_records` at a time.
 pub fn run_for_author(
     plugin: &Arc<MapperPlugin>,
     context: Context,
@@ -35,34 +35,34 @@ pub fn run_for_author(
     lookup: Arc<dyn SourceLookup>,
 ) -> Result<AuthorRun, PluginError> {
     let mut instance = plugin.instance(context, lookup, &Usage::default());
-    let mut rehearsed = AuthorRun::default();
+    let mut output = AuthorRun::default();
     for (index, records) in records.chunks(batch_records).enumerate() {
-        let start = (index * batch_records) as u32;
+        let start = position(index * batch_records);
         let mut batch = Batch { bytes: vec![], ends: vec![] };
         for record in records {
             batch.bytes.extend_from_slice(record);
             batch.ends.push(batch.bytes.len() as u32);
         }
-        let found = instance.transform(source, &batch)?;
-        for produced in &found.produced {
+        let mapped = instance.transform(source, &batch)?;
+        for produced in &mapped.produced {
             let bodies = unpack(&produced.records).unwrap_or_default();
-            let made = bodies.iter().zip(&produced.origins);
-            let made = made.map(|(body, origin)| (produced.entity_type.clone(), start + origin, body.to_vec()));
-            rehearsed.made.extend(made);
+            let records = bodies.iter().zip(&produced.origins);
+            let records = records.map(|(body, origin)| (produced.entity_type.clone(), start + origin, body.to_vec()));
+            output.records.extend(records);
         }
-        rehearsed.issues.extend(found.issues.into_iter().map(|(position, issue)| (start + position, issue)));
-        for (code, positions) in found.skipped {
-            rehearsed.skipped.extend(positions.iter().map(|position| (start + position, code.clone())));
+        output.issues.extend(mapped.issues.into_iter().map(|(position, issue)| (start + position, issue)));
+        for (code, positions) in mapped.skipped {
+            output.skipped.extend(positions.iter().map(|position| (start + position, code.clone())));
         }
-        let broke = found.poisoned.iter().map(|poisoned| {
-            let (code, message) = (poisoned.failure.cause.code(), poisoned.failure.message.for_quarantine());
-            (Some(start + poisoned.position), code.to_owned(), message.to_owned())
+        let failures = mapped.failed.iter().map(|record| {
+            let (code, message) = (record.failure.cause.code(), record.failure.message.for_quarantine());
+            (Some(start + record.position), code.to_owned(), message.to_owned())
         });
-        let undeclared = found.undeclared.iter().map(|said| {
-            let position = said.position.map(|position| start + position);
-            (position, said.code.to_string(), said.text.for_quarantine().to_owned())
+        let undeclared = mapped.undeclared.iter().map(|text| {
+            let position = text.position.map(|position| start + position);
+            (position, text.code.to_string(), text.text.for_quarantine().to_owned())
         });
-        rehearsed.said.extend(broke.chain(undeclared));
+        output.messages.extend(failures.chain(undeclared));
     }
-    Ok(rehearsed)
+    Ok(output)
 }

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 /// Reads a number of bytes: digits and nothing else.
 pub fn bytes(given: &str) -> Option<u64> {
-    // A sign would be taken as well.
+    // `parse` also accepts a sign.
     given.bytes().all(|byte| byte.is_ascii_digit()).then(|| given.parse().ok()).flatten()
 }
 
@@ -16,7 +16,7 @@ pub fn pairs(metadata: &str) -> Option<Vec<(String, String)>> {
     let pair = |pair: &str| {
         let (name, value) = pair.trim().split_once(' ').unwrap_or((pair.trim(), ""));
         let value = BASE64_STANDARD.decode(value.trim()).ok()?;
-        // A file's name may be in any encoding, and says nothing to us.
+        // A file's name may be in any encoding. The server does not use it.
         Some((name.to_owned(), String::from_utf8_lossy(&value).into_owned()))
     };
     metadata.split(',').filter(|part| !part.trim().is_empty()).map(pair).collect()

@@ -4,4 +4,4 @@ mod fields;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 
-pub use fields::*;
+pub use fields::{Checksum, bytes, pairs};

@@ -22,7 +22,7 @@ pub fn check_any(given: &str) {
             let plain = given.trim_start_matches('0');
             assert_eq!(number.to_string(), if plain.is_empty() { "0" } else { plain });
         }
-        // No other digits are too many than those beyond 64 bits.
+        // Digits are refused only if the number exceeds 64 bits.
         None => assert!(!digits || given.trim_start_matches('0').len() >= 20, "{given}"),
     }
     if let Some(said) = pairs(given) {
@@ -37,9 +37,9 @@ pub fn check_any(given: &str) {
 }
 
 /// Checks that a checksum fits its own bytes, in pieces of any size, and no other bytes.
-fn check_sums(mut chance: Unstructured) -> arbitrary::Result<()> {
-    let (split, changed, bit) = (chance.arbitrary::<u8>()?, chance.arbitrary::<u8>()?, chance.int_in_range(0..=7)?);
-    let body = chance.take_rest();
+fn check_sums(mut input: Unstructured) -> arbitrary::Result<()> {
+    let (split, changed, bit) = (input.arbitrary::<u8>()?, input.arbitrary::<u8>()?, input.int_in_range(0..=7)?);
+    let body = input.take_rest();
     let [sha1, sha256] = [Sha1::digest(body).to_vec(), Sha256::digest(body).to_vec()];
     let fits = |given: &str, body: &[u8]| {
         let mut checksum = Checksum::named(given).expect("it is written as it has to be");
@@ -68,9 +68,9 @@ fn check_sums(mut chance: Unstructured) -> arbitrary::Result<()> {
 pub fn check_tus(data: &[u8]) {
     check_any(&String::from_utf8_lossy(data));
     let _ = check_sums(Unstructured::new(data));
-    // What a client says is what is read.
-    let mut chance = Unstructured::new(data);
-    let said: Vec<(u16, String)> = chance.arbitrary().unwrap_or_default();
+    // Metadata is read as the client wrote it.
+    let mut input = Unstructured::new(data);
+    let said: Vec<(u16, String)> = input.arbitrary().unwrap_or_default();
     let said: Vec<_> = said.into_iter().map(|(name, value)| (format!("name-{name}"), value)).collect();
     assert_eq!(pairs(&written(&said)), Some(said));
 }
@@ -81,7 +81,7 @@ mod tests {
 
     use super::{check_any, check_tus};
 
-    /// Every seed of the fuzz target holds.
+    /// Checks the seeds of fuzzing and inputs of earlier failures.
     #[test]
     fn seeds() {
         sluice_test_seeds::seeds("tus").iter().for_each(|seed| check_tus(seed));

@@ -96,10 +96,10 @@ impl TestCase {
             has_outcome[*position as usize] = true;
             issues.push(ExpectedIssue::skip(self.line(*position), code.to_string()));
         }
-        for position in found.made.iter().map(|(_, position, _)| position) {
+        for position in found.records.iter().map(|(_, position, _)| position) {
             has_outcome[*position as usize] = true;
         }
-        for position in found.said.iter().filter_map(|(position, ..)| *position) {
+        for position in found.messages.iter().filter_map(|(position, ..)| *position) {
             has_outcome[position as usize] = true;
         }
         let lost = has_outcome.iter().zip(&self.input).filter(|(has_outcome, _)| !**has_outcome);
@@ -107,13 +107,13 @@ impl TestCase {
         issues.sort_by_key(|issue| issue.line);
         let mut records = vec![];
         for entity_type in &mapper.entity_types {
-            for (_, position, body) in found.made.iter().filter(|(made, ..)| made == entity_type) {
+            for (_, position, body) in found.records.iter().filter(|(made, ..)| made == entity_type) {
                 let body = String::from_utf8_lossy(body);
                 let record = format!("{{\"entityType\":\"{entity_type}\",\"record\":{body}}}");
                 records.push((self.line(*position), record));
             }
         }
-        let messages = found.said.into_iter();
+        let messages = found.messages.into_iter();
         let messages =
             messages.map(|(position, code, text)| (position.map(|position| self.line(position)), code, text));
         CaseResult { records, issues: issues.iter().map(ExpectedIssue::line).collect(), messages: messages.collect() }

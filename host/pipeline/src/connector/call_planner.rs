@@ -69,7 +69,7 @@ impl<'a> CallPlanner<'a> {
             };
             let mut issues: Vec<ListedIssue> =
                 made.issues.into_iter().map(|(position, issue)| listed(position, issue)).collect();
-            let failed = made.poisoned.iter().map(|of| listed(of.position, Issue::error(of.failure.cause.code())));
+            let failed = made.failed.iter().map(|of| listed(of.position, Issue::error(of.failure.cause.code())));
             issues.extend(failed);
             self.skipped += issues.iter().filter(|listed| listed.issue.is_error()).count() as u64;
             if self.lists_issues {
@@ -82,11 +82,11 @@ impl<'a> CallPlanner<'a> {
                     line: position.map(line),
                 };
                 let plugin = &platform.plugin;
-                quarantine(&context.area, (plugin.title(), &plugin.digest), &made.poisoned, &made.undeclared, place)?;
+                quarantine(&context.area, (plugin.title(), &plugin.digest), &made.failed, &made.undeclared, place)?;
                 let place = |position: u32| ("referenceId", Uuid::from_bytes(key(position)).into());
                 write_plugin_log(context, &made.logged, &PluginLogOrigin { domain: None, upload: 0, place })?;
             }
-            let plans = made.made.into_iter().map(|plan| {
+            let plans = made.items.into_iter().map(|plan| {
                 let entry = &entries[plan.position as usize];
                 RecordPlan { id: entry.key, upload: entry.upload, plan }
             });

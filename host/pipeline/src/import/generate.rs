@@ -11,7 +11,7 @@ use crate::{Interrupt, MigrationContext, PipelineError};
 use sluice_catalog::ListedIssue;
 use sluice_contract::{Batch, Generation, PluginError};
 use sluice_model::Progress;
-use sluice_plugin_host::{DomainInstance, DomainPlugin, GeneratedRecord, Made, Validated};
+use sluice_plugin_host::{DomainInstance, DomainPlugin, GeneratedRecord, PluginOutput, ValidationOutput};
 use sluice_staging::{DirectRecord, Origin, StagedBatch, StagedEntry, StreamName};
 
 /// Number of records passed to a generation at once. The generated records can be a hundred times as long.
@@ -77,7 +77,7 @@ impl ImportRun<'_> {
         let GeneratedBatch { entries, mut generated, validation } = made;
         context.check_plugin_approved(plugin.digest)?;
         self.skip(plugin, &generation.source, &entries, &mut generated)?;
-        let (made, validation) = (generated.made, validation?);
+        let (made, validation) = (generated.items, validation?);
         let place = |position: u32| ("position", position.into());
         let log_origin = PluginLogOrigin { domain: Some(&plugin.description.domain), upload: 0, place };
         write_plugin_log(context, &validation.logged, &log_origin)?;
@@ -86,7 +86,7 @@ impl ImportRun<'_> {
             .iter()
             .filter(|(_, issue)| issue.is_error())
             .map(|(position, _)| *position)
-            .chain(validation.poisoned.iter().map(|failed| failed.position))
+            .chain(validation.failed.iter().map(|failed| failed.position))
             .collect();
         let mut records = vec![];
         for (position, (record, id)) in made.iter().zip(&validation.ids).enumerate() {
@@ -114,8 +114,8 @@ impl ImportRun<'_> {
 /// The records that were generated from a batch.
 struct GeneratedBatch {
     entries: Vec<StagedEntry>,
-    generated: Made<GeneratedRecord>,
-    validation: Result<Validated, PluginError>,
+    generated: PluginOutput<GeneratedRecord>,
+    validation: Result<ValidationOutput, PluginError>,
 }
 
 fn generate_batch(
@@ -127,7 +127,7 @@ fn generate_batch(
     let StagedBatch { bytes, ends, entries } = staged;
     let generated = generator.generate(entity_type, &Batch { bytes, ends })?;
     let mut packed = Batch { bytes: vec![], ends: vec![] };
-    for record in &generated.made {
+    for record in &generated.items {
         packed.bytes.extend_from_slice(&record.body);
         packed.ends.push(packed.bytes.len() as u32);
     }

@@ -23,7 +23,7 @@ use crate::{Interrupt, MigrationContext, PipelineError};
 use sluice_catalog::{ListedIssue, Phase};
 use sluice_contract::{Batch, EntityType};
 use sluice_model::{Digest, Issue, Name, Progress, SafeValue};
-use sluice_plugin_host::{DomainPlugin, Made, Step};
+use sluice_plugin_host::{DomainPlugin, ImportStep, PluginOutput};
 use sluice_staging::{EntryReader, Origin, StagedBatch, StagedEntry, StreamName};
 use sluice_target::{ColumnExtractor, NewRow, RowProvenance, Span, StoreCounts, TargetLoad};
 use stages::{ImportStage, stages};
@@ -118,7 +118,7 @@ const TRANSACTION_PATIENCE: Duration = Duration::from_millis(50);
 /// A batch, its plan, and the columns of the records to be stored.
 struct PlannedBatch {
     staged: StagedBatch,
-    made: Made<Step>,
+    made: PluginOutput<ImportStep>,
     /// Spans of each step, as many as the table has columns.
     spans: Vec<Span>,
     /// Checksum of each step's record, or the column that the record does not fit.
@@ -126,7 +126,7 @@ struct PlannedBatch {
 }
 
 /// Returns the record that a step stores.
-fn body_of<'a>(staged: &'a StagedBatch, step: &'a Step) -> &'a [u8] {
+fn body_of<'a>(staged: &'a StagedBatch, step: &'a ImportStep) -> &'a [u8] {
     step.body.as_deref().unwrap_or_else(|| staged.body(step.position as usize))
 }
 
@@ -203,7 +203,7 @@ impl ImportRun<'_> {
                 return Err(error.into());
             }
             self.skip(plugin, &entity_type.name, &staged.entries, &mut plans)?;
-            for (index, step) in plans.made.iter().enumerate() {
+            for (index, step) in plans.items.iter().enumerate() {
                 let entry = &staged.entries[step.position as usize];
                 let spans = &spans[index * columns..(index + 1) * columns];
                 self.add_row(&mut rows.pending, plugin, entry, body_of(&staged, step), spans, sums[index])?;
@@ -346,14 +346,14 @@ impl ImportRun<'_> {
         plugin: &DomainPlugin,
         entity_type: &Name,
         entries: &[StagedEntry],
-        made: &mut Made<T>,
+        made: &mut PluginOutput<T>,
     ) -> Result<(), PipelineError> {
-        let Made { issues, poisoned, undeclared, logged, .. } = made;
+        let PluginOutput { issues, failed, undeclared, logged, .. } = made;
         let key = |position: u32| entries[position as usize].key;
         let mut all: Vec<ListedIssue> =
             issues.drain(..).map(|(position, issue)| listed(entity_type, key(position), issue)).collect();
         all.extend(
-            poisoned
+            failed
                 .iter()
                 .map(|failed| listed(entity_type, key(failed.position), Issue::error(failed.failure.cause.code()))),
         );
@@ -361,7 +361,7 @@ impl ImportRun<'_> {
         let line = |position: u32| entries[position as usize].ordinal;
         let place =
             |position: Option<u32>| QuarantinePosition { upload: 0, stream: entity_type, line: position.map(line) };
-        quarantine(&self.context.area, (plugin.title(), &plugin.digest), poisoned, undeclared, place)?;
+        quarantine(&self.context.area, (plugin.title(), &plugin.digest), failed, undeclared, place)?;
         let place = |position: u32| ("referenceId", Uuid::from_bytes(key(position)).into());
         let log_origin = PluginLogOrigin { domain: Some(&plugin.description.domain), upload: 0, place };
         write_plugin_log(self.context, logged, &log_origin)?;
@@ -388,8 +388,8 @@ fn plan(
         let batch = Batch { bytes: std::mem::take(&mut staged.bytes), ends: std::mem::take(&mut staged.ends) };
         let made = instance.plan(&entity_type.name, &batch)?;
         (staged.bytes, staged.ends) = (batch.bytes, batch.ends);
-        let mut spans = Vec::with_capacity(made.made.len() * entity_type.columns.len());
-        let sums = made.made.iter().map(|step| fields.extract(body_of(&staged, step), &mut spans)).collect();
+        let mut spans = Vec::with_capacity(made.items.len() * entity_type.columns.len());
+        let sums = made.items.iter().map(|step| fields.extract(body_of(&staged, step), &mut spans)).collect();
         Ok(Some(PlannedBatch { staged, made, spans, sums }))
     };
     loop {

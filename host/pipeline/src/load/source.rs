@@ -21,7 +21,7 @@ use crate::{MigrationContext, PipelineError};
 use sluice_contract::{Batch, SourceTable};
 use sluice_framing::{Fault, RawBatch, repeats_a_field, scalar_text, scan_object};
 use sluice_model::{Code, Issue, Name, ProducedRecord, RecordOutcome, RecordResult, UNDECLARED_CODE};
-use sluice_plugin_host::{DomainInstance, DomainPlugin, MapperInstance, MapperPlugin, Transformed};
+use sluice_plugin_host::{DomainInstance, DomainPlugin, MapperInstance, MapperOutput, MapperPlugin};
 use sluice_staging::{Effect, Key, Product, SourceLengths, SourceRecord, SourceStatus, hash};
 
 /// Loads a stream of source records through the migration's mapper, and writes a result for each in order.
@@ -63,7 +63,7 @@ pub fn load_source(
 pub(crate) struct MappedBatch {
     raw: RawBatch,
     keys: Vec<RecordKeys>,
-    transformed: Transformed,
+    transformed: MapperOutput,
     /// Position in `raw` of each record that was passed to the mapper.
     positions: Vec<usize>,
     /// In a run that maps records again: the ordinal and the key of the staged entry that each record replaces.
@@ -259,7 +259,7 @@ impl<'a> SourceStager<'a> {
     /// Applies the mapper's findings to the verdict of each record.
     fn apply_mapper_output(
         &self,
-        transformed: &mut Transformed,
+        transformed: &mut MapperOutput,
         positions: &[usize],
         raw: &RawBatch,
         verdicts: &mut [RecordVerdict],
@@ -270,7 +270,7 @@ impl<'a> SourceStager<'a> {
             line: position.map(|position| raw.lines[positions[position as usize]]),
         };
         let who = (self.mapper.title(), &self.mapper.digest);
-        quarantine(&self.context.area, who, &transformed.poisoned, &transformed.undeclared, place)?;
+        quarantine(&self.context.area, who, &transformed.failed, &transformed.undeclared, place)?;
         for (code, skipped) in &transformed.skipped {
             for position in skipped {
                 verdicts[positions[*position as usize]].skipped = Some(code.clone());
@@ -279,7 +279,7 @@ impl<'a> SourceStager<'a> {
         for (position, issue) in transformed.issues.drain(..) {
             verdicts[positions[position as usize]].issues.push(issue);
         }
-        for failed in &transformed.poisoned {
+        for failed in &transformed.failed {
             verdicts[positions[failed.position as usize]].failure = Some(failed.failure.cause.code());
         }
         Ok(())
@@ -288,7 +288,7 @@ impl<'a> SourceStager<'a> {
     /// Validates the mapper's output with the domain plugins. Returns the position of each record in its batch.
     fn validate(
         &mut self,
-        transformed: &mut Transformed,
+        transformed: &mut MapperOutput,
         positions: &[usize],
         raw: &RawBatch,
         verdicts: &mut [RecordVerdict],
@@ -321,7 +321,7 @@ impl<'a> SourceStager<'a> {
                 issue.field = issue.field.within(&produced.entity_type);
                 verdicts[origin(place as usize)].issues.push(issue);
             }
-            for failed in &validated.poisoned {
+            for failed in &validated.failed {
                 verdicts[origin(failed.position as usize)].failure = Some(failed.failure.cause.code());
             }
             let place = |position: Option<u32>| QuarantinePosition {
@@ -330,7 +330,7 @@ impl<'a> SourceStager<'a> {
                 line: position.map(|position| raw.lines[origin(position as usize)]),
             };
             let who = (plugin.title(), &plugin.digest);
-            quarantine(&self.context.area, who, &validated.poisoned, &validated.undeclared, place)?;
+            quarantine(&self.context.area, who, &validated.failed, &validated.undeclared, place)?;
             let place = |position: u32| ("line", raw.lines[origin(position as usize)].into());
             let log_origin = PluginLogOrigin { domain: Some(&plugin.description.domain), upload: self.upload, place };
             write_plugin_log(context, &validated.logged, &log_origin)?;
@@ -348,7 +348,7 @@ impl<'a> SourceStager<'a> {
         Ok(ranges)
     }
 
-    fn log(&self, transformed: &Transformed, positions: &[usize], raw: &RawBatch) -> Result<(), PipelineError> {
+    fn log(&self, transformed: &MapperOutput, positions: &[usize], raw: &RawBatch) -> Result<(), PipelineError> {
         let place = |position: u32| ("line", raw.lines[positions[position as usize]].into());
         let log_origin = PluginLogOrigin { domain: None, upload: self.upload, place };
         Ok(write_plugin_log(self.context, &transformed.logged, &log_origin)?)
@@ -377,7 +377,7 @@ impl RecordVerdict {
         }
     }
 
-    fn result(self, line: u64, transformed: &Transformed) -> RecordResult {
+    fn result(self, line: u64, transformed: &MapperOutput) -> RecordResult {
         let outcome = match self.status() {
             (SourceStatus::Mapped, _) => RecordOutcome::Mapped(
                 self.made

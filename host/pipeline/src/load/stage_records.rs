@@ -44,14 +44,14 @@ pub fn load_records(
             found[positions[position as usize]].push(issue);
         }
         let mut failures = vec![None; raw.len()];
-        for failed in &validated.poisoned {
+        for failed in &validated.failed {
             failures[positions[failed.position as usize]] = Some(failed.failure.cause.code());
         }
         let line = |position: u32| raw.lines[positions[position as usize]];
         let place =
             |position: Option<u32>| QuarantinePosition { upload, stream: entity_type, line: position.map(line) };
         let who = (plugin.title(), &plugin.digest);
-        quarantine(&context.area, who, &validated.poisoned, &validated.undeclared, place)?;
+        quarantine(&context.area, who, &validated.failed, &validated.undeclared, place)?;
         let place = |position: u32| ("line", line(position).into());
         let log_origin = PluginLogOrigin { domain: Some(&plugin.description.domain), upload, place };
         write_plugin_log(context, &validated.logged, &log_origin)?;

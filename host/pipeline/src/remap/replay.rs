@@ -12,7 +12,7 @@ use crate::lookups::LoadedSources;
 use crate::{Interrupt, MigrationContext, PipelineError};
 use sluice_contract::Batch;
 use sluice_model::{Digest, Name, Progress, SafeValue};
-use sluice_plugin_host::{MapperPlugin, ProducedBatch, Transformed};
+use sluice_plugin_host::{MapperOutput, MapperPlugin, ProducedBatch};
 use sluice_staging::{Key, Origin, SourceBatch, SourceStatus, StagedEntry, StreamName, hash};
 
 /// Maximum number of different records whose reference ids are reported.
@@ -34,7 +34,7 @@ pub struct ReplayResult {
 
 /// Result of the replay of a batch.
 struct BatchReplay {
-    transformed: Transformed,
+    transformed: MapperOutput,
     mapper: Digest,
 }
 
@@ -115,7 +115,7 @@ fn validate_again(
     let validated = instance.validate(entity_type, &batch)?;
     let sound = validated.ids == [Some(id)] && !validated.issues.iter().any(|(_, issue)| issue.is_error());
     let planned = instance.plan(entity_type, &batch)?;
-    let planned_same = planned.made.len() == 1 && planned.poisoned.is_empty();
+    let planned_same = planned.items.len() == 1 && planned.failed.is_empty();
     let stored_same = imported_row.is_none_or(|imported_row| imported_row.hash == hash(&[body]));
     Ok((plugin.digest, sound && planned_same && stored_same))
 }

@@ -25,7 +25,7 @@ pub use sample::Sample;
 use sample::SampleFilter;
 use sluice_catalog::{Catalog, IssueFilter, IssueTotal, Pagination, Phase};
 use sluice_model::{Cell, Digest, Name, PluginTitle, Progress, SafeValue};
-use sluice_plugin_host::{MapperPlugin, Taken, Usage};
+use sluice_plugin_host::{MapperPlugin, ResourceUsage, Usage};
 use sluice_staging::{DirectRecord, Origin, StagedBatch, StagingArea, StreamName, TRIALS, TrialWorkspace};
 use sluice_target::{EmbeddedTarget, Target as _};
 use target::TrialTarget;
@@ -301,7 +301,7 @@ fn plugin(title: PluginTitle, digest: Digest) -> PluginReport {
 }
 
 impl PluginReport {
-    fn with(mut self, Taken { batches, records, time, memory_bytes }: Taken) -> Self {
+    fn with(mut self, ResourceUsage { batches, records, time, memory_bytes }: ResourceUsage) -> Self {
         self.0.extend([
             ("batches", SafeValue::from(batches)),
             ("records", records.into()),
@@ -318,12 +318,12 @@ impl PluginReport {
 
 /// Returns the usage of each plugin.
 fn plugins(trial_context: &MigrationContext, mapper: Option<&MapperPlugin>) -> SafeValue {
-    let mapper = mapper.map(|mapper| (mapper.title(), mapper.digest, trial_context.usage.taken(mapper.digest)));
+    let mapper = mapper.map(|mapper| (mapper.title(), mapper.digest, trial_context.usage.of_plugin(mapper.digest)));
     let domains = trial_context
         .plugins
         .domains()
         .iter()
-        .map(|domain| (domain.title(), domain.digest, trial_context.usage.taken(domain.digest)));
+        .map(|domain| (domain.title(), domain.digest, trial_context.usage.of_plugin(domain.digest)));
     let used = mapper.into_iter().chain(domains).filter(|(.., taken)| taken.batches > 0);
     SafeValue::list(used.map(|(title, digest, taken)| plugin(title, digest).with(taken).into_table()))
 }

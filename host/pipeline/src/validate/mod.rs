@@ -15,7 +15,7 @@ use crate::{Interrupt, MigrationContext};
 use sluice_catalog::{IssueTotal, ListedIssue, Phase};
 use sluice_contract::{Batch, EntityType, PluginError, TallyRule};
 use sluice_model::{Issue, Progress, SafeValue, Severity};
-use sluice_plugin_host::{DomainPlugin, Validated};
+use sluice_plugin_host::{DomainPlugin, ValidationOutput};
 use sluice_staging::{StagedBatch, StagedEntry, StreamName};
 use tallies::{Tallies, TallyPart};
 
@@ -126,7 +126,7 @@ impl ValidationRun<'_> {
         let mut listed: Vec<ListedIssue> =
             validated.issues.into_iter().map(|(position, found)| issue(position, found)).collect();
         listed.extend(
-            validated.poisoned.iter().map(|failed| issue(failed.position, Issue::error(failed.failure.cause.code()))),
+            validated.failed.iter().map(|failed| issue(failed.position, Issue::error(failed.failure.cause.code()))),
         );
         let place = |position: Option<u32>| QuarantinePosition {
             upload: 0,
@@ -134,7 +134,7 @@ impl ValidationRun<'_> {
             line: position.map(|position| entries[position as usize].ordinal),
         };
         let who = (plugin.title(), &plugin.digest);
-        quarantine(&context.area, who, &validated.poisoned, &validated.undeclared, place)?;
+        quarantine(&context.area, who, &validated.failed, &validated.undeclared, place)?;
         let place = |position: u32| ("referenceId", Uuid::from_bytes(id(position)).into());
         let log_origin = PluginLogOrigin { domain: Some(&plugin.description.domain), upload: 0, place };
         write_plugin_log(context, &validated.logged, &log_origin)?;
@@ -163,7 +163,7 @@ impl ValidationRun<'_> {
 /// A validated batch.
 struct ValidatedBatch {
     entries: Vec<StagedEntry>,
-    validated: Validated,
+    validated: ValidationOutput,
 }
 
 fn plugin_place(context: &MigrationContext, plugin: &Arc<DomainPlugin>) -> u32 {

@@ -158,7 +158,7 @@ pub fn work<P: ResultError>(
     let loaded = begun.and_then(|number| load(context, number, body, &mut results));
     audit.app.metrics.upload_ended(&outcomes(loaded.as_ref().ok()));
     if let (UploadKind::Source { .. }, Some(mapper)) = (&audit.kind, &context.migration.mapper) {
-        let taken = context.usage.taken(mapper.digest);
+        let taken = context.usage.of_plugin(mapper.digest);
         audit.app.metrics.record_plugin_usage(&mapper.name, (taken.time, taken.memory_bytes));
     }
     if let Err(error) = audit.end(context, number, loaded.as_ref()) {

@@ -27,9 +27,9 @@ fn broken(export: usize, plugin: &std::sync::Arc<DomainPlugin>) -> Result<Vec<Fa
     let mut instance = plugin.instance(context, None, &Usage::default());
     let batch = Batch { bytes: b"{}{}{}".to_vec(), ends: vec![2, 4, 6] };
     Ok(match export {
-        0 => instance.validate("things", &batch)?.poisoned,
-        1 => instance.plan("things", &batch)?.poisoned,
-        _ => instance.generate("things", &batch)?.poisoned,
+        0 => instance.validate("things", &batch)?.failed,
+        1 => instance.plan("things", &batch)?.failed,
+        _ => instance.generate("things", &batch)?.failed,
     })
 }
 
@@ -46,9 +46,9 @@ fn attributes_failures_in_each_export_to_the_plugin() {
             let broken = broken(export, &plugin).unwrap();
             // Validation must return an id for each record; a plan and generated records may be empty.
             let expected = code.or((export == 0).then_some("PLUGIN_BROKE_CONTRACT"));
-            let codes: Vec<&str> = broken.iter().map(|poisoned| poisoned.failure.cause.code()).collect();
+            let codes: Vec<&str> = broken.iter().map(|failed| failed.failure.cause.code()).collect();
             assert_eq!(codes, vec![expected.unwrap_or_default(); expected.map_or(0, |_| RECORDS)], "{name} {does}");
-            assert!(broken.iter().all(|poisoned| poisoned.failure.plugin.to_string() == "hostile 0.1.0"));
+            assert!(broken.iter().all(|failed| failed.failure.plugin.to_string() == "hostile 0.1.0"));
             println!("| {name} | {does} | {} |", expected.unwrap_or("harmless"));
         }
     }

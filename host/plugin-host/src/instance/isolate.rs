@@ -1,45 +1,47 @@
-//! Searches a failing batch for the records at which the plugin fails, so that the other records are processed.
+//! Isolation of failing records: a failing batch is split until only the records on which the plugin fails are left out.
 
 use std::ops::Range;
 
+use crate::instance::position;
 use sluice_contract::{PluginError, PluginFailure};
 
-/// A record at which a plugin failed.
+/// A record on which a plugin failed.
 #[derive(Clone, Debug)]
 pub struct FailedRecord {
-    /// Position of the record in the batch.
+    /// Position in the batch.
     pub position: u32,
-    /// The plugin's failure.
+    /// Failure of the plugin.
     pub failure: PluginFailure,
 }
 
-/// Reason why a call into a plugin has no result.
-pub(super) enum CallError {
-    /// Failure of the plugin, possibly at one record.
+/// Error of a call into a plugin.
+pub(crate) enum CallError {
+    /// The plugin failed, possibly because of a record.
     Plugin(PluginFailure),
-    /// Failure of anything else. The host does not continue with the batch.
+    /// Another error ends the work.
     Fatal(PluginError),
 }
 
-/// Results for parts of a batch, in order, and the records at which the plugin failed.
-pub(super) struct Isolated<T> {
-    /// Results, each with the positions of its part.
+/// Results for parts of a batch, and the records on which the plugin failed.
+pub(crate) struct IsolationResult<T> {
+    /// Results, each with its range of the batch, in order.
     pub parts: Vec<(Range<usize>, T)>,
-    /// Records at which the plugin failed, in order.
-    pub poisoned: Vec<FailedRecord>,
+    /// Records on which the plugin failed.
+    pub failed: Vec<FailedRecord>,
 }
 
-/// Calls `call` on the whole batch. If the call fails, calls it on both halves, and so on down to single records. The
-/// second argument of `call` is true for the whole batch, which has the full time limit. `note` receives each failure,
-/// with true if the part was a single record. An error of `note` ends the search.
-pub(super) fn isolate<T>(
+/// Runs `call` on a batch of `records` records. If it fails, runs it on the halves, and so on down to single records.
+///
+/// `call` gets true if the part is the whole batch, which has the full time limit. `note` gets each failure, and true if
+/// it was a single record's; its error ends the work.
+pub(crate) fn isolate<T>(
     records: usize,
     mut note: impl FnMut(&PluginFailure, bool) -> Result<(), PluginError>,
     mut call: impl FnMut(Range<usize>, bool) -> Result<T, CallError>,
-) -> Result<Isolated<T>, PluginError> {
-    let mut isolated = Isolated { parts: vec![], poisoned: vec![] };
+) -> Result<IsolationResult<T>, PluginError> {
+    let mut isolated = IsolationResult { parts: vec![], failed: vec![] };
     let whole = 0..records;
-    // An empty batch has no record at which a plugin could fail.
+    // An empty batch has no record to isolate.
     let mut open = if records == 0 { vec![] } else { vec![whole] };
     while let Some(part) = open.pop() {
         match call(part.clone(), part.len() == records) {
@@ -48,7 +50,7 @@ pub(super) fn isolate<T>(
             Err(CallError::Plugin(failure)) => {
                 note(&failure, part.len() == 1)?;
                 if part.len() == 1 {
-                    isolated.poisoned.push(FailedRecord { position: part.start as u32, failure });
+                    isolated.failed.push(FailedRecord { position: position(part.start), failure });
                 } else {
                     let middle = part.start + part.len() / 2;
                     open.push(middle..part.end);
@@ -62,8 +64,8 @@ pub(super) fn isolate<T>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::usage::Tolerance;
     use super::*;
+    use crate::instance::usage::PluginUsage;
     use sluice_config::PluginLimits;
     use sluice_contract::{Cause, Confidential};
     use sluice_model::{Digest, PluginTitle, Version};
@@ -75,15 +77,15 @@ mod tests {
     }
 
     #[test]
-    fn finds_exactly_the_poisonous() {
+    fn failing_records_are_isolated() {
         let cases: &[(usize, &[usize])] =
             &[(0, &[]), (1, &[]), (1, &[0]), (1_000, &[0, 7, 8, 999]), (5, &[0, 1, 2, 3, 4])];
-        for (records, poison) in cases {
+        for (records, failing_positions) in cases {
             let isolated = isolate(
                 *records,
                 |_, _| Ok(()),
                 |part, _| {
-                    if poison.iter().any(|position| part.contains(position)) {
+                    if failing_positions.iter().any(|position| part.contains(position)) {
                         Err(failing(Cause::Trapped))
                     } else {
                         Ok(())
@@ -91,26 +93,26 @@ mod tests {
                 },
             );
             let isolated = isolated.unwrap_or_else(|error| panic!("{error}"));
-            let found: Vec<usize> = isolated.poisoned.iter().map(|poisoned| poisoned.position as usize).collect();
-            assert_eq!(found, *poison);
+            let found: Vec<usize> = isolated.failed.iter().map(|failed| failed.position as usize).collect();
+            assert_eq!(found, *failing_positions);
             let healthy: usize = isolated.parts.iter().map(|(part, ())| part.len()).sum();
-            assert_eq!(healthy + poison.len(), *records);
+            assert_eq!(healthy + failing_positions.len(), *records);
             assert!(isolated.parts.is_sorted_by_key(|(part, ())| part.start), "in order");
         }
     }
 
     #[test]
-    fn nobody_is_blamed_for_an_empty_batch() {
+    fn an_empty_batch_has_no_failed_record() {
         let isolated = isolate(0, |_, _| Ok(()), |_, _| Err::<(), _>(failing(Cause::Trapped)));
-        assert!(isolated.is_ok_and(|isolated| isolated.poisoned.is_empty()));
+        assert!(isolated.is_ok_and(|isolated| isolated.failed.is_empty()));
     }
 
     #[test]
     fn gives_up_on_an_unfit_plugin() {
         for (cause, limit) in [(Cause::Trapped, 1_000), (Cause::TimedOut, 100)] {
-            let (mut tolerance, limits) = (Tolerance::default(), PluginLimits::default());
+            let (mut usage, limits) = (PluginUsage::default(), PluginLimits::default());
             let mut calls = 0;
-            let note = |failure: &PluginFailure, alone| tolerance.note(failure, alone, &limits);
+            let note = |failure: &PluginFailure, alone| usage.note(failure, alone, &limits);
             let isolated = isolate(100_000, note, |_, _| {
                 calls += 1;
                 Err::<(), _>(failing(cause))

@@ -1,52 +1,44 @@
-//! Host side of a plugin's imports: the lookups of the caller, a log of codes, and a WASI without files, network,
-//! arguments or environment, whose clock stands still.
+//! The host's side of a plugin's imports: lookups, a log of codes, and a WASI without files, network or environment,
+//! whose clock stands still.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use wasmtime::Result;
 use wasmtime::component::ResourceTable;
-use wasmtime::{ResourceLimiter, Result};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
-use super::bindings::log;
-use super::bindings::types::{self, LookupError};
-use super::bindings::{record_lookup, source_lookup};
+use crate::bindings::log;
+use crate::bindings::types::{self, LookupError};
+use crate::bindings::{record_lookup, source_lookup};
+use crate::instance::log::RawLogEntry;
+use crate::instance::store_limits::StoreLimits;
 use sluice_config::PluginLimits;
 use sluice_contract::Confidential;
 use sluice_contract::output_validation::unpack;
 use sluice_contract::{LookupAnswer, LookupRefusal, RecordLookup, SourceLookup};
 use sluice_model::{Code, Level};
 
-/// A log entry as the plugin wrote it, before its code is checked.
-pub(super) struct PluginLogEntry {
-    /// Level of the entry.
-    pub level: Level,
-    /// Code of the entry, not checked.
-    pub code: Confidential,
-    /// Position of the record in the batch.
-    pub position: Option<u32>,
-}
-
-/// Data of a store.
-pub(super) struct State {
-    /// Memory and table elements that the store can use.
-    pub limits: Limits,
-    /// Lookup of a mapper.
+/// State of a store.
+pub(crate) struct StoreState {
+    /// Limits of memories and tables.
+    pub limits: StoreLimits,
+    /// Lookups of a mapper.
     pub sources: Option<Arc<dyn SourceLookup>>,
-    /// Lookup of a domain plugin.
+    /// Lookups of a domain plugin.
     pub records: Option<Arc<dyn RecordLookup>>,
-    /// Log entries within the limit.
-    pub logs: Vec<PluginLogEntry>,
-    /// Number of log entries beyond the limit.
+    /// Log entries of the call.
+    pub logs: Vec<RawLogEntry>,
+    /// Number of log entries that were dropped.
     pub dropped_logs: u64,
-    /// Message of the plugin's panic, if it reported one.
+    /// Message of a panic.
     pub panic: Option<String>,
-    /// Code of a lookup that failed on the host's side. The plugin is not the cause of such a failure.
+    /// Code of a lookup's failure in the host. The plugin is not at fault.
     pub unavailable: Option<Code>,
-    /// Number of calls into the host so far.
+    /// Number of calls into the host.
     calls: u64,
     stderr: MemoryOutputPipe,
     bounds: PluginLimits,
@@ -57,8 +49,8 @@ pub(super) struct State {
 /// Maximum number of bytes of standard error that are kept for a message.
 const STDERR_BYTES: usize = 4_096;
 
-impl State {
-    /// Makes a state whose clock stands at `now` and whose random numbers derive from `seed`.
+impl StoreState {
+    /// Returns a state whose clock stands still at `now`, and whose random numbers are derived from `seed`.
     pub fn new(bounds: &PluginLimits, now: Duration, seed: [u8; 16]) -> Self {
         let stderr = MemoryOutputPipe::new(STDERR_BYTES);
         let random = |salt: u8| {
@@ -71,18 +63,13 @@ impl State {
             .secure_random(random(1))
             .insecure_random(random(2))
             .insecure_random_seed(u128::from_be_bytes(seed))
-            .wall_clock(Stopped(now))
-            .monotonic_clock(Stopped(Duration::ZERO))
+            .wall_clock(FixedClock(now))
+            .monotonic_clock(FixedClock(Duration::ZERO))
             .allow_tcp(false)
             .allow_udp(false)
             .build();
-        let limits = Limits {
-            memory: Allowance { left: bounds.memory_bytes, taken: 0 },
-            table_elements: Allowance { left: bounds.table_elements, taken: 0 },
-            denied: false,
-        };
         Self {
-            limits,
+            limits: StoreLimits::new(bounds),
             sources: None,
             records: None,
             logs: vec![],
@@ -97,12 +84,12 @@ impl State {
         }
     }
 
-    /// Returns the plugin's standard error, without white space at its ends.
+    /// Returns the text that the plugin wrote to standard error.
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.stderr.contents()).trim().to_owned()
     }
 
-    /// Counts a call into the host. Returns an error, which ends the guest, if the calls exceed their limit.
+    /// Counts a call into the host. Fails beyond the limit, which ends the guest.
     fn count_call(&mut self) -> Result<()> {
         self.calls += 1;
         if self.too_many_calls() {
@@ -111,12 +98,12 @@ impl State {
         Ok(())
     }
 
-    /// Returns true if the plugin exceeded the limit of calls into the host.
+    /// Returns true if the plugin has called the host more often than its limit.
     pub fn too_many_calls(&self) -> bool {
         self.calls > self.bounds.host_calls
     }
 
-    /// Converts the result of a lookup for the plugin.
+    /// Converts the answer of a lookup.
     fn answer(&mut self, found: Result<LookupAnswer, LookupRefusal>) -> Result<Result<types::Found, LookupError>> {
         Ok(match found {
             Ok(LookupAnswer { answers, bytes, ends }) => {
@@ -126,7 +113,7 @@ impl State {
         })
     }
 
-    /// Converts the refusal of a lookup for the plugin. Keeps the code of a lookup that failed on the host's side.
+    /// Converts the refusal of a lookup.
     fn refuse(&mut self, refusal: LookupRefusal) -> LookupError {
         match refusal {
             LookupRefusal::UnknownName => LookupError::UnknownName,
@@ -139,7 +126,7 @@ impl State {
         }
     }
 
-    /// Splits the bytes of reference ids. Returns an error if they are more than a lookup can have.
+    /// Splits the ids of a lookup. Fails if there are too many.
     fn ids(&self, ids: &[u8]) -> Result<Vec<[u8; 16]>, LookupError> {
         if ids.len() > self.bounds.lookup_keys * 16 {
             return Err(LookupError::TooManyKeys);
@@ -148,7 +135,7 @@ impl State {
     }
 }
 
-impl source_lookup::Host for State {
+impl source_lookup::Host for StoreState {
     fn find(&mut self, source: String, field: String, keys: types::Batch) -> Result<Result<types::Found, LookupError>> {
         self.count_call()?;
         let Some(sources) = self.sources.clone() else { return Ok(Err(LookupError::UnknownName)) };
@@ -164,7 +151,7 @@ impl source_lookup::Host for State {
     }
 }
 
-impl record_lookup::Host for State {
+impl record_lookup::Host for StoreState {
     fn exist(&mut self, entity_type: String, ids: Vec<u8>) -> Result<Result<Vec<u8>, LookupError>> {
         self.count_call()?;
         let Some(records) = self.records.clone() else { return Ok(Err(LookupError::UnknownName)) };
@@ -204,9 +191,9 @@ impl record_lookup::Host for State {
     }
 }
 
-impl types::Host for State {}
+impl types::Host for StoreState {}
 
-impl log::Host for State {
+impl log::Host for StoreState {
     fn entry(&mut self, level: log::Level, code: String, position: Option<u32>) -> Result<()> {
         self.count_call()?;
         if self.logs.len() >= self.bounds.log_entries {
@@ -218,7 +205,7 @@ impl log::Host for State {
                 log::Level::Warning => Level::Warning,
                 log::Level::Error => Level::Error,
             };
-            self.logs.push(PluginLogEntry { level, code: Confidential::word(&code), position });
+            self.logs.push(RawLogEntry { level, code: Confidential::word(&code), position });
         }
         Ok(())
     }
@@ -230,61 +217,16 @@ impl log::Host for State {
     }
 }
 
-impl WasiView for State {
+impl WasiView for StoreState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
 
-/// Remaining memory and table elements of a store.
-pub(super) struct Limits {
-    memory: Allowance,
-    table_elements: Allowance,
-    /// True if the plugin asked for more than remained.
-    pub denied: bool,
-}
-
-/// An amount of a resource, shared by all memories or tables of a store. A component can have thousands of memories.
-struct Allowance {
-    left: usize,
-    taken: usize,
-}
-
-impl Allowance {
-    /// Takes the growth from `current` to `desired`. Returns false and takes nothing if less remains.
-    fn grow(&mut self, current: usize, desired: usize) -> bool {
-        let more = desired.saturating_sub(current);
-        let Some(left) = self.left.checked_sub(more) else { return false };
-        (self.left, self.taken) = (left, self.taken + more);
-        true
-    }
-}
-
-impl Limits {
-    /// Returns the memory that the store has taken, in bytes.
-    pub fn memory_bytes(&self) -> u64 {
-        self.memory.taken as u64
-    }
-}
-
-impl ResourceLimiter for Limits {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
-        let granted = self.memory.grow(current, desired);
-        self.denied |= !granted;
-        Ok(granted)
-    }
-
-    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
-        let granted = self.table_elements.grow(current, desired);
-        self.denied |= !granted;
-        Ok(granted)
-    }
-}
-
 /// A clock that stands still.
-struct Stopped(Duration);
+struct FixedClock(Duration);
 
-impl HostWallClock for Stopped {
+impl HostWallClock for FixedClock {
     fn resolution(&self) -> Duration {
         Duration::from_nanos(1)
     }
@@ -293,11 +235,11 @@ impl HostWallClock for Stopped {
     }
 }
 
-impl HostMonotonicClock for Stopped {
+impl HostMonotonicClock for FixedClock {
     fn resolution(&self) -> u64 {
         1
     }
     fn now(&self) -> u64 {
-        self.0.as_nanos() as u64
+        u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX)
     }
 }

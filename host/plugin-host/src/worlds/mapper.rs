@@ -1,17 +1,18 @@
-//! Runs a mapper, one batch at a time.
+//! Mappers: compilation, and mapping of batches.
 
 use std::sync::Arc;
 
 use wasmtime::Store;
 use wasmtime::component::Component;
 
-use super::bindings::mapper::{Mapper, MapperPre};
-use super::engine::{Engine, Runner};
-use super::inspect::link_error;
-use super::instance::{Instance, PluginLogs, described};
-use super::isolate::{FailedRecord, Isolated};
-use super::state::State;
-use super::usage::Usage;
+use crate::bindings::mapper::{Mapper, MapperPre};
+use crate::engine::{Engine, EngineVariant};
+use crate::inspect::link_error::link_error;
+use crate::instance::isolate::{FailedRecord, IsolationResult};
+use crate::instance::log::BatchLog;
+use crate::instance::state::StoreState;
+use crate::instance::usage::Usage;
+use crate::instance::{PluginInstance, described, position};
 use sluice_config::PluginLimits;
 use sluice_contract::PluginError;
 use sluice_contract::SourceLookup;
@@ -19,67 +20,45 @@ use sluice_contract::description::{MapperDescription, SourceTable, check_mapper}
 use sluice_contract::output_validation::{check_transformed, described_type, issue};
 use sluice_contract::wire::{Batch, Context, WireTransformed};
 use sluice_contract::{UndeclaredText, Vocabulary};
-use sluice_model::{Code, Digest, Issue, Level, Name, PluginTitle};
+use sluice_model::{Code, Digest, Issue, Name, PluginTitle};
 
 /// A compiled mapper.
 #[derive(Clone)]
 pub struct MapperPlugin {
     engine: Arc<Engine>,
     limits: PluginLimits,
-    pre: MapperPre<State>,
-    /// SHA-256 of the component.
+    pre: MapperPre<StoreState>,
+    /// SHA-256 of the component, in hexadecimal.
     pub digest: Digest,
-    /// The plugin's description of itself.
+    /// Description of the mapper.
     pub description: MapperDescription,
     vocabulary: Vocabulary,
 }
 
-/// A batch of records that a mapper made.
+/// Records that a mapper made from a batch.
 pub struct ProducedBatch {
-    /// Entity type of the records.
+    /// Entity type of all of them.
     pub entity_type: Name,
     /// The records.
     pub records: Batch,
-    /// Position in the input batch of each record's origin.
+    /// Position in the batch of the record that each was made from.
     pub origins: Vec<u32>,
 }
 
-/// Log entries of a plugin for a batch.
+/// Output of a mapper for a batch. Positions are those of the batch that was passed in.
 #[derive(Default)]
-pub struct Logged {
-    /// Entries: level, code, and the position of the record if the entry names one.
-    pub entries: Vec<(Level, Code, Option<u32>)>,
-    /// Number of entries beyond the limit.
-    pub dropped: u64,
-}
-
-impl Logged {
-    /// Converts the plugin's log entries. Replaces each code that the plugin does not declare and notes it in
-    /// `undeclared`.
-    pub(super) fn read(said: PluginLogs, vocabulary: &Vocabulary, undeclared: &mut Vec<UndeclaredText>) -> Self {
-        let PluginLogs { kept, dropped } = said;
-        let read = kept.into_iter().map(|said| {
-            let code = vocabulary.code(said.code.for_quarantine(), said.position, undeclared);
-            (said.level, code, said.position)
-        });
-        Self { entries: read.collect(), dropped }
-    }
-}
-
-/// Result of the mapping of a batch. Positions refer to the input batch.
-#[derive(Default)]
-pub struct Transformed {
-    /// Records by entity type, each with the position of its origin.
+pub struct MapperOutput {
+    /// Records by entity type, each with its origin.
     pub produced: Vec<ProducedBatch>,
-    /// Codes, each with the positions of the records that the mapper skipped with it.
+    /// Codes of skipped records, each with the positions.
     pub skipped: Vec<(Code, Vec<u32>)>,
     /// Issues, each with the position of its record.
     pub issues: Vec<(u32, Issue)>,
-    /// Records at which the mapper failed.
-    pub poisoned: Vec<FailedRecord>,
-    /// Log entries of the mapper.
-    pub logged: Logged,
-    /// Codes and fields that the mapper returned without declaring them.
+    /// Records on which the mapper failed.
+    pub failed: Vec<FailedRecord>,
+    /// Log entries.
+    pub logged: BatchLog,
+    /// Texts that the mapper used without declaring them.
     pub undeclared: Vec<UndeclaredText>,
 }
 
@@ -89,20 +68,21 @@ impl MapperPlugin {
         Self::of(engine, name, digest, &engine.compile(name, digest, bytes)?)
     }
 
-    /// Makes a mapper of a compiled component and reads its description.
-    pub(super) fn of(
+    /// Links a compiled component and reads its description.
+    pub(crate) fn of(
         engine: &Arc<Engine>,
         name: &str,
         digest: Digest,
-        (component, runner): &(Component, &Runner),
+        compiled: &(Component, &EngineVariant),
     ) -> Result<Arc<Self>, PluginError> {
-        let pre = runner.mappers.instantiate_pre(component).and_then(MapperPre::new);
-        let pre = pre.map_err(|error| link_error(name, &error))?;
-        let describe = |store: &mut Store<State>| {
-            let mapper = pre.instantiate(&mut *store)?;
+        let (component, variant) = compiled;
+        let pre = variant.mappers.instantiate_pre(component).and_then(MapperPre::new);
+        let pre = pre.map_err(|error| link_error(name, component, &error))?;
+        let instantiate = |store: &mut Store<StoreState>| pre.instantiate(store);
+        let describe = |mapper: &Mapper, store: &mut Store<StoreState>| {
             mapper.sluice_plugin_mapping().call_describe(store).map(Into::into)
         };
-        let (description, vocabulary) = described(engine, runner, name, describe, check_mapper)?;
+        let (description, vocabulary) = described(engine, compiled, name, instantiate, describe, check_mapper)?;
         Ok(Arc::new(Self {
             engine: engine.clone(),
             limits: engine.limits.clone(),
@@ -113,17 +93,17 @@ impl MapperPlugin {
         }))
     }
 
-    /// Returns the same mapper with the given limits in place of the server's.
+    /// Returns the same plugin with other limits than the server's.
     pub fn limited(&self, limits: PluginLimits) -> Arc<Self> {
         Arc::new(Self { limits, ..self.clone() })
     }
 
-    /// Returns the codes that the mapper declares.
+    /// Returns the plugin's own codes.
     pub fn codes(&self) -> Vec<Code> {
         self.vocabulary.codes()
     }
 
-    /// Returns the mapper's name and version, as messages show them.
+    /// Returns name and version for messages.
     pub fn title(&self) -> PluginTitle {
         PluginTitle { name: self.description.name.clone(), version: self.description.version.clone() }
     }
@@ -133,53 +113,59 @@ impl MapperPlugin {
         self.description.sources.iter().find(|source| source.name == name)
     }
 
-    /// Prepares the mapper for one upload and counts its work in `usage`.
+    /// Returns an instance for one upload. Its usage is added to `usage`.
     pub fn instance(
         self: &Arc<Self>,
         context: Context,
         lookup: Arc<dyn SourceLookup>,
         usage: &Usage,
     ) -> MapperInstance {
-        let instance =
-            Instance::new((&self.engine, self.pre.engine()), &self.limits, self.title(), self.digest, context, usage);
+        let instance = PluginInstance::new(
+            (&self.engine, self.pre.engine()),
+            &self.limits,
+            self.title(),
+            self.digest,
+            context,
+            usage,
+        );
         MapperInstance { plugin: self.clone(), lookup, instance }
     }
 }
 
-/// A mapper that is prepared for one upload.
+/// A mapper at work for one upload.
 pub struct MapperInstance {
     plugin: Arc<MapperPlugin>,
     lookup: Arc<dyn SourceLookup>,
-    instance: Instance,
+    instance: PluginInstance,
 }
 
 impl MapperInstance {
-    /// Maps a batch. If a call fails, searches for the records at which the mapper fails.
-    pub fn transform(&mut self, source: &str, batch: &Batch) -> Result<Transformed, PluginError> {
+    /// Maps a batch, and isolates the records on which the mapper fails.
+    pub fn transform(&mut self, source: &str, batch: &Batch) -> Result<MapperOutput, PluginError> {
         let Self { plugin, lookup, instance } = self;
-        let instantiate = |store: &mut Store<State>| {
+        let instantiate = |store: &mut Store<StoreState>| {
             let mapper = plugin.pre.instantiate(&mut *store)?;
             store.data_mut().sources = Some(lookup.clone());
             Ok(mapper)
         };
-        let (Isolated { parts, poisoned }, said) =
+        let (IsolationResult { parts, failed }, log) =
             instance.isolated(batch, &instantiate, &mut |mapper: &Mapper, store, context, batch| {
                 let transformed: WireTransformed =
                     mapper.sluice_plugin_mapping().call_transform(store, context, source, batch)?.into();
                 let fits = check_transformed(&transformed, batch.ends.len(), &plugin.description, &plugin.limits);
                 Ok(fits.map(|()| transformed))
             })?;
-        let mut transformed = Transformed { poisoned, ..Transformed::default() };
+        let mut transformed = MapperOutput { failed, ..MapperOutput::default() };
         for (part, result) in parts {
-            transformed.add(part.start as u32, result, plugin, source);
+            transformed.add(position(part.start), result, plugin, source);
         }
-        transformed.logged = Logged::read(said, &plugin.vocabulary, &mut transformed.undeclared);
+        transformed.logged = BatchLog::from_raw(log, &plugin.vocabulary, &mut transformed.undeclared);
         Ok(transformed)
     }
 }
 
-impl Transformed {
-    /// Adds the result of a part of the batch. `start` is the position of the part's first record.
+impl MapperOutput {
+    /// Adds the output for a part of the batch that begins at `start`.
     fn add(&mut self, start: u32, part: WireTransformed, plugin: &MapperPlugin, source: &str) {
         for produced in part.produced {
             let Some(entity_type) = described_type(&plugin.description, &produced.entity_type) else { continue };
@@ -194,6 +180,7 @@ impl Transformed {
             self.skipped.push((code, skipped.positions));
         }
         let issues = part.issues.iter();
-        self.issues.extend(issues.map(|said| issue(said, start, source, &plugin.vocabulary, &mut self.undeclared)));
+        self.issues
+            .extend(issues.map(|reported| issue(reported, start, source, &plugin.vocabulary, &mut self.undeclared)));
     }
 }

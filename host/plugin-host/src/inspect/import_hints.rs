@@ -1,7 +1,7 @@
-//! Hints for authors whose plugin imports an interface that this host does not offer, by toolchain.
+//! Hints for imports that this host does not offer. The hint depends on the toolchain that produces the import.
 
 /// Returns a clause that says how to build a plugin without this import.
-pub(super) fn import_hint(import: &str) -> String {
+pub(crate) fn import_hint(import: &str) -> String {
     let of = |prefix: &str| import.starts_with(prefix);
     if of("wasi:http") {
         return "a plugin has no network. With componentize-js build with disableFeatures: ['random', 'stdio', 'clocks', \

@@ -1,21 +1,20 @@
-//! Runs a domain plugin: validation, import planning and generation. If a batch fails, the host searches for the
-//! records at which the plugin fails.
+//! Domain plugins: compilation, and validation, planning and generation by batch.
 
 use std::sync::Arc;
 
 use wasmtime::Store;
 use wasmtime::component::Component;
 
-use super::bindings::domain::exports::sluice::plugin::validation::Scope;
-use super::bindings::domain::{Domain, DomainPre};
-use super::bindings::types;
-use super::engine::{Engine, Runner};
-use super::inspect::link_error;
-use super::instance::{Instance, PluginLogs, Returned, described};
-use super::isolate::{FailedRecord, Isolated};
-use super::mapper::Logged;
-use super::state::State;
-use super::usage::Usage;
+use crate::bindings::domain::exports::sluice::plugin::validation::Scope;
+use crate::bindings::domain::{Domain, DomainPre};
+use crate::bindings::types;
+use crate::engine::{Engine, EngineVariant};
+use crate::inspect::link_error::link_error;
+use crate::instance::isolate::{FailedRecord, IsolationResult};
+use crate::instance::log::{BatchLog, RawLog};
+use crate::instance::state::StoreState;
+use crate::instance::usage::Usage;
+use crate::instance::{CallOutput, PluginInstance, described, position};
 use sluice_config::PluginLimits;
 use sluice_contract::PluginError;
 use sluice_contract::RecordLookup;
@@ -30,57 +29,57 @@ use sluice_model::{Code, Digest, FieldPath, Issue, PluginTitle};
 pub struct DomainPlugin {
     engine: Arc<Engine>,
     limits: PluginLimits,
-    pre: DomainPre<State>,
-    /// SHA-256 of the component.
+    pre: DomainPre<StoreState>,
+    /// SHA-256 of the component, in hexadecimal.
     pub digest: Digest,
-    /// The plugin's description of itself.
+    /// Description of the plugin.
     pub description: DomainDescription,
-    /// Declared codes and fields: those for records of its entity types, and those for records that it generates from.
+    /// Vocabularies for records of its entity types, and for records that it generates from.
     vocabularies: [Vocabulary; 2],
 }
 
-/// Result of the validation of a batch.
+/// Output of a validation for a batch.
 #[derive(Default)]
-pub struct Validated {
-    /// Reference id of each record in order, as many entries as records. None for a record without a reference id.
+pub struct ValidationOutput {
+    /// Reference id of each record, in order; `None` for a record without a readable one.
     pub ids: Vec<Option<[u8; 16]>>,
     /// Issues, each with the position of its record.
     pub issues: Vec<(u32, Issue)>,
-    /// Tallies of the records for the rules over many records.
+    /// Contributions to rules over many records.
     pub tallies: Vec<TallyEntry>,
-    /// Records at which the plugin failed.
-    pub poisoned: Vec<FailedRecord>,
-    /// Codes and fields that the plugin returned without declaring them.
+    /// Records on which the plugin failed.
+    pub failed: Vec<FailedRecord>,
+    /// Texts that the plugin used without declaring them.
     pub undeclared: Vec<UndeclaredText>,
-    /// Log entries of the plugin.
-    pub logged: Logged,
+    /// Log entries.
+    pub logged: BatchLog,
 }
 
-/// Results of a plugin for a batch, and the records without a result.
-pub struct Made<T> {
-    /// Results, in the order of the records.
-    pub made: Vec<T>,
+/// Output of a plugin for a batch: items, and the records for which there is none.
+pub struct PluginOutput<T> {
+    /// Items that the plugin returned.
+    pub items: Vec<T>,
     /// Issues, each with the position of its record.
     pub issues: Vec<(u32, Issue)>,
-    /// Records at which the plugin failed.
-    pub poisoned: Vec<FailedRecord>,
-    /// Codes and fields that the plugin returned without declaring them.
+    /// Records on which the plugin failed.
+    pub failed: Vec<FailedRecord>,
+    /// Texts that the plugin used without declaring them.
     pub undeclared: Vec<UndeclaredText>,
-    /// Log entries of the plugin.
-    pub logged: Logged,
+    /// Log entries.
+    pub logged: BatchLog,
 }
 
-/// A planned effect of an import: the host stores one row.
-pub struct Step {
+/// A planned step of an import: storing a row.
+pub struct ImportStep {
     /// Position of the record that the step belongs to.
     pub position: u32,
-    /// Row to store. None for the unchanged record.
+    /// Body to store. `None` for the record as it is.
     pub body: Option<Vec<u8>>,
 }
 
 /// A record that a plugin made from imported records.
 pub struct GeneratedRecord {
-    /// Body of the record.
+    /// The record.
     pub body: Vec<u8>,
 }
 
@@ -90,20 +89,21 @@ impl DomainPlugin {
         Self::of(engine, name, digest, &engine.compile(name, digest, bytes)?)
     }
 
-    /// Makes a domain plugin of a compiled component and reads its description.
-    pub(super) fn of(
+    /// Links a compiled component and reads its description.
+    pub(crate) fn of(
         engine: &Arc<Engine>,
         name: &str,
         digest: Digest,
-        (component, runner): &(Component, &Runner),
+        compiled: &(Component, &EngineVariant),
     ) -> Result<Arc<Self>, PluginError> {
-        let pre = runner.domains.instantiate_pre(component).and_then(DomainPre::new);
-        let pre = pre.map_err(|error| link_error(name, &error))?;
-        let describe = |store: &mut Store<State>| {
-            let domain = pre.instantiate(&mut *store)?;
+        let (component, variant) = compiled;
+        let pre = variant.domains.instantiate_pre(component).and_then(DomainPre::new);
+        let pre = pre.map_err(|error| link_error(name, component, &error))?;
+        let instantiate = |store: &mut Store<StoreState>| pre.instantiate(store);
+        let describe = |domain: &Domain, store: &mut Store<StoreState>| {
             domain.sluice_plugin_validation().call_describe(store).map(Into::into)
         };
-        let (description, vocabularies) = described(engine, runner, name, describe, check_domain)?;
+        let (description, vocabularies) = described(engine, compiled, name, instantiate, describe, check_domain)?;
         Ok(Arc::new(Self {
             engine: engine.clone(),
             limits: engine.limits.clone(),
@@ -114,17 +114,17 @@ impl DomainPlugin {
         }))
     }
 
-    /// Returns the same plugin with the given limits in place of the server's.
+    /// Returns the same plugin with other limits than the server's.
     pub fn limited(&self, limits: PluginLimits) -> Arc<Self> {
         Arc::new(Self { limits, ..self.clone() })
     }
 
-    /// Returns the codes that the plugin declares.
+    /// Returns the plugin's own codes.
     pub fn codes(&self) -> Vec<Code> {
         self.vocabularies[0].codes()
     }
 
-    /// Returns the plugin's name and version, as messages show them.
+    /// Returns name and version for messages.
     pub fn title(&self) -> PluginTitle {
         PluginTitle { name: self.description.name.clone(), version: self.description.version.clone() }
     }
@@ -134,68 +134,74 @@ impl DomainPlugin {
         self.description.entity_types.iter().find(|entity_type| entity_type.name == name)
     }
 
-    /// Returns a path of an entity type's record. From the first undeclared name on, `?` replaces the path.
+    /// Returns a path of an entity type's record, as far as it is declared.
     pub fn field_path(&self, entity_type: &str, path: &str) -> FieldPath {
         self.vocabularies[0].path(entity_type, path, 0, &mut vec![])
     }
 
-    /// Prepares the plugin for one upload or job and counts its work in `usage`. Without a lookup, the plugin validates
-    /// each record on its own.
+    /// Returns an instance for one upload or job. Its usage is added to `usage`. Without lookups it validates each record on
+    /// its own only.
     pub fn instance(
         self: &Arc<Self>,
         context: Context,
         lookup: Option<Arc<dyn RecordLookup>>,
         usage: &Usage,
     ) -> DomainInstance {
-        let instance =
-            Instance::new((&self.engine, self.pre.engine()), &self.limits, self.title(), self.digest, context, usage);
+        let instance = PluginInstance::new(
+            (&self.engine, self.pre.engine()),
+            &self.limits,
+            self.title(),
+            self.digest,
+            context,
+            usage,
+        );
         DomainInstance { plugin: self.clone(), lookup, instance }
     }
 }
 
-/// A domain plugin that is prepared for one upload or job.
+/// A domain plugin at work for one upload or job.
 pub struct DomainInstance {
     plugin: Arc<DomainPlugin>,
     lookup: Option<Arc<dyn RecordLookup>>,
-    instance: Instance,
+    instance: PluginInstance,
 }
 
 impl DomainInstance {
-    /// Validates a batch: in the scope of the migration if the instance has a lookup, otherwise each record on its own.
-    pub fn validate(&mut self, entity_type: &str, batch: &Batch) -> Result<Validated, PluginError> {
+    /// Validates a batch: completely if the instance has lookups, otherwise each record on its own.
+    pub fn validate(&mut self, entity_type: &str, batch: &Batch) -> Result<ValidationOutput, PluginError> {
         let scope = if self.lookup.is_some() { Scope::Migration } else { Scope::Record };
         let rules = self.plugin.description.tally_rules.len();
         let limits = self.plugin.limits.clone();
-        let (Isolated { parts, poisoned }, said) = self.isolated(batch, |domain, store, context, batch| {
+        let (IsolationResult { parts, failed }, log) = self.isolated(batch, |domain, store, context, batch| {
             let validated: WireValidated =
                 domain.sluice_plugin_validation().call_validate(store, context, entity_type, scope, batch)?.into();
             let fits = check_validated(&validated, batch.ends.len(), rules, &limits);
             Ok(fits.map(|()| validated))
         })?;
-        let mut whole = Validated { ids: vec![None; batch.ends.len()], poisoned, ..Validated::default() };
+        let mut output = ValidationOutput { ids: vec![None; batch.ends.len()], failed, ..ValidationOutput::default() };
         for (part, validated) in parts {
-            for (id, known) in validated.ids.chunks_exact(16).zip(&mut whole.ids[part.clone()]) {
+            for (id, known) in validated.ids.chunks_exact(16).zip(&mut output.ids[part.clone()]) {
                 *known = Some(id.try_into().expect("16 bytes")).filter(|id| *id != [0; 16]);
             }
-            let start = part.start as u32;
+            let start = position(part.start);
             let plugin = self.plugin.clone();
             let issues = validated.issues.iter();
-            let undeclared = &mut whole.undeclared;
-            whole
-                .issues
-                .extend(issues.map(|said| issue(said, start, entity_type, &plugin.vocabularies[0], undeclared)));
-            whole.tallies.extend(
+            let undeclared = &mut output.undeclared;
+            output.issues.extend(
+                issues.map(|reported| issue(reported, start, entity_type, &plugin.vocabularies[0], undeclared)),
+            );
+            output.tallies.extend(
                 validated.tallies.into_iter().map(|tally| TallyEntry { position: tally.position + start, ..tally }),
             );
         }
-        whole.logged = Logged::read(said, &self.plugin.vocabularies[0], &mut whole.undeclared);
-        Ok(whole)
+        output.logged = BatchLog::from_raw(log, &self.plugin.vocabularies[0], &mut output.undeclared);
+        Ok(output)
     }
 
-    /// Plans the import of a batch. A record with an issue has no step.
-    pub fn plan(&mut self, entity_type: &str, batch: &Batch) -> Result<Made<Step>, PluginError> {
+    /// Plans the import of a batch. A record with an error has no step.
+    pub fn plan(&mut self, entity_type: &str, batch: &Batch) -> Result<PluginOutput<ImportStep>, PluginError> {
         let limits = self.plugin.limits.clone();
-        let (Isolated { parts, poisoned }, said) = self.isolated(batch, |domain, store, context, batch| {
+        let (IsolationResult { parts, failed }, log) = self.isolated(batch, |domain, store, context, batch| {
             let planned: WireImportPlan =
                 domain.sluice_plugin_importing().call_plan(store, context, entity_type, batch)?.into();
             let fits = check_steps(&planned, batch.ends.len(), &limits);
@@ -204,23 +210,23 @@ impl DomainInstance {
         let (mut steps, mut issues, mut undeclared) = (vec![], vec![], vec![]);
         let vocabulary = &self.plugin.vocabularies[0];
         for (part, planned) in parts {
-            let start = part.start as u32;
+            let start = position(part.start);
             let bodies = unpack(&planned.bodies).expect("checked above");
-            steps.extend(planned.steps.iter().zip(bodies).map(|(step, body)| Step {
+            steps.extend(planned.steps.iter().zip(bodies).map(|(step, body)| ImportStep {
                 position: step.position + start,
                 body: (!body.is_empty()).then(|| body.to_vec()),
             }));
-            let said = planned.issues.iter();
-            issues.extend(said.map(|said| issue(said, start, entity_type, vocabulary, &mut undeclared)));
+            let reported = planned.issues.iter();
+            issues.extend(reported.map(|reported| issue(reported, start, entity_type, vocabulary, &mut undeclared)));
         }
-        let logged = Logged::read(said, vocabulary, &mut undeclared);
-        Ok(Made { made: steps, issues, poisoned, undeclared, logged })
+        let logged = BatchLog::from_raw(log, vocabulary, &mut undeclared);
+        Ok(PluginOutput { items: steps, issues, failed, undeclared, logged })
     }
 
     /// Makes records of an entity type from a batch of imported records.
-    pub fn generate(&mut self, entity_type: &str, batch: &Batch) -> Result<Made<GeneratedRecord>, PluginError> {
+    pub fn generate(&mut self, entity_type: &str, batch: &Batch) -> Result<PluginOutput<GeneratedRecord>, PluginError> {
         let limits = self.plugin.limits.clone();
-        let (Isolated { parts, poisoned }, said) = self.isolated(batch, |domain, store, context, batch| {
+        let (IsolationResult { parts, failed }, log) = self.isolated(batch, |domain, store, context, batch| {
             let generated: WireGenerated =
                 domain.sluice_plugin_importing().call_generate(store, context, entity_type, batch)?.into();
             let fits = check_generated(&generated, entity_type, batch.ends.len(), &limits);
@@ -229,26 +235,26 @@ impl DomainInstance {
         let (mut records, mut issues, mut undeclared) = (vec![], vec![], vec![]);
         let vocabulary = &self.plugin.vocabularies[1];
         for (part, generated) in parts {
-            let start = part.start as u32;
+            let start = position(part.start);
             for produced in generated.produced {
                 let bodies = unpack(&produced.records).expect("checked above");
                 records.extend(bodies.into_iter().map(|body| GeneratedRecord { body: body.to_vec() }));
             }
-            let said = generated.issues.iter();
-            issues.extend(said.map(|said| issue(said, start, entity_type, vocabulary, &mut undeclared)));
+            let reported = generated.issues.iter();
+            issues.extend(reported.map(|reported| issue(reported, start, entity_type, vocabulary, &mut undeclared)));
         }
-        let logged = Logged::read(said, vocabulary, &mut undeclared);
-        Ok(Made { made: records, issues, poisoned, undeclared, logged })
+        let logged = BatchLog::from_raw(log, vocabulary, &mut undeclared);
+        Ok(PluginOutput { items: records, issues, failed, undeclared, logged })
     }
 
-    /// Calls the plugin on a batch and isolates the records at which it fails. Sets the lookup of each store.
+    /// Runs `call` on a batch, and isolates the records on which the plugin fails.
     fn isolated<T>(
         &mut self,
         batch: &Batch,
-        mut call: impl FnMut(&Domain, &mut Store<State>, &types::Context, &types::Batch) -> Returned<T>,
-    ) -> Result<(Isolated<T>, PluginLogs), PluginError> {
+        mut call: impl FnMut(&Domain, &mut Store<StoreState>, &types::Context, &types::Batch) -> CallOutput<T>,
+    ) -> Result<(IsolationResult<T>, RawLog), PluginError> {
         let Self { plugin, lookup, instance } = self;
-        let instantiate = |store: &mut Store<State>| {
+        let instantiate = |store: &mut Store<StoreState>| {
             let domain = plugin.pre.instantiate(&mut *store)?;
             store.data_mut().records = lookup.clone();
             Ok(domain)

@@ -1,25 +1,25 @@
-//! The plugins that a tenant's migrations can use: one domain plugin for each domain, and the approved mappers.
+//! The plugins that a tenant's migrations may use: a domain plugin for each domain, and mappers to choose from.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::domain::DomainPlugin;
-use super::library::Library;
-use super::mapper::MapperPlugin;
+use crate::library::Library;
+use crate::worlds::domain::DomainPlugin;
+use crate::worlds::mapper::MapperPlugin;
 use sluice_config::PluginLimits;
 use sluice_contract::PluginError;
 use sluice_model::Digest;
 
-/// A set of plugins that a tenant's migrations can use.
+/// The plugins of a tenant.
 pub struct Plugins {
     library: Arc<Library>,
     domains: Vec<Arc<DomainPlugin>>,
-    /// Approved mappers, each with the limits of its approval.
+    /// Mappers, each with the limits of its approval.
     mappers: BTreeMap<Digest, PluginLimits>,
 }
 
 impl Plugins {
-    /// Makes a set of these domain plugins, and of these mappers with these limits.
+    /// Returns a set of these domain plugins, and these mappers with their limits.
     pub fn new(
         library: Arc<Library>,
         domains: Vec<Arc<DomainPlugin>>,
@@ -28,13 +28,13 @@ impl Plugins {
         Self { library, domains, mappers }
     }
 
-    /// Returns the mapper with this digest, or none if it is not approved.
+    /// Returns the mapper with this digest, if the tenant may use it. Compiles it if necessary.
     pub fn mapper(&self, digest: Digest) -> Result<Option<Arc<MapperPlugin>>, PluginError> {
         let Some(limits) = self.mappers.get(&digest) else { return Ok(None) };
         Ok(Some(self.library.mapper(digest)?.limited(limits.clone())))
     }
 
-    /// Returns the domain plugin with this digest, also if it no longer validates records.
+    /// Returns the domain plugin with this digest, even if another one of its domain is in use at present.
     pub fn earlier_domain(&self, digest: Digest) -> Result<Arc<DomainPlugin>, PluginError> {
         self.library.domain(digest)
     }
@@ -44,7 +44,7 @@ impl Plugins {
         &self.domains
     }
 
-    /// Returns the plugin of a domain, by the domain's name in the API.
+    /// Returns the plugin of a domain by the domain's name in the API.
     pub fn domain(&self, component: &str) -> Option<&Arc<DomainPlugin>> {
         self.domains.iter().find(|plugin| plugin.description.domain == component)
     }

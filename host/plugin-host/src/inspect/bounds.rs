@@ -1,66 +1,63 @@
-//! Checks of a plugin's file before it is compiled. A component of a few bytes can keep a compiler busy for hours.
+//! Bounds of a plugin's file, checked before it is compiled: a few bytes of a component can keep a compiler busy for hours.
 //!
-//! The checks read lengths and counts only. The compiler refuses a file that is not well formed.
+//! Only lengths and counts are checked. The compiler refuses malformed files.
 
 use sluice_config::PluginLimits;
 
-/// Maximum number of functions in all modules together. A Python guest has about 20,000. Compiling 100,000 empty
-/// functions takes 3 s of a core and 570 MB.
+/// Maximum number of functions in all modules. A Python guest has about 20,000. Compiling 100,000 empty functions takes 3 s
+/// of a core and 570 MB.
 const MAX_FUNCTIONS: u64 = 60_000;
-/// Maximum size of one function in bytes. The largest functions of an interpreter have some hundred thousand bytes. The
-/// compile time grows faster than the size: 260 KB of blocks alone take a second of a core.
+/// Maximum number of bytes in a function. The largest functions of an interpreter have some hundred thousand. Compiling
+/// larger ones takes more than proportional time: a second of a core for 260 KB of blocks.
 const MAX_FUNCTION_BYTES: u64 = 512 << 10;
-/// Maximum depth of components within components. Tools nest them three deep.
+/// Maximum nesting of components. Tools nest three deep.
 const MAX_DEPTH: usize = 16;
-/// Maximum number of instances that a component creates. The compiler creates them one by one. A component that creates
-/// two instances of a component that creates two instances of another, and so on, has a thousand million instances in a
-/// kilobyte.
+/// Maximum number of instances. They are created one by one when the component is compiled. A component that instantiates
+/// another one twice, which does the same, and so on, has a thousand million of them in a kilobyte.
 const MAX_INSTANCES: u64 = 100_000;
 
-/// Id of a component's section of core instances.
+/// Section of a component's core instances.
 const CORE_INSTANCES: u8 = 2;
-/// Id of a component's section of instances.
+/// Section of a component's instances.
 const INSTANCES: u8 = 5;
-/// Id of a core module's section of functions.
+/// Section of a core module's functions.
 const CODE: u8 = 10;
-/// Length of the magic number and the version, in bytes.
+/// Bytes of the magic number and the version.
 const HEADER_BYTES: usize = 8;
 
-/// Checks that a file is within the limits of a plugin. Returns a message that names the exceeded limit if it is not.
-pub(super) fn check(bytes: &[u8], limits: &PluginLimits) -> Result<(), String> {
+/// Checks that a file is within the bounds. Otherwise returns the bound that it exceeds.
+pub(crate) fn check(bytes: &[u8], limits: &PluginLimits) -> Result<(), String> {
     if bytes.len() > limits.file_bytes {
         let (is, most) = (bytes.len(), limits.file_bytes);
         return Err(format!("it has {is} bytes, {most} are allowed (plugin.file_bytes): strip its debugging sections"));
     }
-    Measure::default().component(bytes, 0).map(drop)
+    ComponentMeasure::default().component(bytes, 0).map(drop)
 }
 
-/// Counts of a component that is being read.
+/// Counters of a file.
 #[derive(Default)]
-struct Measure {
-    /// Functions so far.
+struct ComponentMeasure {
     functions: u64,
-    /// Largest number of instances that one of the components read so far creates.
+    /// Largest number of instances of a component that was measured.
     largest: u64,
 }
 
-impl Measure {
-    /// Adds a component and the modules and components in it. Returns a message if a limit is exceeded.
+impl ComponentMeasure {
     fn component(&mut self, bytes: &[u8], depth: usize) -> Result<(), String> {
         if depth > MAX_DEPTH {
             return Err(format!("components are nested deeper than {MAX_DEPTH} in it"));
         }
         let (mut own, mut made) = (1_u64, 0_u64);
-        for (id, mut section) in Sections::of(bytes) {
+        for (id, mut section) in WasmSections::of(bytes) {
             match id {
-                Sections::CORE_MODULE => self.module(section)?,
+                WasmSections::CORE_MODULE => self.module(section)?,
                 CORE_INSTANCES => own += number(&mut section).unwrap_or(0),
-                Sections::COMPONENT => self.component(section, depth + 1)?,
+                WasmSections::COMPONENT => self.component(section, depth + 1)?,
                 INSTANCES => made += number(&mut section).unwrap_or(0),
                 _ => {}
             }
         }
-        // A component stands in the file before its instances, so `largest` covers each component that is instantiated.
+        // The components that it instantiates were measured before.
         let instances = own.saturating_add(made.saturating_mul(self.largest.max(1)));
         self.largest = self.largest.max(instances);
         if instances > MAX_INSTANCES {
@@ -69,9 +66,8 @@ impl Measure {
         Ok(())
     }
 
-    /// Adds the functions of a core module. Returns a message if a limit is exceeded.
     fn module(&mut self, bytes: &[u8]) -> Result<(), String> {
-        for (id, mut section) in Sections::of(bytes) {
+        for (id, mut section) in WasmSections::of(bytes) {
             if id != CODE {
                 continue;
             }
@@ -90,24 +86,24 @@ impl Measure {
     }
 }
 
-/// An iterator over the complete sections of a module or a component. Each item is the section's id and content.
-pub(super) struct Sections<'a>(&'a [u8]);
+/// Iterator over the complete sections of a module or a component, each with its number.
+pub(crate) struct WasmSections<'a>(&'a [u8]);
 
-impl<'a> Sections<'a> {
-    /// Id of a custom section.
+impl<'a> WasmSections<'a> {
+    /// Number of a custom section.
     pub const CUSTOM: u8 = 0;
-    /// Id of a core module within a component.
+    /// Number of the section of a core module.
     pub const CORE_MODULE: u8 = 1;
-    /// Id of a component within a component.
+    /// Number of the section of a component.
     pub const COMPONENT: u8 = 4;
 
-    /// Returns the sections after the header.
+    /// Iterates over the sections after the header.
     pub fn of(bytes: &'a [u8]) -> Self {
         Self(bytes.get(HEADER_BYTES..).unwrap_or_default())
     }
 }
 
-impl<'a> Iterator for Sections<'a> {
+impl<'a> Iterator for WasmSections<'a> {
     type Item = (u8, &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -119,9 +115,8 @@ impl<'a> Iterator for Sections<'a> {
     }
 }
 
-/// Reads an unsigned 32-bit number in LEB128 from the front of `bytes` and removes it. Returns none if it is
-/// incomplete.
-pub(super) fn number(bytes: &mut &[u8]) -> Option<u64> {
+/// Takes an unsigned number of 32 bits in LEB128 off the front.
+pub(crate) fn number(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..35).step_by(7) {
         let (&byte, rest) = bytes.split_first()?;

@@ -1,28 +1,33 @@
-//! Inspects a plugin's file: its world and imports before any of its code runs, then its description and a trial run on
-//! an empty object.
+//! Inspection of a plugin's file: its world and its imports, before any code in it runs; then its description, and a trial
+//! run on an empty object.
+
+pub(crate) mod bounds;
+pub(crate) mod import_hints;
+pub(crate) mod link_error;
+pub(crate) mod toolchain;
+pub(crate) mod trial_run;
 
 use std::sync::Arc;
 
 use serde::Serialize;
 use wasmtime::component::Component;
 
-use super::domain::DomainPlugin;
-use super::engine::Engine;
-use super::import_hints::import_hint;
-use super::mapper::MapperPlugin;
-use super::toolchain::toolchain;
-use super::trial_run::{try_domain, try_mapper};
+use crate::engine::Engine;
+use crate::worlds::domain::DomainPlugin;
+use crate::worlds::mapper::MapperPlugin;
 use sluice_config::PluginLimits;
 use sluice_contract::PluginError;
 use sluice_model::{Code, Digest, Name, Version, World};
+use toolchain::toolchain;
+use trial_run::{try_domain, try_mapper};
 
-/// Facts about a plugin's file.
+/// Result of an inspection.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Inspection {
-    /// World of the plugin.
+    /// World that the plugin is built for.
     pub world: World,
-    /// Name of the plugin.
+    /// Its name.
     pub name: Name,
     /// Version of the plugin.
     pub version: Version,
@@ -30,51 +35,50 @@ pub struct Inspection {
     pub digest: Digest,
     /// Length of the file in bytes.
     pub bytes: usize,
-    /// Domain of a domain plugin. None for a mapper.
+    /// Domain of a domain plugin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domain: Option<Name>,
-    /// Sources of a mapper, in the order in which they should be uploaded.
-    pub sources: Vec<InspectedSource>,
-    /// Entity types that a mapper produces or a domain plugin validates.
+    /// Sources of a mapper, in the recommended order of upload.
+    pub sources: Vec<SourceInspection>,
+    /// Entity types that the plugin produces or validates.
     pub entity_types: Vec<Name>,
-    /// Codes that the plugin declares.
+    /// The plugin's own codes.
     pub codes: Vec<Code>,
-    /// Imports of the component, each with its effect.
-    pub imports: Vec<Import>,
-    /// Languages and tools that the component names as its producers.
+    /// Imports, each with the permission that it stands for.
+    pub imports: Vec<ComponentImport>,
+    /// Languages and tools that built it, as the file says.
     pub toolchain: Vec<String>,
-    /// Limits of the plugin on this server. An approval can set others.
+    /// Limits on this server, unless an approval sets others.
     pub limits: PluginLimits,
-    /// Message about the plugin's failure on an empty object, if it fails. If `unfit` is true, the server refuses a
-    /// push for this reason.
+    /// Failure on an empty object, if any. A pushed plugin that is `unfit` is refused for this reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breaks: Option<String>,
-    /// True if the plugin fails in a way that makes it unusable for any record.
+    /// True if the failure shows that the plugin would fail on any record.
     #[serde(skip)]
     pub unfit: bool,
 }
 
-/// A source of a mapper: a table of the old system.
+/// A table of the old system.
 #[derive(Clone, Debug, Serialize)]
-pub struct InspectedSource {
-    /// Name of the source.
+pub struct SourceInspection {
+    /// Its name.
     pub name: Name,
     /// Fields that identify a record.
     pub key: Vec<String>,
-    /// Further fields by which other records look it up.
+    /// Further fields by which its records can be looked up.
     pub lookups: Vec<String>,
 }
 
 /// An interface that a plugin imports.
 #[derive(Clone, Debug, Serialize)]
-pub struct Import {
+pub struct ComponentImport {
     /// Name of the interface, with its version.
     pub import: String,
-    /// Description of the effect of the import, such as `read a clock that stands still`.
+    /// Clause that says what the interface permits.
     pub allows: &'static str,
 }
 
-/// Reads a plugin's file and its description, and runs the plugin on an empty object.
+/// Inspects a plugin's file: compiles it, reads its description, and runs it on an empty object.
 pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspection, PluginError> {
     let refused = |reason: String| PluginError::Refused { name: name.into(), reason };
     if !bytes.starts_with(b"\0asm") {
@@ -89,24 +93,24 @@ pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspect
     let compiled = engine.compile(name, digest, bytes)?;
     let component = &compiled.0;
     let world = world(component).map_err(refused)?;
-    let (title, domain, sources, entity_types, codes, first) = match world {
+    let (title, domain, sources, entity_types, codes, failure) = match world {
         World::Mapper => {
             let plugin = MapperPlugin::of(engine, name, digest, &compiled)?;
             let of = &plugin.description;
-            let sources = of.sources.iter().map(|source| InspectedSource {
+            let sources = of.sources.iter().map(|source| SourceInspection {
                 name: source.name.clone(),
                 key: source.key.clone(),
                 lookups: source.lookups.clone(),
             });
-            let first = try_mapper(&plugin)?;
-            (plugin.title(), None, sources.collect(), of.entity_types.clone(), plugin.codes(), first)
+            let failure = try_mapper(&plugin)?;
+            (plugin.title(), None, sources.collect(), of.entity_types.clone(), plugin.codes(), failure)
         }
         World::Domain => {
             let plugin = DomainPlugin::of(engine, name, digest, &compiled)?;
             let of = &plugin.description;
             let entity_types = of.entity_types.iter().map(|entity_type| entity_type.name.clone()).collect();
-            let first = try_domain(&plugin)?;
-            (plugin.title(), Some(of.domain.clone()), vec![], entity_types, plugin.codes(), first)
+            let failure = try_domain(&plugin)?;
+            (plugin.title(), Some(of.domain.clone()), vec![], entity_types, plugin.codes(), failure)
         }
     };
     Ok(Inspection {
@@ -122,25 +126,24 @@ pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspect
         imports: imports(component),
         toolchain: toolchain(bytes),
         limits: engine.limits.clone(),
-        unfit: first.as_ref().is_some_and(|first| first.unfit),
-        breaks: first.map(|first| first.how),
+        unfit: failure.as_ref().is_some_and(|failure| failure.unfit),
+        breaks: failure.map(|failure| failure.message),
     })
 }
 
-/// Package of the contract, as a component names its interfaces.
+/// Prefix of the names of the contract's interfaces in a component.
 const PACKAGE: &str = "sluice:plugin/";
-/// Major and minor version of the contract that this host implements. An addition within a minor version breaks no
-/// plugin.
+/// Major and minor version of the contract that this host supports. Patch versions are compatible.
 const CONTRACT: (u64, u64) = (0, 1);
 
-/// Returns the major and minor version of an interface's name, such as `sluice:plugin/mapping@0.1.0`.
+/// Returns the major and minor version in a name such as `sluice:plugin/mapping@0.1.0`.
 fn contract_version(interface: &str) -> Option<(u64, u64)> {
     let (_, version) = interface.split_once('@')?;
     let mut parts = version.split(['.', '-', '+']);
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// Returns the world that a component's exports implement. Returns the reason as a sentence if they implement none.
+/// Returns the world of a component by its exports. Otherwise returns the reason why it is no plugin for this host.
 fn world(component: &Component) -> Result<World, String> {
     let ty = component.component_type();
     let exports: Vec<String> = ty.exports(component.engine()).map(|(name, _)| name.to_owned()).collect();
@@ -149,14 +152,14 @@ fn world(component: &Component) -> Result<World, String> {
     let other = ours.filter_map(contract_version).find(|version| *version != CONTRACT);
     if let Some((major, minor)) = other {
         let (ours_major, ours_minor) = CONTRACT;
-        let (age, remedy) = if (major, minor) > CONTRACT {
+        let (age, hint) = if (major, minor) > CONTRACT {
             ("newer", "build it with an SDK of that version, or bring the server up to date")
         } else {
             ("older", "build it anew with an SDK of that version")
         };
         return Err(format!(
             "it is made for version {major}.{minor} of the contract, which is {age} than the {ours_major}.{ours_minor} of \
-             this host: {remedy}"
+             this host: {hint}"
         ));
     }
     let has = |interface: &str| exports.iter().any(|export| export.starts_with(&format!("{PACKAGE}{interface}@")));
@@ -173,14 +176,14 @@ fn world(component: &Component) -> Result<World, String> {
     }
 }
 
-/// Returns the imports of a component, each with its effect.
-fn imports(component: &Component) -> Vec<Import> {
+/// Returns the imports of a component.
+fn imports(component: &Component) -> Vec<ComponentImport> {
     let ty = component.component_type();
     let names = ty.imports(component.engine()).map(|(name, _)| name.to_owned());
-    names.map(|import| Import { allows: meaning(&import), import }).collect()
+    names.map(|import| ComponentImport { allows: meaning(&import), import }).collect()
 }
 
-/// Returns the effect of an import, as a clause.
+/// Returns what an import permits, as a clause.
 fn meaning(import: &str) -> &'static str {
     const MEANINGS: &[(&str, &str)] = &[
         ("sluice:plugin/source-lookup", "read this migration's loaded source records, by key"),
@@ -200,26 +203,12 @@ fn meaning(import: &str) -> &'static str {
     known.map_or("not offered by this host", |(_, meaning)| meaning)
 }
 
-/// Returns the error for a component that cannot be linked. Its reason is a sentence.
-pub(super) fn link_error(name: &str, error: &wasmtime::Error) -> PluginError {
-    let text = format!("{error:#}");
-    // Text of wasmtime:
-    // `component imports instance `a:b/c`, but a matching implementation was not found in the linker`
-    let reason = match text.split('`').nth(1) {
-        Some(import) if text.contains("imports") => {
-            format!("it imports {import}, which this host does not offer: {}", import_hint(import))
-        }
-        _ => format!("it does not fit the contract sluice:plugin@0.1.0: {text}"),
-    };
-    PluginError::Refused { name: name.into(), reason }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_read_as_far_as_they_matter() {
+    fn major_and_minor_versions_are_read() {
         let cases = [
             ("sluice:plugin/mapping@0.1.0", Some((0, 1))),
             ("sluice:plugin/mapping@0.2.0-rc.1", Some((0, 2))),

@@ -1,12 +1,11 @@
-//! Conversions from the engine's bindings to the plain types of [`sluice_contract::wire`]. Records are moved, not
-//! copied.
+//! Conversions from the bindings to the plain types of [`sluice_contract::wire`]. They move records and copy none.
 
 use sluice_contract::wire;
 
-use super::bindings::domain::exports::sluice::plugin::{importing, validation};
-use super::bindings::mapper::exports::sluice::plugin::mapping;
-use super::bindings::platform::exports::sluice::plugin::calling;
-use super::bindings::types;
+use crate::bindings::domain::exports::sluice::plugin::{importing, validation};
+use crate::bindings::mapper::exports::sluice::plugin::mapping;
+use crate::bindings::platform::exports::sluice::plugin::calling;
+use crate::bindings::types;
 
 impl From<types::Batch> for wire::Batch {
     fn from(from: types::Batch) -> Self {

@@ -1,0 +1,41 @@
+//! Causes of failed calls.
+
+use wasmtime::{Trap, WasmBacktrace};
+
+use crate::engine::wasmtime_errors::{exceeded_transfer_limit, is_from_guest};
+use crate::instance::state::StoreState;
+use sluice_contract::{Cause, Confidential};
+
+/// Maximum number of functions in a message.
+const MAX_FRAMES: usize = 12;
+
+/// Returns the cause and the message of a failed call, from wasmtime's error and the state of the store.
+pub(crate) fn classify(error: &wasmtime::Error, state: &mut StoreState) -> (Cause, Confidential) {
+    let panic = state.panic.take();
+    let stderr = state.stderr();
+    let cause = if state.limits.denied {
+        Cause::OutOfMemory
+    } else if state.too_many_calls() {
+        Cause::TooManyCalls
+    } else {
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => Cause::TimedOut,
+            Some(Trap::StackOverflow) => Cause::StackOverflow,
+            _ if panic.is_some() => Cause::Panicked,
+            Some(_) => Cause::Trapped,
+            None if exceeded_transfer_limit(error) => Cause::TooMuchOutput,
+            None if is_from_guest(error) => Cause::Trapped,
+            None => Cause::BrokeContract,
+        }
+    };
+    let place = || match error.downcast_ref::<WasmBacktrace>() {
+        Some(trace) => {
+            let frames = trace.frames().iter().take(MAX_FRAMES).filter_map(|frame| frame.func_name());
+            let frames: Vec<&str> = frames.collect();
+            format!("{}: at {}", error.root_cause(), frames.join(" < "))
+        }
+        None => format!("{error:#}"),
+    };
+    let message = panic.or_else(|| (!stderr.is_empty()).then_some(stderr)).unwrap_or_else(place);
+    (cause, Confidential::new(&message))
+}
