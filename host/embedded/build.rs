@@ -34,7 +34,23 @@ fn main() -> Result<()> {
         + &list("EMBEDDED_PLATFORMS", "sluice-platform-", platforms);
     fs::write(out_dir.join("embedded.rs"), code)?;
     fs::write(out_dir.join("templates.rs"), templates(root)?)?;
+    fs::write(out_dir.join("schemas.rs"), schemas(&root.join("docs/plugins/schemas"))?)?;
     Ok(())
+}
+
+/// Returns the source of a Rust static with the JSON Schemas in a folder: entity type and text.
+fn schemas(folder: &Path) -> Result<String> {
+    println!("cargo:rerun-if-changed={}", folder.display());
+    let mut files = fs::read_dir(folder)?.map(|file| Ok(file?.path())).collect::<Result<Vec<_>>>()?;
+    files.sort();
+    let mut code =
+        "/// JSON Schemas of the domain records: entity type and text.\npub static RECORD_SCHEMAS: &[(&str, &str)] = &[\n"
+            .to_owned();
+    for file in files {
+        let entity_type = file.file_stem().context("a schema's file is called after its entity type")?;
+        writeln!(code, "    ({:?}, include_str!({file:?})),", entity_type.display().to_string())?;
+    }
+    Ok(code + "];\n")
 }
 
 /// Project templates by language: folders and files of the workspace, and their places in the project.

@@ -4,6 +4,7 @@ use sluice_model::World;
 
 include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 include!(concat!(env!("OUT_DIR"), "/templates.rs"));
+include!(concat!(env!("OUT_DIR"), "/schemas.rs"));
 
 /// Iterates over the embedded mappers and domain plugins: world, name and component.
 pub fn plugins() -> impl Iterator<Item = (World, &'static str, &'static [u8])> {

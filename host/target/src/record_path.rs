@@ -65,14 +65,39 @@ pub fn money(json: &str) -> Option<(rust_decimal::Decimal, Cow<'_, str>)> {
     Some((decimal(money.amount.get())?, money.currency))
 }
 
-/// Parses a decimal number.
+/// Parses a JSON number, which may have an exponent. Returns none if it does not fit exactly.
 pub fn decimal(digits: &str) -> Option<rust_decimal::Decimal> {
-    rust_decimal::Decimal::from_str_exact(digits).or_else(|_| rust_decimal::Decimal::from_scientific(digits)).ok()
+    let Some((digits, exponent)) = digits.split_once(['e', 'E']) else {
+        return rust_decimal::Decimal::from_str_exact(digits).ok();
+    };
+    let number = rust_decimal::Decimal::from_str_exact(digits).ok()?;
+    let scale = i64::from(number.scale()) - exponent.parse::<i64>().ok()?;
+    let factor = 10i128.checked_pow(u32::try_from(-scale.min(0)).ok()?)?;
+    let units = number.mantissa().checked_mul(factor)?;
+    rust_decimal::Decimal::try_from_i128_with_scale(units, u32::try_from(scale.max(0)).ok()?).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_numbers_exactly() {
+        let cases = [
+            ("10.50", Some("10.50")),
+            ("1.05e1", Some("10.5")),
+            ("5E+2", Some("500")),
+            ("5e-3", Some("0.005")),
+            ("100.00000000000000000000000000000000000001", None),
+            ("100.00000000000000000000000000000000000001e0", None),
+            ("1e29", None),
+            ("1e-29", None),
+            ("1e99999999999999999999", None),
+        ];
+        for (digits, expected) in cases {
+            assert_eq!(decimal(digits).map(|number| number.to_string()).as_deref(), expected, "{digits}");
+        }
+    }
 
     #[test]
     fn visits() {

@@ -10,6 +10,7 @@ use rust_decimal::Decimal;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::identifiers::IdentifierKind;
 use crate::path::{Path, showable};
 use crate::scalars::{self, Scalar};
 use crate::schema::{Entity, Field, Kind, MONEY};
@@ -53,6 +54,19 @@ pub(crate) struct Checker {
     amount: Option<Decimal>,
     /// Fraction digits of the currency that was read last.
     digits: Option<u32>,
+    identifier: IdentifierState,
+}
+
+/// The identifier of the object that is being read.
+#[derive(Default)]
+enum IdentifierState {
+    /// Neither the identifier nor its kind has been read.
+    #[default]
+    Unread,
+    /// The kind has been read. None if its identifiers are not checked.
+    Kind(Option<IdentifierKind>),
+    /// The identifier has been read, and its kind has not.
+    Identifier { text: String, path: String },
 }
 
 /// A recorder of the references that a check passes.
@@ -84,7 +98,15 @@ impl Checker {
     }
 
     fn with(entity: &'static Entity, references: ReferenceRecorder) -> Self {
-        Self { entity, path: Path::default(), result: CheckResult::default(), references, amount: None, digits: None }
+        Self {
+            entity,
+            path: Path::default(),
+            result: CheckResult::default(),
+            references,
+            amount: None,
+            digits: None,
+            identifier: IdentifierState::Unread,
+        }
     }
 
     /// Checks the record at this index of its batch.
@@ -143,6 +165,15 @@ impl Checker {
             Ok(Scalar::ReferenceId(id)) => self.result.id = Some(id),
             Ok(Scalar::Amount(amount)) => self.amount = Some(amount),
             Ok(Scalar::Digits(digits)) => self.digits = Some(digits),
+            Ok(Scalar::IdentifierKind(kind)) => self.identifier_kind(kind),
+            Ok(Scalar::Identifier(text)) => match self.identifier {
+                IdentifierState::Kind(None) => {}
+                IdentifierState::Kind(Some(kind)) => self.check_identifier(kind, &text, self.path.text()),
+                _ => {
+                    let path = self.path.text();
+                    self.identifier = IdentifierState::Identifier { text: text.into_owned(), path };
+                }
+            },
             Ok(Scalar::Reference(entity_type, id)) => match &mut self.references {
                 ReferenceRecorder::Off => {}
                 ReferenceRecorder::Ids { record, ordinal, found } => {
@@ -195,6 +226,33 @@ impl Checker {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Takes the kind of the object's identifier. Checks the identifier if it was read before.
+    fn identifier_kind(&mut self, kind: Option<IdentifierKind>) {
+        let before = std::mem::replace(&mut self.identifier, IdentifierState::Kind(kind));
+        if let (IdentifierState::Identifier { text, path }, Some(kind)) = (before, kind) {
+            self.check_identifier(kind, &text, path);
+        }
+    }
+
+    /// Reports an identifier of another form than its kind, or with wrong check digits.
+    fn check_identifier(&mut self, kind: IdentifierKind, text: &str, path: String) {
+        if let Err(error) = kind.check(text) {
+            self.report(finding(error.code(), path));
+        }
+    }
+
+    /// Reports at least one missing field of the record.
+    fn check_at_least_one(&mut self, fields: &'static [Field], seen: u32) {
+        let is_there = |name: &&str| {
+            let index = fields.iter().position(|field| str_eq(field.name, name));
+            index.is_some_and(|index| seen & 1 << index != 0)
+        };
+        let names = self.entity.at_least_one;
+        if !names.is_empty() && !names.iter().any(is_there) {
+            self.report(missing(names[0]));
         }
     }
 
@@ -273,6 +331,7 @@ impl<'de> Visitor<'de> for Container<'_> {
         };
         let checker = self.checker;
         (checker.amount, checker.digits) = (None, None);
+        checker.identifier = IdentifierState::Unread;
         let mut words = [None; MAX_FIELDS];
         let (mut named, mut seen, mut next) = (0u32, 0u32, 0);
         while let Some(name) = map.next_key_seed(NameReader { fields, next })? {
@@ -306,6 +365,9 @@ impl<'de> Visitor<'de> for Container<'_> {
         checker.check_presence(fields, seen, &words);
         if money {
             checker.check_fraction_digits();
+        }
+        if checker.path.is_empty() {
+            checker.check_at_least_one(fields, seen);
         }
         Ok(Presence::Value)
     }

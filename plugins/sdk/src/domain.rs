@@ -21,8 +21,8 @@ pub trait Domain: 'static {
     /// The plugin's own codes of rules and issues. The host does not show undeclared codes. Codes of
     /// [`TALLY_RULES`](Self::TALLY_RULES) need not be repeated.
     const CODES: &'static [&'static str] = &[];
-    /// Rules over many records: the code of each, and the path of the field that an issue names.
-    const TALLY_RULES: &'static [(&'static str, &'static str)] = &[];
+    /// Rules over many records.
+    const TALLY_RULES: &'static [TallyRule] = &[];
     /// Kinds of records that the plugin generates from imported records.
     const GENERATIONS: &'static [Generation] = &[];
 
@@ -40,6 +40,30 @@ pub trait Domain: 'static {
     /// Generates records of `entity_type` from imported records.
     fn generate(entity_type: &str, sources: &[Checked], out: &mut Generated) {
         let _ = (entity_type, sources, out);
+    }
+}
+
+/// A rule over many records: the amounts of the tallies with the same key must not add up to more than their limit. See
+/// [`Findings::tally`].
+#[derive(Clone, Copy, Debug)]
+pub struct TallyRule {
+    /// Code of the rule.
+    pub code: &'static str,
+    /// Path of the field that an issue names.
+    pub field: &'static str,
+    /// Severity of an issue.
+    pub severity: Severity,
+}
+
+impl TallyRule {
+    /// Returns a rule whose issues are errors.
+    pub const fn error(code: &'static str, field: &'static str) -> Self {
+        Self { code, field, severity: Severity::Error }
+    }
+
+    /// Returns a rule whose issues are warnings, which stop nothing.
+    pub const fn warning(code: &'static str, field: &'static str) -> Self {
+        Self { code, field, severity: Severity::Warning }
     }
 }
 
@@ -219,10 +243,10 @@ pub mod driver {
             count_groups: D::ENTITIES.iter().flat_map(Entity::count_groups).collect(),
             tally_rules: D::TALLY_RULES
                 .iter()
-                .map(|&(code, field)| validation::TallyRule {
-                    code: code.into(),
-                    severity: Severity::Error,
-                    field: field.into(),
+                .map(|rule| validation::TallyRule {
+                    code: rule.code.into(),
+                    severity: rule.severity,
+                    field: rule.field.into(),
                 })
                 .collect(),
             generations: D::GENERATIONS

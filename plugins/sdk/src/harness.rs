@@ -177,6 +177,8 @@ mod case_folders;
 #[cfg_attr(target_family = "wasm", allow(dead_code))]
 pub(crate) mod lookup_tables;
 mod rows;
+mod schemas;
 
 pub use case_folders::check_folders;
 pub use rows::{Row, parse, with};
+pub use schemas::check_schemas;

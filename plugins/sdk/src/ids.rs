@@ -16,7 +16,7 @@ impl Id {
         self.0.as_bytes()
     }
 
-    /// Reads a hyphenated UUID. Returns none for any other text.
+    /// Reads a hyphenated UUID, in upper or lower case. Returns none for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten().map(Self)
     }
@@ -36,7 +36,22 @@ impl Serialize for Id {
 
 impl<'de> serde::Deserialize<'de> for Id {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Uuid::deserialize(deserializer).map(Self)
+        deserializer.deserialize_str(IdReader)
+    }
+}
+
+/// A reader of an id.
+struct IdReader;
+
+impl serde::de::Visitor<'_> for IdReader {
+    type Value = Id;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("a hyphenated UUID")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Id, E> {
+        Id::parse(text).ok_or_else(|| E::custom("not a hyphenated UUID"))
     }
 }
 

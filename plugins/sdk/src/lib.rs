@@ -13,6 +13,7 @@
 pub mod bindings;
 pub mod domain;
 pub mod harness;
+pub mod identifiers;
 pub mod json;
 pub mod mapper;
 pub mod platform;
@@ -23,10 +24,12 @@ mod batch;
 mod check;
 mod countries;
 mod dates;
+mod decimals;
 mod declarations;
 mod field_names;
 mod ids;
 mod issues;
+mod json_schema;
 mod lookup;
 mod member_search;
 mod money;
@@ -40,12 +43,13 @@ mod str_eq;
 mod writer;
 
 pub use batch::BatchBuilder;
-pub use dates::{date, months_after, yymmdd};
-pub use domain::{Checked, Domain, Findings, Generated, Related};
+pub use countries::is_country;
+pub use dates::{Date, date, months_after, yymmdd};
+pub use domain::{Checked, Domain, Findings, Generated, Related, TallyRule};
 pub use ids::{Id, reference_id};
 pub use issues::{Finding, finding, invalid, missing, rule};
 pub use mapper::{Description, Mapper, Output};
-pub use money::{Amount, HALF_UP, Money, from_minor_units, minor_units};
+pub use money::{Amount, HALF_UP, Money, fraction_digits, from_minor_units, minor_units};
 pub use numbers::{digits, number};
 pub use platform::Platform;
 pub use records::{Record, Wanted};
@@ -53,10 +57,9 @@ pub use records::{Record, Wanted};
 /// The items that a small plugin needs, for one `use`.
 pub mod prelude {
     pub use crate::{
-        Amount, Description, Finding, Id, Mapper, Money, Output, Record, Wanted, date, digits, finding, invalid,
+        Amount, Date, Description, Finding, Id, Mapper, Money, Output, Record, Wanted, date, digits, finding, invalid,
         mapper, missing, months_after, number, reads, reference_id, rule, writes, yymmdd,
     };
-    pub use jiff::civil::Date;
     pub use rust_decimal::Decimal;
     pub use serde_json::json;
 }

@@ -10,26 +10,36 @@ use serde_json::value::RawValue;
 
 use crate::serializer::RAW;
 
-/// An exact decimal. It is read from a JSON number, or from a string with a number, and written as a JSON number with
+/// An exact decimal. It is read from a JSON number, or from a string with an amount, and written as a JSON number with
 /// the same digits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Amount(pub Decimal);
 
 impl Amount {
-    /// Reads a number, with or without an exponent. Returns none if the text is no number or has more than 28 digits.
-    pub fn parse(digits: &str) -> Option<Self> {
-        if digits.contains(['e', 'E']) {
-            return Decimal::from_scientific(digits).ok().map(Self);
-        }
-        Decimal::from_str_exact(digits).ok().map(Self)
+    /// Reads an amount as text: `-?(0|[1-9][0-9]*)(\.[0-9]+)?`. Returns none for any other text, and for a number that
+    /// has more than 28 fraction digits or whose digits without the point are 2^96 or more.
+    pub fn parse(text: &str) -> Option<Self> {
+        crate::decimals::read(text, false).map(Self)
+    }
+
+    /// Reads a JSON number, which may have an exponent. The limits of [`parse`](Self::parse) apply to the number written
+    /// without its exponent.
+    pub fn parse_json(number: &str) -> Option<Self> {
+        crate::decimals::read(number, true).map(Self)
     }
 }
 
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(deserializer)?.get();
-        let digits = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(raw);
-        Self::parse(digits).ok_or_else(|| serde::de::Error::custom("not a decimal number"))
+        let amount = match raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+            None => Self::parse_json(raw),
+            Some(text) if text.contains('\\') => {
+                serde_json::from_str(raw).ok().and_then(|text: String| Self::parse(&text))
+            }
+            Some(text) => Self::parse(text),
+        };
+        amount.ok_or_else(|| serde::de::Error::custom("not an amount"))
     }
 }
 

@@ -52,7 +52,7 @@ impl<'a> Record<'a> {
     }
 
     /// Returns the day on which the migration was registered. A mapper has no other "today".
-    pub fn registered_on(&self) -> Option<jiff::civil::Date> {
+    pub fn registered_on(&self) -> Option<crate::Date> {
         crate::date(&self.context.registered_on)
     }
 

@@ -4,14 +4,15 @@ use std::borrow::Cow;
 
 use rust_decimal::Decimal;
 
-use crate::countries::COUNTRIES;
+use crate::countries::is_country;
+use crate::identifiers::IdentifierKind;
 use crate::money::fraction_digits;
-use crate::schema::Kind;
+use crate::schema::{Kind, MAX_EMAIL};
 use crate::str_eq::str_eq;
 use crate::{Amount, Id};
 
 /// A valid scalar. It holds only a value that other checks need.
-pub(crate) enum Scalar {
+pub(crate) enum Scalar<'a> {
     /// A scalar that no other check needs.
     Plain,
     /// Reference id of the record.
@@ -24,6 +25,10 @@ pub(crate) enum Scalar {
     Amount(Decimal),
     /// Number of fraction digits of a currency.
     Digits(u32),
+    /// Kind of the object's identifier, if its check digits can be checked.
+    IdentifierKind(Option<IdentifierKind>),
+    /// An identifier.
+    Identifier(Cow<'a, str>),
 }
 
 const INVALID_FORMAT: &str = "INVALID_FORMAT";
@@ -32,7 +37,7 @@ const OUT_OF_RANGE: &str = "OUT_OF_RANGE";
 
 /// Reads the raw JSON text of a value that is not `null`. Returns the code of an issue if the value does not fit the
 /// kind.
-pub(crate) fn read(kind: Kind, raw: &str) -> Result<Scalar, &'static str> {
+pub(crate) fn read(kind: Kind, raw: &str) -> Result<Scalar<'_>, &'static str> {
     match kind {
         // In the contract, sixteen zero bytes stand for a record without an id.
         Kind::ReferenceId => match id(raw)? {
@@ -42,6 +47,8 @@ pub(crate) fn read(kind: Kind, raw: &str) -> Result<Scalar, &'static str> {
         Kind::Id => id(raw).map(|_| Scalar::Plain),
         Kind::Reference(entity_type) => id(raw).map(|id| Scalar::Reference(entity_type, id)),
         Kind::Text(most) => text(raw, most).map(|_| Scalar::Plain),
+        Kind::IdentifierKind(most) => text(raw, most).map(|name| Scalar::IdentifierKind(IdentifierKind::named(&name))),
+        Kind::Identifier(most) => text(raw, most).map(Scalar::Identifier),
         Kind::Email => {
             let text = text(raw, MAX_EMAIL)?;
             let parts = text.split_once('@').is_some_and(|(user, host)| {
@@ -68,17 +75,15 @@ pub(crate) fn read(kind: Kind, raw: &str) -> Result<Scalar, &'static str> {
             if !raw.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
                 return Err(INVALID_FORMAT);
             }
-            match Amount::parse(raw) {
+            match Amount::parse_json(raw) {
                 Some(Amount(number)) if number >= least.into() && number <= most.into() => Ok(Scalar::Amount(number)),
                 _ => Err(OUT_OF_RANGE),
             }
         }
         Kind::Date => crate::date(&string(raw)?).map(|_| Scalar::Plain).ok_or(INVALID_FORMAT),
         Kind::Currency => fraction_digits(&string(raw)?).map(Scalar::Digits).ok_or(INVALID_VALUE),
-        Kind::Country => match COUNTRIES.binary_search(&&*string(raw)?) {
-            Ok(_) => Ok(Scalar::Plain),
-            Err(_) => Err(INVALID_VALUE),
-        },
+        Kind::Country if is_country(&string(raw)?) => Ok(Scalar::Plain),
+        Kind::Country => Err(INVALID_VALUE),
         Kind::OneOf(words) => {
             let word = string(raw)?;
             words
@@ -90,9 +95,6 @@ pub(crate) fn read(kind: Kind, raw: &str) -> Result<Scalar, &'static str> {
         Kind::Object(_) | Kind::List(..) | Kind::Money | Kind::MoneyWith(_) => Err(INVALID_FORMAT),
     }
 }
-
-/// Maximum length of an email address, in characters.
-const MAX_EMAIL: usize = 254;
 
 /// Reads a UUID.
 fn id(raw: &str) -> Result<Id, &'static str> {

@@ -11,7 +11,7 @@
 //! | bullet | all at the end of the term | all at the end, not compounded |
 //! | interest-only | all at the end of the term | monthly |
 
-use jiff::civil::Date;
+use crate::Date;
 use rust_decimal::Decimal;
 
 use crate::{HALF_UP, months_after};

@@ -30,6 +30,13 @@ pub enum Kind {
     MoneyWith(&'static [Field]),
     /// A currency code of ISO 4217.
     Currency,
+    /// Name of a kind of identifiers, such as `IBAN` or `LEI`, or any other text of up to this many characters. If the
+    /// object's [`Identifier`](Kind::Identifier) has one of the kinds of [`crate::identifiers`], its check digits are
+    /// checked.
+    IdentifierKind(usize),
+    /// An identifier of the kind that the object's [`IdentifierKind`](Kind::IdentifierKind) names: text of up to this
+    /// many characters.
+    Identifier(usize),
     /// An email address. The check requires text, one `@`, text, and no white space.
     Email,
     /// A country code of ISO 3166-1 alpha-2.
@@ -45,8 +52,14 @@ pub enum Kind {
 /// Maximum number of characters in a free text, such as a purpose. A paragraph fits, a document does not.
 pub const MAX_TEXT: usize = 2_000;
 
+/// Maximum length of an email address, in characters.
+pub(crate) const MAX_EMAIL: usize = 254;
+
+/// Maximum number of characters in a short text.
+pub const MAX_NAME: usize = 255;
+
 /// Kind of a short text, such as a name, a code or an account number.
-pub const NAME: Kind = Kind::Text(255);
+pub const NAME: Kind = Kind::Text(MAX_NAME);
 
 /// Maximum number of months in a term: a hundred years. It bounds the length of a schedule.
 pub const MAX_TERM: i64 = 1_200;
@@ -103,6 +116,8 @@ pub struct Entity {
     pub name: &'static str,
     /// Fields. The first is the reference id.
     pub fields: &'static [Field],
+    /// Names of fields of which a record has at least one. Empty if there is no such rule.
+    pub at_least_one: &'static [&'static str],
     /// Paths of money values that verification adds up by currency.
     pub amounts: &'static [&'static str],
     /// Verification counts: the name of each, and the top-level field to group by.
@@ -181,7 +196,13 @@ fn columns_of(field: &Field, columns: &mut Vec<validation::Column>) {
     };
     let kind = match field.kind {
         Kind::ReferenceId | Kind::Id | Kind::Reference(_) => ColumnKind::Id,
-        Kind::Text(_) | Kind::Country | Kind::Currency | Kind::Email | Kind::OneOf(_) => ColumnKind::Text,
+        Kind::Text(_)
+        | Kind::Country
+        | Kind::Currency
+        | Kind::Email
+        | Kind::IdentifierKind(_)
+        | Kind::Identifier(_)
+        | Kind::OneOf(_) => ColumnKind::Text,
         Kind::Boolean => ColumnKind::Boolean,
         Kind::Integer(..) => ColumnKind::Integer,
         Kind::Decimal(..) => ColumnKind::Decimal,

@@ -24,6 +24,7 @@ impl Domain for Kinds {
             optional("price", Kind::Money),
             optional("income", Kind::MoneyWith(INCOME)),
             optional("mail", Kind::Email),
+            optional("codes", Kind::List(&Kind::Object(CODE), 0)),
             optional("country", Kind::Country),
             optional("child", Kind::Object(MONEY)),
             optional("list", Kind::List(&Kind::Text(3), 1)),
@@ -31,6 +32,7 @@ impl Domain for Kinds {
             required("purr", Kind::Boolean).only_if("type", &["cat"]),
             optional("bark", Kind::Object(PART)).only_if("type", &["dog"]),
         ],
+        at_least_one: &["flag", "purr"],
         amounts: &[],
         counts: &[],
     }];
@@ -41,12 +43,14 @@ const INCOME: &[Field] = &[
     required("currency", Kind::Currency),
     optional("every", Kind::OneOf(&["day"])),
 ];
+const CODE: &[Field] = &[optional("system", Kind::IdentifierKind(9)), optional("value", Kind::Identifier(40))];
 const PART: &[Field] = &[required("name", Kind::Text(9)), optional("of", Kind::Reference("owners"))];
 
 const RECORD: &str = r#"{"referenceId": "6a1f0f5e-0000-4000-8000-000000000001", "type": "cat", "purr": true,
     "tag": "6a1f0f5e-0000-4000-8000-000000000002", "owner": "6a1f0f5e-0000-4000-8000-000000000003", "text": "Ünïcö",
     "flag": false, "whole": 12, "rate": 4.25, "day": "2024-02-29", "price": {"amount": 10.55, "currency": "EUR"},
-    "income": {"amount": 9, "currency": "JPY", "every": "day"}, "mail": "a@b.cz", "country": "CZ",
+    "income": {"amount": 9, "currency": "JPY", "every": "day"}, "mail": "a@b.cz",
+    "codes": [{"system": "core", "value": "1"}, {"system": "LEI", "value": "529900T8BM49AURSDO55"}], "country": "CZ",
     "child": {"amount": 1, "currency": "CZK"}, "list": ["a"], "parts": [{"name": "x"}, {"name": "y"}]}"#;
 
 const ROWS: &[Row] = &[
@@ -124,6 +128,16 @@ const ROWS: &[Row] = &[
     ("income.amount", "9.5", "OUT_OF_RANGE income.amount"),
     ("income.every", r#""hour""#, "INVALID_VALUE income.every"),
     ("income.every", "", ""),
+    ("text", "", ""),
+    ("codes[0].system", r#""IBAN""#, "INVALID_FORMAT codes[0].value"),
+    ("codes[0].system", "1", "INVALID_FORMAT codes[0].system"),
+    ("codes[0]", r#"{"value": "NL91ABNA0417164300", "system": "IBAN"}"#, ""),
+    ("codes[0]", r#"{"value": "NL92ABNA0417164300", "system": "IBAN"}"#, "INVALID_CHECKSUM codes[0].value"),
+    ("codes[0]", r#"{"value": "NL92ABNA0417164300"}"#, ""),
+    ("codes[1].value", r#""529900T8BM49AURSDO56""#, "INVALID_CHECKSUM codes[1].value"),
+    ("codes[1].value", "1", "INVALID_FORMAT codes[1].value"),
+    ("codes[1].value", "", ""),
+    ("codes[1].system", r#""lei""#, ""),
     ("mail", r#""a@b@c""#, "INVALID_FORMAT mail"),
     ("mail", r#""a b@c""#, "INVALID_FORMAT mail"),
     ("mail", r#""@c""#, "INVALID_FORMAT mail"),

@@ -94,7 +94,7 @@ fn writes_ids_and_dates() {
         assert_eq!(written(&id), format!("\"{id}\""));
         assert_eq!(Id::parse(&id.to_string()), Some(id));
     }
-    for (year, month, day) in [(1993, 7, 5), (1, 1, 1), (9999, 12, 31), (2024, 2, 29), (-1, 12, 31)] {
+    for (year, month, day) in [(1993, 7, 5), (1, 1, 1), (9999, 12, 31), (2024, 2, 29)] {
         assert_same_as_serde_json(&Date::new(year, month, day).expect("a day"));
     }
 }

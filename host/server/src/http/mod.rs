@@ -18,6 +18,7 @@ mod problem;
 mod records;
 mod request;
 mod router;
+mod schemas;
 mod server;
 mod sources;
 mod streamed;

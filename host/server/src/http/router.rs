@@ -12,7 +12,9 @@ use super::auth::client_limits::ClientLimits;
 use super::auth::refusals::RefusalLog;
 use super::auth::tokens;
 use super::problem::Problem;
-use super::{audit, codes, connector, jobs, migrations, monitoring, observe, openapi, plugins, records, sources, tus};
+use super::{
+    audit, codes, connector, jobs, migrations, monitoring, observe, openapi, plugins, records, schemas, sources, tus,
+};
 use crate::app::AsyncApp;
 
 fn public_routes() -> OpenApiRouter<AsyncApp> {
@@ -23,6 +25,8 @@ fn public_routes() -> OpenApiRouter<AsyncApp> {
         .routes(routes!(tokens::issue_for_label))
         .routes(routes!(openapi::document))
         .routes(routes!(codes::read))
+        .routes(routes!(schemas::list))
+        .routes(routes!(schemas::read))
 }
 
 fn client_routes() -> OpenApiRouter<AsyncApp> {

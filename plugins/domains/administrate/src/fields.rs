@@ -12,6 +12,7 @@ pub const ENTITIES: &[Entity] = &[Entity {
         required("outstandingPrincipal", Kind::Money),
         optional("installments", Kind::List(&Kind::Object(INSTALLMENT), 0)),
     ],
+    at_least_one: &[],
     amounts: &["outstandingPrincipal"],
     counts: &[],
 }];

@@ -2,10 +2,12 @@
 //!
 //! The repayments on an agreement are allocated to its facilities in order, separately for each currency. Regular
 //! repayments pay the installments of a facility in order, and of each the interest first. Then final additional
-//! repayments pay the remaining principals in order. The outstanding principal is the amount of the facility minus the
+//! repayments pay the remaining principals in order. An additional repayment that names its facilities pays these
+//! alone. The outstanding principal is the amount of the facility minus the
 //! principal repaid. A closed agreement has no outstanding principal.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use sluice_sdk::prelude::*;
 use sluice_sdk::{Checked, Generated, Related, from_minor_units, minor_units};
@@ -50,10 +52,20 @@ reads! {
     }
 
     struct Repayment<'a> {
+        /// Amount. An additional repayment may have `facilities` instead.
         #[serde(borrow)]
-        amount: Money<'a>,
+        amount: Option<Money<'a>>,
+        #[serde(borrow)]
+        facilities: Option<Vec<RepaidFacility<'a>>>,
         /// Status of an additional repayment. A regular repayment has none.
         status: Option<RepaymentStatus>,
+    }
+
+    #[serde(rename_all = "camelCase")]
+    struct RepaidFacility<'a> {
+        facility_reference_id: Id,
+        #[serde(borrow)]
+        amount: Money<'a>,
     }
 
     #[derive(PartialEq)]
@@ -126,7 +138,8 @@ fn referring(entity_type: &str, agreements: &[Checked]) -> Related {
 /// Generates the payment administrations of one agreement.
 fn from_agreement(record: &Checked, agreement: &Agreement, imported: &RelatedRecords, out: &mut Generated) {
     let closed = agreement.status == Status::Closed;
-    let mut by_currency = if closed { vec![] } else { repaid_on(record.id, imported) };
+    let Repayments { mut by_currency, mut by_facility } =
+        if closed { Repayments::default() } else { repaid_on(record.id, imported) };
     for (index, facility) in agreement.facilities.iter().enumerate() {
         let currency = &*facility.amount.currency;
         let mut none = Repaid::default();
@@ -138,7 +151,8 @@ fn from_agreement(record: &Checked, agreement: &Agreement, imported: &RelatedRec
             .administrations
             .of(facility.reference_id)
             .any(|imported: ImportedAdministration| imported.reference_id != id);
-        let installments = if closed { Some(vec![]) } else { outstanding(agreement, facility, repaid) };
+        let own = by_facility.entry(facility.reference_id).or_default();
+        let installments = if closed { Some(vec![]) } else { outstanding(agreement, facility, repaid, own) };
         if has_administration {
             continue;
         }
@@ -147,22 +161,33 @@ fn from_agreement(record: &Checked, agreement: &Agreement, imported: &RelatedRec
             None => out.report(finding("OUT_OF_RANGE", format!("facilities[{index}]"))),
         }
     }
-    if by_currency.iter().any(|(_, repaid)| repaid.regular > 0 || repaid.additional > 0) {
+    let is_left = by_currency.iter().any(|(_, repaid)| repaid.regular > 0 || repaid.additional > 0);
+    if is_left || by_facility.values().any(|own| *own > 0) {
         out.report(rule("REPAID_MORE_THAN_OWED", "facilities").warning());
     }
 }
 
-/// Returns the repayments on an agreement, by currency.
-fn repaid_on(agreement: Id, imported: &RelatedRecords) -> Vec<(String, Repaid)> {
+/// The repayments on an agreement, in minor units.
+#[derive(Default)]
+struct Repayments {
+    /// Repayments that do not name a facility, by currency.
+    by_currency: Vec<(String, Repaid)>,
+    /// Additional repayments of one facility.
+    by_facility: HashMap<Id, i128>,
+}
+
+/// Returns the repayments on an agreement.
+fn repaid_on(agreement: Id, imported: &RelatedRecords) -> Repayments {
     let mut by_currency: Vec<(String, Repaid)> = vec![];
+    let mut by_facility: HashMap<Id, i128> = HashMap::new();
+    let units = |money: &Money| i128::from(minor_units(money.amount.0, &money.currency).unwrap_or(0));
     let mut add = |repayment: &Repayment, into: fn(&mut Repaid) -> &mut i128| {
-        let Money { amount, currency } = &repayment.amount;
-        let units = minor_units(amount.0, currency).unwrap_or(0);
+        let Some(money @ Money { currency, .. }) = &repayment.amount else { return };
         let index = by_currency.iter().position(|(of, _)| of == currency).unwrap_or_else(|| {
             by_currency.push((currency.to_string(), Repaid::default()));
             by_currency.len() - 1
         });
-        *into(&mut by_currency[index].1) += i128::from(units);
+        *into(&mut by_currency[index].1) += units(money);
     };
     for repayment in imported.regular.of::<Repayment>(agreement) {
         add(&repayment, |repaid| &mut repaid.regular);
@@ -170,14 +195,23 @@ fn repaid_on(agreement: Id, imported: &RelatedRecords) -> Vec<(String, Repaid)> 
     for repayment in imported.additional.of::<Repayment>(agreement) {
         if repayment.status == Some(RepaymentStatus::Final) {
             add(&repayment, |repaid| &mut repaid.additional);
+            for repaid in repayment.facilities.iter().flatten() {
+                *by_facility.entry(repaid.facility_reference_id).or_default() += units(&repaid.amount);
+            }
         }
     }
-    by_currency
+    Repayments { by_currency, by_facility }
 }
 
-/// Returns the remaining installments of a facility, and subtracts the allocated amounts from `repaid`. Returns none if
-/// an amount does not fit in 64 bits or a date is beyond the year 9999.
-fn outstanding(agreement: &Agreement, facility: &Facility, repaid: &mut Repaid) -> Option<Vec<Installment>> {
+/// Returns the remaining installments of a facility, and subtracts the allocated amounts from `own`, its own additional
+/// repayments, and then from `repaid`. Returns none if an amount does not fit in 64 bits or a date is beyond the year
+/// 9999.
+fn outstanding(
+    agreement: &Agreement,
+    facility: &Facility,
+    repaid: &mut Repaid,
+    own: &mut i128,
+) -> Option<Vec<Installment>> {
     let (from, delay) = match facility.first_repayment_date {
         Some(first) => (first, -1),
         None => (agreement.start_date, 0),
@@ -191,7 +225,14 @@ fn outstanding(agreement: &Agreement, facility: &Facility, repaid: &mut Repaid) 
         from,
         delay,
     };
-    terms.remaining(terms.installments()?, repaid)
+    let additional = *own + repaid.additional;
+    let mut all = Repaid { regular: repaid.regular, additional };
+    let installments = terms.remaining(terms.installments()?, &mut all);
+    let paid = additional - all.additional;
+    let paid_by_own = paid.min(*own);
+    *own -= paid_by_own;
+    *repaid = Repaid { regular: all.regular, additional: repaid.additional - (paid - paid_by_own) };
+    installments
 }
 
 /// Returns the payment administration of a facility. Returns none if the currency is unknown.

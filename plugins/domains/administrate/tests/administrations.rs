@@ -1,7 +1,7 @@
 //! Validation of payment administrations.
 
 use sluice_domain_administrate::Administrate;
-use sluice_sdk::harness::{Harness, Row};
+use sluice_sdk::harness::{Harness, Row, check_schemas};
 
 const RECORD: &str = r#"{"referenceId": "ad000000-0000-4000-8000-000000000001",
     "agreementReferenceId": "a0000000-0000-4000-8000-000000000001",
@@ -84,4 +84,9 @@ fn reports_broken_rules_within_a_record() {
 #[test]
 fn reports_broken_rules_between_records() {
     harness().check_rows::<Administrate>("payment-administrations", true, RECORD, MIGRATION_RULES);
+}
+
+#[test]
+fn published_schemas_match_the_tables_of_fields() {
+    check_schemas::<Administrate>(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/plugins/schemas"));
 }

@@ -289,6 +289,36 @@ fn writes_the_fields_of_a_record_in_order() {
     assert_eq!(made.lines(), expected.concat());
 }
 
+/// An additional repayment that names its facilities pays these alone. Other repayments pay what is left, in order.
+#[test]
+fn allocates_repayments_of_facilities() {
+    let agreement = with(AGREEMENT, FACILITIES, TWO_FACILITIES).replace('\n', "");
+    let last = "50.00: 1 2024-02-29 50.00+0.00";
+    let whole = ["100.00: 1 2024-02-29 50.00+0.00, 2 2024-03-31 50.00+0.00", "50.00: 1 2024-02-29 50.00+0.00"];
+    // Facility, amount, status, an additional repayment without a facility, and the expected lines.
+    let cases = [
+        (2, "20", "Final", "0", vec![whole[0], "30.00: 1 2024-02-29 30.00+0.00", last]),
+        (2, "20", "Draft", "0", vec![whole[0], whole[1], last]),
+        (1, "60", "Final", "50", vec!["0.00:", "40.00: 1 2024-02-29 40.00+0.00", last]),
+        (2, "20", "Final", "110", vec!["0.00:", "20.00: 1 2024-02-29 20.00+0.00", last]),
+        (2, "51", "Final", "0", vec![whole[0], "0.00:", last, REPAID_MORE]),
+    ];
+    for (facility, amount, status, other, expected) in cases {
+        let payments: Payments = &[("additional-repayments", other, "EUR", "Final")];
+        let harness = harness(payments);
+        let facility = format!("fa000000-0000-4000-8000-{facility:012}");
+        let money = format!(r#"{{"amount": {amount}, "currency": "EUR"}}"#);
+        let part = format!(r#"{{"facilityReferenceId": "{facility}", "amount": {money}}}"#);
+        let agreement_id = r#""agreementReferenceId": "a0000000-0000-4000-8000-000000000001""#;
+        let repayment = format!(r#"{{{agreement_id}, "facilities": [{part}], "status": "{status}"}}"#);
+        harness.stage("additional-repayments", &repayment);
+        let made = harness.generate::<Administrate>("payment-administrations", &agreement);
+        let (lines, issues) = (made.lines(), made.issues());
+        let figures = lines.lines().map(as_line).chain(issues.iter().map(|issue| format!("! {issue}")));
+        assert_eq!(figures.collect::<Vec<_>>(), expected, "{facility} {amount} {status} {other}");
+    }
+}
+
 /// An administration that was generated before is generated again. Only an imported administration prevents generation.
 /// In both cases the facility takes its share of the repayments.
 #[test]

@@ -12,6 +12,7 @@ pub const ENTITIES: &[Entity] = &[
             optional("address", Kind::Object(ADDRESS)),
             optional("valuations", Kind::List(&Kind::Object(VALUATION), 0)),
         ],
+        at_least_one: &[],
         amounts: &["valuations[].value"],
         counts: &[("TotalCollateralObjects", "type")],
     },
@@ -19,7 +20,7 @@ pub const ENTITIES: &[Entity] = &[
         name: "collaterals",
         fields: &[
             required("referenceId", Kind::ReferenceId),
-            required("type", Kind::OneOf(&["mortgage", "pledge", "guarantee"])),
+            required("type", Kind::OneOf(&["mortgage", "pledge", "guarantee", "non-registered"])),
             required("collateralDefinitionCode", NAME),
             optional("isPerfect", Kind::Boolean),
             required("agreementReferenceIds", Kind::List(&Kind::Reference("agreements"), 1)),
@@ -27,6 +28,7 @@ pub const ENTITIES: &[Entity] = &[
             optional("registeredMortgageEntries", Kind::List(&Kind::Object(MORTGAGE_ENTRY), 0))
                 .only_if("type", &["mortgage"]),
         ],
+        at_least_one: &[],
         amounts: &["registeredMortgageEntries[].amount"],
         counts: &[("TotalCollaterals", "type")],
     },

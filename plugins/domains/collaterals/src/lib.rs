@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use sluice_sdk::prelude::*;
 use sluice_sdk::schema::Entity;
-use sluice_sdk::{Checked, Domain, Findings};
+use sluice_sdk::{Checked, Domain, Findings, TallyRule};
 
 /// The domain `Collaterals`.
 pub struct Collaterals;
@@ -15,7 +15,7 @@ impl Domain for Collaterals {
     const NAME: &'static str = "collaterals";
     const DOMAIN: &'static str = "Collaterals";
     const ENTITIES: &'static [Entity] = fields::ENTITIES;
-    const TALLY_RULES: &'static [(&'static str, &'static str)] = &[("RANK_TWICE", "registeredMortgageEntries")];
+    const TALLY_RULES: &'static [TallyRule] = &[TallyRule::error("RANK_TWICE", "registeredMortgageEntries")];
 
     fn record_rules(entity_type: &str, record: &Checked, findings: &mut Findings) {
         if entity_type == "collaterals" {

@@ -1,7 +1,7 @@
 //! Validation of collaterals and collateral objects.
 
 use sluice_domain_collaterals::Collaterals;
-use sluice_sdk::harness::{Harness, Row, with};
+use sluice_sdk::harness::{Harness, Row, check_schemas, with};
 
 const OBJECT: &str = r#"{"referenceId": "0b000000-0000-4000-8000-000000000001", "type": "residential-property",
     "address": {"addressLine1": "U 1", "postalCode": "110 00", "locality": "Praha", "countryCode": "CZ"},
@@ -30,6 +30,7 @@ const COLLATERAL: &str = r#"{"referenceId": "c0110000-0000-4000-8000-00000000000
 
 const COLLATERAL_ROWS: &[Row] = &[
     ("type", r#""pledge""#, "UNKNOWN_FIELD registeredMortgageEntries"),
+    ("type", r#""non-registered""#, "UNKNOWN_FIELD registeredMortgageEntries"),
     ("type", "", "MISSING_REQUIRED_FIELD type"),
     ("collateralDefinitionCode", "", "MISSING_REQUIRED_FIELD collateralDefinitionCode"),
     ("isPerfect", "0", "INVALID_FORMAT isPerfect"),
@@ -109,4 +110,9 @@ fn tallies_each_rank_of_an_object() {
         let known = |key| first.iter().any(|tally| tally.key == key);
         assert_eq!(others.iter().filter(|tally| known(tally.key)).count(), shared, "{path} = {value}");
     }
+}
+
+#[test]
+fn published_schemas_match_the_tables_of_fields() {
+    check_schemas::<Collaterals>(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/plugins/schemas"));
 }

@@ -1,6 +1,6 @@
 //! Table of fields of a counterparty.
 
-use sluice_sdk::schema::{ADDRESS, Entity, Field, Kind, MAX_TEXT, NAME, optional, required};
+use sluice_sdk::schema::{ADDRESS, Entity, Field, Kind, MAX_NAME, MAX_TEXT, NAME, optional, required};
 
 const PERSON: &[&str] = &["person"];
 const ORGANISATION: &[&str] = &["organisation"];
@@ -28,6 +28,7 @@ pub const ENTITIES: &[Entity] = &[Entity {
         optional("relations", Kind::List(&Kind::Object(RELATION), 0)),
         optional("associatedParties", Kind::List(&Kind::Reference("counterparties"), 0)),
     ],
+    at_least_one: &[],
     amounts: &[],
     counts: &[("TotalCounterparties", "type")],
 }];
@@ -40,7 +41,8 @@ const INCOME: &[Field] = &[
 
 const TELEPHONE_NUMBER: &[Field] = &[optional("type", NAME), optional("number", NAME)];
 
-const EXTERNAL_REFERENCE: &[Field] = &[optional("system", NAME), optional("value", Kind::Text(MAX_TEXT))];
+const EXTERNAL_REFERENCE: &[Field] =
+    &[optional("system", Kind::IdentifierKind(MAX_NAME)), optional("value", Kind::Identifier(MAX_TEXT))];
 
 const RATING: &[Field] = &[optional("agency", NAME), optional("value", NAME)];
 

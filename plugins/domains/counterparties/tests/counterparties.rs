@@ -1,7 +1,8 @@
 //! Validation of counterparties.
 
 use sluice_domain_counterparties::Counterparties;
-use sluice_sdk::harness::{Harness, Row};
+use sluice_sdk::bindings::domain::exports::sluice::plugin::validation::Tally;
+use sluice_sdk::harness::{Harness, Row, check_schemas};
 
 const PERSON: &str = r#"{"referenceId": "c0000000-0000-4000-8000-000000000001", "type": "person", "isActive": true,
     "initials": "J.", "firstName": "Jana", "surname": "Nováková", "birthDate": "1970-12-13", "nationalities": ["CZ"],
@@ -39,6 +40,17 @@ const PERSON_ROWS: &[Row] = &[
     ("emailAddresses[0]", r#""nobody""#, "INVALID_FORMAT emailAddresses[0]"),
     ("externalReferences[0].value", "1", "INVALID_FORMAT externalReferences[0].value"),
     ("externalReferences[0].system", "1", "INVALID_FORMAT externalReferences[0].system"),
+    ("externalReferences[0]", r#"{"system": "LEI", "value": "529900T8BM49AURSDO55"}"#, ""),
+    (
+        "externalReferences[0]",
+        r#"{"system": "LEI", "value": "529900T8BM49AURSDO54"}"#,
+        "INVALID_CHECKSUM externalReferences[0].value",
+    ),
+    (
+        "externalReferences[0]",
+        r#"{"value": "12345678", "system": "NL-BSN"}"#,
+        "INVALID_FORMAT externalReferences[0].value",
+    ),
     ("ratings[0].agency", "1", "INVALID_FORMAT ratings[0].agency"),
     ("ratings[0].value", "1", "INVALID_FORMAT ratings[0].value"),
     ("addresses[0].referenceId", r#""1""#, "INVALID_FORMAT addresses[0].referenceId"),
@@ -77,4 +89,44 @@ fn reports_unknown_references() {
     let harness = Harness::new();
     harness.stage("counterparties", &ORGANISATION.replace('\n', ""));
     harness.check_rows::<Counterparties>("counterparties", true, PERSON, REFERENCE_ROWS);
+}
+
+#[test]
+fn published_schemas_match_the_tables_of_fields() {
+    check_schemas::<Counterparties>(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/plugins/schemas"));
+}
+
+/// Each record, and the number of an earlier one that it may be a duplicate of.
+const PARTIES: &[(&str, Option<usize>)] = &[
+    (r#""type": "person", "initials": "J.", "surname": "Nováková", "birthDate": "1970-12-13""#, None),
+    (r#""type": "person", "initials": "j. m.", "surname": " NOVÁKOVÁ", "birthDate": "1970-12-13""#, Some(0)),
+    (
+        r#""type": "person", "initials": "X.", "firstName": "Jana", "surname": "Nováková", "birthDate": "1970-12-13""#,
+        Some(0),
+    ),
+    (r#""type": "person", "initials": "A.", "surname": "Nováková", "birthDate": "1970-12-13""#, None),
+    (r#""type": "person", "initials": "J.", "surname": "Nováková", "birthDate": "1970-12-14""#, None),
+    (r#""type": "person", "initials": "J.", "surname": "Nováková""#, None),
+    (r#""type": "person", "initials": "J.", "surname": "Nováková""#, None),
+    (r#""type": "organisation", "name": "Pekárna", "registrationNumber": "27 074 358""#, None),
+    (r#""type": "organisation", "name": "Pekařství", "registrationNumber": "27074358""#, Some(7)),
+    (r#""type": "organisation", "name": "Pekárna U Lva""#, None),
+    (r#""type": "organisation", "name": "Pekárna - u lva""#, Some(9)),
+    (r#""type": "organisation", "name": "27074358""#, None),
+];
+
+#[test]
+fn tallies_parties_that_may_be_the_same() {
+    let id = |number: usize| format!(r#""referenceId": "c0000000-0000-4000-8000-{number:012}""#);
+    let lines: String =
+        PARTIES.iter().enumerate().map(|(number, (fields, _))| format!("{{{}, {fields}}}\n", id(number + 1))).collect();
+    let tallies = Harness::new().tallies::<Counterparties>("counterparties", &lines);
+    assert!(tallies.iter().all(|tally| (tally.amount, tally.limit) == (1, 1)));
+    for (number, (fields, same)) in PARTIES.iter().enumerate() {
+        let own = tallies.iter().find(|tally| tally.position as usize == number);
+        assert_eq!(own.is_some(), !fields.contains("person") || fields.contains("birthDate"), "{fields}");
+        let earlier = |tally: &&Tally| own.is_some_and(|own| (own.rule, own.key) == (tally.rule, tally.key));
+        let first = tallies.iter().find(earlier).map(|tally| tally.position as usize).filter(|first| *first < number);
+        assert_eq!(first, *same, "{fields}");
+    }
 }

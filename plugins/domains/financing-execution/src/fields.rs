@@ -1,6 +1,6 @@
 //! Tables of fields of disbursements, repayments, additional repayments and debit mandates.
 
-use sluice_sdk::schema::{Entity, Kind, NAME, optional, required};
+use sluice_sdk::schema::{Entity, Field, Kind, NAME, optional, required};
 
 /// Entity types of the domain.
 pub const ENTITIES: &[Entity] = &[
@@ -13,6 +13,7 @@ pub const ENTITIES: &[Entity] = &[
             required("effectiveDate", Kind::Date),
             required("amount", Kind::Money),
         ],
+        at_least_one: &[],
         amounts: &["amount"],
         counts: &[],
     },
@@ -24,6 +25,7 @@ pub const ENTITIES: &[Entity] = &[
             required("effectiveDate", Kind::Date),
             required("amount", Kind::Money),
         ],
+        at_least_one: &[],
         amounts: &["amount"],
         counts: &[],
     },
@@ -40,10 +42,12 @@ pub const ENTITIES: &[Entity] = &[
             ),
             required("effectiveDate", Kind::Date),
             optional("requestReceivedDate", Kind::Date),
-            required("amount", Kind::Money),
+            optional("amount", Kind::Money),
+            optional("facilities", Kind::List(&Kind::Object(REPAID_FACILITY), 1)),
             optional("administrationFee", Kind::Money),
         ],
-        amounts: &["amount"],
+        at_least_one: &["amount", "facilities"],
+        amounts: &["amount", "facilities[].amount"],
         counts: &[("TotalAdditionalRepayments", "status")],
     },
     Entity {
@@ -52,13 +56,19 @@ pub const ENTITIES: &[Entity] = &[
             required("referenceId", Kind::ReferenceId),
             required("agreementReferenceId", Kind::Reference("agreements")),
             required("counterpartyReferenceId", Kind::Reference("counterparties")),
+            // `DOMESTIC` is Sluice's own: a mandate in the country's own scheme.
             required("scheme", Kind::OneOf(&["SEPA", "ACH", "DOMESTIC"])),
-            required("type", Kind::OneOf(&["b2b", "b2c"])),
+            // `BTB` means the same as `b2b`, and `BTC` the same as `b2c`.
+            required("type", Kind::OneOf(&["b2b", "b2c", "BTB", "BTC"])),
             required("debtorAccount", NAME),
             optional("amount", Kind::Money),
             optional("signedDate", Kind::Date),
         ],
+        at_least_one: &[],
         amounts: &["amount"],
         counts: &[("TotalDebitMandates", "scheme")],
     },
 ];
+
+/// Fields of the part of an additional repayment that is for one facility.
+const REPAID_FACILITY: &[Field] = &[required("facilityReferenceId", Kind::Id), required("amount", Kind::Money)];

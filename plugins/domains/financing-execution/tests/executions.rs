@@ -1,7 +1,7 @@
 //! Validation of disbursements, repayments, additional repayments and debit mandates.
 
 use sluice_domain_financing_execution::FinancingExecutions;
-use sluice_sdk::harness::{Harness, Row, with};
+use sluice_sdk::harness::{Harness, Row, check_schemas, with};
 
 const DISBURSEMENT: &str = r#"{"referenceId": "d0000000-0000-4000-8000-000000000001",
     "agreementReferenceId": "a0000000-0000-4000-8000-000000000001",
@@ -53,7 +53,45 @@ const ADDITIONAL_REPAYMENT_FIELDS: &[Row] = &[
     ("effectiveDate", "", "MISSING_REQUIRED_FIELD effectiveDate"),
     ("requestReceivedDate", r#""""#, "INVALID_FORMAT requestReceivedDate"),
     ("amount", "", "MISSING_REQUIRED_FIELD amount"),
+    ("amount", "null", "MISSING_REQUIRED_FIELD amount"),
+    ("facilities", "[]", "MISSING_REQUIRED_FIELD facilities"),
+    ("facilities", PART, "RULE_VIOLATION/AMOUNT_AND_FACILITIES amount"),
     ("administrationFee.currency", "", "MISSING_REQUIRED_FIELD administrationFee.currency"),
+];
+
+const PART: &str =
+    r#"[{"facilityReferenceId": "fa000000-0000-4000-8000-000000000001", "amount": {"amount": 1, "currency": "CZK"}}]"#;
+
+/// An additional repayment as the pages of Akkuro's API show it: its amounts stand with the facilities.
+const FACILITIES_REPAYMENT: &str = r#"{"referenceId": "e0000000-0000-4000-8000-000000000002",
+    "agreementReferenceId": "a0000000-0000-4000-8000-000000000001",
+    "processReferenceId": "e0000000-0000-4000-8000-000000000003", "status": "Draft",
+    "type": "repayment-from-construction-deposit", "effectiveDate": "2000-03-01", "requestReceivedDate": "2000-02-20",
+    "administrationFee": {"amount": 0.5, "currency": "CZK"}, "facilities": [
+        {"facilityReferenceId": "fa000000-0000-4000-8000-000000000001", "amount": {"amount": 1, "currency": "CZK"}},
+        {"facilityReferenceId": "fa000000-0000-4000-8000-000000000002", "amount": {"amount": 1, "currency": "EUR"}}]}"#;
+
+const FACILITIES_FIELDS: &[Row] = &[
+    ("facilities", "", "MISSING_REQUIRED_FIELD amount"),
+    ("facilities", "null", "MISSING_REQUIRED_FIELD amount"),
+    ("facilities[0].amount", "", "MISSING_REQUIRED_FIELD facilities[0].amount"),
+    ("facilities[0].amount.amount", "0.001", "OUT_OF_RANGE facilities[0].amount.amount"),
+    ("facilities[0].facilityReferenceId", "", "MISSING_REQUIRED_FIELD facilities[0].facilityReferenceId"),
+    (
+        "facilities[1].facilityReferenceId",
+        r#""fa000000-0000-4000-8000-000000000001""#,
+        "RULE_VIOLATION/FACILITY_TWICE facilities[1].facilityReferenceId",
+    ),
+];
+
+const FACILITIES_RULES: &[Row] = &[
+    ("facilities[0].facilityReferenceId", UNKNOWN_ID, "UNKNOWN_REFERENCE facilities[0].facilityReferenceId"),
+    (
+        "facilities[1].amount.currency",
+        r#""CZK""#,
+        "RULE_VIOLATION/CURRENCY_DIFFERS_FROM_FACILITY facilities[1].amount.currency",
+    ),
+    ("effectiveDate", r#""2000-02-29""#, "RULE_VIOLATION/BEFORE_AGREEMENT_START effectiveDate"),
 ];
 
 const MANDATE_FIELDS: &[Row] = &[
@@ -61,11 +99,29 @@ const MANDATE_FIELDS: &[Row] = &[
     ("counterpartyReferenceId", "", "MISSING_REQUIRED_FIELD counterpartyReferenceId"),
     ("scheme", r#""sepa""#, "INVALID_VALUE scheme"),
     ("type", r#""c2c""#, "INVALID_VALUE type"),
+    ("type", r#""b2b""#, ""),
+    ("type", r#""BTB""#, ""),
+    ("type", r#""BTC""#, ""),
+    ("scheme", r#""ACH""#, ""),
+    ("scheme", r#""SEPA""#, "INVALID_FORMAT debtorAccount"),
     ("debtorAccount", "", "MISSING_REQUIRED_FIELD debtorAccount"),
     ("debtorAccount", "1", "INVALID_FORMAT debtorAccount"),
     ("amount", "", ""),
     ("amount", "1", "INVALID_FORMAT amount"),
     ("signedDate", r#""2000-3-1""#, "INVALID_FORMAT signedDate"),
+];
+
+/// Accounts of a SEPA mandate.
+const SEPA_FIELDS: &[Row] = &[
+    ("debtorAccount", r#""NL00FAKE0000000000""#, "INVALID_CHECKSUM debtorAccount"),
+    ("debtorAccount", r#""NL19ABNA0417164300""#, "INVALID_CHECKSUM debtorAccount"),
+    ("debtorAccount", r#""NL91 ABNA 0417 1643 00""#, "INVALID_FORMAT debtorAccount"),
+    ("debtorAccount", r#""nl91abna0417164300""#, "INVALID_FORMAT debtorAccount"),
+    ("debtorAccount", r#""NL91ABNA041716430""#, "INVALID_CHECKSUM debtorAccount"),
+    ("debtorAccount", r#""0417164300""#, "INVALID_FORMAT debtorAccount"),
+    ("debtorAccount", r#""CZ6508000000192000145399""#, ""),
+    ("debtorAccount", r#""DE89370400440532013000""#, ""),
+    ("debtorAccount", r#""MT84MALT011000012345MTLCAST001S""#, ""),
 ];
 
 const UNKNOWN_ID: &str = r#""ffffffff-0000-4000-8000-000000000001""#;
@@ -132,11 +188,14 @@ fn reports_invalid_repayments() {
 #[test]
 fn reports_invalid_additional_repayments() {
     check("additional-repayments", ADDITIONAL_REPAYMENT, ADDITIONAL_REPAYMENT_FIELDS, REPAYMENT_RULES);
+    check("additional-repayments", FACILITIES_REPAYMENT, FACILITIES_FIELDS, FACILITIES_RULES);
 }
 
 #[test]
 fn reports_invalid_debit_mandates() {
     check("debit-mandates", MANDATE, MANDATE_FIELDS, MANDATE_RULES);
+    let sepa = with(MANDATE, "scheme", r#""SEPA""#);
+    check("debit-mandates", &with(&sepa, "debtorAccount", r#""NL91ABNA0417164300""#), SEPA_FIELDS, &[]);
 }
 
 /// A disbursement adds a tally to its facility, in the minor unit of the currency. A disbursement with an issue adds
@@ -155,4 +214,9 @@ fn tallies_disbursements_by_facility() {
     {
         assert_eq!(tallies(&with(DISBURSEMENT, path, value)), [], "{path}");
     }
+}
+
+#[test]
+fn published_schemas_match_the_tables_of_fields() {
+    check_schemas::<FinancingExecutions>(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/plugins/schemas"));
 }

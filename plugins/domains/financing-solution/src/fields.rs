@@ -14,6 +14,7 @@ pub const ENTITIES: &[Entity] = &[Entity {
         required("borrowers", Kind::List(&Kind::Object(BORROWER), 1)),
         required("facilities", Kind::List(&Kind::Object(FACILITY), 1)),
     ],
+    at_least_one: &[],
     amounts: &["facilities[].amount"],
     counts: &[("TotalAgreements", "status")],
 }];

@@ -4,7 +4,7 @@ mod fields;
 mod rules;
 
 use sluice_sdk::schema::Entity;
-use sluice_sdk::{Checked, Domain, Findings};
+use sluice_sdk::{Checked, Domain, Findings, TallyRule};
 
 /// The domain `FinancingSolutions`.
 pub struct FinancingSolutions;
@@ -20,7 +20,7 @@ impl Domain for FinancingSolutions {
         "FACILITY_TWICE",
         "BEFORE_AGREEMENT_START",
     ];
-    const TALLY_RULES: &'static [(&'static str, &'static str)] = &[("FACILITY_IN_TWO_AGREEMENTS", "facilities")];
+    const TALLY_RULES: &'static [TallyRule] = &[TallyRule::error("FACILITY_IN_TWO_AGREEMENTS", "facilities")];
 
     fn record_rules(_entity_type: &str, record: &Checked, findings: &mut Findings) {
         rules::check_record(&record.parse(), findings);

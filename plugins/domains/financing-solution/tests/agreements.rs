@@ -1,7 +1,7 @@
 //! Validation of agreements.
 
 use sluice_domain_financing_solution::FinancingSolutions;
-use sluice_sdk::harness::{Harness, Row, with};
+use sluice_sdk::harness::{Harness, Row, check_schemas, with};
 
 const AGREEMENT: &str = r#"{"referenceId": "a0000000-0000-4000-8000-000000000001", "agreementNumber": "4959",
     "status": "active", "startDate": "2000-03-01", "purpose": "house",
@@ -120,4 +120,9 @@ fn tallies_a_facility_once_per_agreement() {
     assert_eq!(tallies(AGREEMENT), [(0, 1, 1), (0, 1, 1)]);
     let twice = with(AGREEMENT, "facilities[1].referenceId", r#""fa000000-0000-4000-8000-000000000001""#);
     assert_eq!(tallies(&twice), [(0, 1, 1)]);
+}
+
+#[test]
+fn published_schemas_match_the_tables_of_fields() {
+    check_schemas::<FinancingSolutions>(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/plugins/schemas"));
 }

@@ -21,15 +21,17 @@ struct Posting {
     id: Id,
     /// Amount, in minor units.
     units: i64,
+    /// Facility, if the record names it.
+    facility: Option<Id>,
 }
 
-/// Plans the loans of an agreement. An agreement with postings and several facilities gets an issue, because a posting
-/// does not name its facility.
+/// Plans the loans of an agreement. An agreement with several facilities and a posting that does not name its facility
+/// gets an issue.
 pub(crate) fn plan(bundle: &Bundle, plan: &mut Plan) -> Result<(), Finding> {
     let loans: LoanBundle = bundle.parse();
     let agreement = &loans.record;
     let postings = postings(&loans)?;
-    if agreement.facilities.len() > 1 && !postings.is_empty() {
+    if agreement.facilities.len() > 1 && postings.iter().any(|posting| posting.facility.is_none()) {
         return Err(finding(TWO_FACILITIES, "facilities"));
     }
     agreement.facilities.iter().enumerate().try_for_each(|(index, facility)| {
@@ -51,15 +53,25 @@ fn postings(loans: &LoanBundle) -> Result<Vec<Posting>, Finding> {
             is_fee: false,
             id: paid.reference_id,
             units: units(&paid.amount)?,
+            facility: None,
         });
     }
     for paid in loans.additional_repayments.iter().filter(|paid| paid.status == "Final") {
         let (day, id) = (paid.effective_date, paid.reference_id);
-        postings.push(Posting { day, is_fee: false, id, units: units(&paid.amount)? });
+        if let Some(amount) = &paid.amount {
+            postings.push(Posting { day, is_fee: false, id, units: units(amount)?, facility: None });
+        }
+        for part in paid.facilities.iter().flatten() {
+            let facility = part.facility_reference_id;
+            // Each part needs an id of its own.
+            let id = reference_id(id.bytes(), "facility", facility);
+            let units = units(&part.amount)?;
+            postings.push(Posting { day, is_fee: false, id, units, facility: Some(facility) });
+        }
         if let Some(fee) = &paid.administration_fee {
             // The fee needs an id other than that of its repayment.
             let id = reference_id(id.bytes(), "fee", "");
-            postings.push(Posting { day, is_fee: true, id, units: units(fee)? });
+            postings.push(Posting { day, is_fee: true, id, units: units(fee)?, facility: None });
         }
     }
     postings.retain(|posting| posting.units > 0);
@@ -239,7 +251,8 @@ impl LoanPlanner<'_> {
     /// issue.
     fn plan_postings(&self, postings: &[Posting], balance: &mut LoanBalance, plan: &mut Plan) -> Result<(), Finding> {
         let currency = &*self.facility.amount.currency;
-        for posting in postings {
+        let is_own = |posting: &&Posting| posting.facility.is_none_or(|id| id == self.facility.reference_id);
+        for posting in postings.iter().filter(is_own) {
             let too_much = || finding("OUT_OF_RANGE", self.field("amount"));
             let sum = sluice_sdk::from_minor_units(posting.units, currency).ok_or_else(too_much)?.0;
             let mut fields = vec![

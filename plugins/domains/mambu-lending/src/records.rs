@@ -146,10 +146,21 @@ reads! {
         #[serde(borrow)]
         pub(crate) status: Cow<'a, str>,
         pub(crate) effective_date: Date,
+        /// Amount. The record may have `facilities` instead.
         #[serde(borrow)]
-        pub(crate) amount: Money<'a>,
+        pub(crate) amount: Option<Money<'a>>,
+        #[serde(borrow)]
+        pub(crate) facilities: Option<Vec<RepaidFacility<'a>>>,
         #[serde(borrow)]
         pub(crate) administration_fee: Option<Money<'a>>,
+    }
+
+    /// The part of an additional repayment that is for one facility.
+    #[serde(rename_all = "camelCase")]
+    pub(crate) struct RepaidFacility<'a> {
+        pub(crate) facility_reference_id: Id,
+        #[serde(borrow)]
+        pub(crate) amount: Money<'a>,
     }
 
     /// A debit mandate of an agreement.

@@ -8,6 +8,20 @@
 pub mod sluice {
     pub mod plugin {
         /// Types that several interfaces share.
+        ///
+        /// Scalars of domain records have one grammar. A text that does not fit it is refused. It is never rounded, cut or
+        /// completed.
+        ///
+        /// - Amount: a JSON number, `-?(0|[1-9][0-9]*)(\.[0-9]+)?` with an optional exponent as JSON allows it. Written without
+        ///   the exponent it has at most 28 fraction digits, and its digits without the point are a number below 2^96. Money has
+        ///   at most the fraction digits of its currency. Trailing zeros do not count.
+        /// - Whole number: `-?(0|[1-9][0-9]*)` without fraction and exponent, and not `-0`.
+        /// - Day: the text `yyyy-MM-dd`, a day of the Gregorian calendar from 0001-01-01 to 9999-12-31.
+        /// - Id: a UUID as text with hyphens, 36 characters. Letters may be in upper or lower case.
+        /// - Currency: a code of ISO 4217 in upper case. Country: a code of ISO 3166-1 alpha-2 in upper case.
+        ///
+        /// The SDKs read source records by the same grammar. Old systems also write numbers as text: an amount as text has no
+        /// exponent, and a whole number as text consists of digits, of which the first ones may be zeros.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
         pub mod types {
             #[used]

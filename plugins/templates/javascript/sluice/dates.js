@@ -2,11 +2,11 @@
 
 /** Returns the day as `yyyy-MM-dd`, undefined if the calendar has no such day. */
 export function civil(year, month, day) {
-  if (year < 0 || year > 9999 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month)) return undefined;
+  if (year < 1 || year > 9999 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month)) return undefined;
   return `${pad(year, 4)}-${pad(month, 2)}-${pad(day, 2)}`;
 }
 
-/** Returns `yyyy-MM-dd` unchanged, undefined if the text has another form or is no calendar day. */
+/** Returns `yyyy-MM-dd` unchanged, from 0001-01-01 on. Undefined if the text has another form or is no calendar day. */
 export function date(text) {
   const parts = /^(\d{4})-(\d\d)-(\d\d)$/.exec(text);
   return parts ? civil(Number(parts[1]), Number(parts[2]), Number(parts[3])) : undefined;

@@ -31,6 +31,7 @@ const type = (fits) => ({
     if (read === undefined) throw mismatch(path);
     return read;
   },
+  fits,
   names: [],
 });
 
@@ -49,7 +50,13 @@ export const boolean = type((value) => (typeof value === 'boolean' ? value : und
 export const integer = whole(-(2n ** 63n), 2n ** 63n - 1n);
 /** A whole number that is not negative; a BigInt beyond 2^53. */
 export const unsigned = whole(0n, 2n ** 64n - 1n);
-/** An exact decimal, read from a number or from text with a number. */
+/** A whole number that is not negative, read from a number or from text that consists of digits. */
+export const number = type((value) => {
+  const whole = typeof value === 'string' && /^\d+$/.test(value) ? BigInt(value) : value;
+  const read = unsigned.fits(whole);
+  return typeof read === 'bigint' && read <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(read) : read;
+});
+/** An exact decimal, read from a number or from text with an amount. */
 export const amount = type((value) => {
   if (value instanceof Decimal) return value;
   if (Number.isInteger(value) || typeof value === 'bigint' || typeof value === 'string') {

@@ -4,6 +4,14 @@ const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(
 const encoder = new TextEncoder();
 const words = new Int32Array(80);
 
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** Returns a hyphenated UUID in lower case, undefined for any other text. */
+export function uuid(text) {
+  const lower = text.toLowerCase();
+  return lower.length === text.length && UUID.test(lower) ? lower : undefined;
+}
+
 /** Returns the UUIDv5 of the migration's reference id (16 bytes) and `entityType:key`. */
 export function referenceId(migration, entityType, key) {
   const name = encoder.encode(`${entityType}:${key}`);

@@ -7,9 +7,11 @@ import { referenceId } from './ids.js';
 import { parse, write } from './json.js';
 
 export { date, monthsAfter, yymmdd } from './dates.js';
-export { amount, boolean, finding, integer, invalid, list, missing, object, optional, rule, text, unsigned } from './fields.js';
+export { amount, boolean, finding, integer, invalid, list, missing, number, object, optional, rule, text, unsigned } from './fields.js';
 export { Decimal, fromMinorUnits, minorUnits } from './money.js';
+export { isCountry } from './countries.js';
 export { fractionDigits } from './currencies.js';
+export { uuid } from './ids.js';
 
 /**
  * Returns a mapper.

@@ -65,7 +65,7 @@ class ExactReader {
 
 /** Returns the number of a token. */
 function number(token) {
-  if (/[.eE]/.test(token)) return Decimal.parse(token) ?? NaN;
+  if (/[.eE]/.test(token)) return Decimal.parseJson(token) ?? NaN;
   const plain = Number(token);
   return Number.isSafeInteger(plain) ? plain : BigInt(token);
 }

@@ -2,9 +2,9 @@
 
 import { fractionDigits } from './currencies.js';
 
-const FORM = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;
+const FORM = /^(-?)(0|[1-9]\d*)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;
 const UNITS_LIMIT = 2n ** 96n;
-const MAX_DIGITS = 28;
+const MAX_SCALE = 28;
 
 /** An exact decimal: `units` divided by ten to the power of `scale`. Written as a JSON number with all its digits. */
 export class Decimal {
@@ -13,19 +13,27 @@ export class Decimal {
     this.scale = scale;
   }
 
-  /** Returns the number of a text, undefined if the text is no number or has more than 28 digits. */
+  /**
+   * Returns the amount of a text, `-?(0|[1-9][0-9]*)(\.[0-9]+)?`. Undefined for any other text, and for a number that has
+   * more than 28 fraction digits or whose digits without the point are 2^96 or more.
+   */
   static parse(text) {
+    return /[eE]/.test(text) ? undefined : Decimal.parseJson(text);
+  }
+
+  /** Returns a JSON number, which may have an exponent. The limits of `parse` apply to it without the exponent. */
+  static parseJson(text) {
     const parts = FORM.exec(text);
     if (!parts) return undefined;
     const [, sign, whole, fraction = '', exponent = '0'] = parts;
     let units = BigInt(whole + fraction);
     let scale = fraction.length - Number(exponent);
     if (scale < 0) {
-      if (-scale > MAX_DIGITS) return undefined;
+      if (-scale > MAX_SCALE) return undefined;
       units *= 10n ** BigInt(-scale);
       scale = 0;
     }
-    if (units >= UNITS_LIMIT || scale > MAX_DIGITS) return undefined;
+    if (units >= UNITS_LIMIT || scale > MAX_SCALE) return undefined;
     return new Decimal(sign ? -units : units, scale);
   }
 
@@ -85,12 +93,14 @@ export class Decimal {
 
 /**
  * Returns the amount in the minor unit of the currency, as a BigInt. Undefined if the amount has more fraction digits
- * than the currency, or ISO 4217 does not have the currency.
+ * than the currency, ISO 4217 does not have the currency, or the number does not fit in 64 bits.
  */
 export function minorUnits(amount, currency) {
   const digits = fractionDigits(currency);
   const exact = amount.normalized();
-  return digits === undefined || exact.scale > digits ? undefined : exact.unitsAt(digits);
+  if (digits === undefined || exact.scale > digits) return undefined;
+  const units = exact.unitsAt(digits);
+  return units === BigInt.asIntN(64, units) ? units : undefined;
 }
 
 /**

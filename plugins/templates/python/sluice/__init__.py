@@ -6,19 +6,20 @@ from dataclasses import dataclass, field
 from datetime import date as Date
 from typing import Protocol
 
+from .countries import is_country
 from .currencies import fraction_digits
 from .dates import date, months_after, yymmdd
 from .fields import Finding, Type, amount, array, boolean, finding, integer, invalid, missing, optional
 from .fields import record as nested
-from .fields import rule, text, unsigned
-from .ids import reference_id
+from .fields import number, rule, text, unsigned
+from .ids import reference_id, uuid
 from .json import parse, write
 from .money import from_minor_units, minor_units, rounded
 
 __all__ = [
     "Finding", "Mapper", "Output", "Record", "Source", "Wanted", "amount", "array", "boolean", "date", "finding",
-    "fraction_digits", "from_minor_units", "integer", "invalid", "minor_units", "missing", "months_after", "nested",
-    "optional", "rounded", "rule", "text", "unsigned", "yymmdd",
+    "fraction_digits", "from_minor_units", "integer", "invalid", "is_country", "minor_units", "missing", "months_after",
+    "nested", "number", "optional", "rounded", "rule", "text", "unsigned", "uuid", "yymmdd",
 ]  # fmt: skip
 
 

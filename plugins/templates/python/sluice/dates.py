@@ -15,7 +15,10 @@ def _civil(year: int, month: int, day: int) -> Date | None:
 
 
 def date(text: str) -> Date | None:
-    """Reads `yyyy-MM-dd`. Returns None if the text has another form or is no calendar day."""
+    """Reads `yyyy-MM-dd`, from 0001-01-01 on.
+
+    Returns None if the text has another form or is no calendar day.
+    """
     parts = _FORM.fullmatch(text)
     return _civil(*map(int, parts.groups())) if parts else None
 

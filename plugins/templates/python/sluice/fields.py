@@ -80,6 +80,13 @@ def _text(value: object) -> str | None:
         return None
 
 
+def _number(value: object) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        # Python refuses to read thousands of digits.
+        value = int(value.lstrip("0")[:40] or "0")
+    return value if type(value) is int and 0 <= value < 2**64 else None
+
+
 def _amount(value: object) -> Decimal | None:
     if isinstance(value, Decimal):
         return value
@@ -96,8 +103,10 @@ integer = _whole(-(2**63), 2**63 - 1)
 """A whole number."""
 unsigned = _whole(0, 2**64 - 1)
 """A whole number that is not negative."""
+number = _scalar(_number)
+"""A whole number that is not negative, read from a number or from text that consists of digits."""
 amount = _scalar(_amount)
-"""An exact decimal, read from a number or from text with a number."""
+"""An exact decimal, read from a number or from text with an amount."""
 
 
 def optional(inner: Type) -> Type:

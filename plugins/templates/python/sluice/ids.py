@@ -1,6 +1,14 @@
 """Reference ids. They are derived from natural keys, so two tables can refer to each other before either is loaded."""
 
+import re
 from hashlib import sha1
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def uuid(text: str) -> str | None:
+    """Returns a hyphenated UUID in lower case, None for any other text."""
+    return text.lower() if _UUID.fullmatch(text) else None
 
 
 def reference_id(migration: bytes, entity_type: str, key: object) -> str:

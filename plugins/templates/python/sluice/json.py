@@ -4,7 +4,7 @@ import json
 from datetime import date as Date
 from decimal import Decimal
 
-from .money import decimal
+from .money import json_decimal
 
 _quoted = json.encoder.encode_basestring
 
@@ -13,12 +13,19 @@ class _NotANumber:
     """A placeholder for a number that fits no type."""
 
 
+_MAX_WHOLE = 40
+"""Maximum length of a whole number. No type holds a longer one, and Python refuses to read one of thousands of digits."""
+
+
 def _whole(text: str) -> object:
-    return _NotANumber() if text == "-0" else int(text)
+    if text == "-0":
+        # An amount may be written like this, a whole number may not.
+        return Decimal(0)
+    return _NotANumber() if len(text) > _MAX_WHOLE else int(text)
 
 
 def _fraction(text: str) -> object:
-    return _NotANumber() if (number := decimal(text)) is None else number
+    return _NotANumber() if (number := json_decimal(text)) is None else number
 
 
 def _refuse(text: str) -> object:

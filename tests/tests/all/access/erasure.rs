@@ -91,7 +91,11 @@ impl Canaries {
             }
             ("collateral-objects", _) => record["valuations"][0]["value"]["amount"] = json!(self.number()),
             ("collaterals", _) => record["collateralDefinitionCode"] = json!(self.word()),
-            ("debit-mandates", _) => record["debtorAccount"] = json!(self.word()),
+            ("debit-mandates", _) => {
+                // An account of a SEPA mandate is an IBAN, and a word is none.
+                record["scheme"] = json!("DOMESTIC");
+                record["debtorAccount"] = json!(self.word());
+            }
             _ => {}
         }
     }

@@ -188,6 +188,8 @@ const ROUTES: &[(&str, &str, [u16; 11])] = &[
     ("get", "/health/ready", [200; 11]),
     ("get", "/openapi.json", [200; 11]),
     ("get", "/problems/{code}", [200; 11]),
+    ("get", "/schemas", [200; 11]),
+    ("get", "/schemas/{entity}", [200; 11]),
     ("post", "/oauth2/token", [400; 11]),
     ("get", "/authentication/token/{broker-key}/{label-reference-id}", [401; 11]),
 ];

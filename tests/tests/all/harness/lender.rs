@@ -51,9 +51,11 @@ impl Lender {
         let eur = |amount: f64| json!({"amount": amount, "currency": "EUR"});
         let each = |thrice: [f64; 3]| thrice[(number as usize - 1) % 3];
         let mut record = match entity_type {
-            "counterparties" if number.is_multiple_of(3) => json!({"type": "organisation", "name": "Pekárna"}),
+            "counterparties" if number.is_multiple_of(3) => {
+                json!({"type": "organisation", "name": format!("Pekárna {number}")})
+            }
             "counterparties" => json!({
-                "type": "person", "initials": "J.", "surname": "Nováková", "birthDate": "1980-02-29",
+                "type": "person", "initials": "J.", "surname": "Nováková", "birthDate": format!("19{}-02-28", 40 + number % 50),
                 "income": {"amount": 480000.5, "currency": "EUR", "frequency": "annual"},
                 "addresses": [{"type": "main", "addressLine1": "U 1", "postalCode": "110 00", "locality": "Praha",
                     "countryCode": "CZ"}],
@@ -89,7 +91,7 @@ impl Lender {
             }),
             "debit-mandates" => json!({
                 "agreementReferenceId": id("agreements"), "counterpartyReferenceId": id("counterparties"),
-                "scheme": "SEPA", "type": "b2c", "debtorAccount": "NL00BANK0123456789", "amount": eur(0.1),
+                "scheme": "SEPA", "type": "b2c", "debtorAccount": "NL91ABNA0417164300", "amount": eur(0.1),
             }),
             "payment-administrations" => json!({
                 "agreementReferenceId": id("agreements"), "facilityReferenceId": id("facilities"),

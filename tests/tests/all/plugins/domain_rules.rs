@@ -161,6 +161,24 @@ async fn checks_sums_over_many_records() {
     check(&migration, "without it", &[]).await;
 }
 
+/// People and organisations that may be in the migration twice give a warning, which stops nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn warns_of_possible_duplicates() {
+    let migration = shared().register(None, ALL).await;
+    let lender = Lender::of(&migration);
+    lender.stage(&migration).await;
+    let mut twice = vec![lender.record("counterparties", 4), lender.record("counterparties", 6)];
+    twice[0]["birthDate"] = lender.record("counterparties", 1)["birthDate"].clone();
+    twice[1]["name"] = json!("PEKÁRNA-3");
+    put(&migration, "counterparty-management", "counterparties", &twice).await;
+    let found =
+        [("warning", "POSSIBLE_DUPLICATE_ORGANISATION", "name"), ("warning", "POSSIBLE_DUPLICATE_PERSON", "surname")];
+    check(&migration, "two parties twice", &found).await;
+    let issues = migration.issues("validate").await;
+    let ids: Vec<&Value> = issues.iter().map(|issue| &issue["referenceId"]).collect();
+    assert_eq!(ids, [&twice[0]["referenceId"], &twice[1]["referenceId"]], "the later ones");
+}
+
 async fn check(migration: &Migration, what: &str, expected: &[(&str, &str, &str)]) {
     let validation = migration.job("validate").await;
     let issues = migration.issues("validate").await;

@@ -6,5 +6,6 @@ mod domain_rules;
 mod faulty_guests;
 mod files;
 mod run;
+mod scalars;
 mod tolerance;
 mod wasi;

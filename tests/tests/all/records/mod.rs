@@ -1,5 +1,6 @@
 //! Records from staging to import: validation, mapping, provenance, trials and counts.
 
+mod akkuro_samples;
 mod berka;
 mod changed_rows;
 mod invalid_records;

@@ -10,6 +10,7 @@ use sluice_config::Config;
 use sluice_server::app::Options;
 use uuid::Uuid;
 
+use crate::harness::lender::TYPES;
 use crate::harness::raw_http::{Length, RawRequest};
 use crate::harness::server::{ALL, Migration, Server, shared, start};
 
@@ -107,6 +108,25 @@ fn limited(dir: &std::path::Path) -> Server {
 }
 
 /// A server with narrow limits refuses requests beyond them, and says when to try again.
+/// The server has a JSON Schema of each entity type: the published files, which the domain plugins' tests compare with
+/// their tables of fields.
+#[tokio::test(flavor = "multi_thread")]
+async fn serves_the_published_schemas() {
+    let listed = shared().send(shared().anonymous(Method::GET, "/schemas")).await.json();
+    let listed: Vec<&str> = listed.as_array().unwrap().iter().map(|one| one["entityType"].as_str().unwrap()).collect();
+    let mut expected: Vec<&str> = TYPES.iter().map(|(_, entity_type)| *entity_type).collect();
+    expected.sort_unstable();
+    assert_eq!(listed, expected);
+    for entity_type in expected {
+        let path = format!("../docs/plugins/schemas/{entity_type}.json");
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        let served = shared().send(shared().anonymous(Method::GET, &format!("/schemas/{entity_type}"))).await;
+        assert_eq!((served.status, served.body), (200, std::fs::read_to_string(file).unwrap()), "{entity_type}");
+    }
+    let absent = shared().send(shared().anonymous(Method::GET, "/schemas/clients")).await;
+    assert_eq!(absent.problem(), (404, "NO_SUCH_ENTITY_TYPE".into()));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn enforces_limits() {
     let dir = tempfile::tempdir().unwrap();
