@@ -13,3 +13,4 @@ pub mod result_text;
 pub mod run;
 pub mod source_files;
 pub mod trial;
+pub mod uploads;

@@ -26,6 +26,8 @@ pub struct UploadSummary {
     pub changed: bool,
     /// Number of records that are new or changed in staging; 0 if the same records were uploaded before.
     pub changes: u64,
+    /// Numbers of earlier uploads whose records it contained unchanged.
+    pub confirmed: Vec<u32>,
 }
 
 impl UploadSummary {
@@ -53,6 +55,7 @@ impl UploadSummary {
             rejected: self.rejected,
             quarantined: self.quarantined,
             broken_off: error.is_some(),
+            confirmed: self.confirmed.clone(),
         }
     }
 

@@ -52,6 +52,9 @@ pub struct SourceRecord<'a> {
     pub replaces: Option<(u64, Key)>,
 }
 
+/// Code of a record whose reference id, or that of a record made from it, another record has.
+pub(crate) const ID_IN_USE: &str = "DUPLICATE_REFERENCE_ID";
+
 /// Effect of staging one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -65,12 +68,16 @@ pub enum Effect {
     DuplicateKey {
         /// Line of the first one, if it is known.
         first: Option<u64>,
+        /// True if the refused record was not kept before.
+        new: bool,
     },
     /// Another record has its reference id, or the id of a record made from it. The first one is kept, and nothing of
     /// this one is staged.
     DuplicateReferenceId {
         /// Line of the first one, if it is a record of the same upload and its line is known.
         first: Option<u64>,
+        /// True if the refused record was not kept before.
+        new: bool,
     },
 }
 
@@ -86,7 +93,8 @@ pub struct StagingEffects {
 impl Effect {
     /// Returns true if the staging area has changed. A refused record changes it as well: it is kept once, as rejected.
     pub fn changes(self) -> bool {
-        !matches!(self, Effect::Unchanged)
+        use Effect::{DuplicateKey, DuplicateReferenceId, Unchanged};
+        !matches!(self, Unchanged | DuplicateKey { new: false, .. } | DuplicateReferenceId { new: false, .. })
     }
 }
 
@@ -124,6 +132,15 @@ impl Transaction<'_> {
                 }
                 return Ok((Effect::Unchanged, old));
             }
+            let refused_before = meta.status == SourceStatus::Rejected as u8 && meta.detail.code() == Some(ID_IN_USE);
+            if same_key
+                && meta.hash == hashed
+                && refused_before
+                && let Err(first) = self.replaced_records(entries, stream, &products)?
+            {
+                entries.pass_unchanged(stream, old, &meta, record.line);
+                return Ok((Effect::DuplicateReferenceId { first, new: false }, old));
+            }
             self.supersede(stream, old, &meta);
             for &ProductRef { stream: product_stream, id } in meta.detail.products() {
                 if let Some(ordinal) = self.latest(product_stream, id)?
@@ -143,7 +160,7 @@ impl Transaction<'_> {
         let replaced = self.replaced_records(entries, stream, &products)?;
         let detail = if replaced.is_err() {
             entry.status = SourceStatus::Rejected as u8;
-            EntryDetail::Code("DUPLICATE_REFERENCE_ID".to_owned())
+            EntryDetail::Code(ID_IN_USE.to_owned())
         } else if record.status == SourceStatus::Mapped {
             EntryDetail::Products(
                 products.iter().map(|&(stream, Product { id, .. }, _)| ProductRef { stream, id: *id }).collect(),
@@ -162,7 +179,7 @@ impl Transaction<'_> {
         }
         let replaced = match replaced {
             Ok(replaced) => replaced,
-            Err(first) => return Ok((Effect::DuplicateReferenceId { first }, ordinal)),
+            Err(first) => return Ok((Effect::DuplicateReferenceId { first, new: true }, ordinal)),
         };
         for ((product_stream, product, hash), direct) in products.into_iter().zip(replaced) {
             if let Some(direct) = direct {
@@ -184,8 +201,8 @@ impl Transaction<'_> {
         entry: StreamEntry,
         first: Option<u64>,
     ) -> Result<(Effect, u64), StagingError> {
-        let ordinal = self.keep_refused(stream, entries, entry, "DUPLICATE_KEY")?;
-        Ok((Effect::DuplicateKey { first }, ordinal))
+        let (ordinal, new) = self.keep_refused(stream, entries, entry, "DUPLICATE_KEY")?;
+        Ok((Effect::DuplicateKey { first, new }, ordinal))
     }
 
     /// Returns true if the record has the same result as before, and all records made from it are still staged.
@@ -414,7 +431,7 @@ mod tests {
         let (one, two) = ([1; 16], [2; 16]);
         assert_eq!(stage(6, &[record(Some(1), "a", Some((0, one)))]), [Unchanged]);
         assert_eq!(stage(6, &[record(Some(9), "a", Some((0, one)))]), [Replaced]);
-        assert_eq!(stage(6, &[record(Some(9), "b", Some((1, two)))]), [DuplicateKey { first: None }]);
+        assert_eq!(stage(6, &[record(Some(9), "b", Some((1, two)))]), [DuplicateKey { first: None, new: true }]);
         let found = entries();
         assert_eq!(found.len(), 6, "{found:?}");
         assert_eq!(found.iter().filter(|(_, key, keyless)| *key == [9; 16] && !keyless).count(), 1, "{found:?}");

@@ -1,7 +1,7 @@
 //! Staging and deleting records that came without a mapper. The rules are those of source records: a later record with
 //! the same id replaces the earlier one, and the second one of the same upload is refused.
 
-use crate::area::append::{Effect, StagingEffects};
+use crate::area::append::{Effect, ID_IN_USE, StagingEffects};
 use crate::area::refused::refused_key;
 use crate::area::transaction::Transaction;
 use crate::journal::block::{Origin, SourceStatus, StreamEntry};
@@ -62,8 +62,8 @@ impl Transaction<'_> {
             if entries.has_passed(stream, ordinal, &meta) {
                 let first = entries.line_of(stream, ordinal, &meta);
                 let refused = self.refused_stream(place)?;
-                self.keep_refused(refused, entries, entry, "DUPLICATE_REFERENCE_ID")?;
-                return Ok(Effect::DuplicateReferenceId { first });
+                let (_, new) = self.keep_refused(refused, entries, entry, ID_IN_USE)?;
+                return Ok(Effect::DuplicateReferenceId { first, new });
             }
             let same_place = (stream == place.staged) == record.refused.is_none();
             let same_code = meta.detail.code().unwrap_or_default() == record.refused.map_or("", |(_, code)| code);

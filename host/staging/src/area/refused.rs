@@ -45,23 +45,24 @@ impl Transaction<'_> {
         Ok((key, self.latest(stream, key)?))
     }
 
-    /// Keeps a record without a key of its own, as rejected with this code. Returns its ordinal.
+    /// Keeps a record without a key of its own, as rejected with this code. Returns its ordinal, and true if it was not
+    /// kept before.
     pub(crate) fn keep_refused(
         &mut self,
         stream: u16,
         entries: &mut UploadEntries,
         entry: StreamEntry,
         code: &str,
-    ) -> Result<u64, StagingError> {
+    ) -> Result<(u64, bool), StagingError> {
         let first = refused_key(entry.hash, code.as_bytes(), entry.origin);
         let (key, existing) = self.place_refused(stream, entries, first)?;
         if let (Some(ordinal), Origin::Line(line)) = (existing, entry.origin) {
             let meta = self.meta(stream, ordinal)?;
             entries.pass_unchanged(stream, ordinal, &meta, line);
-            return Ok(ordinal);
+            return Ok((ordinal, false));
         }
         let entry = StreamEntry { key, status: SourceStatus::Rejected as u8, ..entry };
-        self.add(stream, entry, EntryDetail::Code(code.to_owned()))
+        Ok((self.add(stream, entry, EntryDetail::Code(code.to_owned()))?, true))
     }
 }
 

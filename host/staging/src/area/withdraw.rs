@@ -15,19 +15,19 @@ pub struct WithdrawnRecords {
     pub records: u64,
     /// Number of deleted records that were made from the source records.
     pub made: u64,
-    /// Deleted entries with issues.
-    pub superseded: Vec<SupersededEntry>,
 }
 
 impl StagingArea {
     /// Deletes the live records of a stream that an upload brought, and the records made from them. `remaps` are the
-    /// uploads that mapped staged records again: their records belong to the upload that brought them.
-    pub fn withdraw(
+    /// uploads that mapped staged records again: their records belong to the upload that brought them. Passes the deleted
+    /// entries with issues to `superseded`, a block at a time.
+    pub fn withdraw<E: From<StagingError>>(
         &self,
         stream: crate::StreamName,
         upload: u32,
         remaps: &BTreeSet<u32>,
-    ) -> Result<WithdrawnRecords, StagingError> {
+        mut superseded: impl FnMut(Vec<SupersededEntry>) -> Result<(), E>,
+    ) -> Result<WithdrawnRecords, E> {
         let mut withdrawn = WithdrawnRecords::default();
         let Some((number, length)) = ({
             let inner = self.read_inner()?;
@@ -42,11 +42,11 @@ impl StagingArea {
             if live.dead.iter().all(|dead| *dead) {
                 continue;
             }
-            self.transaction(|transaction| {
+            let of_block = self.transaction(|transaction| {
                 transaction.withdraw_block(number, &live, upload, remaps, &mut withdrawn)?;
-                withdrawn.superseded.extend(transaction.take_superseded());
-                Ok(())
+                Ok(transaction.take_superseded())
             })?;
+            superseded(of_block)?;
         }
         Ok(withdrawn)
     }
