@@ -64,6 +64,13 @@ enum CliCommand {
     #[command(after_help = "Example: sluice records 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --source client --outcome \
                       quarantined --outcome rejected > bad.jsonl")]
     Records(migration::records::RecordsArgs),
+    /// List the uploads of a migration, and withdraw a wrong one
+    #[command(
+        subcommand,
+        after_help = "Example: sluice uploads withdraw 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 3\n\nExit codes: 0 the upload \
+                      is withdrawn, 1 something failed."
+    )]
+    Uploads(migration::uploads::UploadsCommand),
     /// Run the server
     #[command(
         after_help = "Example: sluice serve --listen 127.0.0.1:8080 --data-dir ./sluice-data\n\nSLUICE_LOG sets what is \
@@ -124,6 +131,7 @@ fn dispatch(command: CliCommand) -> Result<u8> {
         CliCommand::Ledger(command) => block_on(migration::ledger::run(command)),
         CliCommand::Remap(args) => block_on(migration::remap::run(args)),
         CliCommand::Records(args) => block_on(migration::records::run(args)),
+        CliCommand::Uploads(command) => block_on(migration::uploads::run(command)),
         CliCommand::Serve(args) => {
             telemetry::init("info", args.log_format == LogFormat::Json);
             runtime()?.block_on(server::serve::run(args))

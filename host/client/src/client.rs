@@ -198,6 +198,15 @@ impl SluiceClient {
         self.read(self.request(Method::PUT, path).await?).await
     }
 
+    /// Sends `DELETE` and parses the response.
+    ///
+    /// # Errors
+    ///
+    /// See [`SluiceClient`].
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.read(self.request(Method::DELETE, path).await?).await
+    }
+
     /// Sends a request without a body and ignores the body of the response.
     ///
     /// # Errors

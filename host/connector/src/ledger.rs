@@ -92,7 +92,8 @@ impl Ledger {
         sql::check_schema_version(&sql::open_read_only(path)?, STEPS)?.map(drop).map_err(PlatformError::Newer)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Connection> {
+    /// Locks the connection.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -21,8 +21,8 @@ pub use connector::{ConnectedPlatform, PLAN, PlanOptions, Platforms, UndoOptions
 pub use context::MigrationContext;
 pub use error::PipelineError;
 pub use load::{
-    InputTotals, RecordStream, RecordStreamError, ResultWriter, StreamPart, UploadSummary, delete_records,
-    frame_limits, load_records, load_source,
+    InputTotals, RecordStream, RecordStreamError, ResultWriter, StreamPart, UploadSummary, WithdrawalRefusal,
+    delete_records, frame_limits, load_records, load_source, withdraw_upload,
 };
 pub use quarantine::{QUARANTINE, quarantined};
 pub use remap::{RemapOptions, ReplayResult, replay};

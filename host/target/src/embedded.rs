@@ -12,6 +12,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use uuid::Uuid;
 
 use super::TargetError;
+use super::id_repair;
 use super::load::SqliteLoad;
 use super::table::TargetTable;
 use sluice_config::ImportLimits;
@@ -85,6 +86,7 @@ impl EmbeddedTarget {
         let mut writer = connect(path, limits.cache_bytes / 3 * 2, limits.log_bytes)?;
         sql::upgrade_schema(&mut writer, "sluice_progress", STEPS)?.map_err(TargetError::Newer)?;
         writer.execute_batch(SCHEMA)?;
+        writer.execute_batch(id_repair::SCHEMA)?;
         let reader = Mutex::new(connect(path, limits.cache_bytes / 3, limits.log_bytes)?);
         let writer = Mutex::new(writer);
         Ok(Self { writer, reader, busy: Mutex::default(), freed: Condvar::new(), indexed: Mutex::default() })

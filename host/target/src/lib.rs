@@ -4,6 +4,7 @@
 
 mod checksum;
 mod embedded;
+mod id_repair;
 mod load;
 mod read;
 mod record_path;
@@ -14,6 +15,7 @@ mod table;
 use uuid::Uuid;
 
 pub use embedded::EmbeddedTarget;
+pub use id_repair::IdRepair;
 pub use record_path::{RecordPath, decimal, money, visit};
 pub use row::{ColumnExtractor, Span};
 pub use scan::add_amount;

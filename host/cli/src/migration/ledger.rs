@@ -1,13 +1,13 @@
 //! `sluice ledger`: the calls that were sent to a platform, and decisions about refused ones.
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Value, json};
 use sluice_client::{MIGRATIONS_PATH, Method, PageView};
 use sluice_model::JobState;
 use uuid::Uuid;
 
-use crate::format::{grouped, table};
+use crate::format::{counted, grouped, table};
 use crate::migration::args::MigrationArgs;
 use crate::migration::job::{INTERRUPTED, run_job};
 use crate::output::print;
@@ -24,11 +24,11 @@ pub enum LedgerCommand {
         #[arg(long)]
         state: Option<String>,
     },
-    /// Send a record's failed call again, with the next import
+    /// Send the failed call of a record, or of many, again with the next import
     Retry(DecisionArgs),
-    /// Skip a record's failed call, and continue with the record's next call
+    /// Skip the failed call of a record, or of many, and continue with the record's next call
     Skip(DecisionArgs),
-    /// Leave a record as it is
+    /// Leave a record, or many, as they are
     Abandon(DecisionArgs),
     /// Roll back what the calls created, the last first
     Undo {
@@ -43,15 +43,23 @@ pub enum LedgerCommand {
     },
 }
 
-/// A record to decide about.
+/// The records to decide about: one, or all failed ones that match.
 #[derive(Args)]
+#[command(group = ArgGroup::new("records").args(["record", "code", "all"]).required(true).multiple(true))]
 pub struct DecisionArgs {
     #[command(flatten)]
     migration: MigrationArgs,
-    /// Kind of the record's plan, such as loans
-    kind: String,
+    /// Kind of the plan, such as loans
+    kind: Option<String>,
     /// Reference id of the record
-    record: Uuid,
+    #[arg(requires = "kind")]
+    record: Option<Uuid>,
+    /// Decide about all records, of the kind if one is given, that failed with this code
+    #[arg(long, conflicts_with = "record")]
+    code: Option<String>,
+    /// Decide about all failed records, of the kind if one is given
+    #[arg(long, conflicts_with_all = ["record", "code"])]
+    all: bool,
 }
 
 /// Runs a verb of `sluice ledger` and returns its exit code.
@@ -87,9 +95,23 @@ async fn list(args: &MigrationArgs, state: Option<&str>) -> Result<u8> {
     Ok(0)
 }
 
-async fn decide(DecisionArgs { migration, kind, record }: DecisionArgs, decision: &str) -> Result<u8> {
+async fn decide(args: DecisionArgs, decision: &str) -> Result<u8> {
+    let DecisionArgs { migration, kind, record, code, all } = args;
     let client = migration.client()?;
-    let path = format!("{MIGRATIONS_PATH}/{}/ledger/{kind}/{record}", migration.migration);
+    let ledger = format!("{MIGRATIONS_PATH}/{}/ledger", migration.migration);
+    let (Some(kind), Some(record)) = (&kind, record) else {
+        let mut body = json!({"decision": decision, "all": all});
+        for (name, filter) in [("kind", kind), ("code", code)] {
+            if let Some(filter) = filter {
+                body[name] = filter.into();
+            }
+        }
+        let decided: Value = client.send_json(Method::PUT, &ledger, &body).await?;
+        let records = counted(decided["decided"].as_u64().unwrap_or_default(), "failed record");
+        print(&format!("Decided about {records}. The decision takes effect with the next import.\n"))?;
+        return Ok(0);
+    };
+    let path = format!("{ledger}/{kind}/{record}");
     let entry: Value = client.send_json(Method::PUT, &path, &json!({"decision": decision})).await?;
     let state = entry["state"].as_str().unwrap_or_default();
     print(&format!("{kind} {record} is {state}. The decision takes effect with the next import.\n"))?;

@@ -14,3 +14,4 @@ pub mod run;
 mod source_directory;
 pub mod source_files;
 pub mod trial;
+pub mod uploads;

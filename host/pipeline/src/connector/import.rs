@@ -154,6 +154,7 @@ fn list_failed(context: &MigrationContext, ledger: &Ledger, kinds: &[PlatformKin
         Some(ListedIssue {
             stream: kind.entity_type.clone(),
             line: None,
+            upload: None,
             reference_id: Some(Uuid::from_bytes(line.id)),
             issue: Issue { rule: line.code, ..Issue::error("CALL_REFUSED") },
         })

@@ -9,10 +9,10 @@ use crate::parallel::{ordered_parallel, workers};
 use crate::plugin_log::{PluginLogOrigin, write_plugin_log};
 use crate::{Interrupt, MigrationContext, PipelineError};
 use sluice_catalog::ListedIssue;
-use sluice_contract::{Batch, Generation, PluginError};
+use sluice_contract::{Batch, CanonicalIds, Generation, PluginError};
 use sluice_model::Progress;
 use sluice_plugin_host::{DomainInstance, DomainPlugin, GeneratedRecord, PluginOutput, ValidationOutput};
-use sluice_staging::{DirectRecord, Origin, StagedBatch, StagedEntry, StreamName};
+use sluice_staging::{DirectRecord, Origin, StagedBatch, StagedEntry, StreamName, UploadEntries};
 
 /// Number of records passed to a generation at once. The generated records can be a hundred times as long.
 const GENERATION_RECORDS: usize = 100;
@@ -43,7 +43,10 @@ impl ImportRun<'_> {
         let generators = workers(|| {
             let mut generator = plugin.instance(context.plugin_context(), Some(known.clone()), &context.usage);
             let mut validator = plugin.instance(context.plugin_context(), None, &context.usage);
-            move |staged: StagedBatch| generate_batch(&mut generator, &mut validator, &generation.entity_type, staged)
+            let ids = CanonicalIds::new(&entity_type);
+            move |staged: StagedBatch| {
+                generate_batch((&mut generator, &mut validator), &generation.entity_type, &ids, staged)
+            }
         });
         progress_expect(self.progress, context, &generation.source)?;
         let progress = self.progress;
@@ -92,7 +95,7 @@ impl ImportRun<'_> {
         for (position, (record, id)) in made.iter().zip(&validation.ids).enumerate() {
             match id {
                 Some(id) if !stopped.contains(&(position as u32)) => {
-                    records.push(DirectRecord { origin: Origin::Generated, id: *id, body: &record.body });
+                    records.push(DirectRecord::staged(Origin::Generated, *id, &record.body));
                 }
                 _ => self.skipped += 1,
             }
@@ -105,7 +108,7 @@ impl ImportRun<'_> {
             })
             .collect();
         self.list(&issues)?;
-        context.area.stage_records(&generation.entity_type, 0, &records)?;
+        context.area.stage_records(&generation.entity_type, &mut UploadEntries::replacing(0), &records)?;
         self.progress.advance(entries.len() as u64);
         Ok(())
     }
@@ -119,15 +122,16 @@ struct GeneratedBatch {
 }
 
 fn generate_batch(
-    generator: &mut DomainInstance,
-    validator: &mut DomainInstance,
+    (generator, validator): (&mut DomainInstance, &mut DomainInstance),
     entity_type: &str,
+    ids: &CanonicalIds,
     staged: StagedBatch,
 ) -> Result<GeneratedBatch, PluginError> {
     let StagedBatch { bytes, ends, entries } = staged;
-    let generated = generator.generate(entity_type, &Batch { bytes, ends })?;
+    let mut generated = generator.generate(entity_type, &Batch { bytes, ends })?;
     let mut packed = Batch { bytes: vec![], ends: vec![] };
-    for record in &generated.items {
+    for record in &mut generated.items {
+        ids.canonicalise(&mut record.body);
         packed.bytes.extend_from_slice(&record.body);
         packed.ends.push(packed.bytes.len() as u32);
     }

@@ -21,7 +21,7 @@ use crate::plugin_log::{PluginLogOrigin, write_plugin_log};
 use crate::quarantine::{QuarantinePosition, quarantine};
 use crate::{Interrupt, MigrationContext, PipelineError};
 use sluice_catalog::{ListedIssue, Phase};
-use sluice_contract::{Batch, EntityType};
+use sluice_contract::{Batch, CanonicalIds, EntityType};
 use sluice_model::{Digest, Issue, Name, Progress, SafeValue};
 use sluice_plugin_host::{DomainPlugin, ImportStep, PluginOutput};
 use sluice_staging::{EntryReader, Origin, StagedBatch, StagedEntry, StreamName};
@@ -380,13 +380,19 @@ fn plan(
     let known = KnownRecords::new(context.area.clone(), context.target.clone(), context.plugins.clone());
     let mut instance = plugin.instance(context.plugin_context(), Some(Arc::new(known)), &context.usage);
     let (limits, fields) = (&context.config.upload, ColumnExtractor::new(entity_type));
+    // Earlier versions staged ids as they were written.
+    let ids = CanonicalIds::new(entity_type);
     let mut next = || -> Planned {
         let mut staged = StagedBatch::default();
         if !reader.next_batch(&mut staged, limits.batch_records, limits.batch_bytes)? {
             return Ok(None);
         }
+        ids.canonicalise_all(&mut staged.bytes, &staged.ends);
         let batch = Batch { bytes: std::mem::take(&mut staged.bytes), ends: std::mem::take(&mut staged.ends) };
-        let made = instance.plan(&entity_type.name, &batch)?;
+        let mut made = instance.plan(&entity_type.name, &batch)?;
+        for body in made.items.iter_mut().filter_map(|step| step.body.as_mut()) {
+            ids.canonicalise(body);
+        }
         (staged.bytes, staged.ends) = (batch.bytes, batch.ends);
         let mut spans = Vec::with_capacity(made.items.len() * entity_type.columns.len());
         let sums = made.items.iter().map(|step| fields.extract(body_of(&staged, step), &mut spans)).collect();
@@ -403,5 +409,6 @@ fn plan(
 
 /// Returns an issue of a record, as it is listed.
 pub(crate) fn listed(entity_type: &Name, id: [u8; 16], issue: Issue) -> ListedIssue {
-    ListedIssue { stream: entity_type.clone(), line: None, reference_id: Some(Uuid::from_bytes(id)), issue }
+    let (stream, reference_id) = (entity_type.clone(), Some(Uuid::from_bytes(id)));
+    ListedIssue { stream, line: None, upload: None, reference_id, issue }
 }

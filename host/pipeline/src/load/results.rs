@@ -52,12 +52,19 @@ struct ResultIssue<'a> {
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<&'a str>,
+    #[serde(rename = "firstLine", skip_serializing_if = "Option::is_none")]
+    first_line: Option<u64>,
 }
 
 fn wrong(issues: &[Issue], stopping: bool) -> Vec<ResultIssue<'_>> {
     let matching = issues.iter().filter(|issue| issue.is_error() == stopping);
     matching
-        .map(|issue| ResultIssue { field: &issue.field, message: &issue.code, rule: issue.rule.as_deref() })
+        .map(|issue| ResultIssue {
+            field: &issue.field,
+            message: &issue.code,
+            rule: issue.rule.as_deref(),
+            first_line: issue.first_line,
+        })
         .collect()
 }
 

@@ -28,6 +28,8 @@ pub struct UploadSummary {
     pub changed: bool,
     /// Number of records that are new or changed in staging; 0 if the same records were uploaded before.
     pub changes: u64,
+    /// Numbers of earlier uploads whose records it contained unchanged.
+    pub confirmed: Vec<u32>,
 }
 
 impl UploadSummary {
@@ -69,6 +71,7 @@ impl UploadSummary {
             broken_off: error.is_some(),
             // Records that are mapped again have no lines.
             lines: (lines > 0).then_some(self.lines),
+            confirmed: self.confirmed.clone(),
         }
     }
 

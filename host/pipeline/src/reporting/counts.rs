@@ -116,6 +116,7 @@ fn count_target(
         let altered = |reference_id: &Option<Uuid>| ListedIssue {
             stream: entity_type.name.clone(),
             line: None,
+            upload: None,
             reference_id: *reference_id,
             issue: Issue::error("ROW_ALTERED"),
         };

@@ -38,7 +38,7 @@ pub struct EvidenceBundle {
     pub staging_status: StagingStatus,
     /// Present status of the import.
     pub import_status: ImportStatus,
-    /// All uploads.
+    /// All uploads that were not withdrawn.
     pub uploads: Vec<UploadEvidence>,
     /// All domain plugins, and all mappers that were used.
     pub plugins: Vec<PluginEvidence>,
@@ -231,7 +231,9 @@ pub fn evidence(
         finished_at: job.finished_at,
         rows,
     };
-    let uploads = store.uploads(id)?;
+    // Nothing of a withdrawn upload is left but the trail's entries.
+    let mut uploads = store.uploads(id)?;
+    uploads.retain(|upload| upload.withdrawn_at.is_none());
     let used = plugins_used(migration, plugins, &uploads, store)?;
     let approvals = approvals(migration, &used, store)?;
     let definitions = counted_entity_types(plugins, migration)
@@ -273,7 +275,7 @@ pub fn evidence(
 }
 
 fn upload(kept: CatalogUpload) -> UploadEvidence {
-    let CatalogUpload { number, stream, remap: rerun, mapper, started_at, ended } = kept;
+    let CatalogUpload { number, stream, remap: rerun, mapper, started_at, ended, .. } = kept;
     let (ended_at, end) = ended.unzip();
     let (figures, failure) = match end {
         Some(Ok(end)) => {

@@ -46,7 +46,7 @@ fn remove_invalid(
     let mut any = false;
     for (entity_type, ids) in ids {
         let removed = trial_context.area.delete_records(&entity_type, &ids)?;
-        let removed = removed.into_iter().filter(|removed| *removed).count() as u64;
+        let removed = removed.found.into_iter().filter(|removed| *removed).count() as u64;
         any |= removed > 0;
         *invalid.entry(entity_type).or_default() += removed;
     }

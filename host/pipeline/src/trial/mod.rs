@@ -30,7 +30,7 @@ use sample::SampleFilter;
 use sluice_catalog::{Catalog, IssueTotal, Phase};
 use sluice_model::{Cell, Digest, Name, PluginTitle, Progress, SafeValue};
 use sluice_plugin_host::{MapperPlugin, ResourceUsage, Usage};
-use sluice_staging::{DirectRecord, Origin, StagedBatch, StagingArea, StreamName, TRIALS, TrialWorkspace};
+use sluice_staging::{DirectRecord, Origin, StagedBatch, StagingArea, StreamName, TRIALS, TrialWorkspace, UploadEntries};
 use sluice_target::{EmbeddedTarget, Target as _};
 use target::TrialTarget;
 
@@ -202,14 +202,11 @@ fn copy_direct(
                 .iter()
                 .enumerate()
                 .filter(|(_, entry)| matches!(entry.origin, Origin::Line(_)) && filter.includes(entry.key))
-                .map(|(position, entry)| DirectRecord {
-                    origin: entry.origin,
-                    id: entry.key,
-                    body: staged.body(position),
-                })
+                .map(|(position, entry)| DirectRecord::staged(entry.origin, entry.key, staged.body(position)))
                 .collect();
             taken += chosen.len() as u64;
-            trial_context.area.stage_records(&entity_type.name, 0, &chosen)?;
+            let mut entries = UploadEntries::replacing(0);
+            trial_context.area.stage_records(&entity_type.name, &mut entries, &chosen)?;
         }
     }
     Ok(taken)

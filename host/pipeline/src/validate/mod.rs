@@ -120,6 +120,7 @@ impl ValidationRun<'_> {
         let issue = |position: u32, issue: Issue| ListedIssue {
             stream: entity_type.name.clone(),
             line: None,
+            upload: None,
             reference_id: Some(Uuid::from_bytes(id(position))),
             issue,
         };
@@ -185,6 +186,7 @@ fn report_tallies(
             listed.push(ListedIssue {
                 stream: types[part.stream as usize].1.name.clone(),
                 line: None,
+                upload: None,
                 reference_id: Some(Uuid::from_bytes(part.id)),
                 issue: tally_issue(rule),
             });
@@ -201,6 +203,7 @@ fn tally_issue(rule: &TallyRule) -> Issue {
         code: "RULE_VIOLATION".into(),
         field: rule.field.clone(),
         rule: Some(rule.code.clone()),
+        first_line: None,
     }
 }
 
@@ -221,7 +224,7 @@ mod tests {
             assert_eq!((issue.severity, issue.is_error()), (severity, severity == Severity::Error));
             assert_eq!(issue.rule, Some(Code::new("PAID_TWICE")));
             let migration = server.register();
-            let listed = ListedIssue { stream: Name::new("loans"), line: None, reference_id: None, issue };
+            let listed = ListedIssue { stream: Name::new("loans"), line: None, upload: None, reference_id: None, issue };
             server.store.add_issues(migration, Phase::Validate, &[listed], 10).unwrap();
             let (valid, result) = summary(7, server.store.issue_counts(migration, Phase::Validate).unwrap());
             assert_eq!(valid, severity == Severity::Warning);

@@ -23,6 +23,7 @@ mod server;
 mod sources;
 mod streamed;
 mod tus;
+mod uploads;
 
 pub use router::router;
 pub use server::serve;

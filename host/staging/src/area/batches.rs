@@ -132,7 +132,7 @@ impl Transaction<'_> {
         let body = encode(first, &seen, members);
         let stream = self.stream(StreamName::Batches(source))?;
         let entry =
-            StreamEntry { key: [0; 16], hash: [0; 16], origin: Origin::Line(0), upload, status: 0, body: &body };
+            StreamEntry { key: [0; 16], hash: [0; 16], origin: Origin::Line(0), upload, status: 0, notes: b"", body: &body };
         self.add(stream, entry, EntryDetail::None).map(drop)
     }
 }

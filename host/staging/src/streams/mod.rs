@@ -98,13 +98,15 @@ pub struct StagedEntry {
     pub status: u8,
     /// Data that the stream keeps beside the body.
     pub detail: EntryDetail,
+    /// Notes of the caller about the record. Empty if there are none.
+    pub notes: Vec<u8>,
 }
 
 impl StagedEntry {
     /// Returns the metadata of an entry that was read from a block.
     pub(crate) fn new(ordinal: u64, stored: &StoredEntry) -> Self {
-        let StreamEntry { key, hash, origin, upload, status, .. } = stored.entry;
-        Self { ordinal, key, hash, origin, upload, status, detail: stored.detail() }
+        let StreamEntry { key, hash, origin, upload, status, notes, .. } = stored.entry;
+        Self { ordinal, key, hash, origin, upload, status, detail: stored.detail(), notes: notes.to_vec() }
     }
 }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::index::sorted_run::{self, ENTRY_BYTES};
 use crate::journal::block::{BlockHeader, HEADER_BYTES};
-use crate::{DirectRecord, Origin, Spool, StagedBatch, StagingArea, StagingError, StagingRoot, StreamName, hash};
+use crate::{DirectRecord, Origin, Spool, StagedBatch, StagingArea, StagingError, StagingRoot, StreamName, UploadEntries, hash};
 use sluice_keys::{Keyring, Sealer};
 
 const RECORDS: StreamName = StreamName::Records("things");
@@ -22,9 +22,9 @@ fn stage(area: &StagingArea, bodies: &[String]) {
     let record = |body: &'_ String| hash(&[body.as_bytes()]);
     let records: Vec<DirectRecord> = bodies
         .iter()
-        .map(|body| DirectRecord { origin: Origin::Line(1), id: record(body), body: body.as_bytes() })
+        .map(|body| DirectRecord::staged(Origin::Line(1), record(body), body.as_bytes()))
         .collect();
-    area.stage_records("things", 1, &records).unwrap();
+    area.stage_records("things", &mut UploadEntries::new(1), &records).unwrap();
     area.sync().unwrap();
 }
 

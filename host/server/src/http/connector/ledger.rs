@@ -57,7 +57,8 @@ impl From<LedgerLine> for LedgerEntryResponse {
     }
 }
 
-fn ledger(context: &MigrationContext) -> Result<Ledger, Problem> {
+/// Opens the ledger of a migration into a platform.
+pub(super) fn ledger(context: &MigrationContext) -> Result<Ledger, Problem> {
     if context.migration.target.is_none() {
         let detail =
             "The migration goes to the embedded platform, which has no ledger. Register a migration with a target.";
