@@ -15,7 +15,7 @@ use std::time::Instant;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use crate::import::import;
+use crate::import::{ImportOptions, import};
 use crate::remap::remap_run::RemapRun;
 use crate::reporting::counts::{Outcomes, by_currency, count, count_sources, counted_entity_types};
 use crate::validate::validate;
@@ -76,7 +76,7 @@ pub fn trial(
     let valid = steps.time("validate", || validate(&trial_context, progress))?.0;
     issues.extend(self::issues(&trial_context, Phase::Validate)?);
     let invalid = steps.time("leave out", || skip_invalid(&trial_context, valid, progress))?;
-    let (whole, imported) = steps.time("import", || import(&trial_context, progress))?;
+    let (whole, imported) = steps.time("import", || import(&trial_context, ImportOptions::default(), progress))?;
     issues.extend(self::issues(&trial_context, Phase::Import)?);
     let (agree, counts) = steps.time("count", || count(&trial_context, progress))?;
     let sample = options.sample.map(|Sample { records, seed }| {

@@ -16,7 +16,7 @@ use sluice_catalog::{IssueTotal, ListedIssue, Phase};
 use sluice_contract::{Batch, EntityType, PluginError, TallyRule};
 use sluice_model::{Issue, Progress, SafeValue, Severity};
 use sluice_plugin_host::{DomainPlugin, ValidationOutput};
-use sluice_staging::{StagedBatch, StagedEntry, StreamName};
+use sluice_staging::{Origin, StagedBatch, StagedEntry, StreamName};
 use tallies::{Tallies, TallyPart};
 
 /// Validates all staged records. Returns true if there is no error, and the figures by code.
@@ -100,9 +100,20 @@ impl ValidationRun<'_> {
             if progress.is_cancelled() {
                 return Err(Interrupt::Cancelled);
             }
-            let mut staged = StagedBatch::default();
-            let more = reader.next_batch(&mut staged, limits.batch_records, limits.batch_bytes)?;
-            Ok(more.then_some(staged))
+            loop {
+                let mut staged = StagedBatch::default();
+                if !reader.next_batch(&mut staged, limits.batch_records, limits.batch_bytes)? {
+                    return Ok(None);
+                }
+                // Generated records follow from others. The import validates them when it makes them, and makes them anew
+                // when something changes.
+                let read = staged.len();
+                staged.retain(|entry| entry.origin != Origin::Generated);
+                progress.advance((read - staged.len()) as u64);
+                if !staged.is_empty() {
+                    return Ok(Some(staged));
+                }
+            }
         };
         ordered_parallel(validators, next, |validated| self.collect(stream, plugin, entity_type, validated?))
     }

@@ -79,7 +79,12 @@ impl Effect {
 }
 
 impl Transaction<'_> {
-    fn stage_direct(&mut self, stream: u16, upload: u32, record: &DirectRecord) -> Result<Effect, StagingError> {
+    pub(crate) fn stage_direct(
+        &mut self,
+        stream: u16,
+        upload: u32,
+        record: &DirectRecord,
+    ) -> Result<Effect, StagingError> {
         let hashed = hash(&[record.body]);
         let existing = self.latest(stream, record.id)?;
         if let Some(ordinal) = existing {

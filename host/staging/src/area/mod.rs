@@ -2,6 +2,7 @@
 
 pub(crate) mod append;
 pub(crate) mod batches;
+mod generated;
 pub(crate) mod transaction;
 
 use std::path::PathBuf;
