@@ -15,6 +15,8 @@ pub(super) struct LeaseState {
     imports: usize,
     /// True while rows are removed.
     removing: bool,
+    /// Number of removals that wait. No import begins meanwhile, so that a removal has its turn.
+    waiting: usize,
 }
 
 /// A right to import, or to remove rows. It ends when this value is dropped.
@@ -39,7 +41,7 @@ impl EmbeddedTarget {
     /// Waits until no removal runs, and begins an import.
     pub(super) fn import_lease(&self, cancelled: &dyn Fn() -> bool) -> Result<TargetLease<'_>, TargetError> {
         self.lease(false, cancelled, |leases| {
-            let free = !leases.removing;
+            let free = !leases.removing && leases.waiting == 0;
             leases.imports += usize::from(free);
             free
         })
@@ -61,13 +63,20 @@ impl EmbeddedTarget {
         take: impl Fn(&mut LeaseState) -> bool,
     ) -> Result<TargetLease<'_>, TargetError> {
         let mut leases = lock(&self.leases);
-        while !take(&mut leases) {
+        leases.waiting += usize::from(removes);
+        let taken = loop {
+            if take(&mut leases) {
+                break true;
+            }
             if cancelled() {
-                return Err(TargetError::Cancelled);
+                break false;
             }
             let waited = self.returned.wait_timeout(leases, CANCEL_CHECK_INTERVAL);
             leases = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        Ok(TargetLease { target: self, removes })
+        };
+        leases.waiting -= usize::from(removes);
+        drop(leases);
+        self.returned.notify_all();
+        if taken { Ok(TargetLease { target: self, removes }) } else { Err(TargetError::Cancelled) }
     }
 }

@@ -3,6 +3,7 @@
 pub mod args;
 pub mod compare;
 pub mod entity_path;
+pub mod import;
 pub mod job;
 pub mod ledger;
 pub mod migrate;
@@ -13,3 +14,4 @@ pub mod result_text;
 pub mod run;
 pub mod source_files;
 pub mod trial;
+pub mod undo;

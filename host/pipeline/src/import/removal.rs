@@ -19,11 +19,11 @@ use sluice_target::{ReferringRow, ReferringRows, RemovedRows, RowRemoval, Target
 const NAMED_ROWS: usize = 20;
 
 /// Reference ids by entity type.
-pub(super) type IdsByType = BTreeMap<Name, Vec<[u8; 16]>>;
+pub(crate) type IdsByType = BTreeMap<Name, Vec<[u8; 16]>>;
 
 /// Rows of a migration in the target whose records are staged no longer.
 #[derive(Default)]
-pub(super) struct UnstagedRows {
+pub(crate) struct UnstagedRows {
     /// Rows of records that a client or a mapper had staged.
     pub deleted: IdsByType,
     /// Rows of generated records.
@@ -88,7 +88,7 @@ impl MigrationContext {
     /// Returns the rows of this migration whose records are staged no longer. If the last import was `complete`, the
     /// numbers of both sides tell which tables have such rows. Otherwise all tables whose records were ever replaced or
     /// deleted are read.
-    pub(super) fn unstaged_rows(&self, complete: bool, progress: &Progress) -> Result<UnstagedRows, Interrupt> {
+    pub(crate) fn unstaged_rows(&self, complete: bool, progress: &Progress) -> Result<UnstagedRows, Interrupt> {
         let migration = self.migration.reference_id;
         let mut unstaged = UnstagedRows::default();
         for stage in stages(&self.plugins, &self.migration) {

@@ -152,6 +152,10 @@ fn run(
         (Task::Import(_), Some(_)) if outcome.error != Some(TransitionRefusal::NotValidated.code()) => {
             context.area.version().ok().zip(context.validators_digest().ok())
         }
+        // A remap that only confirmed records has staged them anew with the same contents.
+        (Task::Remap(_), _) if still_validated(jobs, job.migration, (version, validators)) => {
+            context.area.version().ok().map(|version| (version, validators))
+        }
         _ => None,
     };
     let (id, elapsed) = (job.id, elapsed(&job));
@@ -167,6 +171,13 @@ fn run(
     work.jobs.remove(&id);
     drop(work);
     jobs.count.send_modify(|count| *count -= 1);
+}
+
+/// Returns true if the records were validated as they were at this version, and none was changed since.
+fn still_validated(jobs: &Jobs, migration: Uuid, before: (u64, Digest)) -> bool {
+    let status = jobs.catalogue.status(migration).ok().flatten();
+    status.is_some_and(|status| status.staging == StagingStatus::Validated)
+        && jobs.catalogue.validated(migration).is_ok_and(|validated| validated == Some(before))
 }
 
 /// Returns the log entry of a job's end.

@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
@@ -34,7 +34,7 @@ pub fn load_source(
     results: &mut ResultWriter,
 ) -> Result<UploadSummary, PipelineError> {
     let lookup = LoadedSources::new(context.area.clone(), mapper.clone())?;
-    let mut stager = SourceStager::new(context, mapper, source, upload, lookup.seen().clone());
+    let mut stager = SourceStager::new(context, mapper, source, upload, lookup.seen().clone())?;
     let mut instance = mapper.instance(context.plugin_context(), Arc::new(lookup), &context.usage);
     let mut summary = UploadSummary::default();
     let runtime = Handle::current();
@@ -161,6 +161,8 @@ pub(crate) struct SourceStager<'a> {
     upload: u32,
     /// Length of each source's stream as the mapper saw it.
     seen: SourceLengths,
+    /// Numbers of the uploads with the same mapper.
+    same_mapper: HashSet<u32>,
     /// A domain plugin for each entity type, instantiated at its first use; none if the migration does not cover it.
     validators: HashMap<Name, Option<(Arc<DomainPlugin>, DomainInstance)>>,
 }
@@ -173,8 +175,11 @@ impl<'a> SourceStager<'a> {
         source: &'a SourceTable,
         upload: u32,
         seen: SourceLengths,
-    ) -> Self {
-        Self { context, mapper, source, upload, seen, validators: HashMap::new() }
+    ) -> Result<Self, PipelineError> {
+        let uploads = context.store.uploads(context.migration.reference_id)?.into_iter();
+        let same_mapper = uploads.filter(|upload| upload.mapper == Some(mapper.digest)).map(|upload| upload.number);
+        let same_mapper = same_mapper.chain([upload]).collect();
+        Ok(Self { context, mapper, source, upload, seen, same_mapper, validators: HashMap::new() })
     }
 
     /// Validates a mapped batch, stages it, and adds the results of its records.
@@ -226,6 +231,7 @@ impl<'a> SourceStager<'a> {
                         })
                         .collect(),
                     replaces: replaces.get(position).copied(),
+                    same_mapper: Some(&self.same_mapper),
                 }
             })
             .collect();

@@ -43,7 +43,7 @@ impl RemapRun<'_> {
         let seen = lookup.seen().clone();
         let mut instance = self.mapper.instance(self.to.plugin_context(), Arc::new(lookup), &self.to.usage);
         let mut reader = self.from.reader(StreamName::Source(&source.name), 0)?;
-        let mut stager = SourceStager::new(self.to, self.mapper, source, upload, seen);
+        let mut stager = SourceStager::new(self.to, self.mapper, source, upload, seen)?;
         let mut results = ResultWriter::discarding(limits);
         let mut summary = UploadSummary::default();
         let totals = producer_consumer(
@@ -124,6 +124,7 @@ impl RemapRun<'_> {
                 code,
                 products: vec![],
                 replaces: None,
+                same_mapper: None,
             })
             .collect();
         self.to.area.stage_sources(&source.name, &source.lookups, upload, &SourceLengths::new(), &records)?;

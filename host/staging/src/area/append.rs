@@ -43,6 +43,16 @@ pub struct SourceRecord<'a> {
     pub products: Vec<Product<'a>>,
     /// Ordinal and key of the entry that it replaces, if the record is mapped again.
     pub replaces: Option<(u64, Key)>,
+    /// Numbers of the uploads with the same mapper. An equal record of another upload is staged anew, so that it names the
+    /// mapper that has confirmed it. None keeps every equal record.
+    pub same_mapper: Option<&'a HashSet<u32>>,
+}
+
+impl SourceRecord<'_> {
+    /// Returns true if an equal record of this upload stays as it is.
+    fn keeps(&self, upload: u32) -> bool {
+        self.same_mapper.is_none_or(|uploads| uploads.contains(&upload))
+    }
 }
 
 /// A domain record that was not made by a mapper.
@@ -110,6 +120,7 @@ impl Transaction<'_> {
         let key = record.key.unwrap_or_else(|| refused_key(hashed, record.code.as_bytes(), Origin::Line(record.line)));
         let latest = self.latest(stream, key)?;
         let existing = record.replaces.map(|(ordinal, _)| ordinal).or(latest);
+        let mut confirmed = false;
         let mut products = vec![];
         for product in &record.products {
             products.push((self.stream(StreamName::Records(product.entity_type))?, product, hash(&[product.body])));
@@ -126,7 +137,10 @@ impl Transaction<'_> {
             let meta = self.meta(stream, old)?;
             let same_key = record.replaces.is_none_or(|(_, old)| old == key);
             if same_key && meta.hash == hashed && self.same_outcome(record, &products, &meta)? {
-                return Ok((Effect::Unchanged, old));
+                if record.keeps(meta.upload) {
+                    return Ok((Effect::Unchanged, old));
+                }
+                confirmed = true;
             }
             if record.replaces.is_none() && meta.upload == upload {
                 return self.refuse_duplicate(stream, entry);
@@ -170,7 +184,13 @@ impl Transaction<'_> {
             let entry = StreamEntry { key: product.id, hash, origin, upload, status: 0, body };
             self.add(product_stream, entry, EntryDetail::None)?;
         }
-        Ok((if existing.is_some() { Effect::Replaced } else { Effect::New }, ordinal))
+        let effect = match existing {
+            // The record has the same contents and the same result.
+            _ if confirmed => Effect::Unchanged,
+            Some(_) => Effect::Replaced,
+            None => Effect::New,
+        };
+        Ok((effect, ordinal))
     }
 
     /// Keeps a record with the key of another record, as rejected.
@@ -364,7 +384,7 @@ mod tests {
         let (key, body) = (key.map(|key| [key; 16]), body.as_bytes());
         let (status, code) = (SourceStatus::Rejected, "WRONG");
         let (offset, given, lookups, products) = (None, true, vec![], vec![]);
-        SourceRecord { line: 1, offset, given, key, lookups, body, status, code, products, replaces }
+        SourceRecord { line: 1, offset, given, key, lookups, body, status, code, products, replaces, same_mapper: None }
     }
 
     /// A record that is mapped again replaces its own entry, whatever its key is now. Two records that get the same key

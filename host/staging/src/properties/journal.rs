@@ -73,6 +73,7 @@ pub(crate) fn stage_source(area: &StagingArea, upload: u32, body: &[u8], made: &
         code: "",
         products: vec![Product { entity_type: "things", id: key(made), body: made }],
         replaces: None,
+        same_mapper: None,
     };
     area.stage_sources("table", &[], upload, &SourceLengths::new(), &[record]).expect("it is staged");
 }
