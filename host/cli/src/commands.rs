@@ -60,6 +60,18 @@ enum CliCommand {
                       records are mapped again, 1 something failed, 2 some of them were refused, 130 interrupted."
     )]
     Remap(migration::remap::RemapArgs),
+    /// Import a validated migration, or show what an import would generate and remove
+    #[command(
+        after_help = "Example: sluice import 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --preview\n\nExit codes: 0 everything is \
+                      imported, 1 something failed, 2 records were left out or cannot be removed, 130 interrupted."
+    )]
+    Import(migration::import::ImportArgs),
+    /// Take back what the imports of a migration have stored; without --yes, list it
+    #[command(
+        after_help = "Example: sluice undo 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --yes\n\nExit codes: 0 everything is or can \
+                      be taken back, 1 something failed, 2 other records refer to it, or calls stay, 130 interrupted."
+    )]
+    Undo(migration::undo::UndoArgs),
     /// Print source records as they were uploaded, so that they can be corrected and uploaded again
     #[command(after_help = "Example: sluice records 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --source client --outcome \
                       quarantined --outcome rejected > bad.jsonl")]
@@ -130,6 +142,8 @@ fn dispatch(command: CliCommand) -> Result<u8> {
         CliCommand::Plan(args) => block_on(migration::plan::run(args)),
         CliCommand::Ledger(command) => block_on(migration::ledger::run(command)),
         CliCommand::Remap(args) => block_on(migration::remap::run(args)),
+        CliCommand::Import(args) => block_on(migration::import::run(args)),
+        CliCommand::Undo(args) => block_on(migration::undo::run(args)),
         CliCommand::Records(args) => block_on(migration::records::run(args)),
         CliCommand::Uploads(command) => block_on(migration::uploads::run(command)),
         CliCommand::Serve(args) => {

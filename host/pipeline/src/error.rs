@@ -4,7 +4,7 @@ use sluice_catalog::{CatalogError, TrailError};
 use sluice_connector::PlatformError;
 use sluice_contract::PluginError;
 use sluice_framing::HeaderFault;
-use sluice_model::{Blame, Digest, Message, message};
+use sluice_model::{Blame, Digest, Message, TransitionRefusal, message};
 use sluice_staging::StagingError;
 use sluice_target::TargetError;
 
@@ -44,6 +44,9 @@ pub enum PipelineError {
     /// The work stopped because of a defect.
     #[error("the work stopped because of a defect")]
     Panicked,
+    /// The validation is outdated: rows were removed from the target since.
+    #[error("the validation is outdated")]
+    Outdated,
     /// A table has no header that names its fields.
     #[error("the table's header names no fields")]
     Header(HeaderFault),
@@ -59,7 +62,7 @@ impl PipelineError {
             | PipelineError::LinesLost
             | PipelineError::Panicked => Blame::Host,
             PipelineError::NotApproved { .. } => Blame::Plugin,
-            PipelineError::Header(_) => Blame::Record,
+            PipelineError::Header(_) | PipelineError::Outdated => Blame::Record,
             PipelineError::Plugin(PluginError::Lookup(_) | PluginError::Engine(_) | PluginError::Missing(_)) => {
                 Blame::Host
             }
@@ -91,6 +94,7 @@ impl PipelineError {
             PipelineError::Platform(error) => error.code(),
             PipelineError::NoPlatform => "PLATFORM_NOT_CONFIGURED",
             PipelineError::NotApproved { .. } => "PLUGIN_NOT_APPROVED",
+            PipelineError::Outdated => TransitionRefusal::NotValidated.code(),
             PipelineError::Header(_) => "INVALID_HEADER",
             PipelineError::LinesLost => "LINES_NOT_ACCOUNTED_FOR",
             PipelineError::Panicked => "HOST_PANICKED",
@@ -103,7 +107,8 @@ impl PipelineError {
             PipelineError::Plugin(error) => plugin_message(error),
             PipelineError::NotApproved { digest } => message!(
                 "Plugin {} is not approved for this tenant, or its approval was revoked. A client with the permission \
-                 approve can approve it: PUT /plugins/{{digest}}/approval.",
+                 approve can approve it: PUT /plugins/{{digest}}/approval, or sluice plugin approve. If it is a mapper, you \
+                 can also map its records again with an approved one: sluice remap ID --mapper DIGEST.",
                 digest
             ),
             PipelineError::Staging(_) | PipelineError::Store(_) | PipelineError::Trail(_) | PipelineError::Panicked => {
@@ -120,6 +125,7 @@ impl PipelineError {
                                           [platforms.NAME] to the configuration."
                 .into(),
             PipelineError::Target(_) => "The target cannot be read or written. The server's log has the reason.".into(),
+            PipelineError::Outdated => TransitionRefusal::NotValidated.remedy().into(),
             PipelineError::Header(fault) => header_message(fault),
         }
     }

@@ -20,6 +20,7 @@ mod validate;
 pub use connector::{ConnectedPlatform, PLAN, PlanOptions, Platforms, UndoOptions};
 pub use context::MigrationContext;
 pub use error::PipelineError;
+pub use import::ImportOptions;
 pub use load::{
     InputTotals, RecordStream, RecordStreamError, ResultWriter, StreamPart, UploadSummary, WithdrawalRefusal,
     delete_records, frame_limits, load_records, load_source, withdraw_upload,

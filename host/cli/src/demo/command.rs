@@ -162,6 +162,7 @@ async fn migrate(
         migration: None,
         keep_going: true,
         delete_invalid: true,
+        remove: false,
     };
     let mut report = MigrationReport { server: server.address.clone(), ..MigrationReport::default() };
     server.run_with(steps::run(&options, tables, &mut report)).await?;

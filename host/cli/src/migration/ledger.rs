@@ -4,14 +4,12 @@ use anyhow::Result;
 use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Value, json};
 use sluice_client::{MIGRATIONS_PATH, Method, PageView};
-use sluice_model::JobState;
 use uuid::Uuid;
 
 use crate::format::{counted, grouped, table};
 use crate::migration::args::MigrationArgs;
-use crate::migration::job::{INTERRUPTED, run_job};
+use crate::migration::undo::{self, UndoArgs};
 use crate::output::print;
-use crate::progress::ProgressDisplay;
 
 /// Verbs of `sluice ledger`.
 #[derive(Subcommand)]
@@ -24,23 +22,15 @@ pub enum LedgerCommand {
         #[arg(long)]
         state: Option<String>,
     },
-    /// Send the failed call of a record, or of many, again with the next import
+    /// Send the failed call of a record, or of many, again with the next import, skipped calls whose answers are needed,
+    /// or rolled back calls
     Retry(DecisionArgs),
     /// Skip the failed call of a record, or of many, and continue with the record's next call
     Skip(DecisionArgs),
     /// Leave a record, or many, as they are
     Abandon(DecisionArgs),
-    /// Roll back what the calls created, the last first
-    Undo {
-        #[command(flatten)]
-        migration: MigrationArgs,
-        /// Roll back only abandoned records
-        #[arg(long)]
-        abandoned: bool,
-        /// Send the calls; without this option the command only lists them
-        #[arg(long)]
-        yes: bool,
-    },
+    /// Roll back what the calls created, the last first: the same as `sluice undo`
+    Undo(UndoArgs),
 }
 
 /// The records to decide about: one, or all failed ones that match.
@@ -69,7 +59,7 @@ pub async fn run(command: LedgerCommand) -> Result<u8> {
         LedgerCommand::Retry(args) => decide(args, "retry").await,
         LedgerCommand::Skip(args) => decide(args, "skip").await,
         LedgerCommand::Abandon(args) => decide(args, "abandon").await,
-        LedgerCommand::Undo { migration, abandoned, yes } => undo(&migration, abandoned, yes).await,
+        LedgerCommand::Undo(args) => undo::run(args).await,
     }
 }
 
@@ -116,21 +106,4 @@ async fn decide(args: DecisionArgs, decision: &str) -> Result<u8> {
     let state = entry["state"].as_str().unwrap_or_default();
     print(&format!("{kind} {record} is {state}. The decision takes effect with the next import.\n"))?;
     Ok(0)
-}
-
-async fn undo(args: &MigrationArgs, abandoned: bool, yes: bool) -> Result<u8> {
-    let client = args.client()?;
-    let parameters = json!({"preview": !yes, "only": if abandoned { "abandoned" } else { "all" }});
-    let activity = if yes { "Rolling back" } else { "Reading" };
-    let progress = ProgressDisplay::new(false);
-    let Some(result) = run_job(&client, progress, args.migration, "undo", activity, &parameters).await? else {
-        return Ok(INTERRUPTED);
-    };
-    let counts = &result.value[if yes { "undone" } else { "wouldUndo" }];
-    let rows = counts.as_object().into_iter().flatten().map(|(step, calls)| vec![step.clone(), grouped(calls)]);
-    print(&table(&["step", if yes { "rolled back" } else { "to roll back" }], rows))?;
-    if !yes {
-        print("No call was sent. To roll back, pass --yes.\n")?;
-    }
-    Ok(if result.state == JobState::Succeeded { 0 } else { 2 })
 }

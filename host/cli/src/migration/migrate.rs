@@ -44,6 +44,9 @@ pub struct MigrateArgs {
     /// Delete staged records with validation errors, and import the others
     #[arg(long)]
     delete_invalid: bool,
+    /// Remove records from the target that were deleted from staging after they were imported
+    #[arg(long)]
+    remove: bool,
     #[command(flatten)]
     csv: CsvArgs,
     #[command(flatten)]
@@ -64,21 +67,22 @@ pub async fn run(args: MigrateArgs) -> Result<u8> {
         migration: args.migration,
         keep_going: args.keep_going,
         delete_invalid: args.delete_invalid,
+        remove: args.remove,
     };
     let mut report = MigrationReport { server: options.client.url(""), ..MigrationReport::default() };
     let continue_command = format!("sluice migrate --server {} --migration", report.server);
     let dir = args.dir.as_ref().map(|dir| format!(" {}", dir.display())).unwrap_or_default();
-    let flags = match (options.keep_going, options.delete_invalid) {
-        (false, false) => "",
-        (true, false) => " --keep-going",
-        (false, true) => " --delete-invalid",
-        (true, true) => " --keep-going --delete-invalid",
-    };
+    let flags = [
+        (options.keep_going, " --keep-going"),
+        (options.delete_invalid, " --delete-invalid"),
+        (options.remove, " --remove"),
+    ];
+    let flags: String = flags.into_iter().filter(|(given, _)| *given).map(|(_, flag)| flag).collect();
     steps::run(&options, &SourceDirectory { dir: args.dir, csv: args.csv }, &mut report).await;
     if args.output.json {
         print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
     } else {
-        print(&text(&report, &continue_command, flags, &dir))?;
+        print(&text(&report, &continue_command, &flags, &dir))?;
     }
     if let Some(error) = &report.error {
         eprintln!("error: {error}");

@@ -14,6 +14,9 @@ use crate::output::{OutputArgs, print};
 pub struct RemapArgs {
     #[command(flatten)]
     migration: MigrationArgs,
+    /// SHA-256 of the mapper, which becomes the migration's mapper [default: the migration's own]
+    #[arg(long, value_name = "DIGEST")]
+    mapper: Option<String>,
     /// Map only records with this outcome; may be given more than once
     #[arg(long, value_name = "OUTCOME")]
     only: Vec<OutcomeArg>,
@@ -28,7 +31,8 @@ pub struct RemapArgs {
 pub async fn run(args: RemapArgs) -> Result<u8> {
     let (client, migration) = (args.migration.client()?, args.migration.migration);
     let only: Vec<&str> = args.only.iter().map(|outcome| outcome.name()).collect();
-    let parameters = json!({"only": only, "sources": args.source});
+    let mapper = args.mapper.as_deref().map(|mapper| mapper.trim_start_matches("sha256:"));
+    let parameters = json!({"mapper": mapper, "only": only, "sources": args.source});
     let progress = args.output.progress();
     let Some(result) = run_job(&client, progress, migration, "remap", "Mapping", &parameters).await? else {
         return Ok(INTERRUPTED);

@@ -1,7 +1,7 @@
 //! Loading: records of an upload are framed, mapped or validated, staged, and each gets a result.
 
-mod record_lines;
 pub(crate) mod issue_notes;
+mod record_lines;
 pub(crate) mod record_stream;
 pub(crate) mod results;
 pub(crate) mod source;

@@ -5,13 +5,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::load::UploadSummary;
-use crate::load::record_lines::RecordLines;
 use crate::load::issue_notes::notes_of;
+use crate::load::record_lines::RecordLines;
 use crate::load::record_stream::{FrameEvent, RecordStream, frame};
 use crate::load::results::ResultWriter;
 use crate::load::stage_records::{finish_batch, list};
@@ -38,7 +38,7 @@ pub fn load_source(
     results: &mut ResultWriter,
 ) -> Result<UploadSummary, PipelineError> {
     let lookup = LoadedSources::new(context.area.clone(), mapper.clone())?;
-    let mut stager = SourceStager::new(context, mapper, source, upload, lookup.seen().clone());
+    let mut stager = SourceStager::new(context, mapper, source, upload, lookup.seen().clone())?;
     let mut instance = mapper.instance(context.plugin_context(), Arc::new(lookup), &context.usage);
     let mut summary = UploadSummary::default();
     let runtime = Handle::current();
@@ -167,6 +167,8 @@ pub(crate) struct SourceStager<'a> {
     entries: UploadEntries,
     /// Length of each source's stream as the mapper saw it.
     seen: SourceLengths,
+    /// Numbers of the uploads with the same mapper.
+    same_mapper: HashSet<u32>,
     /// A domain plugin for each entity type, instantiated at its first use; none if the migration does not cover it.
     validators: HashMap<Name, Option<Validator>>,
 }
@@ -187,8 +189,11 @@ impl<'a> SourceStager<'a> {
         source: &'a SourceTable,
         upload: u32,
         seen: SourceLengths,
-    ) -> Self {
-        Self { context, mapper, source, entries: UploadEntries::new(upload), seen, validators: HashMap::new() }
+    ) -> Result<Self, PipelineError> {
+        let uploads = context.store.uploads(context.migration.reference_id)?.into_iter();
+        let same_mapper = uploads.filter(|upload| upload.mapper == Some(mapper.digest)).map(|upload| upload.number);
+        let (same_mapper, entries) = (same_mapper.chain([upload]).collect(), UploadEntries::new(upload));
+        Ok(Self { context, mapper, source, entries, seen, same_mapper, validators: HashMap::new() })
     }
 
     /// Returns the numbers of earlier uploads whose records this upload contained unchanged.
@@ -261,6 +266,7 @@ impl<'a> SourceStager<'a> {
                         })
                         .collect(),
                     replaces: replaces.get(position).copied(),
+                    same_mapper: Some(&self.same_mapper),
                 }
             })
             .collect();
@@ -375,7 +381,8 @@ impl<'a> SourceStager<'a> {
             let who = (plugin.title(), &plugin.digest);
             quarantine(&self.context.area, who, &validated.failed, &validated.undeclared, place)?;
             let place = |position: u32| ("line", raw.lines[origin(position as usize)].into());
-            let log_origin = PluginLogOrigin { domain: Some(&plugin.description.domain), upload: self.entries.number(), place };
+            let log_origin =
+                PluginLogOrigin { domain: Some(&plugin.description.domain), upload: self.entries.number(), place };
             write_plugin_log(context, &validated.logged, &log_origin)?;
         }
         for verdict in verdicts.iter_mut() {

@@ -6,8 +6,8 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::load::UploadSummary;
-use crate::load::record_lines::RecordLines;
 use crate::load::issue_notes::{notes_of, superseded_issues};
+use crate::load::record_lines::RecordLines;
 use crate::load::record_stream::{FrameEvent, RecordStream, frame};
 use crate::load::results::ResultWriter;
 use crate::plugin_log::{PluginLogOrigin, write_plugin_log};
@@ -118,13 +118,7 @@ pub fn load_records(
 }
 
 /// Adds the issues of a record to the issues to be listed.
-pub(crate) fn list(
-    result: &RecordResult,
-    stream: &Name,
-    upload: u32,
-    id: Option<Uuid>,
-    listed: &mut Vec<ListedIssue>,
-) {
+pub(crate) fn list(result: &RecordResult, stream: &Name, upload: u32, id: Option<Uuid>, listed: &mut Vec<ListedIssue>) {
     let (line, upload) = (Some(result.line), Some(upload));
     let add = |issue: Issue| ListedIssue { stream: stream.clone(), line, upload, reference_id: id, issue };
     listed.extend(result.issues.iter().cloned().map(add));

@@ -43,7 +43,7 @@ impl RemapRun<'_> {
         let seen = lookup.seen().clone();
         let mut instance = self.mapper.instance(self.to.plugin_context(), Arc::new(lookup), &self.to.usage);
         let mut reader = self.from.reader(StreamName::Source(&source.name), 0)?;
-        let mut stager = SourceStager::new(self.to, self.mapper, source, upload, seen);
+        let mut stager = SourceStager::new(self.to, self.mapper, source, upload, seen)?;
         let mut kept = UploadEntries::new(upload);
         let mut results = ResultWriter::discarding(limits);
         let mut summary = UploadSummary::default();
@@ -104,12 +104,7 @@ impl RemapRun<'_> {
     }
 
     /// Copies the records that were rejected for a missing key, so that the other area counts them too.
-    fn keep(
-        &self,
-        source: &SourceTable,
-        kept: &mut UploadEntries,
-        staged: &StagedBatch,
-    ) -> Result<(), PipelineError> {
+    fn keep(&self, source: &SourceTable, kept: &mut UploadEntries, staged: &StagedBatch) -> Result<(), PipelineError> {
         let refused: Vec<(usize, &StagedEntry, &str)> = staged
             .entries
             .iter()
@@ -132,6 +127,7 @@ impl RemapRun<'_> {
                 notes: &entry.notes,
                 products: vec![],
                 replaces: None,
+                same_mapper: None,
             })
             .collect();
         self.to.area.stage_sources(&source.name, &source.lookups, kept, &SourceLengths::new(), &records)?;

@@ -16,7 +16,7 @@ use sluice_audit::{AuditScope, Head};
 use sluice_catalog::{Catalog, CatalogUpload, IssueTotal, Phase, SourceOutcomeCount, Trail, TrailError};
 use sluice_keys::PublicKey;
 use sluice_model::{
-    Approval, Digest, ImportStatus, JobState, LimitOverrides, Migration, StagingStatus, Tenant, UploadLines,
+    Approval, Digest, ImportStatus, Job, JobState, LimitOverrides, Migration, StagingStatus, Tenant, UploadLines,
 };
 use sluice_plugin_host::Plugins;
 
@@ -46,6 +46,9 @@ pub struct EvidenceBundle {
     pub approvals: Vec<ApprovalEvidence>,
     /// The last counts job with a result.
     pub counts: CountsEvidence,
+    /// Imports and undo jobs that removed imported records, oldest first. Absent if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removals: Vec<RemovalEvidence>,
     /// Outcomes of each source's records at the last count.
     pub sources: Vec<SourceOutcomeCount>,
     /// Number of issues by phase and code.
@@ -150,6 +153,20 @@ pub struct CountsEvidence {
     pub finished_at: Option<Timestamp>,
     /// Counts of the job.
     pub rows: Vec<CountRows>,
+}
+
+/// A job that removed imported records.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RemovalEvidence {
+    /// Id of the job.
+    pub job: Uuid,
+    /// Kind of the job: `import` or `undo`.
+    pub kind: String,
+    /// Time of the end.
+    pub finished_at: Option<Timestamp>,
+    /// Number of removed records by entity type.
+    pub removed: BTreeMap<String, u64>,
 }
 
 /// A verification count whose cells are text.
@@ -265,6 +282,7 @@ pub fn evidence(
         plugins: used,
         approvals,
         counts,
+        removals: store.removal_jobs(id)?.into_iter().map(removal).collect(),
         sources: store.source_outcomes(id)?,
         issues,
         definitions,
@@ -272,6 +290,13 @@ pub fn evidence(
         generated_at: Timestamp::now(),
         server_version: env!("CARGO_PKG_VERSION").into(),
     }))
+}
+
+fn removal(job: Job) -> RemovalEvidence {
+    let result: serde_json::Value =
+        job.result.and_then(|result| serde_json::from_str(&result.to_string()).ok()).unwrap_or_default();
+    let removed = serde_json::from_value(result["removed"].clone()).unwrap_or_default();
+    RemovalEvidence { job: job.id, kind: job.kind.as_str().into(), finished_at: job.finished_at, removed }
 }
 
 fn upload(kept: CatalogUpload) -> UploadEvidence {

@@ -73,7 +73,7 @@ fn counted(upload: &CatalogUpload) -> CountedUpload<'_> {
 
 fn uploads(context: &MigrationContext) -> Result<Vec<CatalogUpload>, CatalogError> {
     let mut uploads = context.store.uploads(context.migration.reference_id)?;
-    uploads.retain(|upload| !upload.remap);
+    uploads.retain(|upload| !upload.remap && upload.withdrawn_at.is_none());
     Ok(uploads)
 }
 

@@ -17,7 +17,7 @@ use std::time::Instant;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use crate::import::import;
+use crate::import::{ImportOptions, import};
 use crate::remap::remap_run::RemapRun;
 use crate::reporting::counts::{Outcomes, by_currency, count, count_sources, counted_entity_types};
 use crate::validate::validate;
@@ -30,7 +30,9 @@ use sample::SampleFilter;
 use sluice_catalog::{Catalog, IssueTotal, Phase};
 use sluice_model::{Cell, Digest, Name, PluginTitle, Progress, SafeValue};
 use sluice_plugin_host::{MapperPlugin, ResourceUsage, Usage};
-use sluice_staging::{DirectRecord, Origin, StagedBatch, StagingArea, StreamName, TRIALS, TrialWorkspace, UploadEntries};
+use sluice_staging::{
+    DirectRecord, Origin, StagedBatch, StagingArea, StreamName, TRIALS, TrialWorkspace, UploadEntries,
+};
 use sluice_target::{EmbeddedTarget, Target as _};
 use target::TrialTarget;
 
@@ -76,7 +78,7 @@ pub fn trial(
     issues.extend(self::issues(&trial_context, Phase::Validate)?);
     let mut incomplete = Origins::default();
     let invalid = steps.time("leave out", || skip_invalid(&trial_context, valid, &mut incomplete, progress))?;
-    let (whole, imported) = steps.time("import", || import(&trial_context, progress))?;
+    let (whole, imported) = steps.time("import", || import(&trial_context, ImportOptions::default(), progress))?;
     issues.extend(self::issues(&trial_context, Phase::Import)?);
     each_error(&trial_context, Phase::Import, |entity_type, id| incomplete.add(&trial_context, entity_type, id))?;
     let outcomes = count_sources(&trial_context)?;

@@ -335,6 +335,16 @@ impl From<StartError> for Problem {
             StartError::Store(error) => error.into(),
             StartError::Trail(error) => error.into(),
             StartError::Staging(error) => error.into(),
+            StartError::NotReady { digest } => {
+                let detail = message!(
+                    "Two things are missing. First, the staged records have not been validated since they were last \
+                     changed: run a validate job. Second, plugin {} is not approved for this tenant: a client with the \
+                     permission approve can approve it, or map its records again with an approved mapper: sluice remap \
+                     ID --mapper DIGEST.",
+                    digest
+                );
+                Self::conflict(TransitionRefusal::NotValidated.code(), detail)
+            }
             StartError::Plugin(failure) => failure.into(),
         }
     }

@@ -9,7 +9,8 @@ use crate::area::transaction::{EntryMetadata, Transaction};
 use crate::journal::block::{Origin, SourceStatus, StreamEntry};
 use crate::journal::detail::MAX_PRODUCTS;
 use crate::{
-    EntryDetail, Key, ProductRef, StagedEntry, StagingArea, StagingError, StreamName, SupersededEntry, UploadEntries, hash,
+    EntryDetail, Key, ProductRef, StagedEntry, StagingArea, StagingError, StreamName, SupersededEntry, UploadEntries,
+    hash,
 };
 
 /// A record that a mapper made from a source record.
@@ -50,6 +51,16 @@ pub struct SourceRecord<'a> {
     pub products: Vec<Product<'a>>,
     /// Ordinal and key of the entry that it replaces, if the record is mapped again.
     pub replaces: Option<(u64, Key)>,
+    /// Numbers of the uploads with the same mapper. An equal record of another upload is staged anew, so that it names the
+    /// mapper that has confirmed it. None keeps every equal record.
+    pub same_mapper: Option<&'a HashSet<u32>>,
+}
+
+impl SourceRecord<'_> {
+    /// Returns true if an equal record of this upload stays as it is.
+    fn keeps(&self, upload: u32) -> bool {
+        self.same_mapper.is_none_or(|uploads| uploads.contains(&upload))
+    }
 }
 
 /// Code of a record whose reference id, or that of a record made from it, another record has.
@@ -113,6 +124,7 @@ impl Transaction<'_> {
             None => self.place_refused(stream, entries, refused_key(hashed, record.code.as_bytes(), origin))?,
         };
         let existing = record.replaces.map(|(ordinal, _)| ordinal).or(latest);
+        let mut confirmed = false;
         let mut products = vec![];
         for product in &record.products {
             products.push((self.stream(StreamName::Records(product.entity_type))?, product, hash(&[product.body])));
@@ -127,10 +139,13 @@ impl Transaction<'_> {
             }
             let same_key = record.replaces.is_none_or(|(_, old)| old == key);
             if same_key && meta.hash == hashed && self.same_outcome(record, &products, &meta)? {
-                if record.replaces.is_none() {
-                    entries.pass_unchanged(stream, old, &meta, record.line);
+                if record.keeps(meta.upload) {
+                    if record.replaces.is_none() {
+                        entries.pass_unchanged(stream, old, &meta, record.line);
+                    }
+                    return Ok((Effect::Unchanged, old));
                 }
-                return Ok((Effect::Unchanged, old));
+                confirmed = true;
             }
             let refused_before = meta.status == SourceStatus::Rejected as u8 && meta.detail.code() == Some(ID_IN_USE);
             if same_key
@@ -141,7 +156,12 @@ impl Transaction<'_> {
                 entries.pass_unchanged(stream, old, &meta, record.line);
                 return Ok((Effect::DuplicateReferenceId { first, new: false }, old));
             }
-            self.supersede(stream, old, &meta);
+            // The issues of a confirmed record still count.
+            if confirmed {
+                self.delete(stream, old);
+            } else {
+                self.supersede(stream, old, &meta);
+            }
             for &ProductRef { stream: product_stream, id } in meta.detail.products() {
                 if let Some(ordinal) = self.latest(product_stream, id)?
                     && self.meta(product_stream, ordinal)?.origin == (Origin::Source { stream, ordinal: old })
@@ -190,7 +210,13 @@ impl Transaction<'_> {
             let entry = StreamEntry { key: product.id, hash, origin, upload, status: 0, notes: b"", body };
             self.add(product_stream, entry, EntryDetail::None)?;
         }
-        Ok((if existing.is_some() { Effect::Replaced } else { Effect::New }, ordinal))
+        let effect = match existing {
+            // The record has the same contents and the same result.
+            _ if confirmed => Effect::Unchanged,
+            Some(_) => Effect::Replaced,
+            None => Effect::New,
+        };
+        Ok((effect, ordinal))
     }
 
     /// Keeps a record with the key of another record, as rejected.
@@ -397,8 +423,22 @@ mod tests {
         let (key, body) = (key.map(|key| [key; 16]), body.as_bytes());
         let (status, code) = (SourceStatus::Rejected, "WRONG");
         let (offset, given, lookups, products) = (None, true, vec![], vec![]);
-        let (line, probable_key, notes) = (1, None, &b""[..]);
-        SourceRecord { line, offset, given, key, probable_key, lookups, body, status, code, notes, products, replaces }
+        let (line, probable_key, notes, same_mapper) = (1, None, &b""[..], None);
+        SourceRecord {
+            line,
+            offset,
+            given,
+            key,
+            probable_key,
+            lookups,
+            body,
+            status,
+            code,
+            notes,
+            products,
+            replaces,
+            same_mapper,
+        }
     }
 
     /// A record that is mapped again replaces its own entry, whatever its key is now. Two records that get the same key

@@ -31,16 +31,18 @@ impl<'a> DirectRecord<'a> {
 }
 
 /// The streams of an entity type.
-struct DirectPlace<'a> {
-    entity_type: &'a str,
+pub(super) struct DirectPlace<'a> {
+    /// Name of the entity type.
+    pub entity_type: &'a str,
     /// Number of the stream of its staged records.
-    staged: u16,
+    pub staged: u16,
     /// Number of the stream of its refused records, if there are any.
-    refused: Option<u16>,
+    pub refused: Option<u16>,
 }
 
 impl Transaction<'_> {
-    fn stage_direct(
+    /// Stages a record, or keeps it as refused, and returns the effect.
+    pub(super) fn stage_direct(
         &mut self,
         place: &mut DirectPlace,
         entries: &mut UploadEntries,

@@ -75,6 +75,7 @@ pub(crate) fn stage_source(area: &StagingArea, upload: u32, body: &[u8], made: &
         notes: b"",
         products: vec![Product { entity_type: "things", id: key(made), body: made }],
         replaces: None,
+        same_mapper: None,
     };
     let mut entries = UploadEntries::replacing(upload);
     area.stage_sources("table", &[], &mut entries, &SourceLengths::new(), &[record]).expect("it is staged");

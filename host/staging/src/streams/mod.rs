@@ -126,6 +126,20 @@ impl StagedBatch {
         let start = if position == 0 { 0 } else { self.ends[position - 1] as usize };
         &self.bytes[start..self.ends[position] as usize]
     }
+
+    /// Keeps the records that satisfy a condition. Copies nothing if all do.
+    pub fn retain(&mut self, keep: impl Fn(&StagedEntry) -> bool) {
+        if self.entries.iter().all(&keep) {
+            return;
+        }
+        let mut kept = Self::default();
+        for (position, entry) in self.entries.iter().enumerate().filter(|(_, entry)| keep(entry)) {
+            kept.bytes.extend_from_slice(self.body(position));
+            kept.ends.push(kept.bytes.len() as u32);
+            kept.entries.push(entry.clone());
+        }
+        *self = kept;
+    }
 }
 
 impl<'a> EntryReader<'a> {

@@ -20,8 +20,10 @@ impl Domain for Administrate {
         "CURRENCY_DIFFERS_FROM_PRINCIPAL",
         "INSTALLMENT_TWICE",
         "INSTALLMENTS_DIFFER_FROM_PRINCIPAL",
+        "OUTSTANDING_PRINCIPAL_DIFFERS",
         "REPAID_MORE_THAN_OWED",
     ];
+    const TALLY_RULES: &'static [(&'static str, &'static str)] = &[("ADMINISTRATION_TWICE", "facilityReferenceId")];
     const GENERATIONS: &'static [Generation] = &[Generation {
         entity_type: "payment-administrations",
         source: "agreements",

@@ -148,6 +148,12 @@ impl MigrationReport {
         self.deleted.iter().map(|deleted| deleted.count).sum()
     }
 
+    /// Returns the number of imported records that are staged no longer and stay in the target.
+    pub fn not_staged(&self) -> u64 {
+        let numbers = self.import.as_ref().and_then(|import| import["notStaged"].as_object());
+        numbers.into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum()
+    }
+
     /// Returns the number of rows of the target that changed after the import.
     pub fn altered(&self) -> u64 {
         let sum = |name: &str| -> u64 {

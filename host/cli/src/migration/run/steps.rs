@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use serde_json::json;
 use sluice_client::{BodyChunks, JobResult, MapperView, MigrationView, ResultTally, SluiceClient, UploadFormat};
 use sluice_model::JobState;
 use uuid::Uuid;
@@ -38,6 +39,8 @@ pub struct MigrationOptions {
     pub keep_going: bool,
     /// True if the run deletes records with validation errors and imports the others.
     pub delete_invalid: bool,
+    /// True if the import removes records from the target that were deleted from staging.
+    pub remove: bool,
 }
 
 /// Records of a source.
@@ -164,6 +167,11 @@ async fn run_steps(
         _ if report.lines().is_some_and(|(read, accounted)| read != accounted) => bail!(
             "not every line of the tables is accounted for: see `TotalLines` in the counts, and upload the table again, all \
              of it"
+        0 if report.not_staged() > 0 => bail!(
+            "{} of the target were deleted from staging after they were imported: see {address}/issues?phase=counts. \
+             --remove removes them from the target, and `sluice import {} --preview` shows them",
+            counted(report.not_staged(), "record"),
+            report.reference_id.unwrap_or_default(),
         ),
         0 => bail!("staged and imported records differ"),
         altered => bail!(
@@ -213,7 +221,15 @@ async fn register(
     };
     report.reference_id = Some(migration.reference_id);
     report.add_step("register", start.elapsed(), 0);
-    options.progress.line(&format!("{action} migration {} with mapper {}", migration.reference_id, mapper.name));
+    let MapperView { name, version, digest, .. } = mapper;
+    // A name means one of several versions.
+    let others = mappers.iter().filter(|other| other.name == *name).count() - 1;
+    let others = match others {
+        0 => String::new(),
+        others => format!("; {others} more of this name: name one by --mapper DIGEST"),
+    };
+    let mapper = format!("{name} {version} ({}{others})", digest.get(..12).unwrap_or(digest));
+    options.progress.line(&format!("{action} migration {} with mapper {mapper}", migration.reference_id));
     Ok(opened)
 }
 
@@ -308,7 +324,9 @@ async fn validate(options: &MigrationOptions, report: &mut MigrationReport) -> R
 async fn run_job(options: &MigrationOptions, report: &mut MigrationReport, kind: &'static str) -> Result<JobResult> {
     let id = report.reference_id.context("a migration is registered first")?;
     let start = Instant::now();
-    let job = options.client.start_job(id, kind, None).await.with_context(|| format!("starting {kind}"))?;
+    let parameters = (kind == "import" && options.remove).then(|| json!({"remove": true}));
+    let job = options.client.start_job(id, kind, parameters.as_ref()).await;
+    let job = job.with_context(|| format!("starting {kind}"))?;
     report.running = Some(job);
     let (activity, done) = match kind {
         "validate" => ("Validating", "Validated"),
