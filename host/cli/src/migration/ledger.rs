@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sluice_client::{MIGRATIONS_PATH, Method, PageView};
 use uuid::Uuid;
 
-use crate::format::{counted, grouped, table};
+use crate::format::{counted, table};
 use crate::migration::args::MigrationArgs;
 use crate::migration::undo::{self, UndoArgs};
 use crate::output::print;

@@ -238,6 +238,7 @@ impl<'a> SourceStager<'a> {
             .zip(&statuses)
             .map(|(verdict, (_, code))| notes_of(code.as_ref(), &verdict.issues))
             .collect();
+        let (area, Self { source, entries, seen, same_mapper, .. }) = (&self.context.area, &mut *self);
         let records: Vec<SourceRecord> = verdicts
             .iter()
             .zip(&statuses)
@@ -266,11 +267,10 @@ impl<'a> SourceStager<'a> {
                         })
                         .collect(),
                     replaces: replaces.get(position).copied(),
-                    same_mapper: Some(&self.same_mapper),
+                    same_mapper: Some(same_mapper),
                 }
             })
             .collect();
-        let (area, Self { source, entries, seen, .. }) = (&self.context.area, &mut *self);
         let StagingEffects { effects, superseded } =
             area.stage_sources(&source.name, &source.lookups, entries, seen, &records)?;
         drop(records);

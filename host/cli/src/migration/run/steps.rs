@@ -167,6 +167,7 @@ async fn run_steps(
         _ if report.lines().is_some_and(|(read, accounted)| read != accounted) => bail!(
             "not every line of the tables is accounted for: see `TotalLines` in the counts, and upload the table again, all \
              of it"
+        ),
         0 if report.not_staged() > 0 => bail!(
             "{} of the target were deleted from staging after they were imported: see {address}/issues?phase=counts. \
              --remove removes them from the target, and `sluice import {} --preview` shows them",
