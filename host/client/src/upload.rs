@@ -119,7 +119,7 @@ impl ResultTally {
             return Ok(());
         }
         let first = result.errors.first();
-        let code = result.code.as_deref().or(first.map(|error| &*error.message)).unwrap_or_default();
+        let code = result.code.as_deref().or(first.map(|error| &*error.code)).unwrap_or_default();
         let usual = if result.is_successful { "done" } else { "rejected" };
         self.add(result.outcome.as_deref().unwrap_or(usual), code);
         if result.is_successful {
@@ -156,7 +156,7 @@ struct FieldErrorView<'a> {
     #[serde(borrow, default)]
     field: Cow<'a, str>,
     #[serde(borrow)]
-    message: Cow<'a, str>,
+    code: Cow<'a, str>,
 }
 
 impl SluiceClient {
@@ -217,8 +217,8 @@ mod tests {
         let lines = [
             r#"{"isSuccessful":true,"line":1,"outcome":"mapped","records":[{"entityType":"a","referenceId":"b"}]}"#,
             r#"{"isSuccessful":true,"line":2,"outcome":"skipped","code":"WHY"}"#,
-            r#"{"isSuccessful":false,"line":3,"outcome":"rejected","errors":[{"field":"f","message":"M"}]}"#,
-            r#"{"isSuccessful":false,"line":4,"lastLine":11,"quote":{"line":4,"column":5},"outcome":"rejected","errors":[{"field":"","message":"Q"}]}"#,
+            r#"{"isSuccessful":false,"line":3,"outcome":"rejected","errors":[{"field":"f","code":"M","message":"A sentence."}]}"#,
+            r#"{"isSuccessful":false,"line":4,"lastLine":11,"quote":{"line":4,"column":5},"outcome":"rejected","errors":[{"field":"","code":"Q","message":"A sentence."}]}"#,
             r#"{"isSuccessful":false,"line":14,"outcome":"quarantined","code":"PLUGIN_PANICKED"}"#,
             r#"{"isSuccessful":true,"code":"NO_RECORDS"}"#,
             r#"{"isSuccessful":true,"referenceId":"b"}"#,

@@ -66,6 +66,15 @@ impl Fault {
     }
 }
 
+/// Numbers of fields of a row that has more or fewer of them than its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldCounts {
+    /// Number of the table's columns.
+    pub expected: u32,
+    /// Number of the row's fields.
+    pub found: u32,
+}
+
 /// A batch of framed records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RawBatch {
@@ -83,6 +92,8 @@ pub struct RawBatch {
     pub spans: Vec<(u32, LineSpan)>,
     /// Remarks about records, by position, ascending.
     pub notices: Vec<(u32, Notice)>,
+    /// Numbers of fields of the rows with a wrong one, by position, ascending.
+    pub field_counts: Vec<(u32, FieldCounts)>,
 }
 
 impl RawBatch {
@@ -111,6 +122,17 @@ impl RawBatch {
     pub fn span(&self, position: usize) -> Option<LineSpan> {
         let found = self.spans.binary_search_by_key(&position, |(of, _)| *of as usize).ok()?;
         Some(self.spans[found].1)
+    }
+
+    /// Returns the numbers of fields of the row at a position, if it has a wrong number of them.
+    pub fn field_counts(&self, position: usize) -> Option<FieldCounts> {
+        let found = self.field_counts.binary_search_by_key(&position, |(of, _)| *of as usize).ok()?;
+        Some(self.field_counts[found].1)
+    }
+
+    /// Sets the numbers of fields of the record that was added last.
+    pub(super) fn count_fields(&mut self, counts: FieldCounts) {
+        self.field_counts.push((length_u32(self.ends.len() - 1), counts));
     }
 
     /// Sets the lines of the record that was added last.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::FrameLimits;
-use super::batch::{Fault, Notice, RawBatch};
+use super::batch::{Fault, FieldCounts, Notice, RawBatch};
 use super::body_format::Framing;
 use super::csv_fields::fields;
 use super::csv_header::{Columns, HeaderFault, named_separator};
@@ -168,6 +168,9 @@ impl CsvFramer {
             Some(_) => row.bytes,
         };
         self.batch.push(row.line, row.offset, bytes, fault);
+        if let Err(RowFault::FieldCount(counts)) = written {
+            self.batch.count_fields(counts);
+        }
         if row.last_line > row.line {
             self.batch.mark_span(LineSpan { last: row.last_line, quote: None });
         }
@@ -265,13 +268,15 @@ enum RowFault {
     Record(Fault),
     /// A field of a column without a name is not empty.
     Nameless,
+    /// The row has more or fewer fields than the table.
+    FieldCount(FieldCounts),
 }
 
 impl RowFault {
     fn fault(self) -> Fault {
         match self {
             RowFault::Record(fault) => fault,
-            RowFault::Nameless => Fault::FieldCount,
+            RowFault::Nameless | RowFault::FieldCount(_) => Fault::FieldCount,
         }
     }
 }
@@ -307,9 +312,10 @@ fn write(row: &CsvRow, dialect: CsvDialect, columns: Option<&Columns>, out: &mut
         return Err(RowFault::Record(Fault::FieldCount));
     };
     let mut members = columns.members.iter();
-    let (mut more, mut nameless) = (0, false);
+    let (mut more, mut nameless, mut found) = (0, false, 0);
     out.push(b'{');
     fields(&text, dialect, |value| {
+        found += 1;
         let Some(member) = members.next() else {
             more += 1;
             nameless |= !value.trim().is_empty();
@@ -326,6 +332,9 @@ fn write(row: &CsvRow, dialect: CsvDialect, columns: Option<&Columns>, out: &mut
         None if more == 0 => Ok(()),
         None if more <= columns.nameless && nameless => Err(RowFault::Nameless),
         None if more == columns.nameless => Ok(()),
-        _ => Err(RowFault::Record(Fault::FieldCount)),
+        _ => {
+            let expected = u32::try_from(columns.members.len() + columns.nameless).unwrap_or(u32::MAX);
+            Err(RowFault::FieldCount(FieldCounts { expected, found }))
+        }
     }
 }

@@ -27,7 +27,7 @@ mod members;
 pub mod properties;
 mod refused_span;
 
-pub use batch::{Fault, Notice, RawBatch};
+pub use batch::{Fault, FieldCounts, Notice, RawBatch};
 pub use body_format::{BodyFormat, FrameLimits, Framing};
 pub use charset::Charset;
 pub use csv_framer::{ColumnNames, CsvFormat, CsvFramer};
@@ -36,4 +36,4 @@ pub use csv_rows::CsvDialect;
 pub use foreign::{BodyStart, ForeignFormat, recognise};
 pub use json_framer::{JsonFormat, JsonFramer};
 pub use lines::{LineCounter, LineSpan, PassedLines, QuotePlace};
-pub use members::{member_of, repeats_a_field, scalar_text, scan_object};
+pub use members::{member_of, repeated_field, repeats_a_field, scalar_text, scan_object};

@@ -24,7 +24,7 @@ pub fn scan_object<'a>(record: &'a [u8], max_depth: usize, mut member: impl FnMu
     let members = json.deserialize_map(MembersVisitor).and_then(|members| json.end().map(|()| members));
     let members = members.map_err(|_| Fault::Json)?;
     let (names, values): (Vec<_>, Vec<_>) = members.into_iter().unzip();
-    if has_duplicates(&names) {
+    if duplicate(&names).is_some() {
         return Err(Fault::DuplicateField);
     }
     names.iter().zip(values).for_each(|(name, value)| member(name, value.get()));
@@ -33,8 +33,13 @@ pub fn scan_object<'a>(record: &'a [u8], max_depth: usize, mut member: impl FnMu
 
 /// Returns true if an object inside this value has a duplicate field. The value must come from a validated object.
 pub fn repeats_a_field(json: &str) -> bool {
+    repeated_field(json).is_some()
+}
+
+/// Returns the name of a field that an object of this JSON text has twice, if there is one. The text must be valid.
+pub fn repeated_field(json: &str) -> Option<String> {
     if !json.starts_with(['{', '[']) {
-        return false;
+        return None;
     }
     let bytes = json.as_bytes();
     // Names of the open objects, and the index of the first name of each; `None` for a list.
@@ -46,13 +51,13 @@ pub fn repeats_a_field(json: &str) -> bool {
             b'[' => open.push(None),
             b'}' | b']' => {
                 let first = open.pop().flatten().unwrap_or(names.len());
-                if has_duplicates(&names[first..]) {
-                    return true;
+                if let Some(repeated) = duplicate(&names[first..]) {
+                    return Some(repeated.to_string());
                 }
                 names.truncate(first);
             }
             b'"' => {
-                let Some(end) = end_of_text(bytes, at) else { return false };
+                let end = end_of_text(bytes, at)?;
                 if named {
                     let escaped = serde_json::from_str(&json[at..end]).map(|MemberName(name)| name);
                     names.push(escaped.unwrap_or(Cow::Borrowed(&json[at..end])));
@@ -70,20 +75,21 @@ pub fn repeats_a_field(json: &str) -> bool {
         };
         at += 1;
     }
-    false
+    None
 }
 
 /// Maximum number of names that are compared pairwise. For more names a hash set is used: comparing the names of an object
 /// with a hundred thousand fields pairwise would take ten seconds.
 const FEW_NAMES: usize = 32;
 
-/// Returns true if a name occurs twice.
-fn has_duplicates(names: &[Cow<str>]) -> bool {
+/// Returns a name that occurs twice.
+fn duplicate<'a>(names: &'a [Cow<str>]) -> Option<&'a str> {
     if names.len() <= FEW_NAMES {
-        return names.iter().enumerate().any(|(index, name)| names[..index].contains(name));
+        let twice = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name));
+        return twice.map(|(_, name)| &**name);
     }
     let mut seen = HashSet::with_capacity(names.len());
-    !names.iter().all(|name| seen.insert(name))
+    names.iter().find(|name| !seen.insert(*name)).map(|name| &**name)
 }
 
 /// Returns the text of a JSON scalar as a key. `576` and `"576"` have the same text. Returns `None` for `null`, an empty

@@ -49,6 +49,8 @@ pub struct RecordResult {
     pub last_line: u64,
     /// Place of the quote because of which the lines are refused.
     pub quote: Option<TablePlace>,
+    /// Number of the table's columns and of the row's fields, if they differ.
+    pub field_counts: Option<(u32, u32)>,
     /// Outcome of the record.
     pub outcome: RecordOutcome,
     /// Issues of the record, warnings included.

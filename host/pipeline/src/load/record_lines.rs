@@ -1,7 +1,7 @@
 //! Lines of a framed record, for its result.
 
-use sluice_framing::RawBatch;
-use sluice_model::{Issue, RecordOutcome, RecordResult, TablePlace};
+use sluice_framing::{Fault, RawBatch, repeated_field};
+use sluice_model::{FieldPath, Issue, RecordOutcome, RecordResult, TablePlace};
 
 /// Lines of a record in its upload.
 #[derive(Clone, Copy, Debug)]
@@ -9,19 +9,43 @@ pub(super) struct RecordLines {
     line: u64,
     last: u64,
     quote: Option<TablePlace>,
+    field_counts: Option<(u32, u32)>,
 }
 
 impl RecordLines {
     /// Returns the lines of the record at a position of a batch.
     pub fn of(raw: &RawBatch, position: usize) -> Self {
         let line = raw.lines[position];
-        let Some(span) = raw.span(position) else { return Self { line, last: line, quote: None } };
+        let field_counts = raw.field_counts(position).map(|counts| (counts.expected, counts.found));
+        let Some(span) = raw.span(position) else { return Self { line, last: line, quote: None, field_counts } };
         let quote = span.quote.map(|quote| TablePlace { line: quote.line, column: quote.column });
-        Self { line, last: span.last, quote }
+        Self { line, last: span.last, quote, field_counts }
     }
 
     /// Returns the result of the record.
     pub fn result(self, outcome: RecordOutcome, issues: Vec<Issue>) -> RecordResult {
-        RecordResult { line: self.line, last_line: self.last, quote: self.quote, outcome, issues }
+        let Self { line, last, quote, field_counts } = self;
+        RecordResult { line, last_line: last, quote, field_counts, outcome, issues }
     }
+}
+
+/// Maximum length of a field's name in an issue that framing finds. Names of columns are shorter.
+const MAX_NAME: usize = 64;
+
+/// Returns the issue for a fault of a record. It names a field that is there twice if the name looks like the name of a
+/// field. Any other name could be data.
+pub(super) fn fault_issue(fault: Fault, record: &[u8]) -> Issue {
+    let mut issue = Issue::error(fault.code());
+    if fault == Fault::DuplicateField {
+        let name = std::str::from_utf8(record).ok().and_then(repeated_field);
+        let plain = |name: &String| {
+            name.len() <= MAX_NAME
+                && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+                && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-')
+        };
+        if let Some(name) = name.filter(plain) {
+            issue.field = FieldPath::from_storage(&name);
+        }
+    }
+    issue
 }

@@ -33,7 +33,6 @@ struct ResultLine<'a> {
     code: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     records: Option<Vec<ResultRecord<'a>>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<ResultIssue<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<ResultIssue<'a>>,
@@ -47,23 +46,40 @@ struct ResultRecord<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct ResultIssue<'a> {
     field: &'a str,
+    code: &'a str,
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<&'a str>,
-    #[serde(rename = "firstLine", skip_serializing_if = "Option::is_none")]
+    /// Line of the record that has the same key or id.
+    #[serde(skip_serializing_if = "Option::is_none")]
     first_line: Option<u64>,
+    /// Number of the table's columns, if the row has another number of fields.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_fields: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    found_fields: Option<u32>,
 }
 
-fn wrong(issues: &[Issue], stopping: bool) -> Vec<ResultIssue<'_>> {
+/// Message of an issue whose code a plugin has declared. The plugin's description says what it means.
+const DECLARED_BY_A_PLUGIN: &str = "The plugin reports this code of its own.";
+
+fn wrong(issues: &[Issue], field_counts: Option<(u32, u32)>, stopping: bool) -> Vec<ResultIssue<'_>> {
     let matching = issues.iter().filter(|issue| issue.is_error() == stopping);
     matching
-        .map(|issue| ResultIssue {
-            field: &issue.field,
-            message: &issue.code,
-            rule: issue.rule.as_deref(),
-            first_line: issue.first_line,
+        .map(|issue| {
+            let counts = field_counts.filter(|_| &*issue.code == "WRONG_FIELD_COUNT");
+            ResultIssue {
+                field: &issue.field,
+                code: &issue.code,
+                message: sluice_codes::find(&issue.code).map_or(DECLARED_BY_A_PLUGIN, |known| &known.meaning),
+                rule: issue.rule.as_deref(),
+                first_line: issue.first_line,
+                expected_fields: counts.map(|(expected, _)| expected),
+                found_fields: counts.map(|(_, found)| found),
+            }
         })
         .collect()
 }
@@ -71,7 +87,7 @@ fn wrong(issues: &[Issue], stopping: bool) -> Vec<ResultIssue<'_>> {
 /// Writes one result as JSON. Records in the platform's own shape get the fields that the platform's API uses. Source
 /// records have no reference id, so they get their line.
 fn write(result: &RecordResult, of_source: bool, out: &mut Vec<u8>) {
-    let RecordResult { line, last_line, quote, outcome, issues } = result;
+    let RecordResult { line, last_line, quote, field_counts, outcome, issues } = result;
     let mut output = ResultLine {
         reference_id: None,
         is_successful: true,
@@ -81,8 +97,8 @@ fn write(result: &RecordResult, of_source: bool, out: &mut Vec<u8>) {
         outcome: None,
         code: None,
         records: None,
-        errors: wrong(issues, true),
-        warnings: wrong(issues, false),
+        errors: wrong(issues, *field_counts, true),
+        warnings: wrong(issues, *field_counts, false),
     };
     let (name, successful) = match outcome {
         RecordOutcome::Staged(id) | RecordOutcome::Deleted(id) => {

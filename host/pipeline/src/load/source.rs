@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::load::UploadSummary;
 use crate::load::issue_notes::notes_of;
-use crate::load::record_lines::RecordLines;
+use crate::load::record_lines::{RecordLines, fault_issue};
 use crate::load::record_stream::{FrameEvent, RecordStream, frame};
 use crate::load::results::ResultWriter;
 use crate::load::stage_records::{finish_batch, list};
@@ -211,12 +211,13 @@ impl<'a> SourceStager<'a> {
         let MappedBatch { raw, keys, mut transformed, positions, replaces } = mapped;
         let mut verdicts: Vec<RecordVerdict> = keys
             .iter()
-            .map(|keys| RecordVerdict {
+            .enumerate()
+            .map(|(position, keys)| RecordVerdict {
                 issues: keys
                     .fault
                     .iter()
                     .filter(|fault| !fault.skips())
-                    .map(|fault| Issue::error(fault.code()))
+                    .map(|fault| fault_issue(*fault, raw.record(position)))
                     .collect(),
                 skipped: keys.fault.filter(|fault| fault.skips()).map(|fault| fault.code().into()),
                 ..RecordVerdict::default()

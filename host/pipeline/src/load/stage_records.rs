@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::load::UploadSummary;
 use crate::load::issue_notes::{notes_of, superseded_issues};
-use crate::load::record_lines::RecordLines;
+use crate::load::record_lines::{RecordLines, fault_issue};
 use crate::load::record_stream::{FrameEvent, RecordStream, frame};
 use crate::load::results::ResultWriter;
 use crate::plugin_log::{PluginLogOrigin, write_plugin_log};
@@ -144,11 +144,11 @@ pub(crate) fn finish_batch(
 /// Adds the faults of framing, and of records that are not JSON objects.
 fn note_faults(raw: &RawBatch, found: &mut [Vec<Issue>], max_depth: usize) {
     for (position, fault) in &raw.faults {
-        found[*position as usize].push(Issue::error(fault.code()));
+        found[*position as usize].push(fault_issue(*fault, raw.record(*position as usize)));
     }
     for (position, issues) in found.iter_mut().enumerate().filter(|(_, issues)| issues.is_empty()) {
         if let Err(fault) = scan_object(raw.record(position), max_depth, |_, _| {}) {
-            issues.push(Issue::error(fault.code()));
+            issues.push(fault_issue(fault, raw.record(position)));
         }
     }
 }

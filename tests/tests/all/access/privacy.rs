@@ -170,7 +170,7 @@ fn shown(result: &Value) -> String {
     match issues.flatten().next() {
         Some(issue) => {
             let rule = issue["rule"].as_str().map(|rule| format!("/{rule}")).unwrap_or_default();
-            format!("{}{rule} {}", text(&issue["message"]), text(&issue["field"]))
+            format!("{}{rule} {}", text(&issue["code"]), text(&issue["field"]))
         }
         None => text(&result["code"]),
     }

@@ -86,7 +86,7 @@ async fn check_contained(server: &'static Server, row: &Row) {
     assert_eq!((answer.status, results.len() as u64), (200, RECORDS), "{what}: {:?}", results.last());
     for (result, line) in results.iter().zip(1..) {
         let (outcome, code) = expected(line);
-        let said = if outcome == "rejected" { &result["errors"][0]["message"] } else { &result["code"] };
+        let said = if outcome == "rejected" { &result["errors"][0]["code"] } else { &result["code"] };
         assert_eq!((&result["outcome"], said), (&outcome.into(), &code.into()), "{what}: {result}");
     }
     check_cause(&migration, row).await;

@@ -156,7 +156,7 @@ fn check_result(what: &str, result: &Value, fate: &PoisonResult) {
         Quarantined(code, _) => assert_eq!(result["code"], *code, "{what}"),
         Rejected(code, field) => {
             let error = &result["errors"][0];
-            assert_eq!((&error["message"], &error["field"]), (&(*code).into(), &(*field).into()), "{what}: {result}");
+            assert_eq!((&error["code"], &error["field"]), (&(*code).into(), &(*field).into()), "{what}: {result}");
         }
     }
 }

@@ -187,7 +187,7 @@ async fn direct_upload_follows_the_table() {
                 let field = if row.direct == "INVALID_JSON" { "" } else { path };
                 let error = &result["errors"][0];
                 assert_eq!(
-                    (error["message"].as_str(), error["field"].as_str()),
+                    (error["code"].as_str(), error["field"].as_str()),
                     (Some(row.direct), Some(field)),
                     "{what}"
                 );
@@ -207,7 +207,7 @@ async fn refuses_amounts_that_are_not_exact() {
     for result in results {
         let error = &result["errors"][0];
         assert_eq!(
-            (error["message"].as_str(), error["field"].as_str()),
+            (error["code"].as_str(), error["field"].as_str()),
             (Some("INVALID_FORMAT"), Some("value")),
             "{result}"
         );

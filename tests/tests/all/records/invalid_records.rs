@@ -152,8 +152,7 @@ fn client(number: usize) -> Vec<u8> {
 
 fn errors(result: &Value) -> String {
     let errors = result["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let errors_of =
-        |error: &Value| format!("{} {}", error["message"].as_str().unwrap(), error["field"].as_str().unwrap());
+    let errors_of = |error: &Value| format!("{} {}", error["code"].as_str().unwrap(), error["field"].as_str().unwrap());
     errors.iter().map(errors_of).collect::<Vec<_>>().join("; ")
 }
 
@@ -188,7 +187,7 @@ async fn check(migration: &Migration, path: &str, cases: Vec<Case>, of_source: b
         issues.iter().map(|i| (i["line"].as_u64().unwrap() as usize, i["code"].as_str().unwrap())).collect();
     let errors_of = results.iter().zip(1..).flat_map(|(result, line)| {
         let errors = result["errors"].as_array().into_iter().flatten();
-        errors.map(move |error| (line, error["message"].as_str().unwrap()))
+        errors.map(move |error| (line, error["code"].as_str().unwrap()))
     });
     assert_eq!(listed, errors_of.collect::<Vec<_>>());
 }

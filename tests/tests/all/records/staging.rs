@@ -85,7 +85,7 @@ async fn deletes_by_a_stream_of_ids() {
     let results = migration.stage(PATH, "counterparties/delete", body).await.lines();
     let codes: Vec<(bool, &str)> = results
         .iter()
-        .map(|result| (result["isSuccessful"] == true, result["errors"][0]["message"].as_str().unwrap_or("")))
+        .map(|result| (result["isSuccessful"] == true, result["errors"][0]["code"].as_str().unwrap_or("")))
         .collect();
     let unknown = (false, "UNKNOWN_REFERENCE");
     let nonsense = (false, "INVALID_FORMAT");
@@ -178,7 +178,7 @@ async fn reports_duplicates() {
     let migration = migration("berka").await;
     let table = [client(1, "706213"), client(2, "706213"), client(1, "700101"), client(2, "706213")].concat();
     let results = migration.source("client", table).await.lines();
-    let codes: Vec<&str> = results.iter().map(|result| result["errors"][0]["message"].as_str().unwrap_or("")).collect();
+    let codes: Vec<&str> = results.iter().map(|result| result["errors"][0]["code"].as_str().unwrap_or("")).collect();
     assert_eq!(codes, ["", "", "DUPLICATE_KEY", ""], "an identical repeated record counts once");
     assert_eq!(migration.staged(PATH, TYPE).await[0]["birthDate"], "1970-12-13");
     assert_eq!(surnames(&migration).await, ["1", "2"]);
@@ -186,7 +186,7 @@ async fn reports_duplicates() {
     assert_eq!(set_mapper(&migration, "forger").await, 200);
     let results =
         migration.source("client", "{\"client_id\":3}\n{\"client_id\":4,\"poison\":\"reference-id\"}\n").await;
-    let codes: Vec<Value> = results.lines().iter().map(|result| result["errors"][0]["message"].clone()).collect();
+    let codes: Vec<Value> = results.lines().iter().map(|result| result["errors"][0]["code"].clone()).collect();
     assert_eq!(codes, [Value::Null, json!("DUPLICATE_REFERENCE_ID")]);
     assert_eq!(surnames(&migration).await, ["1", "2", "3"]);
 }

@@ -32,7 +32,7 @@ async fn separates_migrations_with_the_same_ids() {
     assert_eq!(shared().get(&path(&two, &ours[1])).await.problem(), (404, "NO_SUCH_RECORD".into()));
     let id = ours[1]["referenceId"].as_str().unwrap();
     let deleted = two.stage(PATH, "counterparties/delete", format!("\"{id}\"\n")).await.lines();
-    assert_eq!(deleted[0]["errors"][0]["message"], "UNKNOWN_REFERENCE");
+    assert_eq!(deleted[0]["errors"][0]["code"], "UNKNOWN_REFERENCE");
 
     // A reference to a record of the other migration is unknown until that record is in the target.
     let mut referring = record(4, "two");

@@ -33,7 +33,7 @@ fn lines_and_codes(answer: &Answer) -> Vec<(u64, String)> {
     let lines = answer.lines().into_iter();
     lines
         .map(|line| {
-            let error = line["errors"][0]["message"].as_str();
+            let error = line["errors"][0]["code"].as_str();
             let code = error.or(line["outcome"].as_str()).unwrap_or_default().to_owned();
             (line["line"].as_u64().unwrap_or_default(), code)
         })

@@ -113,7 +113,7 @@ async fn sent(
     for line in answer.lines() {
         let errors = line["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
         let words = errors.iter().map(|error| {
-            let (code, field) = (error["message"].as_str().unwrap(), error["field"].as_str().unwrap());
+            let (code, field) = (error["code"].as_str().unwrap(), error["field"].as_str().unwrap());
             if field.is_empty() { code.to_owned() } else { format!("{code}:{field}") }
         });
         let words: Vec<String> = words.collect();
