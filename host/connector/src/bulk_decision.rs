@@ -33,7 +33,9 @@ impl Ledger {
             LedgerDecision::Abandon => EntityState::Abandoned,
         };
         let decided = transaction.execute(
-            &format!("UPDATE entities SET state = ?3, step = NULL, code = NULL, status = NULL, at = ?4 WHERE {matching}"),
+            &format!(
+                "UPDATE entities SET state = ?3, step = NULL, code = NULL, status = NULL, at = ?4 WHERE {matching}"
+            ),
             params![kind, code, state.as_str(), jiff::Timestamp::now().to_string()],
         )?;
         transaction.commit()?;

@@ -264,7 +264,8 @@ mod tests {
         }
         let mut bytes = texts.concat().into_bytes();
         assert!(ids().canonicalise_all(&mut bytes, &ends));
-        let expected = [records[0].replace('U', LOWER), texts[1].clone(), texts[2].clone(), records[3].replace('U', LOWER)];
+        let expected =
+            [records[0].replace('U', LOWER), texts[1].clone(), texts[2].clone(), records[3].replace('U', LOWER)];
         assert_eq!(String::from_utf8(bytes).unwrap(), expected.concat());
 
         let mut value = format!(r#"[{{"to":"{UPPER}","name":"{UPPER}"}}]"#).into_bytes();

@@ -121,12 +121,7 @@ fn old_row(
 }
 
 /// Stores the changes of a row. Returns false if another row has its new reference id.
-fn store(
-    connection: &Connection,
-    table: &TargetTable,
-    columns: &TableColumns,
-    row: &OldRow,
-) -> rusqlite::Result<bool> {
+fn store(connection: &Connection, table: &TargetTable, columns: &TableColumns, row: &OldRow) -> rusqlite::Result<bool> {
     let key = columns.column(table.key());
     if let Some((_, id)) = row.changes.iter().find(|(column, _)| Some(*column) == key) {
         let other = format!("SELECT 1 FROM \"{}\" WHERE \"{}\" = ? AND rowid <> ?", table.name, table.key());
@@ -179,9 +174,9 @@ mod tests {
         let lower = |last: &str| format!("aaaaaaaa-0000-4000-8000-0000000000{last}");
         let upper = |last: &str| lower(last).to_uppercase();
         let ids = [lower("a1"), upper("a2"), upper("a3"), lower("a3")];
-        let bodies = ids.each_ref().map(|id| {
-            format!(r#"{{"referenceId":"{id}","name":"{}","others":["{}"]}}"#, upper("ff"), upper("a1"))
-        });
+        let bodies = ids
+            .each_ref()
+            .map(|id| format!(r#"{{"referenceId":"{id}","name":"{}","others":["{}"]}}"#, upper("ff"), upper("a1")));
         let migration = Uuid::from_u128(1);
         let digest = Digest::of(b"x");
         let provenance = RowProvenance { source: "upload".into(), mapper: None, domain_plugin: digest };
@@ -191,7 +186,8 @@ mod tests {
             let sum = ColumnExtractor::new(&things).extract(body.as_bytes(), &mut spans);
             // The earlier version stored the rows under keys that it compared as text.
             let id = [number as u8; 16];
-            let row = NewRow { id, hash: [1; 16], body: body.as_bytes(), spans: &spans, sum, provenance: 0, position: 1 };
+            let row =
+                NewRow { id, hash: [1; 16], body: body.as_bytes(), spans: &spans, sum, provenance: 0, position: 1 };
             load.store(std::slice::from_ref(&provenance), &mut [row]).unwrap();
         }
         load.finish(Some(1)).unwrap();

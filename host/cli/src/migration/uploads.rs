@@ -35,8 +35,7 @@ pub async fn run(command: UploadsCommand) -> Result<u8> {
 }
 
 async fn list(args: &MigrationArgs) -> Result<u8> {
-    let uploads: PageView<Value> =
-        args.client()?.get(&format!("{MIGRATIONS_PATH}/{}/uploads", args.migration)).await?;
+    let uploads: PageView<Value> = args.client()?.get(&format!("{MIGRATIONS_PATH}/{}/uploads", args.migration)).await?;
     let text = |value: &Value| match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),

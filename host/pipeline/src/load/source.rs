@@ -365,7 +365,8 @@ impl<'a> SourceStager<'a> {
             let who = (plugin.title(), &plugin.digest);
             quarantine(&self.context.area, who, &validated.failed, &validated.undeclared, place)?;
             let place = |position: u32| ("line", raw.lines[origin(position as usize)].into());
-            let log_origin = PluginLogOrigin { domain: Some(&plugin.description.domain), upload: self.entries.number(), place };
+            let log_origin =
+                PluginLogOrigin { domain: Some(&plugin.description.domain), upload: self.entries.number(), place };
             write_plugin_log(context, &validated.logged, &log_origin)?;
         }
         for verdict in verdicts.iter_mut() {

@@ -117,13 +117,7 @@ pub fn load_records(
 }
 
 /// Adds the issues of a record to the issues to be listed.
-pub(crate) fn list(
-    result: &RecordResult,
-    stream: &Name,
-    upload: u32,
-    id: Option<Uuid>,
-    listed: &mut Vec<ListedIssue>,
-) {
+pub(crate) fn list(result: &RecordResult, stream: &Name, upload: u32, id: Option<Uuid>, listed: &mut Vec<ListedIssue>) {
     let (line, upload) = (Some(result.line), Some(upload));
     let add = |issue: Issue| ListedIssue { stream: stream.clone(), line, upload, reference_id: id, issue };
     listed.extend(result.issues.iter().cloned().map(add));

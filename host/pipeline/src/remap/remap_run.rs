@@ -104,12 +104,7 @@ impl RemapRun<'_> {
     }
 
     /// Copies the records that were rejected for a missing key, so that the other area counts them too.
-    fn keep(
-        &self,
-        source: &SourceTable,
-        kept: &mut UploadEntries,
-        staged: &StagedBatch,
-    ) -> Result<(), PipelineError> {
+    fn keep(&self, source: &SourceTable, kept: &mut UploadEntries, staged: &StagedBatch) -> Result<(), PipelineError> {
         let refused: Vec<(usize, &StagedEntry, &str)> = staged
             .entries
             .iter()

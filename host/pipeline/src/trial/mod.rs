@@ -26,7 +26,9 @@ use sample::SampleFilter;
 use sluice_catalog::{Catalog, IssueFilter, IssueTotal, Pagination, Phase};
 use sluice_model::{Cell, Digest, Name, PluginTitle, Progress, SafeValue};
 use sluice_plugin_host::{MapperPlugin, ResourceUsage, Usage};
-use sluice_staging::{DirectRecord, Origin, StagedBatch, StagingArea, StreamName, TRIALS, TrialWorkspace, UploadEntries};
+use sluice_staging::{
+    DirectRecord, Origin, StagedBatch, StagingArea, StreamName, TRIALS, TrialWorkspace, UploadEntries,
+};
 use sluice_target::{EmbeddedTarget, Target as _};
 use target::TrialTarget;
 
@@ -224,8 +226,13 @@ fn remove_invalid(trial_context: &MigrationContext, invalid: &mut BTreeMap<Name,
             ids.entry(listed.stream).or_default().extend(listed.reference_id.map(Uuid::into_bytes));
         }
         for (entity_type, ids) in ids {
-            let removed =
-                trial_context.area.delete_records(&entity_type, &ids)?.found.into_iter().filter(|removed| *removed).count();
+            let removed = trial_context
+                .area
+                .delete_records(&entity_type, &ids)?
+                .found
+                .into_iter()
+                .filter(|removed| *removed)
+                .count();
             any |= removed > 0;
             *invalid.entry(entity_type).or_default() += removed as u64;
         }

@@ -224,7 +224,8 @@ mod tests {
             assert_eq!((issue.severity, issue.is_error()), (severity, severity == Severity::Error));
             assert_eq!(issue.rule, Some(Code::new("PAID_TWICE")));
             let migration = server.register();
-            let listed = ListedIssue { stream: Name::new("loans"), line: None, upload: None, reference_id: None, issue };
+            let listed =
+                ListedIssue { stream: Name::new("loans"), line: None, upload: None, reference_id: None, issue };
             server.store.add_issues(migration, Phase::Validate, &[listed], 10).unwrap();
             let (valid, result) = summary(7, server.store.issue_counts(migration, Phase::Validate).unwrap());
             assert_eq!(valid, severity == Severity::Warning);

@@ -12,7 +12,9 @@ use super::auth::client_limits::ClientLimits;
 use super::auth::refusals::RefusalLog;
 use super::auth::tokens;
 use super::problem::Problem;
-use super::{audit, connector, jobs, migrations, monitoring, observe, openapi, plugins, records, sources, tus, uploads};
+use super::{
+    audit, connector, jobs, migrations, monitoring, observe, openapi, plugins, records, sources, tus, uploads,
+};
 use crate::app::AsyncApp;
 
 fn public_routes() -> OpenApiRouter<AsyncApp> {

@@ -9,7 +9,8 @@ use crate::area::transaction::{EntryMetadata, Transaction};
 use crate::journal::block::{Origin, SourceStatus, StreamEntry};
 use crate::journal::detail::MAX_PRODUCTS;
 use crate::{
-    EntryDetail, Key, ProductRef, StagedEntry, StagingArea, StagingError, StreamName, SupersededEntry, UploadEntries, hash,
+    EntryDetail, Key, ProductRef, StagedEntry, StagingArea, StagingError, StreamName, SupersededEntry, UploadEntries,
+    hash,
 };
 
 /// A record that a mapper made from a source record.

@@ -93,6 +93,5 @@ pub(crate) fn is_keyless(entry: &StreamEntry, code: &[u8]) -> bool {
     // Earlier versions wrote zeros for all such records.
     let rejected = || entry.status == SourceStatus::Rejected as u8;
     let content = |key: Key| key.first_chunk::<CONTENT_BYTES>().copied();
-    entry.key == [0; 16]
-        || (rejected() && content(entry.key) == content(refused_key(entry.hash, code, entry.origin)))
+    entry.key == [0; 16] || (rejected() && content(entry.key) == content(refused_key(entry.hash, code, entry.origin)))
 }

@@ -46,13 +46,7 @@ struct LineRun {
 impl UploadEntries {
     /// Returns the entries of an upload that begins. A second record under one key is refused.
     pub fn new(number: u32) -> Self {
-        Self {
-            number,
-            strict: true,
-            unchanged: HashMap::new(),
-            repeats: HashMap::new(),
-            confirmed: BTreeSet::new(),
-        }
+        Self { number, strict: true, unchanged: HashMap::new(), repeats: HashMap::new(), confirmed: BTreeSet::new() }
     }
 
     /// Returns the entries of work that is no upload, such as generation. A second record under one key replaces the

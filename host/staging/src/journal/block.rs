@@ -317,7 +317,8 @@ impl Block {
         let detail_length = usize::from(u16::from_le_bytes(meta[48..50].try_into().ok()?));
         let data = data.get(range)?;
         let (body, detail_bytes) = data.split_at_checked(data.len().checked_sub(detail_length)?)?;
-        let (detail_bytes, notes) = if meta[51] & NOTES == 0 { (detail_bytes, &[][..]) } else { notes_of(detail_bytes)? };
+        let (detail_bytes, notes) =
+            if meta[51] & NOTES == 0 { (detail_bytes, &[][..]) } else { notes_of(detail_bytes)? };
         let entry = StreamEntry {
             key: meta[..16].try_into().ok()?,
             hash: meta[16..32].try_into().ok()?,

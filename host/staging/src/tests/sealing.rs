@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 use crate::index::sorted_run::{self, ENTRY_BYTES};
 use crate::journal::block::{BlockHeader, HEADER_BYTES};
-use crate::{DirectRecord, Origin, Spool, StagedBatch, StagingArea, StagingError, StagingRoot, StreamName, UploadEntries, hash};
+use crate::{
+    DirectRecord, Origin, Spool, StagedBatch, StagingArea, StagingError, StagingRoot, StreamName, UploadEntries, hash,
+};
 use sluice_keys::{Keyring, Sealer};
 
 const RECORDS: StreamName = StreamName::Records("things");
@@ -20,10 +22,8 @@ fn open_with(dir: &Path, key: u8) -> Result<StagingArea, StagingError> {
 
 fn stage(area: &StagingArea, bodies: &[String]) {
     let record = |body: &'_ String| hash(&[body.as_bytes()]);
-    let records: Vec<DirectRecord> = bodies
-        .iter()
-        .map(|body| DirectRecord::staged(Origin::Line(1), record(body), body.as_bytes()))
-        .collect();
+    let records: Vec<DirectRecord> =
+        bodies.iter().map(|body| DirectRecord::staged(Origin::Line(1), record(body), body.as_bytes())).collect();
     area.stage_records("things", &mut UploadEntries::new(1), &records).unwrap();
     area.sync().unwrap();
 }

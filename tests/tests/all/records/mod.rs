@@ -1,6 +1,8 @@
 //! Records from staging to import: validation, mapping, provenance, trials and counts.
 
 mod berka;
+mod both_ways;
+mod canonical_ids;
 mod changed_rows;
 mod invalid_records;
 mod mapper_comparison;
@@ -8,3 +10,4 @@ mod provenance;
 mod remap;
 mod staging;
 pub mod trial;
+mod withdrawal;

@@ -54,8 +54,9 @@ fn issue_response(listed: ListedIssue) -> IssueResponse {
 }
 
 fn phase(query: &QueryString) -> Result<Phase, Problem> {
-    Phase::parse(query.get("phase").unwrap_or(Phase::Validate.as_str()))
-        .ok_or_else(|| Problem::bad_request("INVALID_PARAMETER", "phase must be one of: load, validate, import, counts."))
+    Phase::parse(query.get("phase").unwrap_or(Phase::Validate.as_str())).ok_or_else(|| {
+        Problem::bad_request("INVALID_PARAMETER", "phase must be one of: load, validate, import, counts.")
+    })
 }
 
 /// Phase that found the issues.
