@@ -21,14 +21,14 @@ pub use connector::{ConnectedPlatform, PLAN, PlanOptions, Platforms, UndoOptions
 pub use context::MigrationContext;
 pub use error::PipelineError;
 pub use load::{
-    InputTotals, RecordStream, RecordStreamError, ResultWriter, UploadSummary, WithdrawalRefusal, delete_records,
-    load_records, load_source, withdraw_upload,
+    InputTotals, OriginalFormat, RecordStream, RecordStreamError, ResultWriter, UploadSummary, WithdrawalRefusal,
+    delete_records, load_records, load_source, withdraw_upload,
 };
 pub use quarantine::{QUARANTINE, quarantined};
 pub use remap::{RemapOptions, ReplayResult, replay};
 pub use reporting::{
-    EvidenceBundle, EvidenceVerifyError, FigureComparison, RecordProvenance, count_sources, evidence, provenance,
-    verify_counts,
+    EvidenceBundle, EvidenceVerifyError, FigureComparison, IssueRecords, RecordProvenance, count_sources, evidence,
+    provenance, records_with_issue, verify_counts,
 };
 pub use trial::{CompareOptions, Sample, TrialOptions, differences};
 

@@ -7,9 +7,11 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::PipelineError;
+use crate::load::originals::OriginalWindow;
 use sluice_config::UploadLimits;
-use sluice_framing::{BodyFormat, RawBatch};
+use sluice_framing::{BodyFormat, Framing, RawBatch};
 use sluice_model::Digest;
+use sluice_staging::UploadedForm;
 
 /// A stream of bytes that contains records.
 pub struct RecordStream {
@@ -92,8 +94,8 @@ pub struct InputTotals {
 
 /// An event of a stream.
 pub(crate) enum FrameEvent {
-    /// A batch of records.
-    Batch(RawBatch),
+    /// A batch of records, and the form in which they were uploaded, if it is to be kept.
+    Batch(RawBatch, Option<UploadedForm>),
     /// No bytes came for a moment. The sender may be waiting for results.
     Pause,
 }
@@ -103,17 +105,24 @@ pub(crate) enum FrameEvent {
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Reads the stream to its end, passes each batch on, and returns the totals. If the stream ends early, the complete
-/// records before its end are passed on.
+/// records before its end are passed on. If `keeps_form` is true, passes on the form of the records as well.
 pub(crate) fn frame(
     runtime: &Handle,
     stream: RecordStream,
     limits: &UploadLimits,
+    keeps_form: bool,
     mut take: impl FnMut(FrameEvent) -> Result<(), PipelineError>,
 ) -> Result<InputTotals, PipelineError> {
     let RecordStream { mut chunks, shape } = stream;
+    let mut window = keeps_form.then(|| OriginalWindow::new(&shape, limits.max_record_bytes, limits.batch_bytes));
     let mut framer = shape.framer(limits.max_record_bytes);
     let mut totals = InputTotals::default();
     let mut digest = Sha256::new();
+    let take_batch = |framer: &mut dyn Framing, window: &mut Option<OriginalWindow>| {
+        let raw = framer.take_batch();
+        let uploaded = window.as_mut().and_then(|window| window.take(&raw, limits.max_depth));
+        FrameEvent::Batch(raw, uploaded)
+    };
     loop {
         let chunk = match chunks.try_recv() {
             Ok(chunk) => Some(chunk),
@@ -121,7 +130,7 @@ pub(crate) fn frame(
             // No bytes are there at the moment. Complete records are passed on without waiting for more.
             Err(mpsc::error::TryRecvError::Empty) => {
                 if framer.waiting() > 0 {
-                    take(FrameEvent::Batch(framer.take_batch()))?;
+                    take(take_batch(&mut *framer, &mut window))?;
                 }
                 match runtime.block_on(async { tokio::time::timeout(PAUSE, chunks.recv()).await }) {
                     Ok(chunk) => chunk,
@@ -145,6 +154,9 @@ pub(crate) fn frame(
         };
         totals.bytes += bytes.len() as u64;
         digest.update(&bytes);
+        if let Some(window) = &mut window {
+            window.push(&bytes);
+        }
         let mut rest = &bytes[..];
         while !rest.is_empty() {
             let taken = framer.push(rest, limits.batch_records, limits.batch_bytes);
@@ -153,12 +165,12 @@ pub(crate) fn frame(
             }
             rest = &rest[taken..];
             if framer.waiting() >= limits.batch_records || !rest.is_empty() {
-                take(FrameEvent::Batch(framer.take_batch()))?;
+                take(take_batch(&mut *framer, &mut window))?;
             }
         }
     }
     if framer.waiting() > 0 {
-        take(FrameEvent::Batch(framer.take_batch()))?;
+        take(take_batch(&mut *framer, &mut window))?;
     }
     totals.digest = Digest::from(<[u8; 32]>::from(digest.finalize()));
     Ok(totals)

@@ -129,7 +129,7 @@ impl RemapRun<'_> {
                 replaces: None,
             })
             .collect();
-        self.to.area.stage_sources(&source.name, &source.lookups, kept, &SourceLengths::new(), &records)?;
+        self.to.area.stage_sources(&source.name, &source.lookups, kept, &SourceLengths::new(), &records, None)?;
         Ok(())
     }
 }

@@ -105,7 +105,7 @@ const CASES: &[Case] = &[
     ),
     (
         "the first one counts if the second is invalid",
-        &[(&[Valid(1, 'a'), Invalid(1)], &[Accepted, Duplicate(1)])],
+        &[(&[Valid(1, 'a'), Invalid(1), Invalid(1)], &[Accepted, Refused, Refused])],
         &[(1, 'a')],
         2,
         true,

@@ -4,6 +4,7 @@ mod berka;
 mod both_ways;
 mod canonical_ids;
 mod changed_rows;
+mod corrections;
 mod invalid_records;
 mod mapper_comparison;
 mod provenance;

@@ -129,15 +129,15 @@ async fn replaces_failed_records_with_corrections() {
     let lines = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
     for (query, expected) in [
         ("?outcome=quarantined", lines(&[&poisoned[0], &poisoned[1]])),
-        ("?outcome=quarantined,rejected", lines(&[&poisoned[0], &poisoned[1], "no client"])),
-        ("?outcome=rejected&code=INVALID_JSON", lines(&["no client"])),
+        ("?outcome=quarantined,rejected", lines(&[&poisoned[0], &poisoned[1], "no client", "no client"])),
+        ("?outcome=rejected&code=INVALID_JSON", lines(&["no client", "no client"])),
         ("?code=PLUGIN_TRAPPED", String::new()),
         ("?outcome=skipped", String::new()),
     ] {
         let answer = records(&migration, query).await;
         assert_eq!((answer.status, answer.body), (200, expected), "{query}");
     }
-    assert_eq!(records(&migration, "").await.body.lines().count(), 6);
+    assert_eq!(records(&migration, "").await.body.lines().count(), 7);
     assert_eq!(records(&migration, "?outcome=lost").await.problem(), (400, "INVALID_PARAMETER".into()));
     let nobody = shared().get(&migration.path("/sources/nobody/records")).await;
     assert_eq!(nobody.problem(), (404, "NO_SUCH_SOURCE".into()));
@@ -160,7 +160,7 @@ async fn keeps_identical_rejected_records_once() {
     }
     let expected = [
         ("mapped", 1),
-        ("rejected INVALID_JSON", 2),
+        ("rejected INVALID_JSON", 1),
         ("rejected MISSING_KEY", 1),
         ("rejected NOT_AN_OBJECT", 1),
         // The server keeps only the positions of these.
