@@ -11,7 +11,7 @@ use crate::area::transaction::Transaction;
 use crate::journal::block::{Origin, StreamEntry};
 use crate::{EntryDetail, StagingArea, StagingError, StreamName};
 
-/// How the bytes of an uploaded record are found.
+/// The way in which the bytes of an uploaded record are found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OriginalForm {
     /// The body is the record as it was uploaded.

@@ -131,3 +131,24 @@ async fn records_come_back_by_the_issue_of_a_validation() {
     let (_, _, found) = records(&migration, "client", "issue=INVALID_FORMAT").await;
     assert_eq!(found, b"{\"client_id\":2,\"birth_number\":\"709913\"}\n");
 }
+
+/// Records without a mapper that were refused come back unchanged, and their corrections replace them.
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_records_without_a_mapper_come_back() {
+    let migration = shared().register(None, &["Counterparties"]).await;
+    let (path, id) = ("counterparty-management", "00000000-0000-4000-8000-0000000000c1");
+    let invalid = format!("{{\"referenceId\":\"{id}\", \"type\":\"organisation\"}}");
+    migration.stage(path, "counterparties", format!("{invalid}\nno record\n")).await;
+    let refused = async || shared().get(&migration.staging(path, "counterparties/refused")).await.body;
+    assert_eq!(refused().await, format!("{invalid}\nno record\n"));
+    let corrected = invalid.replace('}', ",\"name\":\"n\"}");
+    let results = migration.stage(path, "counterparties", corrected).await.lines();
+    assert_eq!(results[0]["isSuccessful"], true, "{results:?}");
+    assert_eq!(refused().await, "no record\n");
+    // A refused record can be deleted by its id.
+    migration.stage(path, "counterparties", invalid).await;
+    assert_eq!(migration.staged(path, "counterparties").await.len(), 0);
+    let deleted = migration.stage(path, "counterparties/delete", format!("\"{id}\"\n")).await.lines();
+    assert_eq!(deleted[0]["isSuccessful"], true, "{deleted:?}");
+    assert_eq!(refused().await, "no record\n");
+}
