@@ -73,8 +73,11 @@ enum CliCommand {
     )]
     Undo(migration::undo::UndoArgs),
     /// Print source records as they were uploaded, so that they can be corrected and uploaded again
-    #[command(after_help = "Example: sluice records 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --source client --outcome \
-                      quarantined --outcome rejected > bad.jsonl")]
+    #[command(
+        after_help = "Examples: sluice records 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --source client --outcome quarantined \
+                      --outcome rejected > bad.jsonl\n          sluice records \
+                      3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --issue UNKNOWN_REFERENCE --out corrections"
+    )]
     Records(migration::records::RecordsArgs),
     /// List the uploads of a migration, and withdraw a wrong one
     #[command(

@@ -138,6 +138,24 @@ impl SluiceClient {
         Ok(())
     }
 
+    /// Sends `GET` for a file. Passes its header fields to `begin`, and its bytes to what that returns as they arrive.
+    ///
+    /// # Errors
+    ///
+    /// See [`SluiceClient`]. Also fails with the first error of `begin` or of what it returns.
+    pub async fn download<E: From<ClientError>, W: FnMut(&[u8]) -> Result<(), E>>(
+        &self,
+        path: &str,
+        begin: impl FnOnce(&reqwest::header::HeaderMap) -> Result<W, E>,
+    ) -> Result<(), E> {
+        let mut response = self.response(self.request(Method::GET, path).await?).await?;
+        let mut each = begin(response.headers())?;
+        while let Some(piece) = response.chunk().await.map_err(|error| self.connection_error(error))? {
+            each(&piece)?;
+        }
+        Ok(())
+    }
+
     /// Sends `GET` for lines and passes each whole line to `each` as it arrives.
     ///
     /// # Errors

@@ -44,6 +44,7 @@ pub use error::ClientError;
 pub use jobs::{CountView, IssueCountView, JobResult, JobView, ValidationView};
 pub use migrations::{IssueView, MIGRATIONS_PATH, MapperView, MigrationView, PageView, SourceView};
 pub use problem::ProblemDocument;
+pub use reqwest::header::HeaderMap;
 pub use reqwest::{Certificate, Method};
 pub use upload::{BodyChunks, QuoteView, ResultCount, ResultTally, UploadRecordError};
 pub use upload_format::UploadFormat;

@@ -25,12 +25,12 @@ impl Charset {
     }
 
     /// Returns the number of bytes that are read at a time.
-    pub(super) fn unit(self) -> usize {
+    pub fn unit(self) -> usize {
         if self.0 == UTF_16LE || self.0 == UTF_16BE { 2 } else { 1 }
     }
 
     /// Returns the ASCII character of a unit, or 255 if it is none.
-    pub(super) fn ascii(self, unit: &[u8]) -> u8 {
+    pub fn ascii(self, unit: &[u8]) -> u8 {
         match *unit {
             [byte] => byte,
             [byte, 0] if self.0 == UTF_16LE => byte,
@@ -65,7 +65,42 @@ impl Charset {
     }
 
     /// Decodes bytes. Returns `None` if they are not valid in this encoding.
-    pub(super) fn decode(self, bytes: &[u8]) -> Option<std::borrow::Cow<'_, str>> {
+    pub fn decode(self, bytes: &[u8]) -> Option<std::borrow::Cow<'_, str>> {
         self.0.decode_without_bom_handling_and_without_replacement(bytes)
+    }
+
+    /// Encodes text. Returns `None` if a character is not in this encoding.
+    pub fn encode(self, text: &str) -> Option<std::borrow::Cow<'_, [u8]>> {
+        if self.unit() == 2 {
+            // The encoder of web browsers never writes UTF-16.
+            let little = self.0 == UTF_16LE;
+            let bytes = |unit: u16| if little { unit.to_le_bytes() } else { unit.to_be_bytes() };
+            return Some(text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>().into());
+        }
+        let (bytes, _, replaced) = self.0.encode(text);
+        (!replaced).then_some(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every byte of an encoding with one byte a character is read and written again unchanged.
+    #[test]
+    fn single_bytes_are_written_as_they_were_read() {
+        for label in ["windows-1250", "windows-1251", "windows-1252", "iso-8859-2", "iso-8859-15", "ibm866", "koi8-r"] {
+            let charset = Charset::named(label).unwrap();
+            for byte in 0..=u8::MAX {
+                if let Some(text) = charset.decode(&[byte]) {
+                    assert_eq!(charset.encode(&text).as_deref(), Some(&[byte][..]), "{label} {byte}");
+                }
+            }
+        }
+        for label in ["utf-8", "utf-16le", "utf-16be"] {
+            let charset = Charset::named(label).unwrap();
+            let bytes = charset.encode("Jiří 𝄞").unwrap().into_owned();
+            assert_eq!(charset.decode(&bytes).as_deref(), Some("Jiří 𝄞"), "{label}");
+        }
     }
 }

@@ -22,14 +22,14 @@ pub use context::MigrationContext;
 pub use error::PipelineError;
 pub use import::ImportOptions;
 pub use load::{
-    InputTotals, RecordStream, RecordStreamError, ResultWriter, StreamPart, UploadSummary, WithdrawalRefusal,
-    delete_records, frame_limits, load_records, load_source, withdraw_upload,
+    InputTotals, OriginalFormat, RecordStream, RecordStreamError, ResultWriter, StreamPart, UploadSummary,
+    WithdrawalRefusal, delete_records, frame_limits, load_records, load_source, withdraw_upload,
 };
 pub use quarantine::{QUARANTINE, quarantined};
 pub use remap::{RemapOptions, ReplayResult, replay};
 pub use reporting::{
-    EvidenceBundle, EvidenceVerifyError, FigureComparison, RecordProvenance, count_sources, evidence, provenance,
-    verify_counts,
+    EvidenceBundle, EvidenceVerifyError, FigureComparison, IssueRecords, RecordProvenance, count_sources, evidence,
+    provenance, records_with_issue, verify_counts,
 };
 pub use trial::{CompareOptions, Sample, TrialOptions, differences};
 

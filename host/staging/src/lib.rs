@@ -41,6 +41,7 @@ mod trial_workspace;
 pub use area::append::{Effect, Product, SourceRecord, StagingEffects};
 pub use area::batches::{BatchMember, SourceBatch, SourceLengths};
 pub use area::direct::{DeletedRecords, DirectRecord};
+pub use area::originals::{OriginalForm, OriginalReader, UploadedForm};
 pub use area::transaction::SupersededEntry;
 pub use area::upload_entries::UploadEntries;
 pub use area::withdraw::WithdrawnRecords;

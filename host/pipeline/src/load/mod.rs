@@ -1,6 +1,8 @@
 //! Loading: records of an upload are framed, mapped or validated, staged, and each gets a result.
 
 pub(crate) mod issue_notes;
+mod originals;
+mod probable_keys;
 mod record_lines;
 pub(crate) mod record_stream;
 pub(crate) mod results;
@@ -9,6 +11,8 @@ mod stage_records;
 mod upload_summary;
 mod withdraw;
 
+pub(crate) use issue_notes::noted_issues;
+pub use originals::OriginalFormat;
 pub use record_stream::{InputTotals, RecordStream, RecordStreamError, StreamPart, frame_limits};
 pub use results::ResultWriter;
 pub use source::load_source;

@@ -7,9 +7,11 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::PipelineError;
+use crate::load::originals::OriginalWindow;
 use sluice_config::UploadLimits;
-use sluice_framing::{BodyFormat, FrameLimits, LineCounter, PassedLines, RawBatch};
+use sluice_framing::{BodyFormat, FrameLimits, Framing, LineCounter, PassedLines, RawBatch};
 use sluice_model::{Digest, Message, message};
+use sluice_staging::UploadedForm;
 
 /// A stream of bytes that contains records.
 pub struct RecordStream {
@@ -129,8 +131,8 @@ pub struct InputTotals {
 
 /// An event of a stream.
 pub(crate) enum FrameEvent {
-    /// A batch of records.
-    Batch(RawBatch),
+    /// A batch of records, and the form in which they were uploaded, if it is to be kept.
+    Batch(RawBatch, Option<UploadedForm>),
     /// No bytes came for a moment. The sender may be waiting for results.
     Pause,
 }
@@ -145,19 +147,26 @@ pub fn frame_limits(limits: &UploadLimits) -> FrameLimits {
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Reads the stream to its end, passes each batch on, and returns the totals. If the stream ends early, the complete
-/// records before its end are passed on.
+/// records before its end are passed on. If `keeps_form` is true, passes on the form of the records as well.
 pub(crate) fn frame(
     runtime: &Handle,
     stream: RecordStream,
     limits: &UploadLimits,
+    keeps_form: bool,
     mut take: impl FnMut(FrameEvent) -> Result<(), PipelineError>,
 ) -> Result<InputTotals, PipelineError> {
     let RecordStream { mut parts, shape } = stream;
     let (max_records, max_bytes) = (limits.batch_records, limits.batch_bytes);
+    let mut window = keeps_form.then(|| OriginalWindow::new(&shape, limits.max_record_bytes, limits.batch_bytes));
     let mut framer = shape.framer(frame_limits(limits));
     let mut lines = LineCounter::new(&shape);
     let mut totals = InputTotals::default();
     let mut digest = Sha256::new();
+    let take_batch = |framer: &mut dyn Framing, window: &mut Option<OriginalWindow>| {
+        let raw = framer.take_batch();
+        let uploaded = window.as_mut().and_then(|window| window.take(&raw, limits.max_depth));
+        FrameEvent::Batch(raw, uploaded)
+    };
     loop {
         let part = match parts.try_recv() {
             Ok(part) => Some(part),
@@ -165,7 +174,7 @@ pub(crate) fn frame(
             // No bytes are there at the moment. Complete records are passed on without waiting for more.
             Err(mpsc::error::TryRecvError::Empty) => {
                 if framer.waiting() > 0 {
-                    take(FrameEvent::Batch(framer.take_batch()))?;
+                    take(take_batch(&mut *framer, &mut window))?;
                 }
                 match runtime.block_on(async { tokio::time::timeout(PAUSE, parts.recv()).await }) {
                     Ok(part) => part,
@@ -192,6 +201,9 @@ pub(crate) fn frame(
         totals.bytes += bytes.len() as u64;
         digest.update(&bytes);
         lines.push(&bytes);
+        if let Some(window) = &mut window {
+            window.push(&bytes);
+        }
         let mut rest = &bytes[..];
         while !rest.is_empty() {
             let taken = framer.push(rest, max_records, max_bytes);
@@ -200,7 +212,7 @@ pub(crate) fn frame(
             }
             rest = &rest[taken..];
             if framer.waiting() >= max_records || !rest.is_empty() {
-                take(FrameEvent::Batch(framer.take_batch()))?;
+                take(take_batch(&mut *framer, &mut window))?;
             }
         }
     }
@@ -209,7 +221,7 @@ pub(crate) fn frame(
         return Err(PipelineError::Header(fault));
     }
     if framer.waiting() > 0 {
-        take(FrameEvent::Batch(framer.take_batch()))?;
+        take(take_batch(&mut *framer, &mut window))?;
     }
     (totals.lines, totals.passed) = (lines.lines(), framer.passed());
     totals.digest = Digest::from(<[u8; 32]>::from(digest.finalize()));

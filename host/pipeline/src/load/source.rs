@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::load::UploadSummary;
 use crate::load::issue_notes::notes_of;
+use crate::load::probable_keys::probable_keys;
 use crate::load::record_lines::{RecordLines, fault_issue};
 use crate::load::record_stream::{FrameEvent, RecordStream, frame};
 use crate::load::results::ResultWriter;
@@ -25,7 +26,7 @@ use sluice_framing::{Fault, RawBatch, repeats_a_field, scalar_text, scan_object}
 use sluice_model::{Code, Issue, Name, ProducedRecord, RecordOutcome, RecordResult, UNDECLARED_CODE};
 use sluice_plugin_host::{DomainInstance, DomainPlugin, MapperInstance, MapperOutput, MapperPlugin};
 use sluice_staging::{
-    Effect, Key, Product, SourceLengths, SourceRecord, SourceStatus, StagingEffects, UploadEntries, hash,
+    Effect, Key, Product, SourceLengths, SourceRecord, SourceStatus, StagingEffects, UploadEntries, UploadedForm, hash,
 };
 
 /// Loads a stream of source records through the migration's mapper, and writes a result for each in order.
@@ -44,9 +45,11 @@ pub fn load_source(
     let runtime = Handle::current();
     let totals = producer_consumer(
         |send| {
-            frame(&runtime, stream, &context.config.upload, |framed| {
+            frame(&runtime, stream, &context.config.upload, true, |framed| {
                 let mapped = match framed {
-                    FrameEvent::Batch(raw) => Some(map(context, &mut instance, source, raw)?),
+                    FrameEvent::Batch(raw, uploaded) => {
+                        Some(MappedBatch { uploaded, ..map(context, &mut instance, source, raw)? })
+                    }
                     FrameEvent::Pause => None,
                 };
                 // If staging has failed, the stream is read to its end all the same. The error is reported then.
@@ -71,6 +74,8 @@ pub(crate) struct MappedBatch {
     transformed: MapperOutput,
     /// Position in `raw` of each record that was passed to the mapper.
     positions: Vec<usize>,
+    /// Form in which the records were uploaded, if it is to be kept.
+    pub uploaded: Option<UploadedForm>,
     /// In a run that maps records again: the ordinal and the key of the staged entry that each record replaces.
     pub replaces: Vec<(u64, Key)>,
 }
@@ -114,7 +119,7 @@ pub(crate) fn map(
         }
         instance.transform(&source.name, &batch)?
     };
-    Ok(MappedBatch { raw, keys, transformed, positions, replaces: vec![] })
+    Ok(MappedBatch { raw, keys, transformed, positions, uploaded: None, replaces: vec![] })
 }
 
 /// Reads a record's identifying key and its lookup fields.
@@ -208,7 +213,8 @@ impl<'a> SourceStager<'a> {
         summary: &mut UploadSummary,
         results: &mut ResultWriter,
     ) -> Result<(), PipelineError> {
-        let MappedBatch { raw, keys, mut transformed, positions, replaces } = mapped;
+        let MappedBatch { raw, keys, mut transformed, positions, uploaded, replaces } = mapped;
+        let probable = probable_keys(uploaded.as_ref(), &raw, self.source);
         let mut verdicts: Vec<RecordVerdict> = keys
             .iter()
             .enumerate()
@@ -251,7 +257,7 @@ impl<'a> SourceStager<'a> {
                     offset: raw.offsets.get(position).copied(),
                     given: keys[position].fault.is_none(),
                     key: keys[position].own,
-                    probable_key: None,
+                    probable_key: probable.get(&position).copied(),
                     lookups: keys[position].lookups.clone(),
                     body: raw.record(position),
                     status: *status,
@@ -273,7 +279,7 @@ impl<'a> SourceStager<'a> {
             })
             .collect();
         let StagingEffects { effects, superseded } =
-            area.stage_sources(&source.name, &source.lookups, entries, seen, &records)?;
+            area.stage_sources(&source.name, &source.lookups, entries, seen, &records, uploaded.as_ref())?;
         drop(records);
 
         let changes = effects.iter().filter(|effect| effect.changes()).count() as u64;

@@ -36,8 +36,8 @@ pub fn load_records(
     let mut entries = UploadEntries::new(upload);
     let canonical_ids = plugin.entity_type(entity_type).map(CanonicalIds::new).unwrap_or_default();
     let max_depth = context.config.upload.max_depth;
-    let totals = frame(&Handle::current(), stream, &context.config.upload, |framed| {
-        let FrameEvent::Batch(mut raw) = framed else { return Ok(results.flush(&context.area, true)?) };
+    let totals = frame(&Handle::current(), stream, &context.config.upload, false, |framed| {
+        let FrameEvent::Batch(mut raw, _) = framed else { return Ok(results.flush(&context.area, true)?) };
         let mut found: Vec<Vec<Issue>> = vec![vec![]; raw.len()];
         note_faults(&raw, &mut found, max_depth);
         canonicalise(&mut raw, &found, &canonical_ids);
@@ -188,8 +188,8 @@ pub fn delete_records(
     results: &mut ResultWriter,
 ) -> Result<UploadSummary, PipelineError> {
     let mut summary = UploadSummary::default();
-    let totals = frame(&Handle::current(), stream, &context.config.upload, |framed| {
-        let FrameEvent::Batch(raw) = framed else { return Ok(results.flush(&context.area, true)?) };
+    let totals = frame(&Handle::current(), stream, &context.config.upload, false, |framed| {
+        let FrameEvent::Batch(raw, _) = framed else { return Ok(results.flush(&context.area, true)?) };
         let ids: Vec<Option<Uuid>> = raw.records().map(reference_id).collect();
         let known: Vec<[u8; 16]> = ids.iter().flatten().map(|id| id.into_bytes()).collect();
         let DeletedRecords { found: deleted, superseded } = context.area.delete_records(entity_type, &known)?;

@@ -130,7 +130,7 @@ impl RemapRun<'_> {
                 same_mapper: None,
             })
             .collect();
-        self.to.area.stage_sources(&source.name, &source.lookups, kept, &SourceLengths::new(), &records)?;
+        self.to.area.stage_sources(&source.name, &source.lookups, kept, &SourceLengths::new(), &records, None)?;
         Ok(())
     }
 }

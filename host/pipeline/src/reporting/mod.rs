@@ -3,10 +3,12 @@
 pub(crate) mod counts;
 mod evidence;
 mod evidence_verify;
+mod issue_records;
 pub(crate) mod line_counts;
 mod provenance;
 
 pub use counts::{VerificationCount, count, count_sources};
 pub use evidence::{EvidenceBundle, evidence};
 pub use evidence_verify::{EvidenceVerifyError, FigureComparison, verify_counts};
+pub use issue_records::{IssueRecords, records_with_issue};
 pub use provenance::{RecordProvenance, provenance};

@@ -60,6 +60,7 @@ fn client_routes() -> OpenApiRouter<AsyncApp> {
         .routes(routes!(records::quarantine::list))
         .routes(routes!(records::stage::load))
         .routes(routes!(records::staged::stream))
+        .routes(routes!(records::staged::refused))
         .routes(routes!(records::stage::delete))
         .routes(routes!(records::staged::read))
         .routes(routes!(records::provenance::read_provenance))

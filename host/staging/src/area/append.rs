@@ -10,7 +10,7 @@ use crate::journal::block::{Origin, SourceStatus, StreamEntry};
 use crate::journal::detail::MAX_PRODUCTS;
 use crate::{
     EntryDetail, Key, ProductRef, StagedEntry, StagingArea, StagingError, StreamName, SupersededEntry, UploadEntries,
-    hash,
+    UploadedForm, hash,
 };
 
 /// A record that a mapper made from a source record.
@@ -134,6 +134,11 @@ impl Transaction<'_> {
         if let Some(old) = existing {
             let meta = self.meta(stream, old)?;
             if record.replaces.is_none() && entries.has_passed(stream, old, &meta) {
+                if record.status == SourceStatus::Rejected {
+                    // It is refused for its own errors.
+                    let (ordinal, new) = self.keep_refused(stream, entries, entry, record.code)?;
+                    return Ok((if new { Effect::New } else { Effect::Unchanged }, ordinal));
+                }
                 let first = entries.line_of(stream, old, &meta);
                 return self.refuse_duplicate(stream, entries, entry, first);
             }
@@ -341,7 +346,8 @@ impl StagingArea {
     /// Stages source records and the records made from them.
     ///
     /// `fields` are the fields by which the records can be looked up, besides their key. `seen` has the length of each
-    /// source that the mapper could look up when it was given the records as one batch.
+    /// source that the mapper could look up when it was given the records as one batch. `uploaded` has the form in which
+    /// the records were uploaded, if it cannot be told from their bodies.
     pub fn stage_sources(
         &self,
         source: &str,
@@ -349,6 +355,7 @@ impl StagingArea {
         entries: &mut UploadEntries,
         seen: &SourceLengths,
         records: &[SourceRecord],
+        uploaded: Option<&UploadedForm>,
     ) -> Result<StagingEffects, StagingError> {
         // Checked before the transaction, because a failed transaction closes the area.
         if records.iter().any(|record| record.products.len() > MAX_PRODUCTS) {
@@ -364,9 +371,14 @@ impl StagingArea {
             let first = transaction.inner.streams[stream as usize].length;
             let probable_keys = transaction.live_stream(StreamName::ProbableKeys(source))?;
             let place = SourcePlace { source, stream, fields, probable_keys };
-            let (mut effects, mut members) = (Vec::with_capacity(records.len()), vec![]);
-            for record in records {
+            let (mut effects, mut members, mut forms) = (Vec::with_capacity(records.len()), vec![], vec![]);
+            for (position, record) in records.iter().enumerate() {
                 let (effect, ordinal) = transaction.stage_source(&place, entries, record)?;
+                if let Some(form) = uploaded.and_then(|uploaded| uploaded.forms.get(position))
+                    && ordinal >= first
+                {
+                    forms.push((ordinal, form));
+                }
                 if record.given {
                     members.push(BatchMember { ordinal, offset: record.offset });
                 }
@@ -374,6 +386,9 @@ impl StagingArea {
             }
             if members.iter().any(|member| member.ordinal >= first) {
                 transaction.add_batch(source, entries.number(), seen, first, &members)?;
+            }
+            if let Some(uploaded) = uploaded {
+                transaction.add_originals(source, entries.number(), &uploaded.format, &forms)?;
             }
             Ok(StagingEffects { effects, superseded: transaction.take_superseded() })
         })
@@ -450,7 +465,7 @@ mod tests {
         let area = StagingArea::open(dir, held.path().into(), Sealer::new(&[7; 32]), 0).unwrap();
         let stage = |upload, records: &[SourceRecord]| {
             let mut entries = UploadEntries::new(upload);
-            area.stage_sources("table", &[], &mut entries, &SourceLengths::new(), records).unwrap().effects
+            area.stage_sources("table", &[], &mut entries, &SourceLengths::new(), records, None).unwrap().effects
         };
         let entries = || {
             let mut batch = StagedBatch::default();

@@ -37,7 +37,7 @@ pub struct SourceBatch {
 pub type SourceLengths = BTreeMap<String, u64>;
 
 /// Appends a number in LEB128.
-fn put(mut number: u64, out: &mut Vec<u8>) {
+pub(crate) fn put(mut number: u64, out: &mut Vec<u8>) {
     while number >= 0x80 {
         out.push(number.to_le_bytes()[0] | 0x80);
         number >>= 7;
@@ -46,7 +46,7 @@ fn put(mut number: u64, out: &mut Vec<u8>) {
 }
 
 /// Takes a number in LEB128 off the front.
-fn take(bytes: &mut &[u8]) -> Option<u64> {
+pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {
         let (byte, rest) = bytes.split_first()?;

@@ -62,6 +62,10 @@ impl Transaction<'_> {
             let Some(ordinal) = self.latest(stream, id)? else { continue };
             let meta = self.meta(stream, ordinal)?;
             if entries.has_passed(stream, ordinal, &meta) {
+                if let Some((SourceStatus::Rejected, code)) = record.refused {
+                    // It is refused for its own errors.
+                    return self.refuse_without_id(place, entries, entry, code);
+                }
                 let first = entries.line_of(stream, ordinal, &meta);
                 let refused = self.refused_stream(place)?;
                 let (_, new) = self.keep_refused(refused, entries, entry, ID_IN_USE)?;
@@ -92,7 +96,7 @@ impl Transaction<'_> {
         Ok(if any { Effect::Replaced } else { Effect::New })
     }
 
-    /// Keeps a refused record without a readable reference id.
+    /// Keeps a refused record without a reference id of its own.
     fn refuse_without_id(
         &mut self,
         place: &mut DirectPlace,

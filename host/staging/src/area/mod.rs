@@ -4,6 +4,7 @@ pub(crate) mod append;
 pub(crate) mod batches;
 pub(crate) mod direct;
 mod generated;
+pub(crate) mod originals;
 pub(crate) mod refused;
 pub(crate) mod transaction;
 pub(crate) mod upload_entries;

@@ -78,7 +78,7 @@ pub(crate) fn stage_source(area: &StagingArea, upload: u32, body: &[u8], made: &
         same_mapper: None,
     };
     let mut entries = UploadEntries::replacing(upload);
-    area.stage_sources("table", &[], &mut entries, &SourceLengths::new(), &[record]).expect("it is staged");
+    area.stage_sources("table", &[], &mut entries, &SourceLengths::new(), &[record], None).expect("it is staged");
 }
 
 /// The expected content of an area: a list for each stream.

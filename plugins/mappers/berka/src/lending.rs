@@ -5,11 +5,11 @@ use std::fmt::Display;
 use sluice_sdk::prelude::*;
 
 use crate::domain::{Agreement, Borrower, Facility};
-use crate::source::{Disp, Loan, czk, day, whole_number};
+use crate::source::{Disp, Loan, czk, day, digits};
 
 /// Requests the holders of the loan's account, because the owner of the account is the borrower.
 pub(crate) fn loan_lookups(record: &Record, wanted: &mut Wanted) {
-    if let Some(account_id) = whole_number(record, "account_id") {
+    if let Some(account_id) = digits(record, "account_id") {
         wanted.find("disp", "account_id", account_id);
     }
 }
@@ -27,7 +27,7 @@ pub(crate) fn map_loan(record: &Record, out: &mut Output) -> Result<(), Finding>
         first_repayment_date: months_after(start_date, 1),
         withdrawal: "single",
     };
-    let borrower = Borrower { counterparty_reference_id: owner(record, loan.account_id)?, role: "main" };
+    let borrower = Borrower { counterparty_reference_id: owner(record)?, role: "main" };
     out.put(
         "agreements",
         &Agreement {
@@ -52,10 +52,10 @@ pub(crate) fn facility_id(record: &Record, loan_id: impl Display) -> Id {
     record.reference_id("facilities", loan_id)
 }
 
-/// Returns the reference id of the client who owns an account. An account without an owner gives the issue
+/// Returns the reference id of the client who owns the record's account. An account without an owner gives the issue
 /// `UNKNOWN_REFERENCE` at `account_id`.
-pub(crate) fn owner(record: &Record, account_id: u64) -> Result<Id, Finding> {
-    let mut holders = record.find("disp", "account_id", account_id);
+pub(crate) fn owner(record: &Record) -> Result<Id, Finding> {
+    let mut holders = record.find("disp", "account_id", digits(record, "account_id").unwrap_or_default());
     let owner = holders.find_map(|disp| disp.parse::<Disp>().ok().filter(|disp| disp.r#type == "OWNER"));
     let owner = owner.ok_or_else(|| finding("UNKNOWN_REFERENCE", "account_id"))?;
     Ok(record.reference_id("counterparties", owner.client_id))

@@ -7,7 +7,7 @@ use sluice_sdk::serde::Deserialize;
 
 use crate::domain::{AdditionalRepayment, DebitMandate, Disbursement, Repayment};
 use crate::lending::{agreement_id, facility_id, owner};
-use crate::source::{Order, Trans, czk, day, whole_number};
+use crate::source::{Order, Trans, czk, day, digits, whole_number};
 
 const NOT_A_LOAN_PAYMENT: &str = "BERKA_NOT_A_LOAN_PAYMENT";
 
@@ -20,7 +20,7 @@ const DISBURSEMENT: &str = "UVER_VYPLATA";
 
 /// Requests the loan and the holders of the account, for an order that may pay a loan.
 pub(crate) fn order_lookups(record: &Record, wanted: &mut Wanted) {
-    if let (true, Some(account_id)) = (may_pay_a_loan(record), whole_number(record, "account_id")) {
+    if let (true, Some(account_id)) = (may_pay_a_loan(record), digits(record, "account_id")) {
         wanted.find("loan", "account_id", account_id);
         wanted.find("disp", "account_id", account_id);
     }
@@ -28,7 +28,7 @@ pub(crate) fn order_lookups(record: &Record, wanted: &mut Wanted) {
 
 /// Requests the loan, for a transaction that may belong to one.
 pub(crate) fn trans_lookups(record: &Record, wanted: &mut Wanted) {
-    if let (true, Some(account_id)) = (may_pay_a_loan(record), whole_number(record, "account_id")) {
+    if let (true, Some(account_id)) = (may_pay_a_loan(record), digits(record, "account_id")) {
         wanted.find("loan", "account_id", account_id);
     }
 }
@@ -44,7 +44,7 @@ pub(crate) fn map_order(record: &Record, out: &mut Output) -> Result<(), Finding
         &DebitMandate {
             reference_id: record.reference_id("debit-mandates", order.order_id),
             agreement_reference_id: agreement_id(record, loan_on(record, order.account_id)?),
-            counterparty_reference_id: owner(record, order.account_id)?,
+            counterparty_reference_id: owner(record)?,
             scheme: "DOMESTIC",
             r#type: "b2c",
             debtor_account: order.account_id,
@@ -115,7 +115,7 @@ impl fmt::Display for LoanKey {
 /// Returns the key of the loan on an account. A payment names only the account, so it cannot be assigned if the account
 /// has two loans: that gives the issue `BERKA_AMBIGUOUS_LOAN`.
 fn loan_on(record: &Record, account_id: u64) -> Result<LoanKey, Finding> {
-    let mut loans = record.find("loan", "account_id", account_id);
+    let mut loans = record.find("loan", "account_id", digits(record, "account_id").unwrap_or_default());
     match (loans.next(), loans.next()) {
         (None, _) => Ok(LoanKey::NoneOnAccount(account_id)),
         // A loan without a readable key was rejected, so no record can refer to it.

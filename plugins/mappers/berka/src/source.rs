@@ -29,8 +29,8 @@ reads! {
     pub(crate) struct Loan<'a> {
         #[serde(deserialize_with = "number")]
         pub(crate) loan_id: u64,
-        #[serde(deserialize_with = "number")]
-        pub(crate) account_id: u64,
+        #[serde(rename = "account_id", deserialize_with = "number")]
+        pub(crate) _account_id: u64,
         #[serde(deserialize_with = "number")]
         pub(crate) date: u32,
         pub(crate) amount: Amount,
@@ -115,11 +115,19 @@ reads! {
     }
 }
 
-/// Returns the whole number in a field, from a number or from text, without reading the rest of the record. Returns
-/// none if the field has another value or is absent.
-pub(crate) fn whole_number(record: &Record, field: &str) -> Option<u64> {
+/// Returns the digits of a whole number in a field, as they are written, from a number or from text, without reading the
+/// rest of the record. Returns none if the field has another value or is absent.
+///
+/// Lookups compare text, so a lookup by these digits finds what is written alike in the other table, leading zeros
+/// included.
+pub(crate) fn digits<'a>(record: &Record<'a>, field: &str) -> Option<&'a str> {
     let digits = record.raw(field)?.trim_matches('"');
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+    (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(digits)
+}
+
+/// Returns the whole number in a field: see [`digits`].
+pub(crate) fn whole_number(record: &Record, field: &str) -> Option<u64> {
+    digits(record, field)?.parse().ok()
 }
 
 /// Returns the day that the bank writes as YYMMDD. A number that is no day gives the issue `INVALID_FORMAT` at `field`.

@@ -164,6 +164,11 @@ const ROUTES: &[(&str, &str, [u16; 11])] = &[
     ),
     (
         "get",
+        "/{domain}/migrations/{id}/staging/{entity}/refused",
+        [401, 200, 200, 200, 403, 200, 200, 403, 403, 404, 404],
+    ),
+    (
+        "get",
         "/{domain}/migrations/{id}/staging/{entity}/{reference-id}",
         [401, 200, 200, 200, 403, 200, 200, 403, 403, 404, 404],
     ),

@@ -179,7 +179,9 @@ async fn reports_duplicates() {
     let table = [client(1, "706213"), client(2, "706213"), client(1, "700101"), client(2, "706213")].concat();
     let results = migration.source("client", table).await.lines();
     let codes: Vec<&str> = results.iter().map(|result| result["errors"][0]["code"].as_str().unwrap_or("")).collect();
-    assert_eq!(codes, ["", "", "DUPLICATE_KEY", ""], "an identical repeated record counts once");
+    assert_eq!(codes, ["", "", "DUPLICATE_KEY", "DUPLICATE_KEY"], "an equal record is a duplicate as well");
+    let first: Vec<&Value> = results.iter().map(|result| &result["errors"][0]["firstLine"]).collect();
+    assert_eq!(first, [&Value::Null, &Value::Null, &json!(1), &json!(2)]);
     assert_eq!(migration.staged(PATH, TYPE).await[0]["birthDate"], "1970-12-13");
     assert_eq!(surnames(&migration).await, ["1", "2"]);
 

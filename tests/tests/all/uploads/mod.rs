@@ -2,6 +2,7 @@
 
 mod compressed;
 mod csv_tables;
+mod figures_agree;
 mod invalid_requests;
 mod json_suite;
 mod streaming;

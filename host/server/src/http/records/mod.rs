@@ -2,6 +2,7 @@
 
 pub mod differences;
 pub mod issues;
+mod original_records;
 pub mod provenance;
 pub mod quarantine;
 mod send_records;

@@ -10,10 +10,10 @@ use sluice_model::Grant;
 use sluice_staging::{StagedBatch, StagedEntry, StagingArea, StagingError, StreamName};
 
 /// Number of records that are read at once.
-const STREAM_RECORDS: usize = 1_000;
+pub(super) const STREAM_RECORDS: usize = 1_000;
 
 /// Number of bytes that are read at once.
-const STREAM_BYTES: usize = 256 * 1024;
+pub(super) const STREAM_BYTES: usize = 256 * 1024;
 
 /// Returns a check that the caller's client was not revoked meanwhile. The end of its token does not end a long response.
 pub fn client_still_valid<N>(app: Arc<App>, caller: &Caller<N>) -> impl Fn() -> bool + Send + 'static + use<N> {

@@ -69,3 +69,31 @@ pub async fn stream(
         send_records(&area, StreamName::Records(&entity), &|_| true, answer, &still_valid, pieces)
     }))
 }
+
+/// Read the refused records of an entity type
+///
+/// Returns the records that were uploaded in the platform's own shape and refused, unchanged. A corrected record is uploaded
+/// to the same entity type again, and replaces the one with its reference id.
+#[utoipa::path(
+    get, path = "/{domain}/migrations/{id}/staging/{entity}/refused", tag = "Staged records",
+    operation_id = "streamRefusedRecords",
+    params(StagedPathParams),
+    responses((status = 200, description = "The refused records.", content((String = "application/jsonl"), (String = "application/json-seq")))),
+)]
+pub async fn refused(
+    State(app): State<AsyncApp>,
+    caller: Caller<CanRead>,
+    PathParams(path): PathParams<StagedPath>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let answer = answer_format(&headers)?;
+    let opened = app.blocking(move |app| {
+        let (migration, _, entity) = find_entity_type(app, &caller, &path)?;
+        let area = app.migration_context(migration)?.area;
+        Ok::<_, Problem>((area, entity, client_still_valid(app.clone(), &caller)))
+    });
+    let (area, entity, still_valid) = opened.await?;
+    Ok(streamed(media_type(answer), "STAGING_FAILED", move |pieces| {
+        send_records(&area, StreamName::Refused(&entity), &|_| true, answer, &still_valid, pieces)
+    }))
+}
