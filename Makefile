@@ -50,14 +50,16 @@ check: setup
 	python3 scripts/check/words.py
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
-# Checks the documents without building the book: links, named files, shown sources, reference pages, the crates' picture.
+# Checks the documents without building the book: links, named files, shown sources, codes, reference pages, the crates'
+# picture.
 check-docs:
 	python3 scripts/docs/crates.py --check
 	python3 scripts/docs/sources.py --check
+	python3 scripts/docs/errors.py --check
 	python3 scripts/docs/links.py
 	python3 scripts/docs/codes.py
 
-# Draws the crates, copies shown sources, checks every link, named file and reference page, and builds the book in
+# Draws the crates, copies shown sources, writes the definitions of codes, checks every link, named file and reference page, and builds the book in
 # target/book. With DOCS_FLAGS=--check it changes nothing, and fails if a picture or a shown source is stale.
 docs:
 	scripts/docs.sh $(DOCS_FLAGS)

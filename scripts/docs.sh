@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks the documents and builds the book in target/book. It first draws the crates and copies shown sources anew;
-# with --check it changes nothing and fails if either is stale. It installs mdBook in target/tools.
+# Checks the documents and builds the book in target/book. It first draws the crates, copies shown
+# sources and writes the definitions of codes; with --check it changes nothing and fails if one of them is stale. It installs mdBook in target/tools.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,6 +11,7 @@ export PATH=$tools/bin:$PATH
 
 python3 scripts/docs/crates.py "$@"
 python3 scripts/docs/sources.py "$@"
+python3 scripts/docs/errors.py "$@"
 python3 scripts/docs/links.py
 python3 scripts/docs/codes.py
 

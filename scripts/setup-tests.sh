@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the tools that the tests run, on Debian and Ubuntu: Node.js with npm, Python, curl, strace, e2fsprogs,
-# and compressors. Idempotent: with all tools present it starts no package manager. On other
-# systems, and without the rights to install packages, it prints what is missing and exits with 0; tests without their
-# tool are then skipped, or fail with SLUICE_REQUIRE_ALL=1.
+# compressors, and a C library for WASI. Idempotent: with all tools present it starts no package manager. On other systems,
+# and without the rights to install packages, it prints what is missing and exits with 0; tests without their tool are
+# then skipped, or fail with SLUICE_REQUIRE_ALL=1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -27,6 +27,7 @@ find_missing() {
   has mkfs.ext4 || packages+=(e2fsprogs)
   has gzip || packages+=(gzip)
   has zstd || packages+=(zstd)
+  [ -f "${WASI_LIBC:-/usr/lib/wasm32-wasi}/libc.a" ] || packages+=(wasi-libc)
 }
 
 find_missing

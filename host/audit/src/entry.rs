@@ -24,6 +24,8 @@ pub enum Action {
     UploadBegun,
     /// An upload ended. The entry has its counts and the digest of the received bytes.
     UploadEnded,
+    /// An upload was withdrawn, with everything that it brought. The entry has the number of records that went.
+    UploadWithdrawn,
     /// A resumable upload was created.
     UploadCreated,
     /// A resumable upload was cancelled, and its received bytes were removed.

@@ -1,6 +1,5 @@
 //! Issues: all are counted, and those up to a limit are listed.
 
-use hashbrown::HashMap;
 use rusqlite::params;
 use uuid::Uuid;
 
@@ -47,10 +46,25 @@ pub struct ListedIssue {
     pub stream: Name,
     /// Line in the upload, if the record has no reference id.
     pub line: Option<u64>,
+    /// Number of the upload, if the upload found the issue.
+    pub upload: Option<u32>,
     /// Reference id of the record, if it has one.
     pub reference_id: Option<Uuid>,
     /// The issue.
     pub issue: Issue,
+}
+
+/// The issues of an uploaded record that was replaced or deleted.
+#[derive(Clone, Debug)]
+pub struct SupersededIssues {
+    /// The source or entity type.
+    pub stream: Name,
+    /// Number of the upload.
+    pub upload: u32,
+    /// Line in the upload.
+    pub line: u64,
+    /// The issues.
+    pub issues: Vec<Issue>,
 }
 
 /// A filter of listed issues.
@@ -91,87 +105,13 @@ pub struct RecordIssue {
 }
 
 /// Prefix of the phase of an issue whose phase has run again since.
-const EARLIER: &str = "earlier-";
+pub(super) const EARLIER: &str = "earlier-";
 
 fn severity(word: &str) -> Severity {
     if word == Severity::Error.as_str() { Severity::Error } else { Severity::Warning }
 }
 
 impl Catalog {
-    /// Adds issues. Counts all of them, and lists them while fewer than `max_listed` of the phase are listed.
-    pub fn add_issues(
-        &self,
-        migration: Uuid,
-        phase: Phase,
-        issues: &[ListedIssue],
-        max_listed: u64,
-    ) -> Result<(), CatalogError> {
-        if issues.is_empty() {
-            return Ok(());
-        }
-        let mut connection = self.lock();
-        let transaction = connection.transaction()?;
-        let id = migration.to_string();
-        let before: u64 = transaction.query_row(
-            "SELECT count(*) FROM issues WHERE migration = ? AND phase = ?",
-            params![id, phase.as_str()],
-            |row| row.get(0),
-        )?;
-        let mut counts: HashMap<(&str, &str, &str, &str), u64> = HashMap::new();
-        {
-            let mut insert = transaction.prepare_cached(
-                "INSERT INTO issues (migration, phase, stream, line, reference_id, severity, code, field, rule)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            )?;
-            for (index, listed_issue) in issues.iter().enumerate() {
-                let ListedIssue { stream, line, reference_id, issue } = listed_issue;
-                let severity = issue.severity.as_str();
-                let rule = issue.rule.as_deref().unwrap_or_default();
-                *counts.entry((stream, severity, &issue.code, rule)).or_default() += 1;
-                if before + index as u64 >= max_listed {
-                    continue;
-                }
-                insert.execute(params![
-                    id,
-                    phase.as_str(),
-                    &**stream,
-                    line,
-                    reference_id.map(|id| id.to_string()),
-                    severity,
-                    &*issue.code,
-                    &*issue.field,
-                    issue.rule.as_deref(),
-                ])?;
-            }
-            let mut count = transaction.prepare_cached(
-                "INSERT INTO issue_counts (migration, phase, stream, severity, code, rule, count)
-                 VALUES (?, ?, ?, ?, ?, ?, ?)
-                 ON CONFLICT DO UPDATE SET count = count + excluded.count",
-            )?;
-            for ((stream, severity, code, rule), many) in counts {
-                count.execute(params![id, phase.as_str(), stream, severity, code, rule, many])?;
-            }
-        }
-        Ok(transaction.commit()?)
-    }
-
-    /// Clears the issues of a phase before it runs again. At most `max_kept` listed issues remain for the history of
-    /// their records. They are not counted any more.
-    pub fn clear_issues(&self, migration: Uuid, phase: Phase, max_kept: u64) -> Result<(), CatalogError> {
-        let mut connection = self.lock();
-        let transaction = connection.transaction()?;
-        let (id, phase, earlier) = (migration.to_string(), phase.as_str(), format!("{EARLIER}{}", phase.as_str()));
-        transaction
-            .execute("UPDATE issues SET phase = ?3 WHERE migration = ?1 AND phase = ?2", params![id, phase, earlier])?;
-        transaction.execute(
-            "DELETE FROM issues WHERE migration = ?1 AND phase = ?2 AND number <= (SELECT number FROM issues
-             WHERE migration = ?1 AND phase = ?2 ORDER BY number DESC LIMIT 1 OFFSET ?3)",
-            params![id, earlier, max_kept],
-        )?;
-        transaction.execute("DELETE FROM issue_counts WHERE migration = ? AND phase = ?", params![id, phase])?;
-        Ok(transaction.commit()?)
-    }
-
     /// Returns every listed issue of a record, of the last run of a phase or an earlier one, oldest first. Finds them
     /// by the reference id, and by the source and line of the source record.
     pub fn issues_of(
@@ -183,7 +123,7 @@ impl Catalog {
     ) -> Result<Vec<RecordIssue>, CatalogError> {
         let connection = self.lock();
         let mut query = connection.prepare_cached(
-            "SELECT phase, severity, code, field, rule FROM issues WHERE migration = ?1
+            "SELECT phase, severity, code, field, rule, first_line FROM issues WHERE migration = ?1
              AND ((stream = ?2 AND reference_id = ?3) OR (stream = ?4 AND line = ?5)) ORDER BY number",
         )?;
         let key = params![
@@ -208,6 +148,7 @@ impl Catalog {
                     code: Code::from_storage(&text(2)?.unwrap_or_default()),
                     field: FieldPath::from_storage(&text(3)?.unwrap_or_default()),
                     rule: text(4)?.map(|rule| Code::from_storage(&rule)),
+                    first_line: row.get(5)?,
                 },
             })
         })?;
@@ -228,7 +169,7 @@ impl Catalog {
         let visible = filter.visible.as_ref().map(|visible| serde_json::json!(visible).to_string());
         let id = migration.to_string();
         let mut query = connection.prepare_cached(&format!(
-            "SELECT stream, line, reference_id, severity, code, field, rule FROM issues
+            "SELECT stream, line, reference_id, severity, code, field, rule, first_line, upload FROM issues
              WHERE {matching} ORDER BY number LIMIT ?6 OFFSET ?7"
         ))?;
         let items = query
@@ -239,12 +180,14 @@ impl Catalog {
                     Ok(ListedIssue {
                         stream: Name::from_storage(&text(0)?.unwrap_or_default()),
                         line: row.get(1)?,
+                        upload: row.get(8)?,
                         reference_id: text(2)?.and_then(|id| id.parse().ok()),
                         issue: Issue {
                             severity: severity(&text(3)?.unwrap_or_default()),
                             code: Code::from_storage(&text(4)?.unwrap_or_default()),
                             field: FieldPath::from_storage(&text(5)?.unwrap_or_default()),
                             rule: text(6)?.map(|rule| Code::from_storage(&rule)),
+                            first_line: row.get(7)?,
                         },
                     })
                 },

@@ -165,6 +165,16 @@ impl Catalog {
             .optional()?)
     }
 
+    /// Returns the jobs that have removed imported records, oldest first.
+    pub fn removal_jobs(&self, migration: Uuid) -> Result<Vec<Job>, CatalogError> {
+        let connection = self.lock();
+        let mut query = connection.prepare(&format!(
+            "SELECT {COLUMNS} FROM jobs WHERE migration = ? AND kind IN ('import', 'undo')
+             AND json_type(result, '$.removed') = 'object' AND result -> '$.removed' <> '{{}}' ORDER BY number"
+        ))?;
+        Ok(query.query_map([migration.to_string()], job)?.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// Marks the jobs that a stopped server left running as interrupted, and returns them.
     pub fn interrupt_jobs(&self, now: Timestamp) -> Result<Vec<Job>, CatalogError> {
         let connection = self.lock();

@@ -4,6 +4,7 @@
 mod audit;
 mod clients;
 mod idempotency;
+mod issue_changes;
 mod issues;
 mod jobs;
 mod logs;
@@ -21,7 +22,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 pub use audit::{Trail, TrailError};
 pub use idempotency::{KeyReservation, PendingCreation, StoredResponse};
-pub use issues::{IssueFilter, IssueTotal, ListedIssue, Phase, RecordIssue};
+pub use issues::{IssueFilter, IssueTotal, ListedIssue, Phase, RecordIssue, SupersededIssues};
 pub use jobs::{JobEnd, JobError};
 pub use logs::{LogEntry, LogFilter, StoredLogEntry};
 pub use migrations::TransitionError;
@@ -80,7 +81,8 @@ CREATE TABLE IF NOT EXISTS jobs (
 CREATE INDEX IF NOT EXISTS jobs_of_migration ON jobs (migration);
 CREATE TABLE IF NOT EXISTS issues (
     number INTEGER PRIMARY KEY, migration TEXT NOT NULL, phase TEXT NOT NULL, stream TEXT NOT NULL,
-    line INTEGER, reference_id TEXT, severity TEXT NOT NULL, code TEXT NOT NULL, field TEXT NOT NULL, rule TEXT
+    line INTEGER, reference_id TEXT, severity TEXT NOT NULL, code TEXT NOT NULL, field TEXT NOT NULL, rule TEXT,
+    upload INTEGER, first_line INTEGER
 );
 CREATE INDEX IF NOT EXISTS issues_of_migration ON issues (migration, phase);
 CREATE INDEX IF NOT EXISTS issues_of_record ON issues (migration, stream, reference_id);

@@ -73,6 +73,10 @@ fn approval(row: &Row) -> rusqlite::Result<Approval> {
     })
 }
 
+/// Condition for an approval for every tenant to hold for the tenant `?2`: the tenant has not revoked an approval of the
+/// plugin `?1`. An approval of its own replaces a revoked one, and is looked up before.
+const NOT_REFUSED: &str = "NOT EXISTS (SELECT 1 FROM approvals AS own WHERE own.digest = ?1 AND own.tenant = ?2)";
+
 /// Condition for the rows of a tenant and the rows for every tenant. All rows if the tenant is null.
 const VISIBLE: &str = "(?1 IS NULL OR tenant IN (?1, '*'))";
 
@@ -147,6 +151,9 @@ impl Catalog {
     }
 
     /// Revokes an approval. Returns false if there is none.
+    ///
+    /// A tenant without an approval of its own gets a revoked one, if there is an approval for every tenant: the tenant's
+    /// revocation wins over it.
     pub fn revoke_approval(
         &self,
         digest: Digest,
@@ -154,11 +161,25 @@ impl Catalog {
         by: &str,
         now: Timestamp,
     ) -> Result<bool, CatalogError> {
-        let revoked = self.lock().execute(
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        let (digest, tenant, now) = (digest.to_string(), tenant_text(tenant), now.to_string());
+        let mut revoked = transaction.execute(
             "UPDATE approvals SET revoked_at = ?3, revoked_by = ?4
              WHERE digest = ?1 AND tenant = ?2 AND revoked_at IS NULL",
-            params![digest.to_string(), tenant_text(tenant), now.to_string(), by],
+            params![digest, tenant, now, by],
         )?;
+        if revoked == 0 && tenant != EVERY_TENANT {
+            revoked = transaction.execute(
+                &format!(
+                    "INSERT INTO approvals (digest, tenant, client, at, limits, revoked_at, revoked_by)
+                     SELECT digest, ?2, client, at, limits, ?3, ?4 FROM approvals
+                     WHERE digest = ?1 AND tenant = '*' AND revoked_at IS NULL AND {NOT_REFUSED} LIMIT 1"
+                ),
+                params![digest, tenant, now, by],
+            )?;
+        }
+        transaction.commit()?;
         Ok(revoked > 0)
     }
 
@@ -174,12 +195,12 @@ impl Catalog {
     }
 
     /// Returns the approval under which a tenant's migrations may use a plugin: the tenant's own, or else the one for
-    /// every tenant.
+    /// every tenant. A tenant that has revoked its approval has none.
     pub fn approval(&self, digest: Digest, of: &Tenant) -> Result<Option<Approval>, CatalogError> {
         let connection = self.lock();
         let mut query = connection.prepare_cached(&format!(
-            "SELECT {APPROVAL} FROM approvals WHERE digest = ? AND tenant IN (?, '*') AND revoked_at IS NULL
-             ORDER BY tenant = '*', number DESC LIMIT 1"
+            "SELECT {APPROVAL} FROM approvals WHERE digest = ?1 AND revoked_at IS NULL
+             AND (tenant = ?2 OR (tenant = '*' AND {NOT_REFUSED})) ORDER BY tenant = '*', number DESC LIMIT 1"
         ))?;
         Ok(query.query_row([digest.to_string().as_str(), of.as_str()], approval).optional()?)
     }
@@ -188,9 +209,10 @@ impl Catalog {
     /// batch, so it does not read the approvals themselves.
     pub fn first_unapproved(&self, digests: &[Digest], of: &Tenant) -> Result<Option<Digest>, CatalogError> {
         let connection = self.lock();
-        let mut query = connection.prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM approvals WHERE digest = ? AND tenant IN (?, '*') AND revoked_at IS NULL)",
-        )?;
+        let mut query = connection.prepare_cached(&format!(
+            "SELECT EXISTS (SELECT 1 FROM approvals WHERE digest = ?1 AND revoked_at IS NULL
+             AND (tenant = ?2 OR (tenant = '*' AND {NOT_REFUSED})))"
+        ))?;
         for digest in digests {
             if !query.query_row([digest.to_string().as_str(), of.as_str()], |row| row.get::<_, bool>(0))? {
                 return Ok(Some(*digest));

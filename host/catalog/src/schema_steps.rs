@@ -5,6 +5,8 @@
 pub(super) const STEPS: &[&str] = &[
     "ALTER TABLE migrations ADD COLUMN target TEXT",
     "ALTER TABLE migrations ADD COLUMN acknowledged INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE issues ADD COLUMN upload INTEGER",
+    "ALTER TABLE issues ADD COLUMN first_line INTEGER",
 ];
 
 #[cfg(test)]
@@ -35,6 +37,7 @@ mod tests {
         };
         let older = Connection::open(&path).unwrap();
         let undo = "ALTER TABLE migrations DROP COLUMN target; ALTER TABLE migrations DROP COLUMN acknowledged;
+                    ALTER TABLE issues DROP COLUMN upload; ALTER TABLE issues DROP COLUMN first_line;
                     PRAGMA user_version = 0";
         older.execute_batch(undo).unwrap();
         drop(older);

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::migrations::acknowledge;
 use super::{Catalog, CatalogError};
-use sluice_model::{Digest, Name};
+use sluice_model::{Digest, Name, UploadLines};
 
 /// The result of an upload.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +29,10 @@ pub struct UploadEnd {
     pub quarantined: u64,
     /// True if the upload stopped before its end.
     pub broken_off: bool,
+    /// Lines of the upload. `None` if it is a remap, or an earlier version received it.
+    pub lines: Option<UploadLines>,
+    /// Numbers of earlier uploads whose records it contained unchanged.
+    pub confirmed: Vec<u32>,
 }
 
 /// An upload, as the catalog stores it.
@@ -47,6 +51,10 @@ pub struct CatalogUpload {
     /// Time of the end, and the result or the code of the failure. `None` while the upload runs, and if the server was
     /// killed during it.
     pub ended: Option<(String, Result<UploadEnd, String>)>,
+    /// Time of the withdrawal, if the upload was withdrawn.
+    pub withdrawn_at: Option<String>,
+    /// Numbers of the uploads whose records this upload contains unchanged.
+    pub confirmed: Vec<u32>,
 }
 
 pub(super) const SCHEMA: &str = "
@@ -63,10 +71,36 @@ CREATE TABLE IF NOT EXISTS upload_ends (
 CREATE TABLE IF NOT EXISTS upload_reruns (
     migration TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (migration, number)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS upload_lines (
+    migration TEXT NOT NULL, number INTEGER NOT NULL, read INTEGER NOT NULL, header INTEGER NOT NULL,
+    blank INTEGER NOT NULL, accepted INTEGER NOT NULL, skipped INTEGER NOT NULL, rejected INTEGER NOT NULL,
+    quarantined INTEGER NOT NULL, PRIMARY KEY (migration, number)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS upload_tables (
     migration TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (migration, number)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS upload_confirmations (
+    migration TEXT NOT NULL, number INTEGER NOT NULL, confirmed INTEGER NOT NULL,
+    PRIMARY KEY (migration, number, confirmed)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS upload_withdrawals (
+    migration TEXT NOT NULL, number INTEGER NOT NULL, at TEXT NOT NULL, PRIMARY KEY (migration, number)
+) WITHOUT ROWID;
 ";
+
+/// Reads the lines of an upload from the row of its query.
+fn upload_lines(row: &Row) -> rusqlite::Result<Option<UploadLines>> {
+    let Some(read) = row.get(15)? else { return Ok(None) };
+    Ok(Some(UploadLines {
+        read,
+        header: row.get(16)?,
+        blank: row.get(17)?,
+        accepted: row.get(18)?,
+        skipped: row.get(19)?,
+        rejected: row.get(20)?,
+        quarantined: row.get(21)?,
+    }))
+}
 
 fn begin(
     connection: &Connection,
@@ -163,6 +197,36 @@ impl Catalog {
                 end.broken_off,
             ],
         )?;
+        if let Some(lines) = &end.lines {
+            let UploadLines { read, header, blank, accepted, skipped, rejected, quarantined } = *lines;
+            transaction.execute(
+                "INSERT INTO upload_lines (migration, number, read, header, blank, accepted, skipped, rejected,
+                     quarantined) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                params![migration.to_string(), number, read, header, blank, accepted, skipped, rejected, quarantined],
+            )?;
+        }
+        for confirmed in &end.confirmed {
+            let insert = "INSERT INTO upload_confirmations (migration, number, confirmed) VALUES (?, ?, ?)";
+            transaction.prepare_cached(insert)?.execute(params![migration.to_string(), number, confirmed])?;
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// Stores that an upload was withdrawn, with the durable version of the staging area.
+    pub fn withdraw_upload(
+        &self,
+        migration: Uuid,
+        number: u32,
+        acknowledged: u64,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        acknowledge(&transaction, migration, acknowledged)?;
+        transaction.execute(
+            "INSERT OR IGNORE INTO upload_withdrawals (migration, number, at) VALUES (?, ?, ?)",
+            params![migration.to_string(), number, now.to_string()],
+        )?;
         Ok(transaction.commit()?)
     }
 
@@ -172,11 +236,17 @@ impl Catalog {
         let mut query = connection.prepare_cached(
             "SELECT u.number, u.stream, u.mapper, u.started_at, e.ended_at, e.failure, e.bytes, e.body, e.records,
                  e.accepted, e.skipped, e.rejected, e.quarantined, e.broken_off,
-                 EXISTS (SELECT 1 FROM upload_reruns r WHERE r.migration = u.migration AND r.number = u.number)
+                 EXISTS (SELECT 1 FROM upload_reruns r WHERE r.migration = u.migration AND r.number = u.number),
+                 l.read, l.header, l.blank, l.accepted, l.skipped, l.rejected, l.quarantined,
+                 (SELECT at FROM upload_withdrawals w WHERE w.migration = u.migration AND w.number = u.number),
+                 (SELECT json_group_array(confirmed) FROM upload_confirmations c
+                  WHERE c.migration = u.migration AND c.number = u.number)
              FROM uploads u LEFT JOIN upload_ends e USING (migration, number)
+                 LEFT JOIN upload_lines l USING (migration, number)
              WHERE u.migration = ? ORDER BY u.number",
         )?;
         let uploads = query.query_map([migration.to_string()], |row| {
+            let confirmed: Vec<u32> = serde_json::from_str(&row.get::<_, String>(23)?).unwrap_or_default();
             let ended_at: Option<String> = row.get(4)?;
             let ended = match ended_at {
                 None => None,
@@ -193,6 +263,8 @@ impl Catalog {
                             rejected: row.get(11)?,
                             quarantined: row.get(12)?,
                             broken_off: row.get(13)?,
+                            lines: upload_lines(row)?,
+                            confirmed: confirmed.clone(),
                         };
                         Some((at, Ok(end)))
                     }
@@ -205,6 +277,8 @@ impl Catalog {
                 mapper: row.get::<_, Option<String>>(2)?.and_then(|digest| Digest::parse(&digest)),
                 started_at: row.get(3)?,
                 ended,
+                withdrawn_at: row.get(22)?,
+                confirmed,
             })
         })?;
         Ok(uploads.collect::<rusqlite::Result<_>>()?)

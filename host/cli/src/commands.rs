@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 
 use crate::server::serve::{LogFormat, ServeArgs};
 use crate::server::telemetry;
-use crate::{access, audit, backup, demo, evidence, migration, plugin, server};
+use crate::{access, audit, backup, demo, evidence, explain, migration, plugin, server};
 
 /// Moves a lender's data into a new lending platform, through sandboxed plugins.
 #[derive(Parser)]
@@ -31,7 +31,7 @@ enum CliCommand {
     /// Try a mapper on a migration: map, validate and import into a temporary target
     #[command(
         after_help = "Example: sluice trial 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --sample 1000\n\nExit codes: 0 all \
-                      records would be imported, 1 something failed, 2 records are invalid, 130 interrupted."
+                      records would be imported, 1 something failed, 2 some or all would not, 130 interrupted."
     )]
     Trial(migration::trial::TrialArgs),
     /// Compare the records that two mappers produce from a migration's source records
@@ -57,13 +57,32 @@ enum CliCommand {
     /// Map a migration's source records again, without another upload
     #[command(
         after_help = "Example: sluice remap 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --only quarantined\n\nExit codes: 0 the \
-                      records are mapped again, 1 something failed, 130 interrupted."
+                      records are mapped again, 1 something failed, 2 some of them were refused, 130 interrupted."
     )]
     Remap(migration::remap::RemapArgs),
+    /// Import a validated migration, or show what an import would generate and remove
+    #[command(
+        after_help = "Example: sluice import 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --preview\n\nExit codes: 0 everything is \
+                      imported, 1 something failed, 2 records were left out or cannot be removed, 130 interrupted."
+    )]
+    Import(migration::import::ImportArgs),
+    /// Take back what the imports of a migration have stored; without --yes, list it
+    #[command(
+        after_help = "Example: sluice undo 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --yes\n\nExit codes: 0 everything is or can \
+                      be taken back, 1 something failed, 2 other records refer to it, or calls stay, 130 interrupted."
+    )]
+    Undo(migration::undo::UndoArgs),
     /// Print source records as they were uploaded, so that they can be corrected and uploaded again
     #[command(after_help = "Example: sluice records 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 --source client --outcome \
                       quarantined --outcome rejected > bad.jsonl")]
     Records(migration::records::RecordsArgs),
+    /// List the uploads of a migration, and withdraw a wrong one
+    #[command(
+        subcommand,
+        after_help = "Example: sluice uploads withdraw 3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10 3\n\nExit codes: 0 the upload \
+                      is withdrawn, 1 something failed."
+    )]
+    Uploads(migration::uploads::UploadsCommand),
     /// Run the server
     #[command(
         after_help = "Example: sluice serve --listen 127.0.0.1:8080 --data-dir ./sluice-data\n\nSLUICE_LOG sets what is \
@@ -99,6 +118,12 @@ enum CliCommand {
     /// Verify the evidence of a migration, without a server
     #[command(after_help = "Example: sluice evidence verify evidence.jsonl --key audit.key --target platform.db")]
     Evidence(evidence::EvidenceArgs),
+    /// Explain a code of an answer, a result line, a ledger or a log: meaning, likely cause, remedy and example
+    #[command(
+        after_help = "Example: sluice explain WRONG_FIELD_COUNT\n\nExit codes: 0 the code is explained, or all codes are \
+                      listed, 1 there is no such code."
+    )]
+    Explain(explain::ExplainArgs),
 }
 
 /// Runs a command and returns its exit code.
@@ -117,7 +142,10 @@ fn dispatch(command: CliCommand) -> Result<u8> {
         CliCommand::Plan(args) => block_on(migration::plan::run(args)),
         CliCommand::Ledger(command) => block_on(migration::ledger::run(command)),
         CliCommand::Remap(args) => block_on(migration::remap::run(args)),
+        CliCommand::Import(args) => block_on(migration::import::run(args)),
+        CliCommand::Undo(args) => block_on(migration::undo::run(args)),
         CliCommand::Records(args) => block_on(migration::records::run(args)),
+        CliCommand::Uploads(command) => block_on(migration::uploads::run(command)),
         CliCommand::Serve(args) => {
             telemetry::init("info", args.log_format == LogFormat::Json);
             runtime()?.block_on(server::serve::run(args))
@@ -129,12 +157,14 @@ fn dispatch(command: CliCommand) -> Result<u8> {
         CliCommand::Plugin(args) => block_on(plugin::run(args)),
         CliCommand::Audit(args) => audit::run(args),
         CliCommand::Evidence(args) => evidence::run(args),
+        CliCommand::Explain(args) => explain::run(&args),
     }
 }
 
 /// Runs an asynchronous verb. Only warnings and errors are logged.
 fn block_on(verb: impl Future<Output = Result<u8>>) -> Result<u8> {
     telemetry::init("warn", false);
+    crate::panics::watch();
     runtime()?.block_on(verb)
 }
 

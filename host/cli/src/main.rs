@@ -6,9 +6,11 @@ mod backup;
 mod commands;
 mod demo;
 mod evidence;
+mod explain;
 mod format;
 mod migration;
 mod output;
+mod panics;
 mod plugin;
 mod progress;
 mod server;
@@ -16,6 +18,8 @@ mod server;
 use std::process::ExitCode;
 
 use clap::Parser;
+
+use crate::output::OutputClosed;
 
 fn main() -> ExitCode {
     let cli = match commands::Cli::try_parse() {
@@ -28,7 +32,12 @@ fn main() -> ExitCode {
         }
     };
     match commands::run(cli) {
+        Ok(_) if panics::happened() => {
+            eprintln!("error: a part of the command failed because of a defect: see the message above (HOST_PANICKED)");
+            ExitCode::FAILURE
+        }
         Ok(code) => code.into(),
+        Err(error) if error.is::<OutputClosed>() => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sluice_keys::Credentials;
 
+use crate::certificate;
 use crate::error::ClientError;
 use crate::problem::ProblemDocument;
 use crate::upload_format::UploadFormat;
@@ -197,6 +198,15 @@ impl SluiceClient {
         self.read(self.request(Method::PUT, path).await?).await
     }
 
+    /// Sends `DELETE` and parses the response.
+    ///
+    /// # Errors
+    ///
+    /// See [`SluiceClient`].
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.read(self.request(Method::DELETE, path).await?).await
+    }
+
     /// Sends a request without a body and ignores the body of the response.
     ///
     /// # Errors
@@ -243,6 +253,9 @@ impl SluiceClient {
     /// Returns the error for a failed exchange.
     pub(crate) fn connection_error(&self, error: reqwest::Error) -> ClientError {
         let server = self.server.clone();
+        if let Some(reason) = certificate::refusal(&error) {
+            return ClientError::CertificateRefused { server, reason };
+        }
         if error.is_connect() {
             return ClientError::NotReachable { server, error };
         }

@@ -44,6 +44,14 @@ pub enum ClientError {
         /// The failed connection.
         error: reqwest::Error,
     },
+    /// The client does not accept the server's certificate.
+    #[error("the certificate of {server} is not accepted: {reason}")]
+    CertificateRefused {
+        /// Address of the server.
+        server: String,
+        /// The reason, with the remedy.
+        reason: &'static str,
+    },
     /// The server sent nothing for too long.
     #[error("the server at {server} has not answered for {seconds} s")]
     Silent {

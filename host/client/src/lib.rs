@@ -28,6 +28,7 @@
 //! # }
 //! ```
 
+mod certificate;
 mod client;
 mod credentials;
 mod error;
@@ -44,5 +45,5 @@ pub use jobs::{CountView, IssueCountView, JobResult, JobView, ValidationView};
 pub use migrations::{IssueView, MIGRATIONS_PATH, MapperView, MigrationView, PageView, SourceView};
 pub use problem::ProblemDocument;
 pub use reqwest::{Certificate, Method};
-pub use upload::{BodyChunks, ResultCount, ResultTally, UploadRecordError};
+pub use upload::{BodyChunks, QuoteView, ResultCount, ResultTally, UploadRecordError};
 pub use upload_format::UploadFormat;

@@ -18,6 +18,9 @@ use crate::upload_format::UploadFormat;
 /// Maximum number of chunks that wait to be sent. It lets producing and sending overlap.
 const WAITING_CHUNKS: usize = 4;
 
+/// Code of the result line of an upload without a record.
+const NO_RECORDS: &str = "NO_RECORDS";
+
 /// Maximum number of errors that a tally keeps to be shown.
 const FIRST_ERRORS: usize = 5;
 
@@ -32,6 +35,8 @@ pub struct ResultTally {
     pub records: u64,
     /// Number of results by outcome and code.
     pub outcomes: Vec<ResultCount>,
+    /// Number of lines of refused records. A refused record can have many lines.
+    pub refused_lines: u64,
     /// First errors.
     pub first_errors: Vec<UploadRecordError>,
 }
@@ -53,11 +58,36 @@ pub struct ResultCount {
 pub struct UploadRecordError {
     /// Line of the record, from 1.
     pub line: Option<u64>,
+    /// Last line, if the record has more than one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_line: Option<u64>,
+    /// Place of the quote because of which the lines are refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quote: Option<QuoteView>,
     /// Code.
     pub code: String,
     /// Field with the error.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub field: String,
+}
+
+/// Place of a quote in a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuoteView {
+    /// Line, from 1.
+    pub line: u64,
+    /// Column of the table, from 1.
+    pub column: u32,
+}
+
+impl UploadRecordError {
+    /// Returns the lines as text, with the place of the quote because of which they are refused.
+    pub fn place(&self) -> Option<String> {
+        let line = self.line?;
+        let lines = self.last_line.map_or(format!("line {line}"), |last| format!("lines {line}–{last}"));
+        let opened = |quote: QuoteView| format!(", quote opened in line {}, column {}", quote.line, quote.column);
+        Some(lines + &self.quote.map(opened).unwrap_or_default())
+    }
 }
 
 impl ResultTally {
@@ -85,13 +115,21 @@ impl ResultTally {
         if let Some(problem) = result.problem {
             return Err(ClientError::UploadStopped { records: self.records, problem });
         }
+        if result.is_successful && result.outcome.is_none() && result.code.as_deref() == Some(NO_RECORDS) {
+            return Ok(());
+        }
         let first = result.errors.first();
         let code = result.code.as_deref().or(first.map(|error| &*error.message)).unwrap_or_default();
         let usual = if result.is_successful { "done" } else { "rejected" };
         self.add(result.outcome.as_deref().unwrap_or(usual), code);
-        if !result.is_successful && self.first_errors.len() < FIRST_ERRORS {
+        if result.is_successful {
+            return Ok(());
+        }
+        let (line, last_line, quote) = (result.line, result.last_line, result.quote);
+        self.refused_lines += last_line.zip(line).map_or(1, |(last, first)| last.saturating_sub(first) + 1);
+        if self.first_errors.len() < FIRST_ERRORS {
             let field = first.map(|error| error.field.clone().into_owned()).unwrap_or_default();
-            self.first_errors.push(UploadRecordError { line: result.line, code: code.to_owned(), field });
+            self.first_errors.push(UploadRecordError { line, last_line, quote, code: code.to_owned(), field });
         }
         Ok(())
     }
@@ -102,6 +140,8 @@ impl ResultTally {
 struct ResultLineView<'a> {
     is_successful: bool,
     line: Option<u64>,
+    last_line: Option<u64>,
+    quote: Option<QuoteView>,
     #[serde(borrow)]
     outcome: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -178,21 +218,22 @@ mod tests {
             r#"{"isSuccessful":true,"line":1,"outcome":"mapped","records":[{"entityType":"a","referenceId":"b"}]}"#,
             r#"{"isSuccessful":true,"line":2,"outcome":"skipped","code":"WHY"}"#,
             r#"{"isSuccessful":false,"line":3,"outcome":"rejected","errors":[{"field":"f","message":"M"}]}"#,
-            r#"{"isSuccessful":false,"line":4,"outcome":"quarantined","code":"PLUGIN_PANICKED"}"#,
+            r#"{"isSuccessful":false,"line":4,"lastLine":11,"quote":{"line":4,"column":5},"outcome":"rejected","errors":[{"field":"","message":"Q"}]}"#,
+            r#"{"isSuccessful":false,"line":14,"outcome":"quarantined","code":"PLUGIN_PANICKED"}"#,
+            r#"{"isSuccessful":true,"code":"NO_RECORDS"}"#,
             r#"{"isSuccessful":true,"referenceId":"b"}"#,
         ];
         for line in lines {
             tally.add_line(line.as_bytes()).expect("a result");
         }
-        assert_eq!((tally.records, tally.count("mapped"), tally.count("done"), tally.refused()), (5, 1, 1, 2));
-        let error = |line, code: &str, field: &str| UploadRecordError {
-            line: Some(line),
-            code: code.into(),
-            field: field.into(),
-        };
-        assert_eq!(tally.first_errors, [error(3, "M", "f"), error(4, "PLUGIN_PANICKED", "")]);
+        assert_eq!((tally.records, tally.count("mapped"), tally.count("done"), tally.refused()), (6, 1, 1, 3));
+        assert_eq!(tally.refused_lines, 10);
+        let places: Vec<String> = tally.first_errors.iter().filter_map(UploadRecordError::place).collect();
+        assert_eq!(places, ["line 3", "lines 4–11, quote opened in line 4, column 5", "line 14"]);
+        let codes: Vec<(&str, &str)> = tally.first_errors.iter().map(|error| (&*error.code, &*error.field)).collect();
+        assert_eq!(codes, [("M", "f"), ("Q", ""), ("PLUGIN_PANICKED", "")]);
         let stopped = tally.add_line(br#"{"isSuccessful":false,"problem":{"title":"T","detail":"D.","code":"C"}}"#);
         let sentence = stopped.expect_err("a problem ends it").to_string();
-        assert_eq!(sentence, "the upload was stopped after 5 records. T: D. (C)");
+        assert_eq!(sentence, "the upload was stopped after 6 records. T: D. (C)");
     }
 }

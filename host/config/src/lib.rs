@@ -194,6 +194,9 @@ impl Default for Retention {
 pub struct UploadLimits {
     /// Maximum length of a record in bytes. 1 MiB: a thousand times a usual record, and still little memory.
     pub max_record_bytes: usize,
+    /// Maximum number of ends of lines in a quoted field of a table. 1,000: a field with more is taken for one whose quote
+    /// is a stray character, and its lines are read as rows.
+    pub max_quoted_lines: u64,
     /// Maximum nesting of objects and lists. 64: more than any domain has, less than a parser's stack allows.
     pub max_depth: usize,
     /// Maximum number of records in a batch. 1,000: the cost of a call into a plugin, divided by the records, is then
@@ -220,6 +223,9 @@ pub struct UploadLimits {
     /// Maximum number of bytes to which one byte of a compressed upload may expand. 200: tables expand 5 to 30 times,
     /// decompression bombs 1,000 times and more.
     pub max_expansion: u64,
+    /// Maximum window of a Zstandard body in bytes. 8 MiB: the maximum of RFC 9659, which `zstd` uses up to level 19. An
+    /// upload takes that much memory. `zstd --long` makes windows of 128 MiB.
+    pub max_zstd_window: u64,
     /// Number of hours for which the server keeps a resumable upload that receives nothing, and the results of one that
     /// ended. 72: longer than a weekend.
     pub resumable_hours: u64,
@@ -234,6 +240,7 @@ impl Default for UploadLimits {
     fn default() -> Self {
         Self {
             max_record_bytes: 1 << 20,
+            max_quoted_lines: 1_000,
             max_depth: 64,
             batch_records: 1_000,
             batch_bytes: 1 << 20,
@@ -244,6 +251,7 @@ impl Default for UploadLimits {
             least_bytes: 256,
             max_bytes: 64 << 30,
             max_expansion: 200,
+            max_zstd_window: 8 << 20,
             resumable_hours: 72,
             resumable_uploads: 32,
             resumable_bytes: 64 << 30,
@@ -333,6 +341,7 @@ impl Config {
         } = self;
         let ranges: &[(&str, u64, u64, u64)] = &[
             ("upload.max_record_bytes", upload.max_record_bytes as u64, 1, 1 << 30),
+            ("upload.max_quoted_lines", upload.max_quoted_lines, 1, 1 << 30),
             ("upload.max_depth", upload.max_depth as u64, 1, 1_000),
             ("upload.batch_records", upload.batch_records as u64, 1, 1 << 20),
             ("upload.batch_bytes", upload.batch_bytes as u64, 1, 1 << 30),
@@ -342,6 +351,7 @@ impl Config {
             ("upload.idle_seconds", upload.idle_seconds, 1, MAX_DURATION),
             ("upload.max_bytes", upload.max_bytes, 1, u64::MAX),
             ("upload.max_expansion", upload.max_expansion, 1, 1 << 30),
+            ("upload.max_zstd_window", upload.max_zstd_window, 1 << 10, 2 << 30),
             ("upload.resumable_hours", upload.resumable_hours, 1, 8_760),
             ("upload.resumable_uploads", upload.resumable_uploads, 0, 1 << 20),
             ("upload.resumable_bytes", upload.resumable_bytes, 0, u64::MAX),

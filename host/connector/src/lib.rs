@@ -2,6 +2,7 @@
 //!
 //! This crate knows plans and responses, and nothing of staging. Callers pass it the calls that are to be sent.
 
+mod bulk_decision;
 mod call_hours;
 mod error;
 mod http_client;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use tokio::runtime::Handle;
 
+pub use bulk_decision::FailedFilter;
 use call_hours::CallHours;
 pub use error::PlatformError;
 use http_client::PlatformClient;

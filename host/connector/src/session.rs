@@ -7,7 +7,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::http_client::{PlatformRequest, PlatformResponse};
-use super::ledger::{Ledger, LedgerKey};
+use super::ledger::{Ledger, LedgerKey, NEEDS_A_SKIPPED_CALL};
 use super::response::{ResponseMeaning, interpret, items, kept_values, text_at};
 use super::state::{CallState, EntityState};
 use super::{Platform, PlatformError};
@@ -73,6 +73,7 @@ impl Session<'_> {
             let request = request_hash(call);
             let known = self.ledger.call(key, &call.id)?;
             let changed = known.as_ref().is_some_and(|known| known.request != request);
+            let undone = known.as_ref().map_or(0, |known| known.undone);
             let mut state = known.map(|known| known.state);
             let has_passed = self.behind && !state.is_some_and(CallState::is_finished) && {
                 let reached = match reached {
@@ -88,15 +89,13 @@ impl Session<'_> {
             match state {
                 Some(CallState::Skipped) => continue,
                 Some(CallState::Done) if !changed => continue,
-                Some(CallState::Done) => {
-                    return self.failed(key, call, &Code::new("CHANGED_AFTER_IT_WAS_SENT"), 0);
-                }
+                Some(CallState::Done) => return self.changed(key, call, request),
                 Some(CallState::Sent) => {
                     let unchecked = has_passed && call.check == CallCheck::Repeat && call.keeps.is_empty();
                     if let Some(kept) = if unchecked { Some(vec![]) } else { self.check_happened(call)? } {
                         self.ledger.record_result(key, &call.id, CallState::Done, 0, &kept)?;
                         if changed {
-                            return self.failed(key, call, &Code::new("CHANGED_AFTER_IT_WAS_SENT"), 0);
+                            return self.changed(key, call, request);
                         }
                         continue;
                     }
@@ -104,10 +103,14 @@ impl Session<'_> {
                 Some(CallState::Failed | CallState::Undone) | None => {}
             }
             let (Some(path), Some(body)) = (self.assemble(&call.path, false)?, self.assemble(&call.body, true)?) else {
+                if self.needs_own_answer(key, call)? {
+                    let (call, code) = ((&*call.id, ordinal, &call.step), Code::new(NEEDS_A_SKIPPED_CALL));
+                    return self.ledger.record_unsendable(key, call, request, &code);
+                }
                 return self.ledger.set_entity(key, EntityState::Waiting, None);
             };
             self.ledger.record_sent(key, (&call.id, ordinal, &call.step), request)?;
-            match self.send_call(key, call, &path, &body, request)? {
+            match self.send_call(key, call, &path, &body, (request, undone))? {
                 CallOutcome::Done(status, kept) => {
                     self.ledger.record_result(key, &call.id, CallState::Done, status, &kept)?
                 }
@@ -118,6 +121,26 @@ impl Session<'_> {
             }
         }
         self.ledger.set_entity(key, EntityState::Done, None)
+    }
+
+    /// Returns true if a call needs an answer of its own plan that is not there: the call that has it was skipped. No other
+    /// record can supply it.
+    fn needs_own_answer(&self, key: LedgerKey, call: &PlannedCall) -> Result<bool, PlatformError> {
+        for piece in call.path.iter().chain(&call.body) {
+            if let CallPart::Answer { kind, id, name } = piece
+                && (**kind == *key.kind && *id == key.id)
+                && self.ledger.saved_value(key, name)?.is_none()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Saves that a call was made with another request than it would have now.
+    fn changed(&self, key: LedgerKey, call: &PlannedCall, request: [u8; 16]) -> Result<(), PlatformError> {
+        self.ledger.record_change(key, &call.id, request)?;
+        self.failed(key, call, &Code::new("CHANGED_AFTER_IT_WAS_SENT"), 0)
     }
 
     fn failed(&self, key: LedgerKey, call: &PlannedCall, code: &Code, status: u16) -> Result<(), PlatformError> {
@@ -131,9 +154,13 @@ impl Session<'_> {
         call: &PlannedCall,
         path: &str,
         body: &str,
-        request: [u8; 16],
+        (request, undone): ([u8; 16], u32),
     ) -> Result<CallOutcome, PlatformError> {
-        let name = format!("{}:{}:{}:{}", key.kind, Uuid::from_bytes(key.id), call.id, Uuid::from_bytes(request));
+        let mut name = format!("{}:{}:{}:{}", key.kind, Uuid::from_bytes(key.id), call.id, Uuid::from_bytes(request));
+        // The platform would answer a call that was rolled back as it did the first time, and create nothing.
+        if undone > 0 {
+            name.push_str(&format!(":{undone}"));
+        }
         let idempotency = (call.method == "POST").then(|| Uuid::new_v5(&self.migration, name.as_bytes()));
         let mut attempt = 0;
         loop {

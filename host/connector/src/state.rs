@@ -61,13 +61,23 @@ states! {
     } else Sent
 }
 
-/// Decision of a client about a record whose plan has failed.
+/// Decision of a client about a record's plan.
+///
+/// | state | leads out of it |
+/// |---|---|
+/// | `open` | the next import; `abandon` |
+/// | `waiting` | the next import, once the other record has its answer; `retry`, which also sends skipped calls again; `abandon` |
+/// | `done` | an undo job; `retry`, if a call was skipped |
+/// | `failed` | `retry`, `skip`, `abandon` |
+/// | `abandoned` | `retry`; `skip`, if a call failed; an undo job |
+/// | `undone` | `retry` |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LedgerDecision {
-    /// Send the failed call again.
+    /// Send the failed call again, and the skipped calls whose answers are needed. Of a record whose calls were rolled back,
+    /// all calls are sent again.
     Retry,
-    /// Skip the failed call, and continue with the next.
+    /// Skip the failed call, and continue with the next. A call that was made before its record changed stays as it is.
     Skip,
     /// Leave the record as it is.
     Abandon,

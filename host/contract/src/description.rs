@@ -7,7 +7,7 @@
 use super::vocabulary::Vocabulary;
 pub use super::wire::{ColumnKind, Reference, TallyEntry};
 use super::wire::{WireCountGroup, WireDomainDescription, WireEntityType, WireMapperDescription};
-use sluice_model::{Code, FieldPath, Name, Severity, Version};
+use sluice_model::{Code, FieldName, FieldPath, Name, Severity, Version};
 
 /// Maximum number of codes that a plugin may declare.
 const MAX_CODES: usize = 500;
@@ -25,6 +25,13 @@ pub struct SourceTable {
     pub key: Vec<String>,
     /// Further fields by which a record can be looked up.
     pub lookups: Vec<String>,
+}
+
+impl SourceTable {
+    /// Returns the fields that identify a record, as they may be shown. A name with a control character is left out.
+    pub fn key_fields(&self) -> Vec<FieldName> {
+        self.key.iter().filter_map(|field| FieldName::from_description(field)).collect()
+    }
 }
 
 /// A mapper's description.

@@ -6,6 +6,7 @@
 #[cfg(any(test, fuzzing))]
 mod arbitrary_plugin;
 pub mod call_plan;
+mod canonical_ids;
 pub mod description;
 mod failure;
 mod lookup;
@@ -17,6 +18,7 @@ mod vocabulary;
 pub mod wire;
 
 pub use call_plan::{CallCheck, CallPart, CallUndo, Expectation, PlannedCall, PlannedEntity};
+pub use canonical_ids::CanonicalIds;
 pub use description::{
     Column, ColumnKind, CountGroup, DomainDescription, EntityType, Generation, MapperDescription, Reference,
     SourceTable, TallyEntry, TallyRule,

@@ -176,6 +176,7 @@ pub fn issue(
         code: vocabulary.code(&reported.code, Some(position), undeclared),
         field: vocabulary.path(stream, &reported.field, position, undeclared),
         rule: reported.rule.as_ref().map(|rule| vocabulary.code(rule, Some(position), undeclared)),
+        first_line: None,
     };
     (position, issue)
 }

@@ -1,5 +1,7 @@
 //! A batch of framed records, packed in the form that crosses the plugin boundary.
 
+use super::lines::LineSpan;
+
 /// Reason why a frame is not a valid record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -21,6 +23,24 @@ pub enum Fault {
     Quotes,
     /// A row of a table has more or fewer fields than the table has names.
     FieldCount,
+    /// A row of a table consists of separators alone. It is skipped and not rejected.
+    Blank,
+}
+
+/// A remark about a record that is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The table's header has columns without a name at its end. Their fields are empty and passed over.
+    NamelessColumn,
+}
+
+impl Notice {
+    /// Returns the code of the warning.
+    pub fn code(self) -> &'static str {
+        match self {
+            Notice::NamelessColumn => "NAMELESS_COLUMN",
+        }
+    }
 }
 
 impl Fault {
@@ -36,7 +56,13 @@ impl Fault {
             Fault::Key => "MISSING_KEY",
             Fault::Quotes => "INVALID_QUOTES",
             Fault::FieldCount => "WRONG_FIELD_COUNT",
+            Fault::Blank => "BLANK_ROW",
         }
+    }
+
+    /// Returns true if the record is skipped. A record with another fault is rejected.
+    pub fn skips(self) -> bool {
+        self == Fault::Blank
     }
 }
 
@@ -53,6 +79,10 @@ pub struct RawBatch {
     pub offsets: Vec<u64>,
     /// Faults that framing found, by position, ascending.
     pub faults: Vec<(u32, Fault)>,
+    /// Lines of the records that have more than one, by position, ascending.
+    pub spans: Vec<(u32, LineSpan)>,
+    /// Remarks about records, by position, ascending.
+    pub notices: Vec<(u32, Notice)>,
 }
 
 impl RawBatch {
@@ -75,6 +105,22 @@ impl RawBatch {
     /// Iterates over all records, in order.
     pub fn records(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.len()).map(|position| self.record(position))
+    }
+
+    /// Returns the lines of the record at a position, if it has more than one or is a refused span.
+    pub fn span(&self, position: usize) -> Option<LineSpan> {
+        let found = self.spans.binary_search_by_key(&position, |(of, _)| *of as usize).ok()?;
+        Some(self.spans[found].1)
+    }
+
+    /// Sets the lines of the record that was added last.
+    pub(super) fn mark_span(&mut self, span: LineSpan) {
+        self.spans.push((length_u32(self.ends.len() - 1), span));
+    }
+
+    /// Adds a remark about the record that was added last.
+    pub(super) fn note(&mut self, notice: Notice) {
+        self.notices.push((length_u32(self.ends.len() - 1), notice));
     }
 
     /// Adds a record.

@@ -2,7 +2,17 @@
 
 use std::sync::Arc;
 
-use super::{CsvFormat, CsvFramer, HeaderFault, JsonFormat, JsonFramer, RawBatch};
+use super::{CsvFormat, CsvFramer, HeaderFault, JsonFormat, JsonFramer, PassedLines, RawBatch};
+
+/// Limits of the records of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameLimits {
+    /// Maximum length of a record in bytes.
+    pub record_bytes: usize,
+    /// Maximum number of ends of lines in a quoted field of a table. A field with more is taken for one whose quote is a
+    /// stray character.
+    pub quoted_lines: u64,
+}
 
 /// A framer: it takes the bytes of a body as they arrive and returns batches of complete records.
 pub trait Framing {
@@ -16,8 +26,12 @@ pub trait Framing {
     /// Returns the number of records in the batch.
     fn waiting(&self) -> usize;
 
-    /// Ends the body. The bytes after the last separator are the last record.
-    fn finish(&mut self);
+    /// Ends the body. The bytes after the last separator are the last record. Returns false if the batch has reached
+    /// `max_records` or `max_bytes` before: the caller takes the batch and finishes again.
+    fn finish(&mut self, max_records: usize, max_bytes: usize) -> bool;
+
+    /// Returns the numbers of lines that belong to no record.
+    fn passed(&self) -> PassedLines;
 
     /// Returns the fault of the header if it is invalid, so that the body yields no record.
     fn refused(&self) -> Option<HeaderFault> {
@@ -35,11 +49,11 @@ pub enum BodyFormat {
 }
 
 impl BodyFormat {
-    /// Returns the framer of such a body, for records of at most `max_record_bytes`.
-    pub fn framer(&self, max_record_bytes: usize) -> Box<dyn Framing> {
+    /// Returns the framer of such a body, for records within these limits.
+    pub fn framer(&self, limits: FrameLimits) -> Box<dyn Framing> {
         match self {
-            BodyFormat::Json(format) => Box::new(JsonFramer::new(*format, max_record_bytes)),
-            BodyFormat::Csv(table) => Box::new(CsvFramer::new(table.clone(), max_record_bytes)),
+            BodyFormat::Json(format) => Box::new(JsonFramer::new(*format, limits.record_bytes)),
+            BodyFormat::Csv(table) => Box::new(CsvFramer::new(table.clone(), limits)),
         }
     }
 }

@@ -39,6 +39,15 @@ impl Charset {
         }
     }
 
+    /// Returns an ASCII character in this encoding.
+    pub(super) fn encode_ascii(self, character: u8) -> Vec<u8> {
+        match self.0 {
+            encoding if encoding == UTF_16LE => vec![character, 0],
+            encoding if encoding == UTF_16BE => vec![0, character],
+            _ => vec![character],
+        }
+    }
+
     /// Returns the byte order mark that may precede a table in this encoding.
     pub(super) fn mark(self) -> &'static [u8] {
         match self.0 {

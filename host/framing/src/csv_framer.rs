@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
-use super::batch::{Fault, RawBatch};
+use super::FrameLimits;
+use super::batch::{Fault, Notice, RawBatch};
 use super::body_format::Framing;
-use super::csv_rows::{CsvDialect, CsvRow, CsvRows, fields};
+use super::csv_fields::fields;
+use super::csv_header::{Columns, HeaderFault, named_separator};
+use super::csv_rows::{CsvDialect, CsvRow, CsvRows};
+use super::lines::{LineSpan, PassedLines, QuotePlace};
+use super::refused_span::RefusedSpan;
 
 /// Format of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,89 +29,182 @@ pub enum ColumnNames {
     Given(Option<Vec<String>>),
 }
 
-/// Reason why a header is invalid. Fields are given by number, from 1, and not by name: if the table has no header after
-/// all, a name would be personal data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeaderFault {
-    /// The header is longer than a record may be.
-    TooLong,
-    /// The header is not text in the given encoding.
-    Encoding,
-    /// A quote is misplaced or missing.
-    Misquoted,
-    /// The field with this number has no name.
-    Empty(usize),
-    /// The second field has the same name as the first.
-    Duplicate(usize, usize),
-}
-
 /// A framer of tables.
 ///
-/// Lines end with CRLF, LF or CR. Empty lines are skipped. A row longer than the limit is discarded while it is received,
-/// and reported. Memory is bounded by one row and one batch.
+/// Lines end with CRLF, LF or CR. Empty lines are passed over and counted. A row longer than the limit is discarded while
+/// it is received, and reported. If a quoted field is not closed properly, the lines from its quote to the next correct
+/// row are reported as one span. Memory is bounded by two rows and one batch.
 pub struct CsvFramer {
     table: Arc<CsvFormat>,
-    max_record_bytes: usize,
+    dialect: CsvDialect,
+    limits: FrameLimits,
     rows: CsvRows,
-    /// Name of each field as it is written in a record: `"name":`. `None` until the header is complete.
-    names: Option<Result<Vec<String>, HeaderFault>>,
+    /// Columns. `None` until the header is complete.
+    columns: Option<Result<Columns, HeaderFault>>,
+    /// True once a row below the header was read.
+    begun: bool,
+    /// True if the header has columns without a name, and no record has said so.
+    unnamed: bool,
+    /// Lines that are refused because of a quote, until the next correct row.
+    span: Option<RefusedSpan>,
+    /// Quote because of which lines are refused.
+    quote: Option<QuotePlace>,
+    passed: PassedLines,
     batch: RawBatch,
     /// Buffer of the record that is being written.
     record: Vec<u8>,
 }
 
 impl CsvFramer {
-    /// Returns a framer of records of at most `max_record_bytes`.
-    pub fn new(table: Arc<CsvFormat>, max_record_bytes: usize) -> Self {
-        let names = match &table.names {
-            ColumnNames::Given(Some(names)) => Some(Ok(names.iter().map(|name| member(name)).collect())),
+    /// Returns a framer of records within these limits.
+    pub fn new(table: Arc<CsvFormat>, limits: FrameLimits) -> Self {
+        let columns = match &table.names {
+            ColumnNames::Given(Some(names)) => Some(Ok(Columns::named(names.clone()))),
             _ => None,
         };
-        let rows = CsvRows::new(table.dialect, max_record_bytes);
-        Self { table, max_record_bytes, rows, names, batch: RawBatch::default(), record: vec![] }
+        let (dialect, rows) = (table.dialect, CsvRows::new(table.dialect, limits));
+        Self {
+            table,
+            dialect,
+            limits,
+            rows,
+            columns,
+            begun: false,
+            unnamed: false,
+            span: None,
+            quote: None,
+            passed: PassedLines::default(),
+            batch: RawBatch::default(),
+            record: vec![],
+        }
     }
 
-    /// Returns whether the header is valid. Returns `None` until it is complete.
-    pub fn header(&self) -> Option<Result<(), HeaderFault>> {
-        self.names.as_ref().map(|names| names.as_ref().map(|_| ()).map_err(|fault| *fault))
+    /// Returns the names of the columns, or the fault of the header. Returns `None` until they are known.
+    pub fn columns(&self) -> Option<Result<&[String], HeaderFault>> {
+        self.columns.as_ref().map(|columns| columns.as_ref().map(|known| &*known.names).map_err(|fault| *fault))
+    }
+
+    /// Returns true once a row below the header was read.
+    pub fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Returns the separator, as the first line of the table may have named it.
+    pub fn separator(&self) -> u8 {
+        self.dialect.separator
     }
 
     /// Processes the complete row.
     fn end_row(&mut self) {
         let row = self.rows.row();
-        if row.bytes.is_empty() && !row.too_long {
+        let lines = row.last_line - row.line + 1;
+        if self.quote.is_none() && !row.too_long && row.bytes.is_empty() && row.unclosed.is_none() {
+            self.passed.blank += lines;
             return self.rows.next_row();
         }
-        let (dialect, header) = (self.table.dialect, self.table.names == ColumnNames::Header);
-        match &self.names {
-            None if header => self.names = Some(header_names(&row, dialect)),
-            None => {
-                // The fields of an invalid row cannot be counted.
-                let readable = !row.misquoted && !row.too_long;
-                if let (true, Some(text)) = (readable, dialect.charset.decode(row.bytes)) {
-                    let mut count = 0;
-                    fields(&text, dialect, |_| count += 1);
-                    self.names = Some(Ok((1..=count).map(|number: usize| member(&number.to_string())).collect()));
-                }
-                self.add();
-            }
-            Some(Ok(_)) => self.add(),
-            Some(Err(_)) => {}
+        if row.padding {
+            self.end_span();
+            self.passed.blank += lines;
+            return self.rows.next_row();
         }
+        if row.line == 1
+            && let Some(separator) = named_separator(&row, self.dialect)
+        {
+            self.dialect.separator = separator;
+            self.rows.set_separator(separator);
+            self.passed.header += lines;
+            return self.rows.next_row();
+        }
+        if self.columns.is_none() && self.table.names == ColumnNames::Header {
+            if is_separators(row.bytes, self.dialect) {
+                self.passed.blank += lines;
+            } else {
+                let columns = Columns::of_header(&row, self.dialect);
+                self.unnamed = matches!(columns, Ok(Columns { nameless: 1.., .. }));
+                self.columns = Some(columns);
+                self.passed.header += lines;
+            }
+            return self.rows.next_row();
+        }
+        self.end_record();
         self.rows.next_row();
     }
 
-    /// Adds the complete row as a record.
-    fn add(&mut self) {
-        let Self { table, max_record_bytes, rows, names, batch, record } = self;
-        let row = rows.row();
-        let names = names.as_ref().and_then(|names| names.as_deref().ok()).unwrap_or_default();
-        record.clear();
-        match write(&row, table.dialect, names, record) {
-            Ok(()) if record.len() <= *max_record_bytes => batch.push(row.line, row.offset, record, None),
-            Ok(()) | Err(Fault::TooLarge) => batch.push(row.line, row.offset, &[], Some(Fault::TooLarge)),
-            Err(fault) => batch.push(row.line, row.offset, row.bytes, Some(fault)),
+    /// Processes the complete row of a table whose header is complete.
+    fn end_record(&mut self) {
+        let row = self.rows.row();
+        if self.columns.is_none() {
+            self.columns = numbered_columns(&row, self.dialect).map(Ok);
         }
+        let known = match &self.columns {
+            Some(Err(_)) => return,
+            Some(Ok(known)) => Some(known),
+            None => None,
+        };
+        self.record.clear();
+        let mut written = write(&row, self.dialect, known, &mut self.record);
+        if written.is_ok() && self.record.len() > self.limits.record_bytes {
+            written = Err(RowFault::Record(Fault::TooLarge));
+        }
+        if written == Err(RowFault::Nameless) && !self.begun {
+            // The last column is not empty, so its name was forgotten.
+            let named = known.map_or(0, |known| known.names.len());
+            self.columns = Some(Err(HeaderFault::Empty(named + 1)));
+            return;
+        }
+        let blank = written == Err(RowFault::Record(Fault::Blank));
+        self.begun |= !blank;
+        if !blank && written.is_err() && (self.quote.is_some() || row.unclosed.is_some()) {
+            return self.refuse();
+        }
+        if self.quote.take().is_some() {
+            self.end_span();
+        }
+        let row = self.rows.row();
+        let fault = written.err().map(RowFault::fault);
+        let bytes = match fault {
+            None => self.record.as_slice(),
+            Some(Fault::TooLarge) => &[],
+            Some(_) => row.bytes,
+        };
+        self.batch.push(row.line, row.offset, bytes, fault);
+        if row.last_line > row.line {
+            self.batch.mark_span(LineSpan { last: row.last_line, quote: None });
+        }
+        if fault.is_none() && std::mem::take(&mut self.unnamed) {
+            self.batch.note(Notice::NamelessColumn);
+        }
+    }
+
+    /// Refuses the complete row, because a quote before it was not closed properly.
+    fn refuse(&mut self) {
+        let Self { dialect, limits, rows, quote, span, batch, .. } = self;
+        let row = rows.row();
+        let Some(place) = quote.or(row.unclosed) else { return };
+        *quote = Some(place);
+        if span.as_mut().is_some_and(|span| span.add(&row, dialect.charset, limits.record_bytes)) {
+            return;
+        }
+        if let Some(span) = span.take() {
+            span.push_to(batch);
+        }
+        if row.too_long {
+            batch.push(row.line, row.offset, &[], Some(Fault::TooLarge));
+            batch.mark_span(LineSpan { last: row.last_line, quote: Some(place) });
+        } else {
+            *span = Some(RefusedSpan::new(&row, place));
+        }
+    }
+
+    /// Ends the refused lines, if there are any.
+    fn end_span(&mut self) {
+        if let Some(span) = self.span.take() {
+            span.push_to(&mut self.batch);
+        }
+    }
+
+    fn is_full(&self, max_records: usize, max_bytes: usize) -> bool {
+        self.batch.len() >= max_records || self.batch.bytes.len() >= max_bytes
     }
 }
 
@@ -119,7 +217,7 @@ impl Framing for CsvFramer {
             if complete {
                 self.end_row();
             }
-            if self.batch.len() >= max_records || self.batch.bytes.len() >= max_bytes {
+            if self.is_full(max_records, max_bytes) {
                 break;
             }
         }
@@ -134,68 +232,100 @@ impl Framing for CsvFramer {
         self.batch.len()
     }
 
-    fn finish(&mut self) {
-        if self.rows.finish() {
-            self.end_row();
+    fn finish(&mut self, max_records: usize, max_bytes: usize) -> bool {
+        while !self.is_full(max_records, max_bytes) {
+            let (_, complete) = self.rows.push(&[]);
+            if complete || self.rows.finish() {
+                self.end_row();
+                continue;
+            }
+            if self.rows.take_lone_mark() {
+                self.passed.blank += 1;
+            }
+            self.end_span();
+            self.quote = None;
+            return true;
         }
+        false
     }
 
     fn refused(&self) -> Option<HeaderFault> {
-        self.header()?.err()
+        self.columns()?.err()
+    }
+
+    fn passed(&self) -> PassedLines {
+        self.passed
     }
 }
 
-/// Returns a field's name as it is written in a record.
-fn member(name: &str) -> String {
-    serde_json::Value::from(name).to_string() + ":"
+/// Reason why a row is not a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RowFault {
+    /// The record has this fault.
+    Record(Fault),
+    /// A field of a column without a name is not empty.
+    Nameless,
 }
 
-/// Reads the names of the header.
-fn header_names(row: &CsvRow, dialect: CsvDialect) -> Result<Vec<String>, HeaderFault> {
-    if row.too_long {
-        return Err(HeaderFault::TooLong);
-    }
-    if row.misquoted {
-        return Err(HeaderFault::Misquoted);
-    }
-    if dialect.charset.contradicts(row.bytes) {
-        return Err(HeaderFault::Encoding);
-    }
-    let text = dialect.charset.decode(row.bytes).ok_or(HeaderFault::Encoding)?;
-    let mut names: Vec<String> = vec![];
-    fields(&text, dialect, |name| names.push(name.to_owned()));
-    let mut first = hashbrown::HashMap::new();
-    for (place, name) in names.iter().enumerate() {
-        if name.trim().is_empty() {
-            return Err(HeaderFault::Empty(place + 1));
-        }
-        if let Some(earlier) = first.insert(name.as_str(), place + 1) {
-            return Err(HeaderFault::Duplicate(earlier, place + 1));
+impl RowFault {
+    fn fault(self) -> Fault {
+        match self {
+            RowFault::Record(fault) => fault,
+            RowFault::Nameless => Fault::FieldCount,
         }
     }
-    Ok(names.iter().map(|name| member(name)).collect())
+}
+
+/// Returns numbered columns, as many as a row has fields. Returns `None` if the fields cannot be counted.
+fn numbered_columns(row: &CsvRow, dialect: CsvDialect) -> Option<Columns> {
+    let readable = !row.misquoted && !row.too_long && !row.bytes.is_empty();
+    let text = dialect.charset.decode(row.bytes).filter(|_| readable)?;
+    let mut count = 0;
+    fields(&text, dialect, |_| count += 1);
+    Some(Columns::numbered(count))
+}
+
+/// Returns true if a row consists of separators alone.
+fn is_separators(row: &[u8], dialect: CsvDialect) -> bool {
+    let unit = dialect.charset.unit();
+    !row.is_empty() && row.chunks(unit).all(|character| dialect.charset.ascii(character) == dialect.separator)
 }
 
 /// Writes a row as a JSON object.
-fn write(row: &CsvRow, dialect: CsvDialect, names: &[String], out: &mut Vec<u8>) -> Result<(), Fault> {
+fn write(row: &CsvRow, dialect: CsvDialect, columns: Option<&Columns>, out: &mut Vec<u8>) -> Result<(), RowFault> {
     if row.too_long {
-        return Err(Fault::TooLarge);
+        return Err(RowFault::Record(Fault::TooLarge));
     }
     if row.misquoted {
-        return Err(Fault::Quotes);
+        return Err(RowFault::Record(Fault::Quotes));
     }
-    let text = dialect.charset.decode(row.bytes).ok_or(Fault::Encoding)?;
-    let mut names = names.iter();
-    let mut fits = true;
+    if is_separators(row.bytes, dialect) {
+        return Err(RowFault::Record(Fault::Blank));
+    }
+    let text = dialect.charset.decode(row.bytes).ok_or(RowFault::Record(Fault::Encoding))?;
+    let Some(columns) = columns.filter(|_| !row.bytes.is_empty()) else {
+        return Err(RowFault::Record(Fault::FieldCount));
+    };
+    let mut members = columns.members.iter();
+    let (mut more, mut nameless) = (0, false);
     out.push(b'{');
     fields(&text, dialect, |value| {
-        let Some(name) = names.next() else { return fits = false };
+        let Some(member) = members.next() else {
+            more += 1;
+            nameless |= !value.trim().is_empty();
+            return;
+        };
         if out.len() > 1 {
             out.push(b',');
         }
-        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(member.as_bytes());
         serde_json::to_writer(&mut *out, value).expect("text can be written as JSON");
     });
     out.push(b'}');
-    if fits && names.next().is_none() { Ok(()) } else { Err(Fault::FieldCount) }
+    match members.next() {
+        None if more == 0 => Ok(()),
+        None if more <= columns.nameless && nameless => Err(RowFault::Nameless),
+        None if more == columns.nameless => Ok(()),
+        _ => Err(RowFault::Record(Fault::FieldCount)),
+    }
 }

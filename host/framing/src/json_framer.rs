@@ -1,6 +1,7 @@
 //! Splits JSON Lines and JSON text sequences into records.
 
-use super::{Fault, Framing, RawBatch};
+use super::csv_rows::is_padding;
+use super::{Fault, Framing, PassedLines, RawBatch};
 
 /// Format of a body of JSON records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct JsonFramer {
     partial: Vec<u8>,
     /// True while a record that is too long is discarded.
     overlong: bool,
+    /// True if that record consists of the padding that some systems write at the end of a file.
+    long_padding: bool,
     /// True in the first record.
     at_start: bool,
     /// Number of the present line, or of the present record of a sequence.
@@ -34,6 +37,7 @@ pub struct JsonFramer {
     taken: u64,
     /// Offset of the start of the incomplete record.
     began: u64,
+    passed: PassedLines,
     batch: RawBatch,
 }
 
@@ -48,10 +52,12 @@ impl JsonFramer {
             max_record_bytes,
             partial: vec![],
             overlong: false,
+            long_padding: false,
             at_start: true,
             line,
             taken: 0,
             began: 0,
+            passed: PassedLines::default(),
             batch,
         }
     }
@@ -59,17 +65,19 @@ impl JsonFramer {
     /// Adds bytes to the incomplete record.
     fn take(&mut self, bytes: &[u8]) {
         if self.overlong {
+            self.long_padding = self.long_padding && bytes.iter().all(is_padding);
             return;
         }
         if self.partial.len() + bytes.len() > self.max_record_bytes + BYTE_ORDER_MARK.len() {
             self.overlong = true;
+            self.long_padding = self.partial.iter().chain(bytes).all(is_padding);
             self.partial = vec![];
             return;
         }
         self.partial.extend_from_slice(bytes);
     }
 
-    /// Ends the record and adds it to the batch.
+    /// Ends the record and adds it to the batch. Counts it as a blank line if it is empty.
     fn end_record(&mut self) {
         let mut record = self.partial.as_slice();
         if std::mem::take(&mut self.at_start) {
@@ -83,6 +91,8 @@ impl JsonFramer {
         } else if !record.is_empty() {
             let fault = std::str::from_utf8(record).is_err().then_some(Fault::Encoding);
             self.batch.push(self.line, offset, record, fault);
+        } else {
+            self.passed.blank += 1;
         }
         self.partial.clear();
         self.overlong = false;
@@ -98,7 +108,10 @@ impl Framing for JsonFramer {
         let mut start = 0;
         for end in memchr::memchr_iter(separator, bytes) {
             self.take(&bytes[start..end]);
-            self.end_record();
+            // A sequence begins with a separator, and nothing is before it.
+            if self.format == JsonFormat::JsonLines || self.taken > 0 || end > 0 {
+                self.end_record();
+            }
             self.line += 1;
             self.taken += (end + 1 - start) as u64;
             self.began = self.taken;
@@ -120,8 +133,23 @@ impl Framing for JsonFramer {
         self.batch.len()
     }
 
-    fn finish(&mut self) {
-        self.end_record();
+    fn finish(&mut self, _: usize, _: usize) -> bool {
+        let empty = match self.format {
+            JsonFormat::JsonLines => self.began == self.taken,
+            JsonFormat::JsonSeq => self.taken == 0,
+        };
+        // Some systems pad a file at its end.
+        let padding = self.partial.iter().rev().take_while(|byte| is_padding(byte)).count();
+        self.partial.truncate(self.partial.len() - padding);
+        self.overlong = self.overlong && !self.long_padding;
+        if !empty {
+            self.end_record();
+        }
+        true
+    }
+
+    fn passed(&self) -> PassedLines {
+        self.passed
     }
 }
 
@@ -157,7 +185,7 @@ mod tests {
                 }
             }
         }
-        framer.finish();
+        assert!(framer.finish(2, 1_000));
         collect(framer.take_batch());
         framed
     }
@@ -174,7 +202,7 @@ mod tests {
                 for piece in body.chunks(cut) {
                     assert_eq!(framer.push(piece, 100, 1_000), piece.len());
                 }
-                framer.finish();
+                assert!(framer.finish(100, 1_000));
                 let batch = framer.take_batch();
                 let records: Vec<&[u8]> = vec![b"{\"a\":1}", b"{\"b\":2}", b"{\"c\":3}"];
                 assert_eq!(batch.records().collect::<Vec<_>>(), records, "{format:?} in pieces of {cut}");

@@ -6,8 +6,8 @@ use arbitrary::Unstructured;
 use serde::de::IgnoredAny;
 
 use super::{
-    Charset, ColumnNames, CsvDialect, CsvFormat, CsvFramer, Fault, Framing, HeaderFault, JsonFormat, JsonFramer,
-    RawBatch, member_of, scalar_text, scan_object,
+    BodyFormat, Charset, ColumnNames, CsvDialect, CsvFormat, CsvFramer, Fault, FrameLimits, Framing, JsonFormat,
+    JsonFramer, LineCounter, RawBatch, member_of, scalar_text, scan_object,
 };
 
 /// Converts an offset to an index.
@@ -15,8 +15,18 @@ fn index(offset: u64) -> usize {
     usize::try_from(offset).expect("a body in memory")
 }
 
-/// Line, offset, bytes and fault of a record.
-pub type Frame = (u64, u64, Vec<u8>, Option<Fault>);
+/// A record as framing returns it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// First and last line.
+    pub lines: (u64, u64),
+    /// Offset in the body.
+    pub offset: u64,
+    /// Bytes.
+    pub record: Vec<u8>,
+    /// Fault, if it has one.
+    pub fault: Option<Fault>,
+}
 
 /// Iterates over the frames of a batch.
 fn frames_of(batch: &RawBatch) -> impl Iterator<Item = Frame> {
@@ -25,8 +35,12 @@ fn frames_of(batch: &RawBatch) -> impl Iterator<Item = Frame> {
         "a record has at most one fault, and faults are in order"
     );
     let fault_at = |place: usize| batch.faults.iter().find(|(of, _)| *of as usize == place).map(|(_, fault)| *fault);
-    (0..batch.len())
-        .map(move |place| (batch.lines[place], batch.offsets[place], batch.record(place).to_vec(), fault_at(place)))
+    (0..batch.len()).map(move |place| Frame {
+        lines: (batch.lines[place], batch.span(place).map_or(batch.lines[place], |span| span.last)),
+        offset: batch.offsets[place],
+        record: batch.record(place).to_vec(),
+        fault: fault_at(place),
+    })
 }
 
 /// Returns all frames of a body that arrives in pieces of these lengths, repeated, in batches of at most this many records
@@ -39,6 +53,11 @@ pub fn frames(
 ) -> Vec<Frame> {
     let mut framed = vec![];
     let mut lengths = lengths.iter().cycle();
+    let add = |framer: &mut dyn Framing, framed: &mut Vec<Frame>| {
+        // A correct row can end a refused span as well as itself.
+        assert!(framer.waiting() <= max_records.saturating_add(1), "a batch is not longer than the limit");
+        framed.extend(frames_of(&framer.take_batch()));
+    };
     while !body.is_empty() {
         let length = lengths.next().map_or(body.len(), |length| body.len().min(*length));
         let (mut piece, rest) = body.split_at(length);
@@ -46,15 +65,28 @@ pub fn frames(
         while !piece.is_empty() {
             let taken = framer.push(piece, max_records, max_bytes);
             piece = &piece[taken..];
-            assert!(framer.waiting() <= max_records, "a batch is not longer than the limit");
             if framer.waiting() >= max_records || !piece.is_empty() {
-                framed.extend(frames_of(&framer.take_batch()));
+                add(framer, &mut framed);
             }
         }
     }
-    framer.finish();
-    framed.extend(frames_of(&framer.take_batch()));
+    while !framer.finish(max_records, max_bytes) {
+        add(framer, &mut framed);
+    }
+    add(framer, &mut framed);
     framed
+}
+
+/// Checks that every line of a body belongs to one record, to the header, or is passed over.
+fn check_lines(format: &BodyFormat, framer: &dyn Framing, body: &[u8], framed: &[Frame]) {
+    let mut counter = LineCounter::new(format);
+    counter.push(body);
+    let of_records: u64 = framed.iter().map(|Frame { lines: (first, last), .. }| last - first + 1).sum();
+    let passed = framer.passed();
+    assert_eq!(of_records + passed.header + passed.blank, counter.lines(), "{passed:?} {framed:?}");
+    let mut split = LineCounter::new(format);
+    body.iter().for_each(|byte| split.push(&[*byte]));
+    assert_eq!(split.lines(), counter.lines());
 }
 
 /// Reads lengths of pieces and limits of batches from the input.
@@ -73,9 +105,11 @@ pub fn check_json(data: &[u8]) {
     };
     let Ok((format, most, (lengths, batches))) = choose(&mut input) else { return };
     let body = input.take_rest();
-    let framed = frames(&mut JsonFramer::new(format, most), body, &lengths, batches);
+    let mut framer = JsonFramer::new(format, most);
+    let framed = frames(&mut framer, body, &lengths, batches);
     assert_eq!(framed, split(format, most, body));
-    for (_, offset, record, fault) in framed {
+    check_lines(&BodyFormat::Json(format), &framer, body, &framed);
+    for Frame { offset, record, fault, .. } in framed {
         if fault != Some(Fault::TooLarge) {
             assert!(body[index(offset)..].starts_with(&record), "a record is at its offset");
         }
@@ -94,22 +128,27 @@ fn split(format: JsonFormat, most: usize, body: &[u8]) -> Vec<Frame> {
     let mut framed = vec![];
     let mut at = 0;
     for (part, line) in body.split(|byte| *byte == separator).zip(first..) {
+        let (begin, ends) = (at, at + part.len() == body.len());
+        at += part.len() + 1;
+        let padding = part.iter().rev().take_while(|byte| ends && matches!(byte, 0 | 0x1a)).count();
+        let part = &part[..part.len() - padding];
         let text = if line == first { part.strip_prefix(b"\xef\xbb\xbf").unwrap_or(part) } else { part };
         let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
         let blanks = text.iter().take_while(|byte| blank(byte)).count();
         let length = text[blanks..].len() - text[blanks..].iter().rev().take_while(|byte| blank(byte)).count();
         let record = &text[blanks..blanks + length];
-        let offset = at + part.len() - text.len() + blanks;
-        if part.len() > most + 3 {
+        let mut add = |offset: usize, record: &[u8], fault| {
+            framed.push(Frame { lines: (line, line), offset: offset as u64, record: record.to_vec(), fault });
+        };
+        let offset = begin + part.len() - text.len() + blanks;
+        if part.len() + padding > most + 3 && !part.is_empty() {
             // The framer discards it together with its blanks.
-            framed.push((line, at as u64, vec![], Some(Fault::TooLarge)));
+            add(begin, &[], Some(Fault::TooLarge));
         } else if record.len() > most {
-            framed.push((line, offset as u64, vec![], Some(Fault::TooLarge)));
+            add(offset, &[], Some(Fault::TooLarge));
         } else if !record.is_empty() {
-            let fault = std::str::from_utf8(record).err().map(|_| Fault::Encoding);
-            framed.push((line, offset as u64, record.to_vec(), fault));
+            add(offset, record, std::str::from_utf8(record).err().map(|_| Fault::Encoding));
         }
-        at += part.len() + 1;
     }
     framed
 }
@@ -157,22 +196,27 @@ pub fn check_table(data: &[u8]) {
         };
         let given = ColumnNames::Given(Some(vec!["a".into(), "b".into()]));
         let names = input.choose(&[ColumnNames::Header, ColumnNames::Given(None), given])?.clone();
-        Ok::<_, arbitrary::Error>((CsvFormat { dialect, names }, input.int_in_range(0..=200)?, cuts(input)?))
+        let (record_bytes, quoted_lines) = (input.int_in_range(0..=200)?, input.int_in_range(1..=8)?);
+        let limits = FrameLimits { record_bytes, quoted_lines };
+        Ok::<_, arbitrary::Error>((CsvFormat { dialect, names }, limits, cuts(input)?))
     };
-    let Ok((table, most, (lengths, batches))) = choose(&mut input) else { return };
+    let Ok((table, limits, (lengths, batches))) = choose(&mut input) else { return };
     let (table, body) = (Arc::new(table), input.take_rest());
-    let mut framer = CsvFramer::new(table.clone(), most);
+    let mut framer = CsvFramer::new(table.clone(), limits);
     let framed = frames(&mut framer, body, &lengths, batches);
-    let mut whole = CsvFramer::new(table.clone(), most);
+    let mut whole = CsvFramer::new(table.clone(), limits);
     assert_eq!(framed, frames(&mut whole, body, &[], (usize::MAX, usize::MAX)));
     assert_eq!(framer.refused(), whole.refused());
-    assert!(
-        framed.is_sorted_by(|(line, offset, ..), next| (*line, *offset) < (next.0, next.1)),
-        "in order: {framed:?}"
-    );
+    for pair in framed.windows(2) {
+        assert!(pair[0].lines.1 < pair[1].lines.0 && pair[0].offset < pair[1].offset, "in order: {framed:?}");
+    }
+    if framer.refused().is_none() {
+        check_lines(&BodyFormat::Csv(table.clone()), &framer, body, &framed);
+    }
     let mut fields = None;
-    for (_, offset, record, fault) in &framed {
-        assert!(record.len() <= most.max(body.len()));
+    for Frame { lines, offset, record, fault } in &framed {
+        assert!(record.len() <= limits.record_bytes.max(body.len()));
+        assert!(table.dialect.quote.is_some() || lines.0 == lines.1, "without quotes, a record is a line");
         match fault {
             Some(Fault::TooLarge) => assert!(record.is_empty()),
             Some(_) => {
@@ -185,17 +229,6 @@ pub fn check_table(data: &[u8]) {
             }
         }
     }
-    if table.dialect == (CsvDialect { quote: None, charset: Charset::UTF_8, ..table.dialect }) {
-        check_rows(&table, body, &framed, framer.refused());
-    }
-}
-
-/// Checks that a table without quotes has one frame for each line.
-fn check_rows(table: &CsvFormat, body: &[u8], framed: &[Frame], refused: Option<HeaderFault>) {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let rows = body.split(|byte| b"\r\n".contains(byte)).filter(|row| !row.is_empty()).count();
-    let header = usize::from(table.names == ColumnNames::Header).min(rows);
-    assert_eq!(framed.len(), if refused.is_some() { 0 } else { rows - header });
 }
 
 #[cfg(test)]
@@ -265,6 +298,11 @@ mod tests {
         b"\xc3\xa9",
         b"\xd8",
         b"\xff\xfe",
+        b"\x1a",
+        b"sep=;\n",
+        b"a,b\n",
+        b"1,2\n",
+        b"\"x\ny\"",
     ];
 
     proptest! {

@@ -66,12 +66,26 @@ pub struct Issue {
     pub field: FieldPath,
     /// Code of the violated rule if `code` is `RULE_VIOLATION`.
     pub rule: Option<Code>,
+    /// Line of the first record, if the issue is that a second record of the same upload has its key or id.
+    pub first_line: Option<u64>,
 }
 
 impl Issue {
     /// Returns an error of the record as a whole.
     pub fn error(code: impl Into<Code>) -> Self {
-        Self { severity: Severity::Error, code: code.into(), field: FieldPath::WHOLE_RECORD, rule: None }
+        let field = FieldPath::WHOLE_RECORD;
+        Self { severity: Severity::Error, code: code.into(), field, rule: None, first_line: None }
+    }
+
+    /// Returns the error of a record whose key or id an earlier record has, which is on the line `first` of the same
+    /// upload, if that is known.
+    pub fn duplicate(code: impl Into<Code>, first: Option<u64>) -> Self {
+        Self { first_line: first, ..Self::error(code) }
+    }
+
+    /// Returns a warning about the record as a whole.
+    pub fn warning(code: impl Into<Code>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code) }
     }
 
     /// Returns true if the issue is an error, which stops its record.

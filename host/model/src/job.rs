@@ -153,6 +153,7 @@ pub struct Job {
 pub struct Progress {
     done: AtomicU64,
     total: AtomicU64,
+    removed: AtomicU64,
     cancelled: AtomicBool,
     paused: AtomicBool,
 }
@@ -166,6 +167,16 @@ impl Progress {
     /// Adds processed records.
     pub fn advance(&self, records: u64) {
         self.done.fetch_add(records, Relaxed);
+    }
+
+    /// Adds rows that were removed from the target.
+    pub fn remove(&self, rows: u64) {
+        self.removed.fetch_add(rows, Relaxed);
+    }
+
+    /// Returns the number of rows that were removed from the target.
+    pub fn removed(&self) -> u64 {
+        self.removed.load(Relaxed)
     }
 
     /// Returns the number of processed records and the total.

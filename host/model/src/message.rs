@@ -6,7 +6,7 @@ use std::fmt::{self, Display};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Code, Digest, FieldPath, Name, PluginTitle, Version};
+use super::{Code, Digest, FieldName, FieldPath, HeaderName, Name, PluginTitle, Version};
 
 /// A message of one or two sentences. It cannot be made of a `String`, so it cannot quote a record: write the sentence
 /// in the source, and use [`message!`](crate::message!) if it has gaps.
@@ -66,7 +66,7 @@ macro_rules! safe_text {
     };
 }
 
-safe_text! { &'static str, u16, u32, u64, usize, Uuid, Code, Name, Version, PluginTitle, Digest, FieldPath }
+safe_text! { &'static str, u16, u32, u64, usize, Uuid, Code, Name, Version, PluginTitle, Digest, FieldPath, FieldName, HeaderName }
 
 impl<T: SafeText> SafeText for &T {
     fn safe_text(&self) -> impl Display {

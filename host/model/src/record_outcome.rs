@@ -1,5 +1,6 @@
 //! Outcomes of uploaded records.
 
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Code, Issue, Name};
@@ -30,13 +31,33 @@ pub enum RecordOutcome {
     Deleted(Uuid),
 }
 
+/// A place in a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct TablePlace {
+    /// Line, from 1.
+    pub line: u64,
+    /// Column, from 1.
+    pub column: u32,
+}
+
 /// The result of one record of an upload.
 #[derive(Clone, Debug)]
 pub struct RecordResult {
     /// Line of the record, or its number in a sequence, from 1.
     pub line: u64,
+    /// Last line of the record.
+    pub last_line: u64,
+    /// Place of the quote because of which the lines are refused.
+    pub quote: Option<TablePlace>,
     /// Outcome of the record.
     pub outcome: RecordOutcome,
     /// Issues of the record, warnings included.
     pub issues: Vec<Issue>,
+}
+
+impl RecordResult {
+    /// Returns the number of lines of the record.
+    pub fn lines(&self) -> u64 {
+        (self.last_line - self.line).saturating_add(1)
+    }
 }

@@ -28,7 +28,8 @@ pub enum ImportStatus {
     Importing,
     /// All current records are in the target.
     Imported,
-    /// The last import stopped before its end, or skipped records. The next import resumes from there.
+    /// The last import stopped before its end or skipped records, and the next import resumes from there. Or an undo
+    /// stopped before its end.
     Incomplete,
 }
 
@@ -64,6 +65,10 @@ pub enum MigrationEvent {
     ImportStopped,
     /// A counts job begins.
     CountsStart,
+    /// An undo job begins to remove imported records from the embedded target.
+    UndoStarts,
+    /// An undo job has removed every imported record from the embedded target.
+    ImportUndone,
     /// The records are being erased.
     Purged,
 }
@@ -105,7 +110,8 @@ impl TransitionRefusal {
             TransitionRefusal::Importing => "An import is running. Wait for it, or cancel the job.",
             TransitionRefusal::NothingStaged => "No records are staged. Upload records first.",
             TransitionRefusal::NotValidated => {
-                "The staged records have not been validated since they were last changed. Run a validate job first."
+                "The staged records have not been validated since they, or the target's records, were last changed. Run a \
+                 validate job first."
             }
             TransitionRefusal::Rejected => {
                 "The last validation found errors. Correct or delete the records that its issues name, and validate again."
@@ -162,6 +168,13 @@ impl MigrationStatus {
             }
             ImportFinished => Ok(MigrationStatus { import: ImportStatus::Imported, ..self }),
             ImportStopped => Ok(MigrationStatus { import: ImportStatus::Incomplete, ..self }),
+            UndoStarts if import == ImportStatus::Pending => idle().map(|()| self),
+            UndoStarts => idle().map(|()| MigrationStatus { import: ImportStatus::Incomplete, ..self }),
+            // Staged records may refer to imported ones that are staged no longer.
+            ImportUndone if staging == StagingStatus::Validated => {
+                Ok(MigrationStatus { staging: StagingStatus::Staged, import: ImportStatus::Pending })
+            }
+            ImportUndone => Ok(MigrationStatus { import: ImportStatus::Pending, ..self }),
             Purged => idle().map(|()| MigrationStatus { staging: StagingStatus::Purged, ..self }),
         }
     }
@@ -212,6 +225,8 @@ mod tests {
                     ),
                     (ImportFinished, with(staging, I::Imported)),
                     (ImportStopped, with(staging, I::Incomplete)),
+                    (UndoStarts, unless_busy(with(staging, if import == I::Pending { import } else { I::Incomplete }))),
+                    (ImportUndone, with(if staging == S::Validated { S::Staged } else { staging }, I::Pending)),
                     (Purged, unless_busy(with(S::Purged, import))),
                 ];
                 for (event, expected) in table {

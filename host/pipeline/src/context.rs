@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::ConnectedPlatform;
+use crate::{ConnectedPlatform, PipelineError};
 use sluice_catalog::Catalog;
 use sluice_config::Config;
 use sluice_contract::{Context, PluginError};
 use sluice_model::{Digest, Migration};
 use sluice_plugin_host::{DomainPlugin, MapperPlugin, Plugins, Usage};
 use sluice_staging::StagingArea;
-use sluice_target::Target;
+use sluice_target::{Target, TargetError};
 
 /// A migration with everything that a step needs to work on it.
 #[derive(Clone)]
@@ -66,10 +66,26 @@ impl MigrationContext {
         self.migration.components.iter().filter_map(|domain| self.plugins.domain(domain.component))
     }
 
-    /// Returns one digest over all validators. A validation holds only for the validators that made it.
-    pub fn validators_digest(&self) -> Digest {
-        let digests: Vec<u8> = self.domains().flat_map(|plugin| *plugin.digest.bytes()).collect();
-        Digest::of(&digests)
+    /// Returns one digest over all validators, and over the removals of rows from the target. A validation holds only for
+    /// the validators that made it, and for the rows that it looked up.
+    pub fn validators_digest(&self) -> Result<Digest, TargetError> {
+        let mut digests: Vec<u8> = self.domains().flat_map(|plugin| *plugin.digest.bytes()).collect();
+        let removals = self.target.removals()?;
+        if removals > 0 {
+            digests.extend_from_slice(&removals.to_le_bytes());
+        }
+        Ok(Digest::of(&digests))
+    }
+
+    /// Checks that the staged records are validated as they are. Another migration may have removed rows from the target
+    /// that they refer to.
+    pub(crate) fn check_validated(&self) -> Result<(), PipelineError> {
+        // A trial validates on its own.
+        if self.approvals.is_none() {
+            return Ok(());
+        }
+        let valid = Some((self.area.version()?, self.validators_digest()?));
+        if self.store.validated(self.migration.reference_id)? == valid { Ok(()) } else { Err(PipelineError::Outdated) }
     }
 
     /// Returns the digests of the plugins that may work on the migration: its domain plugins, and its mapper.

@@ -4,7 +4,7 @@ use sluice_catalog::{CatalogError, TrailError};
 use sluice_connector::PlatformError;
 use sluice_contract::PluginError;
 use sluice_framing::HeaderFault;
-use sluice_model::{Blame, Digest, Message, message};
+use sluice_model::{Blame, Digest, Message, TransitionRefusal, message};
 use sluice_staging::StagingError;
 use sluice_target::TargetError;
 
@@ -38,6 +38,15 @@ pub enum PipelineError {
         /// Digest of the plugin.
         digest: Digest,
     },
+    /// Not every line of an upload is accounted for. The records with a result are staged.
+    #[error("not every line of the upload is accounted for")]
+    LinesLost,
+    /// The work stopped because of a defect.
+    #[error("the work stopped because of a defect")]
+    Panicked,
+    /// The validation is outdated: rows were removed from the target since.
+    #[error("the validation is outdated")]
+    Outdated,
     /// A table has no header that names its fields.
     #[error("the table's header names no fields")]
     Header(HeaderFault),
@@ -47,9 +56,13 @@ impl PipelineError {
     /// Returns the party that has to act.
     pub fn blame(&self) -> Blame {
         match self {
-            PipelineError::Staging(_) | PipelineError::Store(_) | PipelineError::Trail(_) => Blame::Host,
+            PipelineError::Staging(_)
+            | PipelineError::Store(_)
+            | PipelineError::Trail(_)
+            | PipelineError::LinesLost
+            | PipelineError::Panicked => Blame::Host,
             PipelineError::NotApproved { .. } => Blame::Plugin,
-            PipelineError::Header(_) => Blame::Record,
+            PipelineError::Header(_) | PipelineError::Outdated => Blame::Record,
             PipelineError::Plugin(PluginError::Lookup(_) | PluginError::Engine(_) | PluginError::Missing(_)) => {
                 Blame::Host
             }
@@ -81,7 +94,10 @@ impl PipelineError {
             PipelineError::Platform(error) => error.code(),
             PipelineError::NoPlatform => "PLATFORM_NOT_CONFIGURED",
             PipelineError::NotApproved { .. } => "PLUGIN_NOT_APPROVED",
+            PipelineError::Outdated => TransitionRefusal::NotValidated.code(),
             PipelineError::Header(_) => "INVALID_HEADER",
+            PipelineError::LinesLost => "LINES_NOT_ACCOUNTED_FOR",
+            PipelineError::Panicked => "HOST_PANICKED",
         }
     }
 
@@ -91,15 +107,25 @@ impl PipelineError {
             PipelineError::Plugin(error) => plugin_message(error),
             PipelineError::NotApproved { digest } => message!(
                 "Plugin {} is not approved for this tenant, or its approval was revoked. A client with the permission \
-                 approve can approve it: PUT /plugins/{{digest}}/approval.",
+                 approve can approve it: PUT /plugins/{{digest}}/approval, or sluice plugin approve. If it is a mapper, you \
+                 can also map its records again with an approved one: sluice remap ID --mapper DIGEST.",
                 digest
             ),
-            PipelineError::Staging(_) | PipelineError::Store(_) | PipelineError::Trail(_) => SERVER_FAILED.into(),
+            PipelineError::Staging(_) | PipelineError::Store(_) | PipelineError::Trail(_) | PipelineError::Panicked => {
+                SERVER_FAILED.into()
+            }
+            PipelineError::LinesLost => {
+                "The server did not account for every line of the upload, because of a defect. \
+                                         Its log has the figures. An import is refused until the table is uploaded \
+                                         again."
+                    .into()
+            }
             PipelineError::Platform(error) => platform_message(error),
             PipelineError::NoPlatform => "The server has no configuration for the migration's platform. Add \
                                           [platforms.NAME] to the configuration."
                 .into(),
             PipelineError::Target(_) => "The target cannot be read or written. The server's log has the reason.".into(),
+            PipelineError::Outdated => TransitionRefusal::NotValidated.remedy().into(),
             PipelineError::Header(fault) => header_message(fault),
         }
     }

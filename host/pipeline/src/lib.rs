@@ -20,9 +20,10 @@ mod validate;
 pub use connector::{ConnectedPlatform, PLAN, PlanOptions, Platforms, UndoOptions};
 pub use context::MigrationContext;
 pub use error::PipelineError;
+pub use import::ImportOptions;
 pub use load::{
-    InputTotals, RecordStream, RecordStreamError, ResultWriter, UploadSummary, delete_records, load_records,
-    load_source,
+    InputTotals, RecordStream, RecordStreamError, ResultWriter, StreamPart, UploadSummary, WithdrawalRefusal,
+    delete_records, frame_limits, load_records, load_source, withdraw_upload,
 };
 pub use quarantine::{QUARANTINE, quarantined};
 pub use remap::{RemapOptions, ReplayResult, replay};

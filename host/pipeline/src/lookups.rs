@@ -120,7 +120,7 @@ impl KnownRecords {
 }
 
 /// Logs an error, and returns its code for the plugin.
-fn unavailable(failure: impl Into<PipelineError>) -> LookupRefusal {
+pub(crate) fn unavailable(failure: impl Into<PipelineError>) -> LookupRefusal {
     let failure = failure.into();
     tracing::error!(code = failure.code(), error = %failure, "a lookup failed");
     LookupRefusal::Unavailable(failure.code().into())
@@ -168,7 +168,8 @@ impl RecordLookup for KnownRecords {
     }
 }
 
-fn add(found: &mut LookupAnswer, index: usize, body: &[u8], max_bytes: usize) -> Result<(), LookupRefusal> {
+/// Adds a record that answers the lookup with this index.
+pub(crate) fn add(found: &mut LookupAnswer, index: usize, body: &[u8], max_bytes: usize) -> Result<(), LookupRefusal> {
     if found.bytes.len() + body.len() > max_bytes {
         return Err(LookupRefusal::TooLarge);
     }

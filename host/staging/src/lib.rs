@@ -38,8 +38,12 @@ mod streams;
 mod tests;
 mod trial_workspace;
 
-pub use area::append::{DirectRecord, Effect, Product, SourceRecord};
+pub use area::append::{Effect, Product, SourceRecord, StagingEffects};
 pub use area::batches::{BatchMember, SourceBatch, SourceLengths};
+pub use area::direct::{DeletedRecords, DirectRecord};
+pub use area::transaction::SupersededEntry;
+pub use area::upload_entries::UploadEntries;
+pub use area::withdraw::WithdrawnRecords;
 pub use area::{LEDGER, StagingArea, StreamName};
 pub use directory::snapshot::{DirectorySnapshot, MigrationDirectories, SnapshotFile};
 pub use directory::verify::DirectorySummary;

@@ -69,6 +69,13 @@ impl TableColumns {
         self.columns.iter().position(|column| column == name)
     }
 
+    /// Returns the checksum of a row after the text of a column was replaced. A row without a checksum gets none.
+    pub fn check_after(&self, kept: Option<i64>, column: usize, before: &[u8], after: &[u8]) -> Option<i64> {
+        let change = self.checks.bytes(column, after).wrapping_sub(self.checks.bytes(column, before));
+        let sum = u32::try_from(kept?).ok()?;
+        Some(i64::from(sum.wrapping_add(change)))
+    }
+
     /// Returns true if a row is as it was stored. A row without a checksum was stored by an earlier version, and counts
     /// as unaltered.
     pub fn is_unaltered(&self, row: &Row) -> rusqlite::Result<bool> {

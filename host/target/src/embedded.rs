@@ -12,6 +12,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use uuid::Uuid;
 
 use super::TargetError;
+use super::id_repair;
+use super::lease::LeaseState;
 use super::load::SqliteLoad;
 use super::table::TargetTable;
 use sluice_config::ImportLimits;
@@ -27,6 +29,7 @@ CREATE TABLE IF NOT EXISTS sluice_progress (
     migration TEXT NOT NULL, entity_type TEXT NOT NULL, position INTEGER NOT NULL,
     row_count INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (migration, entity_type)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sluice_removals (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);
 ";
 
 /// Bytes of a page of a new database. SQLite writes each page with two calls into the log and one into the database.
@@ -37,8 +40,8 @@ const PAGE_BYTES: usize = 16 << 10;
 /// Columns that plugins add are created when they are missing.
 const STEPS: &[&str] = &[];
 
-/// Time after which an import that waits for a table checks whether it was cancelled.
-const CANCEL_CHECK_INTERVAL: Duration = Duration::from_millis(100);
+/// Time after which an import that waits for a table, or for a removal, checks whether it was cancelled.
+pub(super) const CANCEL_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The embedded target.
 pub struct EmbeddedTarget {
@@ -50,6 +53,10 @@ pub struct EmbeddedTarget {
     pub(super) busy: Mutex<HashMap<String, Uuid>>,
     /// Notified when an import into a table ends.
     pub(super) freed: Condvar,
+    /// Imports and removals that run.
+    pub(super) leases: Mutex<LeaseState>,
+    /// Notified when an import or a removal ends.
+    pub(super) returned: Condvar,
     /// Indexes that are known to exist, beside the indexes of the reference ids.
     indexed: Mutex<HashSet<String>>,
 }
@@ -85,9 +92,10 @@ impl EmbeddedTarget {
         let mut writer = connect(path, limits.cache_bytes / 3 * 2, limits.log_bytes)?;
         sql::upgrade_schema(&mut writer, "sluice_progress", STEPS)?.map_err(TargetError::Newer)?;
         writer.execute_batch(SCHEMA)?;
+        writer.execute_batch(id_repair::SCHEMA)?;
         let reader = Mutex::new(connect(path, limits.cache_bytes / 3, limits.log_bytes)?);
         let writer = Mutex::new(writer);
-        Ok(Self { writer, reader, busy: Mutex::default(), freed: Condvar::new(), indexed: Mutex::default() })
+        Ok(Self::new(writer, reader))
     }
 
     /// Opens an existing database for reading only: see `sluice_sqlite::open_read_only`.
@@ -97,13 +105,19 @@ impl EmbeddedTarget {
             sql::check_schema_version(&connection, STEPS)?.map_err(TargetError::Newer)?;
             Ok::<_, TargetError>(Mutex::new(connection))
         };
-        Ok(Self {
-            writer: open()?,
-            reader: open()?,
+        Ok(Self::new(open()?, open()?))
+    }
+
+    fn new(writer: Mutex<Connection>, reader: Mutex<Connection>) -> Self {
+        Self {
+            writer,
+            reader,
             busy: Mutex::default(),
             freed: Condvar::new(),
+            leases: Mutex::default(),
+            returned: Condvar::new(),
             indexed: Mutex::default(),
-        })
+        }
     }
 
     /// Creates the entity type's table, its missing columns and its unique index.

@@ -4,9 +4,12 @@
 
 mod checksum;
 mod embedded;
+mod id_repair;
+mod lease;
 mod load;
 mod read;
 mod record_path;
+mod removal;
 mod row;
 mod scan;
 mod table;
@@ -14,7 +17,10 @@ mod table;
 use uuid::Uuid;
 
 pub use embedded::EmbeddedTarget;
+pub use id_repair::IdRepair;
+pub use lease::TargetLease;
 pub use record_path::{RecordPath, decimal, money, visit};
+pub use removal::{OwnRow, ReferringRow, ReferringRows, RemovedRows, RowRemoval};
 pub use row::{ColumnExtractor, Span};
 pub use scan::add_amount;
 
@@ -194,6 +200,44 @@ pub trait Target: Send + Sync {
         most_altered: usize,
         stopped: &dyn Fn() -> bool,
     ) -> Result<TargetFigures, TargetError>;
+
+    /// Begins an import. Waits while rows are removed, and calls `cancelled` meanwhile. Imports run beside each other.
+    fn begin_import(&self, cancelled: &dyn Fn() -> bool) -> Result<TargetLease<'_>, TargetError>;
+
+    /// Begins a removal of rows. Waits while imports run, of any migration, and calls `cancelled` meanwhile.
+    fn begin_removal(&self, cancelled: &dyn Fn() -> bool) -> Result<TargetLease<'_>, TargetError>;
+
+    /// Returns a number that grows whenever rows are removed. A validation that looked records up before is outdated.
+    fn removals(&self) -> Result<u64, TargetError>;
+
+    /// Calls `each` with the rows that a migration has imported, batch by batch.
+    fn own_rows(
+        &self,
+        migration: Uuid,
+        entity_type: &EntityType,
+        each: &mut dyn FnMut(&[OwnRow]) -> Result<(), TargetError>,
+    ) -> Result<(), TargetError>;
+
+    /// Returns the rows of these entity types that stay, and refer to rows which are to be removed. Names at most `most`
+    /// of them, and calls `stopped` meanwhile.
+    fn referring_rows(
+        &self,
+        types: &[&EntityType],
+        removed: &RemovedRows,
+        most: usize,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<ReferringRows, TargetError>;
+
+    /// Removes rows of a migration, and returns their number. Calls `removed` with the number of rows after each
+    /// transaction; its error ends the removal.
+    fn remove(
+        &self,
+        removal: &RowRemoval,
+        removed: &mut dyn FnMut(u64) -> Result<(), TargetError>,
+    ) -> Result<u64, TargetError>;
+
+    /// Removes the positions of a migration whose rows are all removed. The next import begins anew.
+    fn forget(&self, migration: Uuid) -> Result<(), TargetError>;
 }
 
 /// An import of one entity type's records, in progress.

@@ -4,8 +4,9 @@ use rusqlite::{OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::embedded::{EmbeddedTarget, lock};
+use super::removal::{OwnRow, ReferringRows, RemovedRows, RowRemoval};
 use super::table::{HASH, ORIGIN, POSITION, TargetTable, table_name};
-use super::{ImportedRow, RowProvenance, Target, TargetError, TargetFigures, TargetLoad, row};
+use super::{ImportedRow, RowProvenance, Target, TargetError, TargetFigures, TargetLease, TargetLoad, row};
 use sluice_contract::{CountGroup, EntityType, LookupAnswer};
 use sluice_model::Digest;
 
@@ -15,7 +16,7 @@ pub(super) fn of_migration() -> String {
 }
 
 /// Writes an id as it stands in tables.
-fn text(id: [u8; 16], buffer: &mut [u8]) -> &str {
+pub(super) fn text(id: [u8; 16], buffer: &mut [u8]) -> &str {
     Uuid::from_bytes(id).as_hyphenated().encode_lower(buffer)
 }
 
@@ -146,5 +147,48 @@ impl Target for EmbeddedTarget {
         stopped: &dyn Fn() -> bool,
     ) -> Result<TargetFigures, TargetError> {
         self.scan(migration, entity_type, groups, most_altered, stopped)
+    }
+
+    fn begin_import(&self, cancelled: &dyn Fn() -> bool) -> Result<TargetLease<'_>, TargetError> {
+        self.import_lease(cancelled)
+    }
+
+    fn begin_removal(&self, cancelled: &dyn Fn() -> bool) -> Result<TargetLease<'_>, TargetError> {
+        self.removal_lease(cancelled)
+    }
+
+    fn removals(&self) -> Result<u64, TargetError> {
+        self.count_removals()
+    }
+
+    fn own_rows(
+        &self,
+        migration: Uuid,
+        entity_type: &EntityType,
+        each: &mut dyn FnMut(&[OwnRow]) -> Result<(), TargetError>,
+    ) -> Result<(), TargetError> {
+        self.read_own_rows(migration, entity_type, each)
+    }
+
+    fn referring_rows(
+        &self,
+        types: &[&EntityType],
+        removed: &RemovedRows,
+        most: usize,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<ReferringRows, TargetError> {
+        self.find_referring_rows(types, removed, most, stopped)
+    }
+
+    fn remove(
+        &self,
+        removal: &RowRemoval,
+        removed: &mut dyn FnMut(u64) -> Result<(), TargetError>,
+    ) -> Result<u64, TargetError> {
+        self.remove_own_rows(removal, removed)
+    }
+
+    fn forget(&self, migration: Uuid) -> Result<(), TargetError> {
+        self.forget_progress(migration)
     }
 }

@@ -87,7 +87,7 @@ impl IdentifierError {
     pub fn code(self) -> &'static str {
         match self {
             Self::Form => "INVALID_FORMAT",
-            Self::CheckDigits => "INVALID_CHECKSUM",
+            Self::CheckDigits => "INVALID_CHECK_DIGITS",
         }
     }
 }

@@ -29,7 +29,7 @@ impl Mapper for Glance {
 pub fn check_records(data: &[u8]) {
     let mut framer = JsonFramer::new(JsonFormat::JsonLines, 4_096);
     framer.push(data, 100, usize::MAX);
-    framer.finish();
+    framer.finish(100, usize::MAX);
     let batch = framer.take_batch();
     let is_faulty = |index: usize| batch.faults.iter().any(|(faulty, _)| *faulty as usize == index);
     let records: Vec<&[u8]> =

@@ -142,7 +142,7 @@ fn print_credentials(client: &ApiClient, credentials: &Credentials, json: bool) 
         tenant_name(client),
         credentials.secret.expose_secret()
     );
-    Ok(print(&text)?)
+    print(&text)
 }
 
 fn list(clients: &[ApiClient], json: bool) -> Result<()> {
@@ -153,7 +153,7 @@ fn list(clients: &[ApiClient], json: bool) -> Result<()> {
         vec![client.id.clone(), tenant_name(client), permissions(client), domains(client), state(client)]
     };
     let headers = [" Client", " Tenant", " Permissions", " Domains", " State"];
-    Ok(print(&format!("{}\n", table(&headers, clients.iter().map(row)).trim_end()))?)
+    print(&format!("{}\n", table(&headers, clients.iter().map(row)).trim_end()))
 }
 
 fn client_json(client: &ApiClient) -> Value {

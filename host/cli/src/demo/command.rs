@@ -19,7 +19,7 @@ use crate::demo::mock_platform::MockPlatform;
 use crate::format::counted;
 use crate::migration::run::report::{MigrationEnding, MigrationReport};
 use crate::migration::run::report_text;
-use crate::migration::run::steps::{self, MigrationOptions, SourceTables, TableFile, TableLength};
+use crate::migration::run::steps::{self, IgnoredFile, MigrationOptions, SourceTables, TableFile, TableLength};
 use crate::output::{OutputArgs, print};
 use crate::progress::ProgressDisplay;
 use crate::server::local_server::LocalServer;
@@ -80,7 +80,7 @@ impl SourceTables for BankTables {
         }))
     }
 
-    fn other_files(&self, _: &[String]) -> Result<Vec<String>> {
+    fn other_files(&self, _: &[String]) -> Result<Vec<IgnoredFile>> {
         Ok(vec![])
     }
 }
@@ -162,6 +162,7 @@ async fn migrate(
         migration: None,
         keep_going: true,
         delete_invalid: true,
+        remove: false,
     };
     let mut report = MigrationReport { server: server.address.clone(), ..MigrationReport::default() };
     server.run_with(steps::run(&options, tables, &mut report)).await?;

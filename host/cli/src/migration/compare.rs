@@ -56,7 +56,7 @@ pub async fn compare(
         let id = result["job"].as_str().context("a job has an id")?;
         let path = format!("{MIGRATIONS_PATH}/{migration}/jobs/{id}/differences");
         let print_difference =
-            |line: &str| -> Result<()> { Ok(print(&result_text::difference(&serde_json::from_str(line)?))?) };
+            |line: &str| -> Result<()> { print(&result_text::difference(&serde_json::from_str(line)?)) };
         client.stream_lines(&path, print_difference).await?;
     }
     Ok(if result["isSame"] == true { 0 } else { 2 })

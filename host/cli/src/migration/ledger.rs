@@ -1,17 +1,15 @@
 //! `sluice ledger`: the calls that were sent to a platform, and decisions about refused ones.
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Value, json};
 use sluice_client::{MIGRATIONS_PATH, Method, PageView};
-use sluice_model::JobState;
 use uuid::Uuid;
 
-use crate::format::{grouped, table};
+use crate::format::{counted, table};
 use crate::migration::args::MigrationArgs;
-use crate::migration::job::{INTERRUPTED, run_job};
+use crate::migration::undo::{self, UndoArgs};
 use crate::output::print;
-use crate::progress::ProgressDisplay;
 
 /// Verbs of `sluice ledger`.
 #[derive(Subcommand)]
@@ -24,34 +22,34 @@ pub enum LedgerCommand {
         #[arg(long)]
         state: Option<String>,
     },
-    /// Send a record's failed call again, with the next import
+    /// Send the failed call of a record, or of many, again with the next import, skipped calls whose answers are needed,
+    /// or rolled back calls
     Retry(DecisionArgs),
-    /// Skip a record's failed call, and continue with the record's next call
+    /// Skip the failed call of a record, or of many, and continue with the record's next call
     Skip(DecisionArgs),
-    /// Leave a record as it is
+    /// Leave a record, or many, as they are
     Abandon(DecisionArgs),
-    /// Roll back what the calls created, the last first
-    Undo {
-        #[command(flatten)]
-        migration: MigrationArgs,
-        /// Roll back only abandoned records
-        #[arg(long)]
-        abandoned: bool,
-        /// Send the calls; without this option the command only lists them
-        #[arg(long)]
-        yes: bool,
-    },
+    /// Roll back what the calls created, the last first: the same as `sluice undo`
+    Undo(UndoArgs),
 }
 
-/// A record to decide about.
+/// The records to decide about: one, or all failed ones that match.
 #[derive(Args)]
+#[command(group = ArgGroup::new("records").args(["record", "code", "all"]).required(true).multiple(true))]
 pub struct DecisionArgs {
     #[command(flatten)]
     migration: MigrationArgs,
-    /// Kind of the record's plan, such as loans
-    kind: String,
+    /// Kind of the plan, such as loans
+    kind: Option<String>,
     /// Reference id of the record
-    record: Uuid,
+    #[arg(requires = "kind")]
+    record: Option<Uuid>,
+    /// Decide about all records, of the kind if one is given, that failed with this code
+    #[arg(long, conflicts_with = "record")]
+    code: Option<String>,
+    /// Decide about all failed records, of the kind if one is given
+    #[arg(long, conflicts_with_all = ["record", "code"])]
+    all: bool,
 }
 
 /// Runs a verb of `sluice ledger` and returns its exit code.
@@ -61,7 +59,7 @@ pub async fn run(command: LedgerCommand) -> Result<u8> {
         LedgerCommand::Retry(args) => decide(args, "retry").await,
         LedgerCommand::Skip(args) => decide(args, "skip").await,
         LedgerCommand::Abandon(args) => decide(args, "abandon").await,
-        LedgerCommand::Undo { migration, abandoned, yes } => undo(&migration, abandoned, yes).await,
+        LedgerCommand::Undo(args) => undo::run(args).await,
     }
 }
 
@@ -87,28 +85,25 @@ async fn list(args: &MigrationArgs, state: Option<&str>) -> Result<u8> {
     Ok(0)
 }
 
-async fn decide(DecisionArgs { migration, kind, record }: DecisionArgs, decision: &str) -> Result<u8> {
+async fn decide(args: DecisionArgs, decision: &str) -> Result<u8> {
+    let DecisionArgs { migration, kind, record, code, all } = args;
     let client = migration.client()?;
-    let path = format!("{MIGRATIONS_PATH}/{}/ledger/{kind}/{record}", migration.migration);
+    let ledger = format!("{MIGRATIONS_PATH}/{}/ledger", migration.migration);
+    let (Some(kind), Some(record)) = (&kind, record) else {
+        let mut body = json!({"decision": decision, "all": all});
+        for (name, filter) in [("kind", kind), ("code", code)] {
+            if let Some(filter) = filter {
+                body[name] = filter.into();
+            }
+        }
+        let decided: Value = client.send_json(Method::PUT, &ledger, &body).await?;
+        let records = counted(decided["decided"].as_u64().unwrap_or_default(), "failed record");
+        print(&format!("Decided about {records}. The decision takes effect with the next import.\n"))?;
+        return Ok(0);
+    };
+    let path = format!("{ledger}/{kind}/{record}");
     let entry: Value = client.send_json(Method::PUT, &path, &json!({"decision": decision})).await?;
     let state = entry["state"].as_str().unwrap_or_default();
     print(&format!("{kind} {record} is {state}. The decision takes effect with the next import.\n"))?;
     Ok(0)
-}
-
-async fn undo(args: &MigrationArgs, abandoned: bool, yes: bool) -> Result<u8> {
-    let client = args.client()?;
-    let parameters = json!({"preview": !yes, "only": if abandoned { "abandoned" } else { "all" }});
-    let activity = if yes { "Rolling back" } else { "Reading" };
-    let progress = ProgressDisplay::new(false);
-    let Some(result) = run_job(&client, progress, args.migration, "undo", activity, &parameters).await? else {
-        return Ok(INTERRUPTED);
-    };
-    let counts = &result.value[if yes { "undone" } else { "wouldUndo" }];
-    let rows = counts.as_object().into_iter().flatten().map(|(step, calls)| vec![step.clone(), grouped(calls)]);
-    print(&table(&["step", if yes { "rolled back" } else { "to roll back" }], rows))?;
-    if !yes {
-        print("No call was sent. To roll back, pass --yes.\n")?;
-    }
-    Ok(if result.state == JobState::Succeeded { 0 } else { 2 })
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use sluice_model::DOMAINS;
 use uuid::Uuid;
@@ -10,16 +10,17 @@ use uuid::Uuid;
 use crate::format::counted;
 use crate::migration::run::report::{MigrationEnding, MigrationReport};
 use crate::migration::run::report_text;
-use crate::migration::run::steps::{self, MigrationOptions, SourceTables, TableFile, TableLength};
-use crate::migration::source_files::{self, CsvArgs};
+use crate::migration::run::steps::{self, MigrationOptions};
+use crate::migration::source_directory::SourceDirectory;
+use crate::migration::source_files::CsvArgs;
 use crate::output::{OutputArgs, print};
 use crate::server::login::LoginArgs;
 
 /// Arguments of `sluice migrate`.
 #[derive(Args)]
 pub struct MigrateArgs {
-    /// Directory with a file for each source table: <source>.jsonl or <source>.csv, plain or compressed (.gz, .zst). It is
-    /// optional with --migration
+    /// Directory with a file for each source table: <source>.jsonl or <source>.csv, plain or compressed (.gz, .zst). Letter
+    /// case does not matter. It is optional with --migration
     #[arg(required_unless_present = "migration")]
     dir: Option<PathBuf>,
     /// Address of the server
@@ -43,42 +44,15 @@ pub struct MigrateArgs {
     /// Delete staged records with validation errors, and import the others
     #[arg(long)]
     delete_invalid: bool,
+    /// Remove records from the target that were deleted from staging after they were imported
+    #[arg(long)]
+    remove: bool,
     #[command(flatten)]
     csv: CsvArgs,
     #[command(flatten)]
     login: LoginArgs,
     #[command(flatten)]
     output: OutputArgs,
-}
-
-/// Source tables as files in a directory, if the user named one.
-struct SourceDirectory {
-    dir: Option<PathBuf>,
-    csv: CsvArgs,
-}
-
-impl SourceTables for SourceDirectory {
-    fn open(&self, source: &str) -> Result<Option<TableFile>> {
-        let Some(dir) = &self.dir else { return Ok(None) };
-        let Some(path) = source_files::find(dir, source)? else { return Ok(None) };
-        let format = source_files::format_of(&path, &self.csv);
-        let file = source_files::read_chunks(&path)?;
-        Ok(file.map(|(chunks, bytes)| TableFile { format, chunks, length: TableLength::Bytes(bytes) }))
-    }
-
-    fn other_files(&self, sources: &[String]) -> Result<Vec<String>> {
-        let Some(dir) = &self.dir else { return Ok(vec![]) };
-        let cannot_read = || format!("cannot read the directory {}", dir.display());
-        let mut others = vec![];
-        for entry in std::fs::read_dir(dir).with_context(cannot_read)? {
-            let name = entry.with_context(cannot_read)?.file_name().to_string_lossy().into_owned();
-            if source_files::source_of(&name).is_some_and(|source| !sources.iter().any(|known| known == source)) {
-                others.push(name);
-            }
-        }
-        others.sort();
-        Ok(others)
-    }
 }
 
 /// Runs the migration, prints its report, and returns the exit code.
@@ -93,21 +67,22 @@ pub async fn run(args: MigrateArgs) -> Result<u8> {
         migration: args.migration,
         keep_going: args.keep_going,
         delete_invalid: args.delete_invalid,
+        remove: args.remove,
     };
     let mut report = MigrationReport { server: options.client.url(""), ..MigrationReport::default() };
     let continue_command = format!("sluice migrate --server {} --migration", report.server);
     let dir = args.dir.as_ref().map(|dir| format!(" {}", dir.display())).unwrap_or_default();
-    let flags = match (options.keep_going, options.delete_invalid) {
-        (false, false) => "",
-        (true, false) => " --keep-going",
-        (false, true) => " --delete-invalid",
-        (true, true) => " --keep-going --delete-invalid",
-    };
+    let flags = [
+        (options.keep_going, " --keep-going"),
+        (options.delete_invalid, " --delete-invalid"),
+        (options.remove, " --remove"),
+    ];
+    let flags: String = flags.into_iter().filter(|(given, _)| *given).map(|(_, flag)| flag).collect();
     steps::run(&options, &SourceDirectory { dir: args.dir, csv: args.csv }, &mut report).await;
     if args.output.json {
         print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
     } else {
-        print(&text(&report, &continue_command, flags, &dir))?;
+        print(&text(&report, &continue_command, &flags, &dir))?;
     }
     if let Some(error) = &report.error {
         eprintln!("error: {error}");
@@ -149,6 +124,7 @@ fn agreed(report: &MigrationReport) -> String {
         );
     }
     out += &report_text::deleted(report);
+    out += &report_text::lines(report);
     out + &format!("All counts agree. The migration: {}\n", report_text::address(report))
 }
 

@@ -3,6 +3,7 @@
 pub mod args;
 pub mod compare;
 pub mod entity_path;
+pub mod import;
 pub mod job;
 pub mod ledger;
 pub mod migrate;
@@ -11,5 +12,8 @@ pub mod records;
 pub mod remap;
 pub mod result_text;
 pub mod run;
+mod source_directory;
 pub mod source_files;
 pub mod trial;
+pub mod undo;
+pub mod uploads;

@@ -1,12 +1,11 @@
 //! `sluice records`: prints source records as they were uploaded.
 
-use std::io::Write;
-
 use anyhow::Result;
 use clap::Args;
 use sluice_client::MIGRATIONS_PATH;
 
 use crate::migration::args::{MigrationArgs, OutcomeArg};
+use crate::output::write;
 
 /// Arguments of `sluice records`.
 #[derive(Args)]
@@ -35,7 +34,6 @@ pub async fn run(args: RecordsArgs) -> Result<u8> {
     if !query.is_empty() {
         path += &format!("?{}", query.join("&"));
     }
-    let mut out = std::io::stdout().lock();
-    client.stream(&path, |piece| -> Result<()> { Ok(out.write_all(piece)?) }).await?;
+    client.stream(&path, write).await?;
     Ok(0)
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::migration::args::{MigrationArgs, OutcomeArg};
 use crate::migration::job::{INTERRUPTED, run_job};
@@ -14,6 +14,9 @@ use crate::output::{OutputArgs, print};
 pub struct RemapArgs {
     #[command(flatten)]
     migration: MigrationArgs,
+    /// SHA-256 of the mapper, which becomes the migration's mapper [default: the migration's own]
+    #[arg(long, value_name = "DIGEST")]
+    mapper: Option<String>,
     /// Map only records with this outcome; may be given more than once
     #[arg(long, value_name = "OUTCOME")]
     only: Vec<OutcomeArg>,
@@ -28,12 +31,14 @@ pub struct RemapArgs {
 pub async fn run(args: RemapArgs) -> Result<u8> {
     let (client, migration) = (args.migration.client()?, args.migration.migration);
     let only: Vec<&str> = args.only.iter().map(|outcome| outcome.name()).collect();
-    let parameters = json!({"only": only, "sources": args.source});
+    let mapper = args.mapper.as_deref().map(|mapper| mapper.trim_start_matches("sha256:"));
+    let parameters = json!({"mapper": mapper, "only": only, "sources": args.source});
     let progress = args.output.progress();
     let Some(result) = run_job(&client, progress, migration, "remap", "Mapping", &parameters).await? else {
         return Ok(INTERRUPTED);
     };
     let text = if args.output.json { result_text::as_json(&result.value)? } else { result_text::remap(&result.value) };
     print(&text)?;
-    Ok(0)
+    let refused = |source: &Value| source["rejected"] != 0 || source["quarantined"] != 0;
+    Ok(if result.value["sources"].as_array().is_some_and(|sources| sources.iter().any(refused)) { 2 } else { 0 })
 }

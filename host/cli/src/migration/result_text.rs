@@ -58,7 +58,8 @@ fn money(value: &Value) -> String {
 /// Returns the result of a trial as text.
 pub fn trial(result: &Value) -> String {
     let arriving = items(&result["arriving"]).filter(|of| of["records"] != 0);
-    let mut out = section(
+    let mut out = fates(&result["records"]);
+    out += &section(
         "Would arrive",
         &["entity type", "records", " amount"],
         arriving.map(|of| vec![cell(&of["entityType"]), cell(&of["records"]), sums(of)]),
@@ -121,6 +122,20 @@ pub fn trial(result: &Value) -> String {
         _ => "Not all records would be imported.",
     };
     out + &format!("\n{verdict} The migration itself is unchanged.\n")
+}
+
+/// Returns a sentence that says how many records would arrive, and why the others would not.
+fn fates(records: &Value) -> String {
+    let reasons = [
+        ("skipped", "skipped by the mapper"),
+        ("rejected", "rejected"),
+        ("quarantined", "quarantined"),
+        ("incomplete", "with a record that validation or import refuses"),
+    ];
+    let lost = reasons.into_iter().filter(|(member, _)| records[*member] != 0);
+    let lost: Vec<String> = lost.map(|(member, reason)| format!("{} {reason}", cell(&records[member]))).collect();
+    let lost = if lost.is_empty() { String::new() } else { format!(": {}", lost.join(", ")) };
+    format!("\n{} of {} records would arrive{lost}.\n", cell(&records["arriving"]), cell(&records["taken"]))
 }
 
 /// Returns the result of a comparison as text.

@@ -55,8 +55,12 @@ async fn compare_on(client: &SluiceClient, args: &PluginCompareArgs, progress: P
             let Some((chunks, bytes)) = source_files::read_chunks(file)? else { continue };
             let bar = progress.bar(&format!("Loading {name}"), Some(bytes));
             let format = source_files::format_of(file, &args.csv);
-            client.upload_source(migration, name, &format, chunks, |sent, _| bar.set_position(sent)).await?;
+            let uploaded =
+                client.upload_source(migration, name, &format, chunks, |sent, _| bar.set_position(sent)).await;
             bar.finish_and_clear();
+            if !uploaded.as_ref().is_err_and(source_files::is_empty_table) {
+                uploaded?;
+            }
         }
     }
     let parameters = json!({"from": from, "to": mapper.digest});

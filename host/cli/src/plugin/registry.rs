@@ -149,7 +149,7 @@ pub async fn run(command: RegistryCommand) -> Result<u8> {
             let path =
                 format!("/plugins/{}/approval{}", bare_digest(&plugin.digest), tenant_query(plugin.tenant.as_deref()));
             plugin.server.client()?.send(Method::DELETE, &path).await?;
-            print("Revoked.\n")?;
+            print(&revoked_text(plugin.tenant.as_deref()))?;
             Ok(0)
         }
         RegistryCommand::Key { file } => key(&file),
@@ -159,6 +159,15 @@ pub async fn run(command: RegistryCommand) -> Result<u8> {
             print(if revoke { "The server accepts the key no longer.\n" } else { "The server accepts the key.\n" })?;
             Ok(0)
         }
+    }
+}
+
+/// Returns the effect of a revocation as a sentence.
+fn revoked_text(tenant: Option<&str>) -> String {
+    match tenant {
+        Some("*") => "Revoked for every tenant. A tenant that approved the plugin itself keeps its approval.\n".into(),
+        Some(tenant) => format!("Revoked: the plugin takes part in no more imports of tenant {tenant}.\n"),
+        None => "Revoked: the plugin takes part in no more imports of your tenant.\n".into(),
     }
 }
 

@@ -105,8 +105,13 @@ async fn map(client: &SluiceClient, args: &RunArgs, progress: ProgressDisplay) -
                 bar.set_message(grouped(records));
             };
             let format = source_files::format_of(file, &args.csv);
-            let tally = client.upload_source(migration, name, &format, chunks, show).await?;
+            let uploaded = client.upload_source(migration, name, &format, chunks, show).await;
             bar.finish_and_clear();
+            if uploaded.as_ref().is_err_and(source_files::is_empty_table) {
+                progress.line(&format!("{} is empty", file.display()));
+                continue;
+            }
+            let tally = uploaded?;
             tallies.push(SourceTally { source: name.clone(), tally, time: start.elapsed() });
         }
     }
@@ -146,7 +151,7 @@ async fn print_records(client: &SluiceClient, migration: Uuid, entity_types: &[S
         let Some(domain) = domain_path(entity_type) else { continue };
         let path = format!("/{domain}/migrations/{migration}/staging/{entity_type}/stream");
         let print_record = |record: &str| -> Result<()> {
-            Ok(print(&format!("{{\"entityType\":\"{entity_type}\",\"record\":{record}}}\n"))?)
+            print(&format!("{{\"entityType\":\"{entity_type}\",\"record\":{record}}}\n"))
         };
         client.stream_lines(&path, print_record).await?;
     }

@@ -64,6 +64,7 @@ impl<'a> CallPlanner<'a> {
             let listed = |position: u32, issue: Issue| ListedIssue {
                 stream: kind.entity_type.clone(),
                 line: None,
+                upload: None,
                 reference_id: Some(Uuid::from_bytes(key(position))),
                 issue,
             };

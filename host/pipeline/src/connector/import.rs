@@ -145,19 +145,23 @@ fn work(
     }
 }
 
-/// Lists the records whose plan failed among the issues of the import.
+/// Lists the records whose plan failed or waits among the issues of the import.
 fn list_failed(context: &MigrationContext, ledger: &Ledger, kinds: &[PlatformKind]) -> Result<(), PipelineError> {
     let most = context.config.records.listed_issues;
-    let (failed, _) = ledger.lines(Some(EntityState::Failed), 0, most)?;
-    let issues = failed.into_iter().filter_map(|line| {
-        let kind = kinds.iter().find(|kind| kind.name == line.kind)?;
-        Some(ListedIssue {
-            stream: kind.entity_type.clone(),
-            line: None,
-            reference_id: Some(Uuid::from_bytes(line.id)),
-            issue: Issue { rule: line.code, ..Issue::error("CALL_REFUSED") },
-        })
-    });
-    let issues: Vec<ListedIssue> = issues.collect();
-    Ok(context.store.add_issues(context.migration.reference_id, Phase::Import, &issues, most)?)
+    for (state, code) in [(EntityState::Failed, "CALL_REFUSED"), (EntityState::Waiting, "CALL_WAITS")] {
+        let (lines, _) = ledger.lines(Some(state), 0, most)?;
+        let issues = lines.into_iter().filter_map(|line| {
+            let kind = kinds.iter().find(|kind| kind.name == line.kind)?;
+            Some(ListedIssue {
+                stream: kind.entity_type.clone(),
+                line: None,
+                upload: None,
+                reference_id: Some(Uuid::from_bytes(line.id)),
+                issue: Issue { rule: line.code, ..Issue::error(code) },
+            })
+        });
+        let issues: Vec<ListedIssue> = issues.collect();
+        context.store.add_issues(context.migration.reference_id, Phase::Import, &issues, most)?;
+    }
+    Ok(())
 }

@@ -29,7 +29,8 @@ pub fn platform_undo(
     let session = Session::new(platform, &ledger, context.migration.reference_id, progress);
     let kinds = &platform.plugin.description.kinds;
     let mut planner = CallPlanner::new(context, platform, false, progress)?;
-    let (mut steps, mut left, mut kept) = (BTreeMap::<Name, u64>::new(), 0, BTreeMap::<Name, u64>::new());
+    let (mut steps, mut kept) = (BTreeMap::<Name, u64>::new(), BTreeMap::<Name, u64>::new());
+    let (mut refused, mut seen, all) = (0, 0, ledger.not_undone()?);
     // Records that others refer to come last.
     for kind in kinds.iter().rev() {
         planner.plan(kind, progress, &mut |plans| {
@@ -37,6 +38,7 @@ pub fn platform_undo(
                 let key = LedgerKey { kind: &kind.name, id: record.id };
                 let state = ledger.entity(key)?;
                 progress.advance(1);
+                seen += u64::from(!matches!(state, None | Some(EntityState::Undone)));
                 if matches!(state, None | Some(EntityState::Undone))
                     || (options.abandoned && state != Some(EntityState::Abandoned))
                 {
@@ -53,17 +55,21 @@ pub fn platform_undo(
                 })? {
                     ledger.set_entity(key, EntityState::Undone, None)?;
                 } else {
-                    left += 1;
+                    refused += 1;
                 }
             }
             Ok(())
         })?;
     }
+    // Without its staged record, a plan is not known, and its calls stay.
+    let unplanned = all.saturating_sub(seen);
+    let left = refused + unplanned;
     let result = SafeValue::table([
         ("preview", SafeValue::from(options.preview)),
         (if options.preview { "wouldUndo" } else { "undone" }, SafeValue::table(steps)),
         ("refused", SafeValue::table(kept)),
-        ("left", SafeValue::from(left as u64)),
+        ("left", SafeValue::from(left)),
+        ("withoutStagedRecord", unplanned.into()),
     ]);
     Ok((left == 0, result))
 }

@@ -9,21 +9,44 @@ use crate::parallel::{ordered_parallel, workers};
 use crate::plugin_log::{PluginLogOrigin, write_plugin_log};
 use crate::{Interrupt, MigrationContext, PipelineError};
 use sluice_catalog::ListedIssue;
-use sluice_contract::{Batch, Generation, PluginError};
-use sluice_model::Progress;
+use sluice_contract::{Batch, CanonicalIds, Generation, PluginError, RecordLookup};
+use sluice_model::{Name, Progress};
 use sluice_plugin_host::{DomainInstance, DomainPlugin, GeneratedRecord, PluginOutput, ValidationOutput};
-use sluice_staging::{DirectRecord, Origin, StagedBatch, StagedEntry, StreamName};
+use sluice_staging::{Key, Origin, StagedBatch, StagedEntry, StreamName};
 
 /// Number of records passed to a generation at once. The generated records can be a hundred times as long.
 const GENERATION_RECORDS: usize = 100;
 
+/// Records that a generation has made before, by their ordinals in the stream.
+struct EarlierRecords {
+    /// Length of the stream before the generation.
+    length: u64,
+    /// A bit for each ordinal: set if the generation has made the same record again.
+    made_again: Vec<u64>,
+}
+
+impl EarlierRecords {
+    fn new(length: u64) -> Self {
+        Self { length, made_again: vec![0; (length / 64 + 1) as usize] }
+    }
+
+    fn set(&mut self, ordinal: u64) {
+        self.made_again[(ordinal / 64) as usize] |= 1 << (ordinal % 64);
+    }
+
+    fn is_made_again(&self, ordinal: u64) -> bool {
+        self.made_again[(ordinal / 64) as usize] & (1 << (ordinal % 64)) != 0
+    }
+}
+
 impl ImportRun<'_> {
-    /// Generates records, stages them and imports them. Does nothing if no record was staged since the last time.
+    /// Generates records, stages them and imports them. Deletes those of an earlier generation that are not made again.
+    /// Does nothing if no record was staged and the plugin is the same since the last time.
     pub(crate) fn generate(&mut self, plugin: &Arc<DomainPlugin>, generation: &Generation) -> Result<(), Interrupt> {
         let context = self.context;
         let migration = context.migration.reference_id;
         // Generated records follow from staged ones. If nothing was staged since, nothing is generated.
-        let marker = format!("generated:{}", generation.entity_type);
+        let marker = format!("generated:{}:{}", generation.entity_type, plugin.digest);
         if context.target.progress(migration, &marker)? == context.area.version()? {
             return Ok(());
         }
@@ -37,31 +60,76 @@ impl ImportRun<'_> {
         let skipped = self.skipped;
         // Lookups do not see the records that this generation makes. Their number would depend on the threads.
         let made_before = context.area.length(StreamName::Records(&entity_type.name))?;
+        let mut earlier = self.has_generated(&entity_type.name)?.then(|| EarlierRecords::new(made_before));
         let known = KnownRecords::new(context.area.clone(), context.target.clone(), context.plugins.clone());
         let known = Arc::new(known.before(&entity_type.name, made_before));
-        let mut reader = context.area.reader(StreamName::Records(&generation.source), 0)?;
-        let generators = workers(|| {
-            let mut generator = plugin.instance(context.plugin_context(), Some(known.clone()), &context.usage);
-            let mut validator = plugin.instance(context.plugin_context(), None, &context.usage);
-            move |staged: StagedBatch| generate_batch(&mut generator, &mut validator, &generation.entity_type, staged)
-        });
         progress_expect(self.progress, context, &generation.source)?;
-        let progress = self.progress;
-        let next = || {
-            if progress.is_cancelled() {
-                return Err(Interrupt::Cancelled);
-            }
-            let mut staged = StagedBatch::default();
-            let more = reader.next_batch(&mut staged, GENERATION_RECORDS, context.config.upload.batch_bytes)?;
-            Ok(more.then_some(staged))
-        };
-        ordered_parallel(generators, next, |made| self.stage_generated(plugin, generation, made?))?;
+        generate_all(context, plugin, generation, known, self.progress, |made| {
+            self.stage_generated(plugin, generation, made, earlier.as_mut())
+        })?;
+        // A record whose source could not be read is not outdated.
+        if let Some(earlier) = earlier.filter(|_| self.skipped == skipped) {
+            self.delete_outdated(&entity_type.name, &earlier)?;
+        }
         context.area.sync()?;
         progress_expect(self.progress, context, &generation.entity_type)?;
         self.import_entity_type(plugin, &entity_type)?;
         // If records were skipped, the next import generates again.
         if self.skipped == skipped {
-            context.target.set_progress(migration, &marker, context.area.version()?)?;
+            self.generated.push(marker);
+        }
+        Ok(())
+    }
+
+    /// Returns true if an import has generated records of this entity type before, and saves that one does.
+    fn has_generated(&self, entity_type: &Name) -> Result<bool, PipelineError> {
+        let (target, migration) = (&self.context.target, self.context.migration.reference_id);
+        let begun = format!("generating:{entity_type}");
+        // Earlier versions saved only complete generations.
+        let complete = format!("generated:{entity_type}");
+        if target.progress(migration, &begun)? > 0 {
+            return Ok(true);
+        }
+        target.set_progress(migration, &begun, 1)?;
+        Ok(target.progress(migration, &complete)? > 0)
+    }
+
+    /// Deletes the generated records from staging that were not made again: a record of another origin has taken their
+    /// place, or their source is gone. The end of the import removes their rows.
+    fn delete_outdated(&mut self, entity_type: &Name, earlier: &EarlierRecords) -> Result<(), Interrupt> {
+        let (area, limits) = (&self.context.area, &self.context.config.upload);
+        let mut reader = area.reader(StreamName::Records(entity_type), 0)?;
+        let mut staged = StagedBatch::default();
+        while reader.next_batch(&mut staged, limits.batch_records, limits.batch_bytes)? {
+            if self.progress.is_cancelled() {
+                return Err(Interrupt::Cancelled);
+            }
+            let outdated = |entry: &&StagedEntry| {
+                entry.origin == Origin::Generated
+                    && entry.ordinal < earlier.length
+                    && !earlier.is_made_again(entry.ordinal)
+            };
+            let outdated: Vec<(u64, Key)> =
+                staged.entries.iter().filter(outdated).map(|entry| (entry.ordinal, entry.key)).collect();
+            if !outdated.is_empty() {
+                area.delete_generated(entity_type, &outdated)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the rows of outdated generated records, and saves which generations are complete.
+    pub(crate) fn finish_generations(&mut self) -> Result<(), Interrupt> {
+        let context = self.context;
+        if self.generated.is_empty() {
+            return Ok(());
+        }
+        let outdated = context.unstaged_rows(self.skipped == 0, self.progress)?.generated;
+        if self.remove_rows(outdated)? {
+            let (migration, version) = (context.migration.reference_id, context.area.version()?);
+            for marker in &self.generated {
+                context.target.set_progress(migration, marker, version)?;
+            }
         }
         Ok(())
     }
@@ -72,6 +140,7 @@ impl ImportRun<'_> {
         plugin: &DomainPlugin,
         generation: &Generation,
         made: GeneratedBatch,
+        earlier: Option<&mut EarlierRecords>,
     ) -> Result<(), Interrupt> {
         let context = self.context;
         let GeneratedBatch { entries, mut generated, validation } = made;
@@ -88,12 +157,10 @@ impl ImportRun<'_> {
             .map(|(position, _)| *position)
             .chain(validation.failed.iter().map(|failed| failed.position))
             .collect();
-        let mut records = vec![];
+        let mut records: Vec<(Key, &[u8])> = vec![];
         for (position, (record, id)) in made.iter().zip(&validation.ids).enumerate() {
             match id {
-                Some(id) if !stopped.contains(&(position as u32)) => {
-                    records.push(DirectRecord { origin: Origin::Generated, id: *id, body: &record.body });
-                }
+                Some(id) if !stopped.contains(&(position as u32)) => records.push((*id, &record.body)),
                 _ => self.skipped += 1,
             }
         }
@@ -105,29 +172,66 @@ impl ImportRun<'_> {
             })
             .collect();
         self.list(&issues)?;
-        context.area.stage_records(&generation.entity_type, 0, &records)?;
+        let made_again = context.area.stage_generated(&generation.entity_type, &records)?;
+        if let Some(earlier) = earlier {
+            made_again.into_iter().flatten().for_each(|ordinal| earlier.set(ordinal));
+        }
         self.progress.advance(entries.len() as u64);
         Ok(())
     }
 }
 
+/// Generates records from all staged records of the generation's source, on as many threads as there are cores, and
+/// passes them to `take` in the order of their sources.
+pub(super) fn generate_all(
+    context: &MigrationContext,
+    plugin: &Arc<DomainPlugin>,
+    generation: &Generation,
+    known: Arc<dyn RecordLookup>,
+    progress: &Progress,
+    mut take: impl FnMut(GeneratedBatch) -> Result<(), Interrupt>,
+) -> Result<(), Interrupt> {
+    let mut reader = context.area.reader(StreamName::Records(&generation.source), 0)?;
+    let ids = plugin.entity_type(&generation.entity_type).map(CanonicalIds::new).unwrap_or_default();
+    let generators = workers(|| {
+        let mut generator = plugin.instance(context.plugin_context(), Some(known.clone()), &context.usage);
+        let mut validator = plugin.instance(context.plugin_context(), None, &context.usage);
+        let ids = ids.clone();
+        move |staged: StagedBatch| {
+            generate_batch((&mut generator, &mut validator), &generation.entity_type, &ids, staged)
+        }
+    });
+    let next = || {
+        if progress.is_cancelled() {
+            return Err(Interrupt::Cancelled);
+        }
+        let mut staged = StagedBatch::default();
+        let more = reader.next_batch(&mut staged, GENERATION_RECORDS, context.config.upload.batch_bytes)?;
+        Ok(more.then_some(staged))
+    };
+    ordered_parallel(generators, next, |made| take(made?))
+}
+
 /// The records that were generated from a batch.
-struct GeneratedBatch {
-    entries: Vec<StagedEntry>,
+pub(super) struct GeneratedBatch {
+    /// The source records.
+    pub entries: Vec<StagedEntry>,
     generated: PluginOutput<GeneratedRecord>,
-    validation: Result<ValidationOutput, PluginError>,
+    /// The validation of the generated records.
+    pub validation: Result<ValidationOutput, PluginError>,
 }
 
 fn generate_batch(
-    generator: &mut DomainInstance,
-    validator: &mut DomainInstance,
+    (generator, validator): (&mut DomainInstance, &mut DomainInstance),
     entity_type: &str,
+    ids: &CanonicalIds,
     staged: StagedBatch,
 ) -> Result<GeneratedBatch, PluginError> {
     let StagedBatch { bytes, ends, entries } = staged;
-    let generated = generator.generate(entity_type, &Batch { bytes, ends })?;
+    let mut generated = generator.generate(entity_type, &Batch { bytes, ends })?;
     let mut packed = Batch { bytes: vec![], ends: vec![] };
-    for record in &generated.items {
+    for record in &mut generated.items {
+        ids.canonicalise(&mut record.body);
         packed.bytes.extend_from_slice(&record.body);
         packed.ends.push(packed.bytes.len() as u32);
     }

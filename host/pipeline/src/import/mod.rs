@@ -5,7 +5,11 @@
 
 mod approvals;
 mod generate;
+mod preview;
+mod removal;
 pub(crate) mod stages;
+mod steps;
+mod undo;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,50 +24,17 @@ use crate::lookups::KnownRecords;
 use crate::plugin_log::{PluginLogOrigin, write_plugin_log};
 use crate::quarantine::{QuarantinePosition, quarantine};
 use crate::{Interrupt, MigrationContext, PipelineError};
+pub(crate) use preview::preview;
+use removal::Removals;
 use sluice_catalog::{ListedIssue, Phase};
-use sluice_contract::{Batch, EntityType};
-use sluice_model::{Digest, Issue, Name, Progress, SafeValue};
+use sluice_contract::{Batch, CanonicalIds, EntityType};
+use sluice_model::{Digest, Issue, Name, Progress};
 use sluice_plugin_host::{DomainPlugin, ImportStep, PluginOutput};
 use sluice_staging::{EntryReader, Origin, StagedBatch, StagedEntry, StreamName};
 use sluice_target::{ColumnExtractor, NewRow, RowProvenance, Span, StoreCounts, TargetLoad};
-use stages::{ImportStage, stages};
-
-/// Imports all staged records that are not imported yet. Returns true if no record was skipped, and the figures.
-pub fn import(context: &MigrationContext, progress: &Progress) -> Result<(bool, SafeValue), Interrupt> {
-    let migration = context.migration.reference_id;
-    context.check_mappers_approved()?;
-    context.store.clear_issues(migration, Phase::Import, context.config.records.listed_issues)?;
-    let stages = stages(&context.plugins, &context.migration);
-    for stage in &stages {
-        if let ImportStage::Import(_, entity_type) = stage {
-            context.target.prepare(entity_type)?;
-            let end = context.area.length(StreamName::Records(&entity_type.name))?;
-            progress.expect(end.saturating_sub(context.target.progress(migration, &entity_type.name)?));
-        }
-    }
-    let mut run = ImportRun { context, progress, mappers: HashMap::new(), skipped: 0, figures: vec![] };
-    for stage in &stages {
-        match stage {
-            ImportStage::Import(plugin, entity_type) => run.import_entity_type(plugin, entity_type)?,
-            ImportStage::Generate(plugin, generation) => run.generate(plugin, generation)?,
-        }
-    }
-    let total = run.figures.iter().fold(StoreCounts::default(), |mut sum, (_, stored)| {
-        sum += *stored;
-        sum
-    });
-    let by_type =
-        run.figures.iter().map(|(entity_type, stored)| (entity_type.clone(), SafeValue::table(store_figures(stored))));
-    let mut result = store_figures(&total).to_vec();
-    result.push(("leftOut", run.skipped.into()));
-    result.push(("byEntityType", SafeValue::table(by_type)));
-    Ok((run.skipped == 0, SafeValue::table(result)))
-}
-
-fn store_figures(stored: &StoreCounts) -> [(&'static str, SafeValue); 3] {
-    let StoreCounts { inserted, updated, unchanged } = *stored;
-    [("inserted", inserted.into()), ("updated", updated.into()), ("unchanged", unchanged.into())]
-}
+pub use steps::ImportOptions;
+pub(crate) use steps::import;
+pub(crate) use undo::undo;
 
 /// A run of an import through all its stages.
 pub(crate) struct ImportRun<'a> {
@@ -76,6 +47,10 @@ pub(crate) struct ImportRun<'a> {
     /// Number of skipped records.
     pub skipped: u64,
     figures: Vec<(Name, StoreCounts)>,
+    /// Rows that were removed, or that stay although their records are staged no longer.
+    removals: Removals,
+    /// Names of the positions that say which generations are complete.
+    generated: Vec<String>,
 }
 
 /// An import into the table of one entity type, with rows in progress.
@@ -380,13 +355,19 @@ fn plan(
     let known = KnownRecords::new(context.area.clone(), context.target.clone(), context.plugins.clone());
     let mut instance = plugin.instance(context.plugin_context(), Some(Arc::new(known)), &context.usage);
     let (limits, fields) = (&context.config.upload, ColumnExtractor::new(entity_type));
+    // Earlier versions staged ids as they were written.
+    let ids = CanonicalIds::new(entity_type);
     let mut next = || -> Planned {
         let mut staged = StagedBatch::default();
         if !reader.next_batch(&mut staged, limits.batch_records, limits.batch_bytes)? {
             return Ok(None);
         }
+        ids.canonicalise_all(&mut staged.bytes, &staged.ends);
         let batch = Batch { bytes: std::mem::take(&mut staged.bytes), ends: std::mem::take(&mut staged.ends) };
-        let made = instance.plan(&entity_type.name, &batch)?;
+        let mut made = instance.plan(&entity_type.name, &batch)?;
+        for body in made.items.iter_mut().filter_map(|step| step.body.as_mut()) {
+            ids.canonicalise(body);
+        }
         (staged.bytes, staged.ends) = (batch.bytes, batch.ends);
         let mut spans = Vec::with_capacity(made.items.len() * entity_type.columns.len());
         let sums = made.items.iter().map(|step| fields.extract(body_of(&staged, step), &mut spans)).collect();
@@ -403,5 +384,6 @@ fn plan(
 
 /// Returns an issue of a record, as it is listed.
 pub(crate) fn listed(entity_type: &Name, id: [u8; 16], issue: Issue) -> ListedIssue {
-    ListedIssue { stream: entity_type.clone(), line: None, reference_id: Some(Uuid::from_bytes(id)), issue }
+    let (stream, reference_id) = (entity_type.clone(), Some(Uuid::from_bytes(id)));
+    ListedIssue { stream, line: None, upload: None, reference_id, issue }
 }

@@ -12,8 +12,9 @@ use super::conflicts::{exclusive_refusal, has_to_wait, upload_refusal};
 use super::{Jobs, RunningJob, RunningWork};
 use crate::PipelineError;
 use sluice_catalog::{CatalogError, JobError, TrailError, TransitionError};
-use sluice_model::{JobKind, MigrationEvent, Progress, TransitionRefusal};
+use sluice_model::{Digest, JobKind, MigrationEvent, Name, Progress, TransitionRefusal};
 use sluice_staging::StagingError;
+use sluice_target::TargetError;
 
 /// A reason for which a job or an upload cannot begin now.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,9 @@ pub enum StartError {
     /// The migration's status does not allow it.
     #[error("{}", .0.remedy())]
     Refused(TransitionRefusal),
+    /// The last upload to this source or entity type ended early, or lines of it are not accounted for.
+    #[error("lines of {0} are not accounted for")]
+    LinesMissing(Name),
     /// An upload runs that conflicts with it.
     #[error("An upload to this migration is running. Wait for it to end.")]
     UploadRunning,
@@ -42,9 +46,21 @@ pub enum StartError {
     /// The staging area failed.
     #[error(transparent)]
     Staging(#[from] StagingError),
+    /// The staged records are not validated, and their mapper is not approved.
+    #[error("the staged records are not validated, and plugin {digest} is not approved")]
+    NotReady {
+        /// Digest of the mapper.
+        digest: Digest,
+    },
     /// A plugin is missing or not approved.
     #[error(transparent)]
     Plugin(#[from] PipelineError),
+}
+
+impl From<TargetError> for StartError {
+    fn from(error: TargetError) -> Self {
+        StartError::Plugin(error.into())
+    }
 }
 
 impl From<TransitionError> for StartError {
@@ -207,7 +223,7 @@ mod tests {
     use crate::test_context::TestServer;
     use sluice_audit::{Action, AuditEntry};
     use sluice_catalog::JobEnd;
-    use sluice_model::{Actor, Digest, Job, JobState, MigrationStatus};
+    use sluice_model::{Actor, Job, JobState, MigrationStatus};
 
     fn entry() -> AuditEntry {
         AuditEntry::new(Actor::Server, Action::JobStarted)

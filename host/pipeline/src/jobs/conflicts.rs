@@ -47,8 +47,9 @@ pub(super) fn upload_refusal(running: JobKind) -> Option<StartError> {
     match running {
         JobKind::Validate => Some(StartError::Refused(TransitionRefusal::Validating)),
         JobKind::Import => Some(StartError::Refused(TransitionRefusal::Importing)),
-        JobKind::Remap | JobKind::Trial | JobKind::Compare => Some(StartError::JobRunning),
-        JobKind::Counts | JobKind::Replay | JobKind::Plan | JobKind::Undo => None,
+        // An undo plans calls from the staged records: a record that changes meanwhile would stay on the platform.
+        JobKind::Remap | JobKind::Trial | JobKind::Compare | JobKind::Undo => Some(StartError::JobRunning),
+        JobKind::Counts | JobKind::Replay | JobKind::Plan => None,
     }
 }
 
@@ -110,7 +111,8 @@ mod tests {
     fn uploads_wait_for_jobs_that_are_alone() {
         for running in JobKind::ALL {
             let refused = upload_refusal(running).is_some();
-            let expected = running.is_exclusive() || matches!(running, JobKind::Validate | JobKind::Import);
+            let alone = matches!(running, JobKind::Validate | JobKind::Import | JobKind::Undo);
+            let expected = running.is_exclusive() || alone;
             assert_eq!(refused, expected, "{running:?}");
         }
     }

@@ -11,8 +11,9 @@ use super::pending_completions::PendingCompletion;
 use super::task::Task;
 use super::{Jobs, StartError};
 use crate::connector::{platform_count, platform_import, platform_plan, platform_undo};
-use crate::import::import;
+use crate::import::{import, undo};
 use crate::remap::{remap, replay_all};
+use crate::reporting::line_counts::{add_line_counts, incomplete_stream};
 use crate::reporting::{VerificationCount, count};
 use crate::trial::{compare, trial};
 use crate::validate::validate;
@@ -38,14 +39,15 @@ impl Jobs {
         // An error below drops the reservation.
         let reservation = self.reserve_job(migration, kind)?;
         let version = context.area.version()?;
-        let event = self.start_event(&context, kind, version)?;
+        let validators = context.validators_digest()?;
+        let event = self.start_event(&context, &task, (version, validators))?;
         let (id, started_at, state) = (reservation.id, Timestamp::now(), JobState::Running);
         let job = Job { id, migration, kind, state, started_at, finished_at: None, done: 0, total: 0, result: None };
         let started = started.job(id, kind).plugins(plugins_of(&context, &task));
         self.catalogue.begin_job(&job, event, &started)?;
         let (jobs, progress) = (self.clone(), reservation.progress.clone());
         reservation.confirm();
-        tokio::task::spawn_blocking(move || run(&jobs, &context, job, &task, &progress, version));
+        tokio::task::spawn_blocking(move || run(&jobs, &context, job, &task, &progress, (version, validators)));
         Ok(id)
     }
 
@@ -53,21 +55,38 @@ impl Jobs {
     fn start_event(
         &self,
         context: &MigrationContext,
-        kind: JobKind,
-        version: u64,
+        task: &Task,
+        now: (u64, Digest),
     ) -> Result<MigrationEvent, StartError> {
         let staging = context.migration.status.staging;
-        match kind {
+        match task.kind() {
+            JobKind::Import if task.is_preview() && staging == StagingStatus::Pending => {
+                Err(StartError::Refused(TransitionRefusal::NothingStaged))
+            }
+            JobKind::Import if task.is_preview() => Ok(MigrationEvent::CountsStart),
             JobKind::Validate => Ok(MigrationEvent::ValidationStarts),
             JobKind::Import => {
                 // The status tells that a validation passed. The version tells that it was of the records as they are.
-                let valid = Some((version, context.validators_digest()));
                 let validated = staging == StagingStatus::Validated;
-                if validated && self.catalogue.validated(context.migration.reference_id)? != valid {
-                    return Err(StartError::Refused(TransitionRefusal::NotValidated));
+                let outdated = validated && self.catalogue.validated(context.migration.reference_id)? != Some(now);
+                let refusal = match context.migration.status.after(MigrationEvent::ImportStarts) {
+                    Ok(_) => outdated.then_some(TransitionRefusal::NotValidated),
+                    Err(refusal) => Some(refusal),
+                };
+                match (refusal, context.check_mapper_approved()) {
+                    (None, approved) => {
+                        approved?;
+                        match incomplete_stream(context)? {
+                            Some(stream) if validated => Err(StartError::LinesMissing(stream)),
+                            _ => Ok(MigrationEvent::ImportStarts),
+                        }
+                    }
+                    // Both are said, so that a client need not find out one after the other.
+                    (Some(TransitionRefusal::NotValidated), Err(PipelineError::NotApproved { digest })) => {
+                        Err(StartError::NotReady { digest })
+                    }
+                    (Some(refusal), _) => Err(StartError::Refused(refusal)),
                 }
-                context.check_mapper_approved()?;
-                Ok(MigrationEvent::ImportStarts)
             }
             JobKind::Remap => Ok(MigrationEvent::ChangeStarts),
             JobKind::Trial | JobKind::Compare | JobKind::Replay | JobKind::Plan
@@ -96,45 +115,60 @@ fn plugins_of(context: &MigrationContext, task: &Task) -> Vec<Digest> {
 /// The end of a job, and its result.
 struct JobOutcome {
     state: JobState,
-    event: Option<MigrationEvent>,
+    /// True if the job succeeded, and false if it found errors; none if it ended early.
+    completed: Option<bool>,
     result: SafeReport,
     /// Code of the error that ended the job early.
     error: Option<&'static str>,
 }
 
-fn run(jobs: &Jobs, context: &MigrationContext, mut job: Job, task: &Task, progress: &Progress, version: u64) {
+fn run(
+    jobs: &Jobs,
+    context: &MigrationContext,
+    mut job: Job,
+    task: &Task,
+    progress: &Progress,
+    (version, validators): (u64, Digest),
+) {
     let worked = std::panic::catch_unwind(AssertUnwindSafe(|| execute(context, task, job.id, progress)));
     let outcome = match worked {
-        Ok(Ok((success, result))) => completed(job.kind, success, result),
-        Ok(Err(interrupt)) => interrupted(jobs, job.kind, interrupt),
+        Ok(Ok((success, result))) => completed(success, result),
+        Ok(Err(interrupt)) => interrupted(jobs, interrupt),
         Err(_) => {
             let detail = "The job ended early because of a defect in the server.".into();
-            failed(job.kind, "HOST_PANICKED", Blame::Host, &detail)
+            failed("HOST_PANICKED", Blame::Host, &detail)
         }
     };
+    let event = task.end_event(outcome.completed, context.platform.is_none());
     (job.done, job.total) = progress.counts();
     job.state = outcome.state;
     job.finished_at = Some(Timestamp::now());
     job.result = Some(outcome.result);
     let ended = AuditEntry::new(Actor::Server, Action::JobEnded).job(job.id, job.kind).state(job.state);
     let ended = ended.figure("records", job.done).plugins(plugins_of(context, task));
+    let ended = match progress.removed() {
+        0 => ended,
+        removed => ended.figure("removed", removed),
+    };
     let audited = outcome.error.map_or(ended.clone(), |code| ended.failed(code));
-    let validated = match outcome.event {
-        Some(MigrationEvent::ValidationPassed) => Some(version),
-        // The import has validated the records that it generated and staged, so the validation stays in force.
-        Some(MigrationEvent::ImportFinished | MigrationEvent::ImportStopped) => context.area.version().ok(),
+    let validated = match (task, event) {
+        // It was of the records and of the target as they were at the start.
+        (_, Some(MigrationEvent::ValidationPassed)) => Some((version, validators)),
+        // The import has validated the records that it generated and staged, so the validation stays in force, unless it
+        // was outdated before.
+        (Task::Import(_), Some(_)) if outcome.error != Some(TransitionRefusal::NotValidated.code()) => {
+            context.area.version().ok().zip(context.validators_digest().ok())
+        }
+        // A remap that only confirmed records has staged them anew with the same contents.
+        (Task::Remap(_), _) if still_validated(jobs, job.migration, (version, validators)) => {
+            context.area.version().ok().map(|version| (version, validators))
+        }
         _ => None,
     };
     let (id, elapsed) = (job.id, elapsed(&job));
     jobs.metrics.job_ended(job.kind, job.state, elapsed, job.done);
-    let end = JobEnd {
-        event: outcome.event,
-        validated: validated.map(|version| (version, context.validators_digest())),
-        acknowledged: context.acknowledged(),
-        audited,
-        logged: logged(&job, elapsed),
-        job,
-    };
+    let end =
+        JobEnd { event, validated, acknowledged: context.acknowledged(), audited, logged: logged(&job, elapsed), job };
     let saved = jobs.catalogue.end_job(&end);
     let mut work = jobs.lock();
     if let Err(error) = saved {
@@ -144,6 +178,13 @@ fn run(jobs: &Jobs, context: &MigrationContext, mut job: Job, task: &Task, progr
     work.jobs.remove(&id);
     drop(work);
     jobs.count.send_modify(|count| *count -= 1);
+}
+
+/// Returns true if the records were validated as they were at this version, and none was changed since.
+fn still_validated(jobs: &Jobs, migration: Uuid, before: (u64, Digest)) -> bool {
+    let status = jobs.catalogue.status(migration).ok().flatten();
+    status.is_some_and(|status| status.staging == StagingStatus::Validated)
+        && jobs.catalogue.validated(migration).is_ok_and(|validated| validated == Some(before))
 }
 
 /// Returns the log entry of a job's end.
@@ -161,18 +202,22 @@ fn execute(
     id: Uuid,
     progress: &Progress,
 ) -> Result<(bool, SafeValue), Interrupt> {
-    let counted = |(agree, counts): (bool, _)| (agree, SafeValue::list::<VerificationCount>(counts));
+    let counted = |counts: (bool, Vec<VerificationCount>)| {
+        let (agree, counts) = add_line_counts(context, counts)?;
+        Ok((agree, SafeValue::list(counts)))
+    };
     match (task, context.platform.as_deref()) {
-        (Task::Import, Some(platform)) => platform_import(context, platform, progress),
-        (Task::Counts, Some(platform)) => platform_count(context, platform, progress).map(counted),
+        (Task::Import(_), Some(platform)) => platform_import(context, platform, progress),
+        (Task::Counts, Some(platform)) => counted(platform_count(context, platform, progress)?),
         (Task::Plan(options), Some(platform)) => Ok((true, platform_plan(context, platform, *options, progress)?)),
         (Task::Undo(options), Some(platform)) => platform_undo(context, platform, *options, progress),
-        (Task::Plan(_) | Task::Undo(_), None) => Err(PipelineError::NoPlatform.into()),
-        (Task::Import | Task::Counts, None) if context.migration.target.is_some() => {
+        (Task::Plan(_), None) => Err(PipelineError::NoPlatform.into()),
+        (Task::Import(_) | Task::Counts | Task::Undo(_), None) if context.migration.target.is_some() => {
             Err(PipelineError::NoPlatform.into())
         }
-        (Task::Import, None) => import(context, progress),
-        (Task::Counts, None) => count(context, progress).map(counted),
+        (Task::Import(options), None) => import(context, *options, progress),
+        (Task::Undo(options), None) => undo(context, options.preview, progress),
+        (Task::Counts, None) => counted(count(context, progress)?),
         (Task::Validate, _) => validate(context, progress),
         (Task::Trial(options), _) => trial(context, options, id, progress),
         // A comparison succeeds also if the two mappers differ.
@@ -182,43 +227,27 @@ fn execute(
     }
 }
 
-fn completed(kind: JobKind, success: bool, result: SafeValue) -> JobOutcome {
-    let event = match (kind, success) {
-        (JobKind::Validate, true) => Some(MigrationEvent::ValidationPassed),
-        (JobKind::Validate, false) => Some(MigrationEvent::ValidationFoundErrors),
-        (JobKind::Import, true) => Some(MigrationEvent::ImportFinished),
-        (JobKind::Import, false) => Some(MigrationEvent::ImportStopped),
-        _ => None,
-    };
+fn completed(success: bool, result: SafeValue) -> JobOutcome {
     let state = if success { JobState::Succeeded } else { JobState::Failed };
-    JobOutcome { state, event, result: result.into(), error: None }
+    JobOutcome { state, completed: Some(success), result: result.into(), error: None }
 }
 
-/// Returns the event that an early end of a job means for its migration.
-fn interrupt_event(kind: JobKind) -> Option<MigrationEvent> {
-    match kind {
-        JobKind::Validate => Some(MigrationEvent::ValidationStopped),
-        JobKind::Import => Some(MigrationEvent::ImportStopped),
-        _ => None,
-    }
-}
-
-fn interrupted(jobs: &Jobs, kind: JobKind, interrupt: Interrupt) -> JobOutcome {
+fn interrupted(jobs: &Jobs, interrupt: Interrupt) -> JobOutcome {
     match interrupt {
         Interrupt::Cancelled => {
             let state = if jobs.is_stopping() { JobState::Interrupted } else { JobState::Cancelled };
-            JobOutcome { state, event: interrupt_event(kind), result: SafeValue::Absent.into(), error: None }
+            JobOutcome { state, completed: None, result: SafeValue::Absent.into(), error: None }
         }
         Interrupt::Failed(error) => {
             tracing::error!(code = error.code(), blame = ?error.blame(), %error, "a job failed");
-            failed(kind, error.code(), error.blame(), &error.client_message())
+            failed(error.code(), error.blame(), &error.client_message())
         }
     }
 }
 
-fn failed(kind: JobKind, code: &'static str, blame: Blame, detail: &Message) -> JobOutcome {
+fn failed(code: &'static str, blame: Blame, detail: &Message) -> JobOutcome {
     let result = SafeReport::failure("The job failed", code, blame, detail);
-    JobOutcome { state: JobState::Failed, event: interrupt_event(kind), result, error: Some(code) }
+    JobOutcome { state: JobState::Failed, completed: None, result, error: Some(code) }
 }
 
 fn elapsed(job: &Job) -> Duration {

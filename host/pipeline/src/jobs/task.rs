@@ -1,15 +1,15 @@
 //! The work of a job, with its options.
 
-use sluice_model::{Digest, JobKind};
+use sluice_model::{Digest, JobKind, MigrationEvent};
 
-use crate::{CompareOptions, PlanOptions, RemapOptions, TrialOptions, UndoOptions};
+use crate::{CompareOptions, ImportOptions, PlanOptions, RemapOptions, TrialOptions, UndoOptions};
 
 /// The work of a job.
 pub enum Task {
     /// Validates all staged records.
     Validate,
     /// Imports all staged records into the target.
-    Import,
+    Import(ImportOptions),
     /// Compares counts and sums of the staged records with those of the target.
     Counts,
     /// Maps staged source records again.
@@ -22,7 +22,7 @@ pub enum Task {
     Replay,
     /// Plans the calls to the migration's platform without sending them.
     Plan(PlanOptions),
-    /// Rolls back what an import has created on the platform.
+    /// Takes back what imports have stored in the target or created on the platform.
     Undo(UndoOptions),
 }
 
@@ -31,7 +31,7 @@ impl Task {
     pub fn kind(&self) -> JobKind {
         match self {
             Task::Validate => JobKind::Validate,
-            Task::Import => JobKind::Import,
+            Task::Import(_) => JobKind::Import,
             Task::Counts => JobKind::Counts,
             Task::Remap(_) => JobKind::Remap,
             Task::Trial(_) => JobKind::Trial,
@@ -45,15 +45,38 @@ impl Task {
     /// Returns the digests of the plugins that the options name, beside the plugins of the migration.
     pub(super) fn plugin_digests(&self) -> Vec<Digest> {
         match self {
-            Task::Validate
-            | Task::Import
-            | Task::Counts
-            | Task::Remap(_)
-            | Task::Replay
-            | Task::Plan(_)
-            | Task::Undo(_) => vec![],
+            Task::Validate | Task::Import(_) | Task::Counts | Task::Replay | Task::Plan(_) | Task::Undo(_) => vec![],
+            Task::Remap(options) => vec![options.mapper.digest],
             Task::Trial(options) => options.mapper.iter().map(|mapper| mapper.digest).collect(),
             Task::Compare(options) => vec![options.from.digest, options.to.digest],
+        }
+    }
+
+    /// Returns true if the task reports what it would do, and changes nothing.
+    pub(super) fn is_preview(&self) -> bool {
+        match self {
+            Task::Import(options) => options.preview,
+            Task::Undo(options) => options.preview,
+            _ => false,
+        }
+    }
+
+    /// Returns the event that the end of the task means for its migration. `completed` is true if it succeeded and false
+    /// if it found errors; none if it ended early.
+    pub(super) fn end_event(&self, completed: Option<bool>, embedded: bool) -> Option<MigrationEvent> {
+        if self.is_preview() {
+            return None;
+        }
+        match (self, completed) {
+            (Task::Validate, Some(true)) => Some(MigrationEvent::ValidationPassed),
+            (Task::Validate, Some(false)) => Some(MigrationEvent::ValidationFoundErrors),
+            (Task::Validate, None) => Some(MigrationEvent::ValidationStopped),
+            (Task::Import(_), Some(true)) => Some(MigrationEvent::ImportFinished),
+            (Task::Import(_), Some(false) | None) => Some(MigrationEvent::ImportStopped),
+            (Task::Undo(_), Some(true)) if embedded => Some(MigrationEvent::ImportUndone),
+            // A part of the records may be taken back. The job itself saves that it begins to change the embedded target.
+            (Task::Undo(_), _) if !embedded => Some(MigrationEvent::ImportStopped),
+            _ => None,
         }
     }
 }

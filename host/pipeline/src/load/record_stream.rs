@@ -8,15 +8,24 @@ use tokio::sync::mpsc;
 
 use crate::PipelineError;
 use sluice_config::UploadLimits;
-use sluice_framing::{BodyFormat, RawBatch};
-use sluice_model::Digest;
+use sluice_framing::{BodyFormat, FrameLimits, LineCounter, PassedLines, RawBatch};
+use sluice_model::{Digest, Message, message};
 
 /// A stream of bytes that contains records.
 pub struct RecordStream {
-    /// Chunks of the stream, or the error that ended it.
-    pub chunks: mpsc::Receiver<Result<bytes::Bytes, RecordStreamError>>,
+    /// Parts of the stream, or the error that ended it. A stream whose sender is gone before its end has failed.
+    pub parts: mpsc::Receiver<Result<StreamPart, RecordStreamError>>,
     /// Format of the records.
     pub shape: BodyFormat,
+}
+
+/// A part of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StreamPart {
+    /// Bytes.
+    Bytes(bytes::Bytes),
+    /// The end. It is sent, so that a sender that failed is not taken for the end of the stream.
+    End,
 }
 
 /// The reason for which a stream ended early.
@@ -35,6 +44,10 @@ pub enum RecordStreamError {
     Expansion,
     /// The stream was received in parts, and the stored parts cannot be read.
     Unreadable,
+    /// The window of a Zstandard stream is larger than allowed. Its size in bytes, if the stream begins with it.
+    Window(Option<u64>),
+    /// The part of the server that receives the stream failed.
+    Panicked,
 }
 
 impl RecordStreamError {
@@ -46,12 +59,14 @@ impl RecordStreamError {
             RecordStreamError::Compression => "INVALID_COMPRESSION",
             RecordStreamError::Expansion => "BODY_EXPANDS_TOO_FAR",
             RecordStreamError::Unreadable => "UPLOAD_DAMAGED",
+            RecordStreamError::Window(_) => "WINDOW_TOO_LARGE",
+            RecordStreamError::Panicked => "HOST_PANICKED",
         }
     }
 
     /// Returns a message for the client, with a remedy.
-    pub fn client_message(self) -> &'static str {
-        match self {
+    pub fn client_message(self) -> Message {
+        let sentence = match self {
             RecordStreamError::Gone => {
                 "The upload was interrupted. Records with a result are saved: send the whole table again."
             }
@@ -75,7 +90,25 @@ impl RecordStreamError {
                 "The received part of the upload cannot be read any more. The server's log has the reason. Records \
                  with a result are saved: send the whole table again."
             }
-        }
+            RecordStreamError::Window(Some(bytes)) => {
+                return message!(
+                    "The upload was compressed with a window of {} MiB, which is larger than this server accepts \
+                     (`upload.max_zstd_window` in its configuration). Compress the table without `--long` and \
+                     `--ultra`, or raise the limit.",
+                    bytes.div_ceil(1 << 20)
+                );
+            }
+            RecordStreamError::Window(None) => {
+                "A part of the upload was compressed with a larger window than this server accepts \
+                 (`upload.max_zstd_window` in its configuration). Records with a result are saved: compress the table \
+                 without `--long` and `--ultra`, or raise the limit, and send all of it."
+            }
+            RecordStreamError::Panicked => {
+                "The server failed while it received the upload, because of a defect. Its log has the place. Records \
+                 with a result are saved: send the whole table again."
+            }
+        };
+        sentence.into()
     }
 }
 
@@ -86,6 +119,10 @@ pub struct InputTotals {
     pub bytes: u64,
     /// SHA-256 of the bytes.
     pub digest: Digest,
+    /// Number of lines, counted apart from the records.
+    pub lines: u64,
+    /// Lines that belong to no record.
+    pub passed: PassedLines,
     /// Error that ended the stream early, if there was one.
     pub error: Option<RecordStreamError>,
 }
@@ -96,6 +133,11 @@ pub(crate) enum FrameEvent {
     Batch(RawBatch),
     /// No bytes came for a moment. The sender may be waiting for results.
     Pause,
+}
+
+/// Returns the limits of records.
+pub fn frame_limits(limits: &UploadLimits) -> FrameLimits {
+    FrameLimits { record_bytes: limits.max_record_bytes, quoted_lines: limits.max_quoted_lines }
 }
 
 /// Silence that counts as a pause: long enough that a steady stream has none, short enough that a sender that waits for
@@ -110,56 +152,66 @@ pub(crate) fn frame(
     limits: &UploadLimits,
     mut take: impl FnMut(FrameEvent) -> Result<(), PipelineError>,
 ) -> Result<InputTotals, PipelineError> {
-    let RecordStream { mut chunks, shape } = stream;
-    let mut framer = shape.framer(limits.max_record_bytes);
+    let RecordStream { mut parts, shape } = stream;
+    let (max_records, max_bytes) = (limits.batch_records, limits.batch_bytes);
+    let mut framer = shape.framer(frame_limits(limits));
+    let mut lines = LineCounter::new(&shape);
     let mut totals = InputTotals::default();
     let mut digest = Sha256::new();
     loop {
-        let chunk = match chunks.try_recv() {
-            Ok(chunk) => Some(chunk),
+        let part = match parts.try_recv() {
+            Ok(part) => Some(part),
             Err(mpsc::error::TryRecvError::Disconnected) => None,
             // No bytes are there at the moment. Complete records are passed on without waiting for more.
             Err(mpsc::error::TryRecvError::Empty) => {
                 if framer.waiting() > 0 {
                     take(FrameEvent::Batch(framer.take_batch()))?;
                 }
-                match runtime.block_on(async { tokio::time::timeout(PAUSE, chunks.recv()).await }) {
-                    Ok(chunk) => chunk,
+                match runtime.block_on(async { tokio::time::timeout(PAUSE, parts.recv()).await }) {
+                    Ok(part) => part,
                     Err(_) => {
                         take(FrameEvent::Pause)?;
-                        chunks.blocking_recv()
+                        parts.blocking_recv()
                     }
                 }
             }
         };
-        let bytes = match chunk {
-            Some(Ok(bytes)) => bytes,
-            Some(Err(error)) => {
-                totals.error = Some(error);
+        let bytes = match part.unwrap_or(Err(RecordStreamError::Panicked)) {
+            Ok(StreamPart::Bytes(bytes)) => bytes,
+            Ok(StreamPart::End) => {
+                while !framer.finish(max_records, max_bytes) {
+                    take(FrameEvent::Batch(framer.take_batch()))?;
+                }
                 break;
             }
-            None => {
-                framer.finish();
+            Err(error) => {
+                totals.error = Some(error);
                 break;
             }
         };
         totals.bytes += bytes.len() as u64;
         digest.update(&bytes);
+        lines.push(&bytes);
         let mut rest = &bytes[..];
         while !rest.is_empty() {
-            let taken = framer.push(rest, limits.batch_records, limits.batch_bytes);
+            let taken = framer.push(rest, max_records, max_bytes);
             if let Some(fault) = framer.refused() {
                 return Err(PipelineError::Header(fault));
             }
             rest = &rest[taken..];
-            if framer.waiting() >= limits.batch_records || !rest.is_empty() {
+            if framer.waiting() >= max_records || !rest.is_empty() {
                 take(FrameEvent::Batch(framer.take_batch()))?;
             }
         }
     }
+    // A header that is the last line of a table is known only now.
+    if let Some(fault) = framer.refused() {
+        return Err(PipelineError::Header(fault));
+    }
     if framer.waiting() > 0 {
         take(FrameEvent::Batch(framer.take_batch()))?;
     }
+    (totals.lines, totals.passed) = (lines.lines(), framer.passed());
     totals.digest = Digest::from(<[u8; 32]>::from(digest.finalize()));
     Ok(totals)
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::PipelineError;
 use sluice_config::UploadLimits;
 use sluice_framing::JsonFormat;
-use sluice_model::{Issue, RecordOutcome, RecordResult};
+use sluice_model::{Issue, RecordOutcome, RecordResult, TablePlace};
 use sluice_staging::{SealedFile, Spool, StagingArea, StagingError};
 
 #[derive(Serialize)]
@@ -21,6 +21,12 @@ struct ResultLine<'a> {
     is_successful: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u64>,
+    /// Last line of a record with more than one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_line: Option<u64>,
+    /// Place of the quote because of which the lines are refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quote: Option<TablePlace>,
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,23 +52,32 @@ struct ResultIssue<'a> {
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<&'a str>,
+    #[serde(rename = "firstLine", skip_serializing_if = "Option::is_none")]
+    first_line: Option<u64>,
 }
 
 fn wrong(issues: &[Issue], stopping: bool) -> Vec<ResultIssue<'_>> {
     let matching = issues.iter().filter(|issue| issue.is_error() == stopping);
     matching
-        .map(|issue| ResultIssue { field: &issue.field, message: &issue.code, rule: issue.rule.as_deref() })
+        .map(|issue| ResultIssue {
+            field: &issue.field,
+            message: &issue.code,
+            rule: issue.rule.as_deref(),
+            first_line: issue.first_line,
+        })
         .collect()
 }
 
 /// Writes one result as JSON. Records in the platform's own shape get the fields that the platform's API uses. Source
 /// records have no reference id, so they get their line.
 fn write(result: &RecordResult, of_source: bool, out: &mut Vec<u8>) {
-    let RecordResult { line, outcome, issues } = result;
+    let RecordResult { line, last_line, quote, outcome, issues } = result;
     let mut output = ResultLine {
         reference_id: None,
         is_successful: true,
         line: None,
+        last_line: (last_line > line).then_some(*last_line),
+        quote: *quote,
         outcome: None,
         code: None,
         records: None,
@@ -100,6 +115,9 @@ fn write(result: &RecordResult, of_source: bool, out: &mut Vec<u8>) {
     output.line = (of_source || output.reference_id.is_none()).then_some(*line);
     serde_json::to_writer(&mut *out, &output).expect("a result can be written as JSON");
 }
+
+/// Code of an upload without a record, such as a table that has a header alone.
+const NO_RECORDS: &str = "NO_RECORDS";
 
 /// Destination of results.
 enum ResultSink {
@@ -187,6 +205,8 @@ pub struct ResultWriter {
     of_source: bool,
     /// True if results are not written.
     discarding: bool,
+    /// True if the upload has no record so far.
+    empty: bool,
     waiting: Vec<u8>,
     records: usize,
     since: Instant,
@@ -213,6 +233,7 @@ impl ResultWriter {
     fn into(sink: ResultSink, limits: &UploadLimits) -> Self {
         Self {
             discarding: matches!(sink, ResultSink::Discard),
+            empty: true,
             writer: DurableWriter::new(sink, limits.sync_ahead),
             format: JsonFormat::JsonLines,
             of_source: true,
@@ -230,6 +251,7 @@ impl ResultWriter {
             self.since = Instant::now();
         }
         self.records += 1;
+        self.empty = false;
         if self.discarding {
             return;
         }
@@ -268,14 +290,26 @@ impl ResultWriter {
         }
     }
 
-    /// Ends the results, with an error as the last line if there is one. A file of results is on disk afterwards.
+    /// Ends the results, with an error as the last line if there is one. If the upload had no record, the last line says
+    /// so. A file of results is on disk afterwards.
     pub fn close(self, error: Option<&serde_json::Value>) -> Result<(), StagingError> {
         let mut sink = self.writer.end();
-        if let Some(error) = error {
+        let last = match error {
+            Some(error) => Some(serde_json::json!({"isSuccessful": false, "problem": error})),
+            None if self.empty => Some(serde_json::json!({"isSuccessful": true, "code": NO_RECORDS})),
+            None => None,
+        };
+        if let Some(line) = last {
             let separator = if self.format == JsonFormat::JsonSeq { "\u{1e}" } else { "" };
-            let line = serde_json::json!({"isSuccessful": false, "problem": error});
             sink.write(format!("{separator}{line}\n").as_bytes())?;
         }
-        if let ResultSink::Kept(file) = &mut sink { file.sync() } else { Ok(()) }
+        match sink {
+            ResultSink::Kept(mut file) => file.sync(),
+            ResultSink::Client(spool) => {
+                spool.end();
+                Ok(())
+            }
+            ResultSink::Discard => Ok(()),
+        }
     }
 }

@@ -5,11 +5,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::load::UploadSummary;
+use crate::load::issue_notes::notes_of;
+use crate::load::record_lines::RecordLines;
 use crate::load::record_stream::{FrameEvent, RecordStream, frame};
 use crate::load::results::ResultWriter;
 use crate::load::stage_records::{finish_batch, list};
@@ -18,11 +20,13 @@ use crate::parallel::producer_consumer;
 use crate::plugin_log::{PluginLogOrigin, write_plugin_log};
 use crate::quarantine::{QuarantinePosition, quarantine};
 use crate::{MigrationContext, PipelineError};
-use sluice_contract::{Batch, SourceTable};
+use sluice_contract::{Batch, CanonicalIds, SourceTable};
 use sluice_framing::{Fault, RawBatch, repeats_a_field, scalar_text, scan_object};
 use sluice_model::{Code, Issue, Name, ProducedRecord, RecordOutcome, RecordResult, UNDECLARED_CODE};
 use sluice_plugin_host::{DomainInstance, DomainPlugin, MapperInstance, MapperOutput, MapperPlugin};
-use sluice_staging::{Effect, Key, Product, SourceLengths, SourceRecord, SourceStatus, hash};
+use sluice_staging::{
+    Effect, Key, Product, SourceLengths, SourceRecord, SourceStatus, StagingEffects, UploadEntries, hash,
+};
 
 /// Loads a stream of source records through the migration's mapper, and writes a result for each in order.
 pub fn load_source(
@@ -34,7 +38,7 @@ pub fn load_source(
     results: &mut ResultWriter,
 ) -> Result<UploadSummary, PipelineError> {
     let lookup = LoadedSources::new(context.area.clone(), mapper.clone())?;
-    let mut stager = SourceStager::new(context, mapper, source, upload, lookup.seen().clone());
+    let mut stager = SourceStager::new(context, mapper, source, upload, lookup.seen().clone())?;
     let mut instance = mapper.instance(context.plugin_context(), Arc::new(lookup), &context.usage);
     let mut summary = UploadSummary::default();
     let runtime = Handle::current();
@@ -55,7 +59,8 @@ pub fn load_source(
             None => Ok(results.flush(&context.area, true)?),
         },
     );
-    summary.input = results.after(&context.area, totals)?;
+    summary.set_input(results.after(&context.area, totals)?);
+    summary.confirmed = stager.confirmed();
     Ok(summary)
 }
 
@@ -158,11 +163,22 @@ pub(crate) struct SourceStager<'a> {
     context: &'a MigrationContext,
     mapper: &'a MapperPlugin,
     source: &'a SourceTable,
-    upload: u32,
+    /// Entries of the upload.
+    entries: UploadEntries,
     /// Length of each source's stream as the mapper saw it.
     seen: SourceLengths,
+    /// Numbers of the uploads with the same mapper.
+    same_mapper: HashSet<u32>,
     /// A domain plugin for each entity type, instantiated at its first use; none if the migration does not cover it.
-    validators: HashMap<Name, Option<(Arc<DomainPlugin>, DomainInstance)>>,
+    validators: HashMap<Name, Option<Validator>>,
+}
+
+/// A domain plugin that validates the records of an entity type.
+struct Validator {
+    plugin: Arc<DomainPlugin>,
+    instance: DomainInstance,
+    /// Fields of the entity type that hold ids.
+    ids: CanonicalIds,
 }
 
 impl<'a> SourceStager<'a> {
@@ -173,8 +189,16 @@ impl<'a> SourceStager<'a> {
         source: &'a SourceTable,
         upload: u32,
         seen: SourceLengths,
-    ) -> Self {
-        Self { context, mapper, source, upload, seen, validators: HashMap::new() }
+    ) -> Result<Self, PipelineError> {
+        let uploads = context.store.uploads(context.migration.reference_id)?.into_iter();
+        let same_mapper = uploads.filter(|upload| upload.mapper == Some(mapper.digest)).map(|upload| upload.number);
+        let (same_mapper, entries) = (same_mapper.chain([upload]).collect(), UploadEntries::new(upload));
+        Ok(Self { context, mapper, source, entries, seen, same_mapper, validators: HashMap::new() })
+    }
+
+    /// Returns the numbers of earlier uploads whose records this upload contained unchanged.
+    pub fn confirmed(&self) -> Vec<u32> {
+        self.entries.confirmed().collect()
     }
 
     /// Validates a mapped batch, stages it, and adds the results of its records.
@@ -188,10 +212,19 @@ impl<'a> SourceStager<'a> {
         let mut verdicts: Vec<RecordVerdict> = keys
             .iter()
             .map(|keys| RecordVerdict {
-                issues: keys.fault.iter().map(|fault| Issue::error(fault.code())).collect(),
+                issues: keys
+                    .fault
+                    .iter()
+                    .filter(|fault| !fault.skips())
+                    .map(|fault| Issue::error(fault.code()))
+                    .collect(),
+                skipped: keys.fault.filter(|fault| fault.skips()).map(|fault| fault.code().into()),
                 ..RecordVerdict::default()
             })
             .collect();
+        for (position, notice) in &raw.notices {
+            verdicts[*position as usize].issues.push(Issue::warning(notice.code()));
+        }
         self.apply_mapper_output(&mut transformed, &positions, &raw, &mut verdicts)?;
         let ranges = self.validate(&mut transformed, &positions, &raw, &mut verdicts)?;
 
@@ -200,6 +233,12 @@ impl<'a> SourceStager<'a> {
             &transformed.produced[made.batch].records.bytes[range.clone()]
         };
         let statuses: Vec<(SourceStatus, Option<Code>)> = verdicts.iter().map(RecordVerdict::status).collect();
+        let notes: Vec<Vec<u8>> = verdicts
+            .iter()
+            .zip(&statuses)
+            .map(|(verdict, (_, code))| notes_of(code.as_ref(), &verdict.issues))
+            .collect();
+        let (area, Self { source, entries, seen, same_mapper, .. }) = (&self.context.area, &mut *self);
         let records: Vec<SourceRecord> = verdicts
             .iter()
             .zip(&statuses)
@@ -211,10 +250,12 @@ impl<'a> SourceStager<'a> {
                     offset: raw.offsets.get(position).copied(),
                     given: keys[position].fault.is_none(),
                     key: keys[position].own,
+                    probable_key: None,
                     lookups: keys[position].lookups.clone(),
                     body: raw.record(position),
                     status: *status,
                     code: code.as_deref().unwrap_or_default(),
+                    notes: &notes[position],
                     products: verdict
                         .made
                         .iter()
@@ -226,11 +267,12 @@ impl<'a> SourceStager<'a> {
                         })
                         .collect(),
                     replaces: replaces.get(position).copied(),
+                    same_mapper: Some(same_mapper),
                 }
             })
             .collect();
-        let (area, Self { source, upload, seen, .. }) = (&self.context.area, &*self);
-        let effects = area.stage_sources(&source.name, &source.lookups, *upload, seen, &records)?;
+        let StagingEffects { effects, superseded } =
+            area.stage_sources(&source.name, &source.lookups, entries, seen, &records)?;
         drop(records);
 
         let changes = effects.iter().filter(|effect| effect.changes()).count() as u64;
@@ -240,20 +282,22 @@ impl<'a> SourceStager<'a> {
         let mut listed = vec![];
         for (position, (mut verdict, effect)) in verdicts.into_iter().zip(effects).enumerate() {
             match effect {
-                Effect::DuplicateKey => verdict.issues.push(Issue::error("DUPLICATE_KEY")),
-                Effect::DuplicateReferenceId => verdict.issues.push(Issue::error("DUPLICATE_REFERENCE_ID")),
+                Effect::DuplicateKey { first, .. } => verdict.issues.push(Issue::duplicate("DUPLICATE_KEY", first)),
+                Effect::DuplicateReferenceId { first, .. } => {
+                    verdict.issues.push(Issue::duplicate("DUPLICATE_REFERENCE_ID", first));
+                }
                 Effect::New | Effect::Replaced | Effect::Unchanged => {}
             }
-            let result = verdict.result(raw.lines[position], &transformed);
+            let result = verdict.result(RecordLines::of(&raw, position), &transformed);
             summary.tally(&result);
             results.add(&result);
-            // An unchanged result was listed when the record was first mapped.
-            if replaces.is_empty() || effect.changes() {
-                list(&result, &self.source.name, None, &mut listed);
+            // The issues of an unchanged record were listed when it was staged.
+            if effect.changes() {
+                list(&result, &self.source.name, self.entries.number(), None, &mut listed);
             }
         }
         self.log(&transformed, &positions, &raw)?;
-        finish_batch(self.context, &listed, results)
+        finish_batch(self.context, &listed, superseded, results)
     }
 
     /// Applies the mapper's findings to the verdict of each record.
@@ -265,7 +309,7 @@ impl<'a> SourceStager<'a> {
         verdicts: &mut [RecordVerdict],
     ) -> Result<(), PipelineError> {
         let place = |position: Option<u32>| QuarantinePosition {
-            upload: self.upload,
+            upload: self.entries.number(),
             stream: &self.source.name,
             line: position.map(|position| raw.lines[positions[position as usize]]),
         };
@@ -294,19 +338,24 @@ impl<'a> SourceStager<'a> {
         verdicts: &mut [RecordVerdict],
     ) -> Result<Vec<Vec<Range<usize>>>, PipelineError> {
         let mut ranges = vec![];
-        for (batch, produced) in transformed.produced.iter().enumerate() {
+        for (batch, produced) in transformed.produced.iter_mut().enumerate() {
             ranges.push(record_ranges(&produced.records.ends));
             let origin = |place: usize| positions[produced.origins[place] as usize];
             let context = self.context;
             let validate = self.validators.entry(produced.entity_type.clone()).or_insert_with(|| {
                 let plugin = context.plugins.of_entity_type(&produced.entity_type)?;
                 let covered = context.migration.covers(&plugin.description.domain);
-                covered.then(|| (plugin.clone(), plugin.instance(context.plugin_context(), None, &context.usage)))
+                covered.then(|| Validator {
+                    plugin: plugin.clone(),
+                    instance: plugin.instance(context.plugin_context(), None, &context.usage),
+                    ids: plugin.entity_type(&produced.entity_type).map(CanonicalIds::new).unwrap_or_default(),
+                })
             });
-            let Some((plugin, validate)) = validate else {
+            let Some(Validator { plugin, instance: validate, ids }) = validate else {
                 (0..produced.origins.len()).for_each(|place| verdicts[origin(place)].uncovered = true);
                 continue;
             };
+            ids.canonicalise_all(&mut produced.records.bytes, &produced.records.ends);
             let validated = validate.validate(&produced.entity_type, &produced.records)?;
             for (place, id) in validated.ids.iter().enumerate() {
                 match *id {
@@ -325,14 +374,15 @@ impl<'a> SourceStager<'a> {
                 verdicts[origin(failed.position as usize)].failure = Some(failed.failure.cause.code());
             }
             let place = |position: Option<u32>| QuarantinePosition {
-                upload: self.upload,
+                upload: self.entries.number(),
                 stream: &self.source.name,
                 line: position.map(|position| raw.lines[origin(position as usize)]),
             };
             let who = (plugin.title(), &plugin.digest);
             quarantine(&self.context.area, who, &validated.failed, &validated.undeclared, place)?;
             let place = |position: u32| ("line", raw.lines[origin(position as usize)].into());
-            let log_origin = PluginLogOrigin { domain: Some(&plugin.description.domain), upload: self.upload, place };
+            let log_origin =
+                PluginLogOrigin { domain: Some(&plugin.description.domain), upload: self.entries.number(), place };
             write_plugin_log(context, &validated.logged, &log_origin)?;
         }
         for verdict in verdicts.iter_mut() {
@@ -350,7 +400,7 @@ impl<'a> SourceStager<'a> {
 
     fn log(&self, transformed: &MapperOutput, positions: &[usize], raw: &RawBatch) -> Result<(), PipelineError> {
         let place = |position: u32| ("line", raw.lines[positions[position as usize]].into());
-        let log_origin = PluginLogOrigin { domain: None, upload: self.upload, place };
+        let log_origin = PluginLogOrigin { domain: None, upload: self.entries.number(), place };
         Ok(write_plugin_log(self.context, &transformed.logged, &log_origin)?)
     }
 }
@@ -377,7 +427,7 @@ impl RecordVerdict {
         }
     }
 
-    fn result(self, line: u64, transformed: &MapperOutput) -> RecordResult {
+    fn result(self, lines: RecordLines, transformed: &MapperOutput) -> RecordResult {
         let outcome = match self.status() {
             (SourceStatus::Mapped, _) => RecordOutcome::Mapped(
                 self.made
@@ -392,7 +442,7 @@ impl RecordVerdict {
             (SourceStatus::Rejected, _) => RecordOutcome::Rejected(None),
             (SourceStatus::Quarantined, code) => RecordOutcome::Quarantined(code.unwrap_or(UNDECLARED_CODE)),
         };
-        RecordResult { line, outcome, issues: self.issues }
+        lines.result(outcome, self.issues)
     }
 }
 

@@ -15,7 +15,7 @@ use sluice_framing::RawBatch;
 use sluice_model::{Digest, Progress};
 use sluice_plugin_host::MapperPlugin;
 use sluice_staging::{
-    Key, SourceLengths, SourceRecord, SourceStatus, StagedBatch, StagedEntry, StagingArea, StreamName,
+    Key, SourceLengths, SourceRecord, SourceStatus, StagedBatch, StagedEntry, StagingArea, StreamName, UploadEntries,
 };
 
 /// A run that maps staged source records.
@@ -43,7 +43,8 @@ impl RemapRun<'_> {
         let seen = lookup.seen().clone();
         let mut instance = self.mapper.instance(self.to.plugin_context(), Arc::new(lookup), &self.to.usage);
         let mut reader = self.from.reader(StreamName::Source(&source.name), 0)?;
-        let mut stager = SourceStager::new(self.to, self.mapper, source, upload, seen);
+        let mut stager = SourceStager::new(self.to, self.mapper, source, upload, seen)?;
+        let mut kept = UploadEntries::new(upload);
         let mut results = ResultWriter::discarding(limits);
         let mut summary = UploadSummary::default();
         let totals = producer_consumer(
@@ -55,7 +56,7 @@ impl RemapRun<'_> {
                         return Err(Interrupt::Cancelled);
                     }
                     if !in_place {
-                        self.keep(source, upload, &staged)?;
+                        self.keep(source, &mut kept, &staged)?;
                     }
                     let (raw, replaces) = self.cut(&staged);
                     self.progress.advance(staged.len() as u64);
@@ -103,7 +104,7 @@ impl RemapRun<'_> {
     }
 
     /// Copies the records that were rejected for a missing key, so that the other area counts them too.
-    fn keep(&self, source: &SourceTable, upload: u32, staged: &StagedBatch) -> Result<(), PipelineError> {
+    fn keep(&self, source: &SourceTable, kept: &mut UploadEntries, staged: &StagedBatch) -> Result<(), PipelineError> {
         let refused: Vec<(usize, &StagedEntry, &str)> = staged
             .entries
             .iter()
@@ -118,15 +119,18 @@ impl RemapRun<'_> {
                 offset: None,
                 given: false,
                 key: None,
+                probable_key: None,
                 lookups: vec![],
                 body: staged.body(*position),
-                status: SourceStatus::Rejected,
+                status: entry.status().unwrap_or(SourceStatus::Rejected),
                 code,
+                notes: &entry.notes,
                 products: vec![],
                 replaces: None,
+                same_mapper: None,
             })
             .collect();
-        self.to.area.stage_sources(&source.name, &source.lookups, upload, &SourceLengths::new(), &records)?;
+        self.to.area.stage_sources(&source.name, &source.lookups, kept, &SourceLengths::new(), &records)?;
         Ok(())
     }
 }

@@ -8,14 +8,16 @@ use std::{iter, thread};
 
 use uuid::Uuid;
 
+use crate::import::listed;
 use crate::import::stages::{ImportStage, stages};
+use crate::validate::tally_issues;
 use crate::{Interrupt, MigrationContext, PipelineError};
 use sluice_catalog::{ListedIssue, Phase, SourceOutcomeCount};
 use sluice_contract::{CountGroup, EntityType};
 use sluice_framing::scalar_text;
 use sluice_model::{Cell, Code, Currency, Issue, Migration, Name, Progress, SafeValue};
 use sluice_plugin_host::{DomainPlugin, Plugins};
-use sluice_staging::{SourceStatus, StagedBatch, StreamName};
+use sluice_staging::{Origin, SourceStatus, StagedBatch, StreamName};
 use sluice_target::{Groups, RecordPath, Sums, TargetFigures, add_amount, money, visit};
 
 /// A verification count with its rows.
@@ -68,14 +70,18 @@ pub fn count(context: &MigrationContext, progress: &Progress) -> Result<(bool, V
     // Both sides are counted at the same time. An error of one ends the other.
     let failed = AtomicBool::new(false);
     let stopped = || progress.is_cancelled() || failed.load(Relaxed);
-    let (staged, (imported, sources)) = thread::scope(|scope| {
+    let ((staged, mixed), (imported, sources)) = thread::scope(|scope| {
         let other = scope.spawn(|| {
-            let mut side = CountSide::default();
+            let (mut side, mut mixed) = (CountSide::default(), vec![]);
             for (plugin, entity_type) in &types {
                 let groups = groups_of(plugin, entity_type);
-                side.add(entity_type, &groups, &count_staged(context, entity_type, &groups, progress, &stopped)?);
+                let (figures, generated) = count_staged(context, entity_type, &groups, progress, &stopped)?;
+                side.add(entity_type, &groups, &figures);
+                if generated > 0 && generated < figures.count {
+                    mixed.push((plugin, entity_type));
+                }
             }
-            Ok::<_, Interrupt>(side)
+            Ok::<_, Interrupt>((side, mixed))
         });
         let counted = count_target(context, &types, &stopped).and_then(|side| Ok((side, count_sources(context)?)));
         failed.store(counted.is_err(), Relaxed);
@@ -83,7 +89,8 @@ pub fn count(context: &MigrationContext, progress: &Progress) -> Result<(bool, V
         let counted = counted?;
         Ok::<_, Interrupt>((staged?, counted))
     })?;
-    let counts: Vec<VerificationCount> = staged
+    list_unstaged(context, progress)?;
+    let mut counts: Vec<VerificationCount> = staged
         .counts()
         .zip(imported.counts())
         .map(|((name, headers, staged_rows), (.., imported_rows))| VerificationCount {
@@ -93,9 +100,50 @@ pub fn count(context: &MigrationContext, progress: &Progress) -> Result<(bool, V
             imported_rows,
         })
         .collect();
+    counts.extend(rule_violations(context, &mixed, progress)?);
     context.store.put_source_outcomes(migration, &outcomes(sources))?;
     let agree = counts.iter().all(|count| count.staged_rows == count.imported_rows);
     Ok((agree, counts))
+}
+
+/// Lists the rows whose records are staged no longer among the issues.
+fn list_unstaged(context: &MigrationContext, progress: &Progress) -> Result<(), Interrupt> {
+    let most = context.config.records.listed_issues;
+    let unstaged = context.unstaged_rows(true, progress)?;
+    for (entity_type, ids) in unstaged.deleted.iter().chain(&unstaged.generated) {
+        let issue = |id: &[u8; 16]| listed(entity_type, *id, Issue::error("NOT_STAGED"));
+        let issues: Vec<ListedIssue> = ids.iter().take(most as usize).map(issue).collect();
+        context.store.add_issues(context.migration.reference_id, Phase::Counts, &issues, most)?;
+    }
+    Ok(())
+}
+
+/// Checks the rules over many records where generated and other records stand side by side. A validation checks the others
+/// alone. Returns a count if a rule is broken.
+fn rule_violations(
+    context: &MigrationContext,
+    mixed: &[(&Arc<DomainPlugin>, &EntityType)],
+    progress: &Progress,
+) -> Result<Option<VerificationCount>, Interrupt> {
+    let mut rows = vec![];
+    for (plugin, entity_type) in mixed {
+        let issues = tally_issues(context, plugin, entity_type, progress)?;
+        let mut by_rule = BTreeMap::<Name, u64>::new();
+        for issue in &issues {
+            let rule = issue.issue.rule.as_deref().unwrap_or_default();
+            *by_rule.entry(Name::from_storage(rule)).or_default() += 1;
+        }
+        let name = &entity_type.name;
+        rows.extend(by_rule.iter().map(|(rule, count)| vec![Cell::from(name), rule.into(), (*count).into()]));
+        let most = context.config.records.listed_issues;
+        context.store.add_issues(context.migration.reference_id, Phase::Counts, &issues, most)?;
+    }
+    Ok((!rows.is_empty()).then(|| VerificationCount {
+        name: "RuleViolations".into(),
+        headers: vec!["entityType".into(), "rule".into(), "count".into()],
+        staged_rows: vec![],
+        imported_rows: rows,
+    }))
 }
 
 fn count_target(
@@ -116,6 +164,7 @@ fn count_target(
         let altered = |reference_id: &Option<Uuid>| ListedIssue {
             stream: entity_type.name.clone(),
             line: None,
+            upload: None,
             reference_id: *reference_id,
             issue: Issue::error("ROW_ALTERED"),
         };
@@ -190,13 +239,15 @@ pub(crate) fn by_currency(sums: &Sums) -> BTreeMap<Option<Currency>, rust_decima
     read
 }
 
+/// Counts the staged records of an entity type. Returns the number of generated ones as well.
 fn count_staged(
     context: &MigrationContext,
     entity_type: &EntityType,
     groups: &[&CountGroup],
     progress: &Progress,
     stopped: &dyn Fn() -> bool,
-) -> Result<TargetFigures, Interrupt> {
+) -> Result<(TargetFigures, u64), Interrupt> {
+    let mut generated = 0;
     let mut figures = TargetFigures { groups: vec![Groups::new(); groups.len()], ..TargetFigures::default() };
     let fields: Vec<RecordPath> = groups.iter().map(|group| RecordPath::new(&group.field)).collect();
     let amounts: Vec<RecordPath> = entity_type.amounts.iter().map(|path| RecordPath::new(path)).collect();
@@ -223,11 +274,12 @@ fn count_staged(
             }
         }
         figures.count += staged.len() as u64;
+        generated += staged.entries.iter().filter(|entry| entry.origin == Origin::Generated).count() as u64;
         // Staged records are sealed. A record that was altered cannot be opened.
         figures.unaltered = figures.count;
         progress.advance(staged.len() as u64);
     }
-    Ok(figures)
+    Ok((figures, generated))
 }
 
 /// Number of records of a source by outcome and code.

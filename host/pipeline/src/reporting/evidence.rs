@@ -10,11 +10,14 @@ use uuid::Uuid;
 
 use super::counts::{counted_entity_types, groups_of};
 use super::evidence_verify::CountDefinition;
+use super::line_counts::CountedUpload;
 use crate::PipelineError;
 use sluice_audit::{AuditScope, Head};
 use sluice_catalog::{Catalog, CatalogUpload, IssueTotal, Phase, SourceOutcomeCount, Trail, TrailError};
 use sluice_keys::PublicKey;
-use sluice_model::{Approval, Digest, ImportStatus, JobState, LimitOverrides, Migration, StagingStatus, Tenant};
+use sluice_model::{
+    Approval, Digest, ImportStatus, Job, JobState, LimitOverrides, Migration, StagingStatus, Tenant, UploadLines,
+};
 use sluice_plugin_host::Plugins;
 
 /// The evidence that is signed.
@@ -35,7 +38,7 @@ pub struct EvidenceBundle {
     pub staging_status: StagingStatus,
     /// Present status of the import.
     pub import_status: ImportStatus,
-    /// All uploads.
+    /// All uploads that were not withdrawn.
     pub uploads: Vec<UploadEvidence>,
     /// All domain plugins, and all mappers that were used.
     pub plugins: Vec<PluginEvidence>,
@@ -43,6 +46,9 @@ pub struct EvidenceBundle {
     pub approvals: Vec<ApprovalEvidence>,
     /// The last counts job with a result.
     pub counts: CountsEvidence,
+    /// Imports and undo jobs that removed imported records, oldest first. Absent if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removals: Vec<RemovalEvidence>,
     /// Outcomes of each source's records at the last count.
     pub sources: Vec<SourceOutcomeCount>,
     /// Number of issues by phase and code.
@@ -89,6 +95,22 @@ struct UploadFigures {
     rejected: u64,
     quarantined: u64,
     broken_off: bool,
+    /// Lines; none if staged records were mapped again, or an earlier version received the upload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lines: Option<UploadLines>,
+}
+
+impl UploadEvidence {
+    /// Returns the part from which lines are counted. Returns `None` if nothing was sent.
+    pub(super) fn counted(&self) -> Option<CountedUpload<'_>> {
+        let ended = self.figures.as_ref();
+        (!self.rerun).then(|| CountedUpload {
+            stream: &self.stream,
+            is_source: self.mapper.is_some(),
+            is_complete: ended.is_some_and(|figures| !figures.broken_off),
+            lines: ended.and_then(|figures| figures.lines),
+        })
+    }
 }
 
 /// A plugin. If this server no longer has the plugin, only its digest is known.
@@ -131,6 +153,20 @@ pub struct CountsEvidence {
     pub finished_at: Option<Timestamp>,
     /// Counts of the job.
     pub rows: Vec<CountRows>,
+}
+
+/// A job that removed imported records.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RemovalEvidence {
+    /// Id of the job.
+    pub job: Uuid,
+    /// Kind of the job: `import` or `undo`.
+    pub kind: String,
+    /// Time of the end.
+    pub finished_at: Option<Timestamp>,
+    /// Number of removed records by entity type.
+    pub removed: BTreeMap<String, u64>,
 }
 
 /// A verification count whose cells are text.
@@ -212,7 +248,9 @@ pub fn evidence(
         finished_at: job.finished_at,
         rows,
     };
-    let uploads = store.uploads(id)?;
+    // Nothing of a withdrawn upload is left but the trail's entries.
+    let mut uploads = store.uploads(id)?;
+    uploads.retain(|upload| upload.withdrawn_at.is_none());
     let used = plugins_used(migration, plugins, &uploads, store)?;
     let approvals = approvals(migration, &used, store)?;
     let definitions = counted_entity_types(plugins, migration)
@@ -244,6 +282,7 @@ pub fn evidence(
         plugins: used,
         approvals,
         counts,
+        removals: store.removal_jobs(id)?.into_iter().map(removal).collect(),
         sources: store.source_outcomes(id)?,
         issues,
         definitions,
@@ -253,8 +292,15 @@ pub fn evidence(
     }))
 }
 
+fn removal(job: Job) -> RemovalEvidence {
+    let result: serde_json::Value =
+        job.result.and_then(|result| serde_json::from_str(&result.to_string()).ok()).unwrap_or_default();
+    let removed = serde_json::from_value(result["removed"].clone()).unwrap_or_default();
+    RemovalEvidence { job: job.id, kind: job.kind.as_str().into(), finished_at: job.finished_at, removed }
+}
+
 fn upload(kept: CatalogUpload) -> UploadEvidence {
-    let CatalogUpload { number, stream, remap: rerun, mapper, started_at, ended } = kept;
+    let CatalogUpload { number, stream, remap: rerun, mapper, started_at, ended, .. } = kept;
     let (ended_at, end) = ended.unzip();
     let (figures, failure) = match end {
         Some(Ok(end)) => {
@@ -267,6 +313,7 @@ fn upload(kept: CatalogUpload) -> UploadEvidence {
                 rejected: end.rejected,
                 quarantined: end.quarantined,
                 broken_off: end.broken_off,
+                lines: end.lines,
             };
             (Some(figures), None)
         }

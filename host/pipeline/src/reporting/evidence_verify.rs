@@ -6,7 +6,8 @@ use std::path::Path as FilePath;
 use serde::{Deserialize, Serialize};
 
 use super::counts::{CountSide, UNALTERED};
-use super::evidence::EvidenceBundle;
+use super::evidence::{EvidenceBundle, UploadEvidence};
+use super::line_counts::{LINES, StreamLines, stream_lines};
 use sluice_contract::{Column, ColumnKind, CountGroup, EntityType};
 use sluice_model::{Cell, Name};
 use sluice_target::{EmbeddedTarget, Target, TargetError};
@@ -142,6 +143,14 @@ pub fn verify_counts(bundle: &EvidenceBundle, file: &FilePath) -> Result<Vec<Fig
     // Earlier versions had no checksums, so their evidence lacks this count.
     if !bundle.counts.rows.iter().any(|count| *count.r#type == *UNALTERED) {
         recounted.retain(|(name, _)| *name != *UNALTERED);
+    }
+    // Lines are not in the database. They are counted anew from the uploads that the evidence lists.
+    if bundle.counts.rows.iter().any(|count| *count.r#type == *LINES) {
+        let lines = stream_lines(bundle.uploads.iter().filter_map(UploadEvidence::counted));
+        let row = |((stream, _), lines): ((&str, bool), StreamLines)| {
+            lines.is_complete.then(|| vec![stream.to_owned(), lines.accounted.to_string()])
+        };
+        recounted.push((LINES.to_string(), lines.into_iter().filter_map(row).collect()));
     }
     let evidence = bundle.counts.rows.iter().map(|count| (count.r#type.clone(), count.imported_rows.clone()));
     Ok(compare(&evidence.collect::<Vec<_>>(), &recounted))

@@ -3,6 +3,7 @@
 pub(crate) mod counts;
 mod evidence;
 mod evidence_verify;
+pub(crate) mod line_counts;
 mod provenance;
 
 pub use counts::{VerificationCount, count, count_sources};

@@ -5,6 +5,8 @@
 
 mod compare;
 mod field_differences;
+mod left_out;
+mod record_fates;
 mod sample;
 mod target;
 
@@ -15,18 +17,22 @@ use std::time::Instant;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use crate::import::import;
+use crate::import::{ImportOptions, import};
 use crate::remap::remap_run::RemapRun;
 use crate::reporting::counts::{Outcomes, by_currency, count, count_sources, counted_entity_types};
 use crate::validate::validate;
 use crate::{Interrupt, MigrationContext, PipelineError};
 pub use compare::{CompareOptions, compare, differences};
+use left_out::{Origins, each_error, skip_invalid};
+use record_fates::RecordFates;
 pub use sample::Sample;
 use sample::SampleFilter;
-use sluice_catalog::{Catalog, IssueFilter, IssueTotal, Pagination, Phase};
+use sluice_catalog::{Catalog, IssueTotal, Phase};
 use sluice_model::{Cell, Digest, Name, PluginTitle, Progress, SafeValue};
 use sluice_plugin_host::{MapperPlugin, ResourceUsage, Usage};
-use sluice_staging::{DirectRecord, Origin, StagedBatch, StagingArea, StreamName, TRIALS, TrialWorkspace};
+use sluice_staging::{
+    DirectRecord, Origin, StagedBatch, StagingArea, StreamName, TRIALS, TrialWorkspace, UploadEntries,
+};
 use sluice_target::{EmbeddedTarget, Target as _};
 use target::TrialTarget;
 
@@ -44,17 +50,11 @@ pub struct TrialOptions {
 /// Maximum number of reference ids or lines that are shown of each count.
 pub(crate) const MAX_EXAMPLES: u64 = 20;
 
-/// Maximum number of validations after invalid records were removed. Records refer to each other over a few steps.
-const MAX_ROUNDS: usize = 100;
-
-/// Number of issues that are read at once.
-const PAGE: u64 = 1_000;
-
 /// File name of the trial's target.
 const TARGET: &str = "platform.db";
 
-/// Runs a trial. Returns true if a validation would pass now and all records would be imported, and the report. Invalid
-/// records are left out of the import, so that the report shows the import without them.
+/// Runs a trial. Returns true if every record would arrive or is skipped by the mapper and at least one would arrive,
+/// and the report. Invalid records are left out of the import, so that the report shows the import without them.
 pub fn trial(
     context: &MigrationContext,
     options: &TrialOptions,
@@ -63,21 +63,27 @@ pub fn trial(
 ) -> Result<(bool, SafeValue), Interrupt> {
     let workspace = context.area.trial_workspace(job)?;
     let (trial_context, mapper) = set_up(context, options, &workspace)?;
-    let total = total(context, mapper.as_deref())?;
+    let direct = count_direct(context, mapper.as_deref())?;
+    let total = total(context, mapper.as_deref(), direct)?;
     let filter = SampleFilter::of(options.sample, total);
     progress.expect(total);
     let mut steps = StepTimings::default();
-    let mut taken = 0;
     if let Some(mapper) = &mapper {
-        taken += steps.time("map", || map_all(&context.area, &trial_context, mapper, filter, progress))?;
+        steps.time("map", || map_all(&context.area, &trial_context, mapper, filter, progress))?;
     }
-    taken += steps.time("copy", || copy_direct(context, &trial_context, filter))?;
+    let copy = || if direct > 0 { copy_direct(context, &trial_context, filter) } else { Ok(0) };
+    let copied = steps.time("copy", copy)?;
     let mut issues = issues(&trial_context, Phase::Load)?;
     let valid = steps.time("validate", || validate(&trial_context, progress))?.0;
     issues.extend(self::issues(&trial_context, Phase::Validate)?);
-    let invalid = steps.time("leave out", || skip_invalid(&trial_context, valid, progress))?;
-    let (whole, imported) = steps.time("import", || import(&trial_context, progress))?;
+    let mut incomplete = Origins::default();
+    let invalid = steps.time("leave out", || skip_invalid(&trial_context, valid, &mut incomplete, progress))?;
+    let (whole, imported) = steps.time("import", || import(&trial_context, ImportOptions::default(), progress))?;
     issues.extend(self::issues(&trial_context, Phase::Import)?);
+    each_error(&trial_context, Phase::Import, |entity_type, id| incomplete.add(&trial_context, entity_type, id))?;
+    let outcomes = count_sources(&trial_context)?;
+    let fate = RecordFates::new(copied, &outcomes, incomplete.len());
+    let taken = fate.taken;
     let (agree, counts) = steps.time("count", || count(&trial_context, progress))?;
     let sample = options.sample.map(|Sample { records, seed }| {
         SafeValue::table([("records", SafeValue::from(records)), ("seed", seed.into()), ("chosen", taken.into())])
@@ -90,12 +96,13 @@ pub fn trial(
         ("isValid", valid.into()),
         ("sample", sample.into()),
         ("recordsInAll", total.into()),
+        ("records", fate.as_table()),
         ("arriving", arriving(&trial_context)?),
         ("leftOut", SafeValue::table(invalid)),
         ("import", imported),
         ("countsAgree", agree.into()),
         ("counts", SafeValue::list(counts)),
-        ("sources", outcomes(&trial_context)?),
+        ("sources", self::outcomes(outcomes)),
         ("issues", issues.into()),
         ("plugins", plugins(&trial_context, mapper.as_deref())),
         ("steps", steps.figures(1.0)),
@@ -104,7 +111,7 @@ pub fn trial(
     let area = trial_context.area.clone();
     drop(trial_context);
     report.push(("kept", keep(context, workspace, area, options.keep_hours, job)?));
-    Ok((valid && whole && agree, SafeValue::table(report)))
+    Ok((valid && whole && agree && fate.all_arrive(), SafeValue::table(report)))
 }
 
 /// Creates the trial's own context. Returns it with the mapper.
@@ -134,21 +141,32 @@ fn set_up(
     Ok((trial_context, options.mapper.clone()))
 }
 
-/// Returns the number of records of the trial: the mapper's source records, or else all staged records.
-fn total(context: &MigrationContext, mapper: Option<&MapperPlugin>) -> Result<u64, PipelineError> {
-    let streams: Vec<Name> = match mapper {
-        Some(mapper) => mapper.description.sources.iter().map(|source| source.name.clone()).collect(),
-        None => counted_entity_types(&context.plugins, &context.migration)
-            .into_iter()
-            .map(|(_, entity_type)| entity_type.name)
-            .collect(),
-    };
-    let mut total = 0;
-    for name in &streams {
-        let stream = if mapper.is_some() { StreamName::Source(name) } else { StreamName::Records(name) };
-        total += context.area.count(stream)?;
+/// Returns the number of records that were uploaded in the platform's own shape. Without a mapper there are no others.
+fn count_direct(context: &MigrationContext, mapper: Option<&MapperPlugin>) -> Result<u64, PipelineError> {
+    let (limits, mut direct) = (&context.config.upload, 0);
+    for (_, entity_type) in counted_entity_types(&context.plugins, &context.migration) {
+        let stream = StreamName::Records(&entity_type.name);
+        if mapper.is_none() {
+            direct += context.area.count(stream)?;
+            continue;
+        }
+        let mut reader = context.area.reader(stream, 0)?;
+        let mut staged = StagedBatch::default();
+        while reader.next_batch(&mut staged, limits.batch_records, limits.batch_bytes)? {
+            direct += staged.entries.iter().filter(|entry| matches!(entry.origin, Origin::Line(_))).count() as u64;
+        }
     }
-    Ok(total)
+    Ok(direct)
+}
+
+/// Returns the number of records of the trial: the mapper's source records, and the records that were uploaded in the
+/// platform's own shape.
+fn total(context: &MigrationContext, mapper: Option<&MapperPlugin>, direct: u64) -> Result<u64, PipelineError> {
+    let sources = mapper.into_iter().flat_map(|mapper| &mapper.description.sources);
+    sources
+        .map(|source| Ok(context.area.count(StreamName::Source(&source.name))?))
+        .sum::<Result<u64, _>>()
+        .map(|sum| sum + direct)
 }
 
 /// Maps the selected source records of `from` into the area of `to`, and returns their number.
@@ -186,57 +204,14 @@ fn copy_direct(
                 .iter()
                 .enumerate()
                 .filter(|(_, entry)| matches!(entry.origin, Origin::Line(_)) && filter.includes(entry.key))
-                .map(|(position, entry)| DirectRecord {
-                    origin: entry.origin,
-                    id: entry.key,
-                    body: staged.body(position),
-                })
+                .map(|(position, entry)| DirectRecord::staged(entry.origin, entry.key, staged.body(position)))
                 .collect();
             taken += chosen.len() as u64;
-            trial_context.area.stage_records(&entity_type.name, 0, &chosen)?;
+            let mut entries = UploadEntries::replacing(0);
+            trial_context.area.stage_records(&entity_type.name, &mut entries, &chosen)?;
         }
     }
     Ok(taken)
-}
-
-/// Removes invalid records from the trial until validation finds none. Returns their number by entity type.
-fn skip_invalid(
-    trial_context: &MigrationContext,
-    valid: bool,
-    progress: &Progress,
-) -> Result<BTreeMap<Name, u64>, Interrupt> {
-    let (mut valid, mut invalid) = (valid, BTreeMap::new());
-    for _ in 0..MAX_ROUNDS {
-        if valid || !remove_invalid(trial_context, &mut invalid)? {
-            break;
-        }
-        valid = validate(trial_context, progress)?.0;
-    }
-    Ok(invalid)
-}
-
-/// Removes the records for which the last validation lists an error. Returns true if there were any.
-fn remove_invalid(trial_context: &MigrationContext, invalid: &mut BTreeMap<Name, u64>) -> Result<bool, PipelineError> {
-    let (mut page, mut any) = (Pagination { offset: 0, limit: PAGE }, false);
-    loop {
-        let filter = IssueFilter::default();
-        let (listed, total) =
-            trial_context.store.issues(trial_context.migration.reference_id, Phase::Validate, &filter, page)?;
-        let mut ids: BTreeMap<Name, Vec<[u8; 16]>> = BTreeMap::new();
-        for listed in listed.into_iter().filter(|listed| listed.issue.is_error()) {
-            ids.entry(listed.stream).or_default().extend(listed.reference_id.map(Uuid::into_bytes));
-        }
-        for (entity_type, ids) in ids {
-            let removed =
-                trial_context.area.delete_records(&entity_type, &ids)?.into_iter().filter(|removed| *removed).count();
-            any |= removed > 0;
-            *invalid.entry(entity_type).or_default() += removed as u64;
-        }
-        page.offset += PAGE;
-        if page.offset >= total {
-            return Ok(any);
-        }
-    }
 }
 
 /// Returns the records and sums of each entity type in the trial's target.
@@ -257,8 +232,8 @@ fn arriving(trial_context: &MigrationContext) -> Result<SafeValue, PipelineError
     Ok(types.into())
 }
 
-/// Returns the outcomes of source records, by code.
-fn outcomes(trial_context: &MigrationContext) -> Result<SafeValue, PipelineError> {
+/// Converts the outcomes of source records, by code.
+fn outcomes(sources: BTreeMap<Name, Outcomes>) -> SafeValue {
     let of = |(source, outcomes): (Name, Outcomes)| {
         outcomes.into_iter().map(move |((outcome, code), count)| {
             SafeValue::table([
@@ -269,7 +244,7 @@ fn outcomes(trial_context: &MigrationContext) -> Result<SafeValue, PipelineError
             ])
         })
     };
-    Ok(SafeValue::list(count_sources(trial_context)?.into_iter().flat_map(of)))
+    SafeValue::list(sources.into_iter().flat_map(of))
 }
 
 /// Returns the issues of a phase by code, with the first records of each.

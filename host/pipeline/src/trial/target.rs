@@ -9,7 +9,8 @@ use sluice_contract::{CountGroup, EntityType, LookupAnswer};
 use sluice_model::Name;
 use sluice_staging::StagingArea;
 use sluice_target::{
-    EmbeddedTarget, ImportedRow, NewRow, RowProvenance, StoreCounts, Target, TargetError, TargetFigures, TargetLoad,
+    EmbeddedTarget, ImportedRow, NewRow, OwnRow, ReferringRows, RemovedRows, RowProvenance, RowRemoval, StoreCounts,
+    Target, TargetError, TargetFigures, TargetLease, TargetLoad,
 };
 
 /// A trial's own target over the live one, which it does not change.
@@ -106,6 +107,49 @@ impl Target for TrialTarget {
         stopped: &dyn Fn() -> bool,
     ) -> Result<TargetFigures, TargetError> {
         self.own.figures(migration, entity_type, groups, most_altered, stopped)
+    }
+
+    fn begin_import(&self, cancelled: &dyn Fn() -> bool) -> Result<TargetLease<'_>, TargetError> {
+        self.own.begin_import(cancelled)
+    }
+
+    fn begin_removal(&self, cancelled: &dyn Fn() -> bool) -> Result<TargetLease<'_>, TargetError> {
+        self.own.begin_removal(cancelled)
+    }
+
+    fn removals(&self) -> Result<u64, TargetError> {
+        self.own.removals()
+    }
+
+    fn own_rows(
+        &self,
+        migration: Uuid,
+        entity_type: &EntityType,
+        each: &mut dyn FnMut(&[OwnRow]) -> Result<(), TargetError>,
+    ) -> Result<(), TargetError> {
+        self.own.own_rows(migration, entity_type, each)
+    }
+
+    fn referring_rows(
+        &self,
+        types: &[&EntityType],
+        removed: &RemovedRows,
+        most: usize,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<ReferringRows, TargetError> {
+        self.own.referring_rows(types, removed, most, stopped)
+    }
+
+    fn remove(
+        &self,
+        removal: &RowRemoval,
+        removed: &mut dyn FnMut(u64) -> Result<(), TargetError>,
+    ) -> Result<u64, TargetError> {
+        self.own.remove(removal, removed)
+    }
+
+    fn forget(&self, migration: Uuid) -> Result<(), TargetError> {
+        self.own.forget(migration)
     }
 }
 

@@ -13,10 +13,10 @@ use crate::plugin_log::{PluginLogOrigin, write_plugin_log};
 use crate::quarantine::{QuarantinePosition, quarantine};
 use crate::{Interrupt, MigrationContext};
 use sluice_catalog::{IssueTotal, ListedIssue, Phase};
-use sluice_contract::{Batch, EntityType, PluginError, TallyRule};
+use sluice_contract::{Batch, EntityType, PluginError, TallyEntry, TallyRule};
 use sluice_model::{Issue, Progress, SafeValue, Severity};
 use sluice_plugin_host::{DomainPlugin, ValidationOutput};
-use sluice_staging::{StagedBatch, StagedEntry, StreamName};
+use sluice_staging::{Origin, StagedBatch, StagedEntry, StreamName};
 use tallies::{Tallies, TallyPart};
 
 /// Validates all staged records. Returns true if there is no error, and the figures by code.
@@ -38,8 +38,9 @@ pub fn validate(context: &MigrationContext, progress: &Progress) -> Result<(bool
         run.check(stream, plugin, entity_type)?;
     }
     let ValidationRun { records, tallies, .. } = run;
-    report_tallies(context, &types, tallies)?;
-
+    let mut issues = vec![];
+    report_tallies(context, &types, tallies, &mut issues)?;
+    context.store.add_issues(migration, Phase::Validate, &issues, context.config.records.listed_issues)?;
     Ok(summary(records, context.store.issue_counts(migration, Phase::Validate)?))
 }
 
@@ -66,6 +67,53 @@ fn summary(records: u64, counts: Vec<IssueTotal>) -> (bool, SafeValue) {
         ("issuesByCode", by_code.into()),
     ]);
     (errors == 0, result)
+}
+
+/// Checks the rules over many records of one entity type on all its staged records, generated ones included. Returns an
+/// issue for each record that takes a sum over its limit.
+pub(crate) fn tally_issues(
+    context: &MigrationContext,
+    plugin: &Arc<DomainPlugin>,
+    entity_type: &EntityType,
+    progress: &Progress,
+) -> Result<Vec<ListedIssue>, Interrupt> {
+    let known = Arc::new(KnownRecords::new(context.area.clone(), context.target.clone(), context.plugins.clone()));
+    let mut instance = plugin.instance(context.plugin_context(), Some(known), &context.usage);
+    let mut reader = context.area.reader(StreamName::Records(&entity_type.name), 0)?;
+    let limits = &context.config.upload;
+    let (mut tallies, mut staged) = (Tallies::default(), StagedBatch::default());
+    while reader.next_batch(&mut staged, limits.batch_records, limits.batch_bytes)? {
+        if progress.is_cancelled() {
+            return Err(Interrupt::Cancelled);
+        }
+        let batch = Batch { bytes: staged.bytes.clone(), ends: staged.ends.clone() };
+        for tally in instance.validate(&entity_type.name, &batch)?.tallies {
+            let entry = &staged.entries[tally.position as usize];
+            tallies.add(tally_part(context, plugin, 0, entry, &tally), &context.area)?;
+        }
+    }
+    let mut issues = vec![];
+    report_tallies(context, &[(plugin.clone(), entity_type.clone())], tallies, &mut issues)?;
+    Ok(issues)
+}
+
+/// Returns a record's part of a rule over many records. `stream` is the index of its entity type.
+fn tally_part(
+    context: &MigrationContext,
+    plugin: &Arc<DomainPlugin>,
+    stream: usize,
+    entry: &StagedEntry,
+    tally: &TallyEntry,
+) -> TallyPart {
+    TallyPart {
+        rule: plugin_place(context, plugin) * RULES_PER_PLUGIN + tally.rule,
+        key: u128::from(tally.key.0) << 64 | u128::from(tally.key.1),
+        stream: stream as u32,
+        ordinal: entry.ordinal,
+        id: entry.key,
+        amount: tally.amount,
+        limit: tally.limit,
+    }
 }
 
 struct ValidationRun<'a> {
@@ -100,9 +148,20 @@ impl ValidationRun<'_> {
             if progress.is_cancelled() {
                 return Err(Interrupt::Cancelled);
             }
-            let mut staged = StagedBatch::default();
-            let more = reader.next_batch(&mut staged, limits.batch_records, limits.batch_bytes)?;
-            Ok(more.then_some(staged))
+            loop {
+                let mut staged = StagedBatch::default();
+                if !reader.next_batch(&mut staged, limits.batch_records, limits.batch_bytes)? {
+                    return Ok(None);
+                }
+                // Generated records follow from others. The import validates them when it makes them, and makes them anew
+                // when something changes.
+                let read = staged.len();
+                staged.retain(|entry| entry.origin != Origin::Generated);
+                progress.advance((read - staged.len()) as u64);
+                if !staged.is_empty() {
+                    return Ok(Some(staged));
+                }
+            }
         };
         ordered_parallel(validators, next, |validated| self.collect(stream, plugin, entity_type, validated?))
     }
@@ -120,6 +179,7 @@ impl ValidationRun<'_> {
         let issue = |position: u32, issue: Issue| ListedIssue {
             stream: entity_type.name.clone(),
             line: None,
+            upload: None,
             reference_id: Some(Uuid::from_bytes(id(position))),
             issue,
         };
@@ -142,15 +202,7 @@ impl ValidationRun<'_> {
         context.store.add_issues(context.migration.reference_id, Phase::Validate, &listed, most)?;
         for tally in validated.tallies {
             let entry = &entries[tally.position as usize];
-            let part = TallyPart {
-                rule: plugin_place(context, plugin) * RULES_PER_PLUGIN + tally.rule,
-                key: u128::from(tally.key.0) << 64 | u128::from(tally.key.1),
-                stream: stream as u32,
-                ordinal: entry.ordinal,
-                id: entry.key,
-                amount: tally.amount,
-                limit: tally.limit,
-            };
+            let part = tally_part(context, plugin, stream, entry, &tally);
             self.tallies.add(part, &context.area)?;
         }
         let records = entries.len() as u64;
@@ -176,8 +228,8 @@ fn report_tallies(
     context: &MigrationContext,
     types: &[(Arc<DomainPlugin>, EntityType)],
     tallies: Tallies,
+    listed: &mut Vec<ListedIssue>,
 ) -> Result<(), Interrupt> {
-    let mut listed = vec![];
     tallies
         .for_each_over_limit(|part| {
             let plugin = &context.plugins.domains()[(part.rule / RULES_PER_PLUGIN) as usize];
@@ -185,13 +237,13 @@ fn report_tallies(
             listed.push(ListedIssue {
                 stream: types[part.stream as usize].1.name.clone(),
                 line: None,
+                upload: None,
                 reference_id: Some(Uuid::from_bytes(part.id)),
                 issue: tally_issue(rule),
             });
         })
         .map_err(sluice_staging::StagingError::from)?;
-    let most = context.config.records.listed_issues;
-    Ok(context.store.add_issues(context.migration.reference_id, Phase::Validate, &listed, most)?)
+    Ok(())
 }
 
 /// Returns the issue of a record that takes a sum over the rule's limit. The rule declares its severity.
@@ -201,6 +253,7 @@ fn tally_issue(rule: &TallyRule) -> Issue {
         code: "RULE_VIOLATION".into(),
         field: rule.field.clone(),
         rule: Some(rule.code.clone()),
+        first_line: None,
     }
 }
 
@@ -221,7 +274,8 @@ mod tests {
             assert_eq!((issue.severity, issue.is_error()), (severity, severity == Severity::Error));
             assert_eq!(issue.rule, Some(Code::new("PAID_TWICE")));
             let migration = server.register();
-            let listed = ListedIssue { stream: Name::new("loans"), line: None, reference_id: None, issue };
+            let listed =
+                ListedIssue { stream: Name::new("loans"), line: None, upload: None, reference_id: None, issue };
             server.store.add_issues(migration, Phase::Validate, &[listed], 10).unwrap();
             let (valid, result) = summary(7, server.store.issue_counts(migration, Phase::Validate).unwrap());
             assert_eq!(valid, severity == Severity::Warning);

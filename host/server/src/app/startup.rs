@@ -15,12 +15,12 @@ use sluice_catalog::{Catalog, LogEntry, Trail};
 use sluice_data_dir::{ADMIN_FILE, CATALOG_FILE, RESTORED_FILE, RESTORING_DIR, TARGET_FILE, lock_directory, open_keys};
 use sluice_keys::Credentials;
 use sluice_metrics::Metrics;
-use sluice_model::{Actor, Grant, Level, Permission, Tenant};
+use sluice_model::{Actor, Grant, Level, Name, Permission, Tenant};
 use sluice_pipeline::jobs::Jobs;
 use sluice_plugin_host::{Engine, Library};
 use sluice_sqlite as sql;
 use sluice_staging::StagingRoot;
-use sluice_target::{EmbeddedTarget, Target as _};
+use sluice_target::{EmbeddedTarget, IdRepair, Target as _};
 
 impl App {
     /// Opens the data directory, recovers from a kill of an earlier server, and compiles the plugins.
@@ -54,7 +54,10 @@ impl App {
         let platforms = registry.platforms()?;
         let target = EmbeddedTarget::open(&data_dir.join(TARGET_FILE), &options.config.import)?;
         for plugin in registry.plugins_of(&Tenant::default_tenant())?.domains() {
-            plugin.description.entity_types.iter().try_for_each(|entity_type| target.prepare(entity_type))?;
+            for entity_type in &plugin.description.entity_types {
+                target.prepare(entity_type)?;
+                report_ids(&entity_type.name, target.canonicalise_ids(entity_type)?);
+            }
         }
         let metrics = Arc::new(Metrics::default());
         let signer = keys.signer("audit").context("cannot read the key of the audit trail")?;
@@ -140,6 +143,21 @@ impl App {
         self.store.add_client(&client)?;
         self.audit(AuditScope::Server, AuditEntry::new(Actor::Server, Action::ClientMade).client(&client.id))?;
         Ok(true)
+    }
+}
+
+/// Logs what the check of an older table has found.
+fn report_ids(entity_type: &Name, IdRepair { rewritten, left }: IdRepair) {
+    if rewritten > 0 {
+        tracing::warn!(code = "IDS_REWRITTEN", %entity_type, rows = rewritten, "ids in the target were not in lower case");
+    }
+    if left > 0 {
+        tracing::error!(
+            code = "IDS_NOT_CANONICAL",
+            %entity_type,
+            rows = left,
+            "rows of the target have the same id in another letter case: delete one of each two, and start again"
+        );
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod audit;
 mod auth;
+mod codes;
 mod conditional;
 mod connector;
 mod idempotency;
@@ -22,6 +23,7 @@ mod server;
 mod sources;
 mod streamed;
 mod tus;
+mod uploads;
 
 pub use router::router;
 pub use server::serve;

@@ -4,6 +4,7 @@
 //! Log files, metrics and audit entries contain nothing that a caller chose freely: the template of the route and not the
 //! path, no query, and an id only if it is a UUID.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,14 +12,15 @@ use axum::RequestExt;
 use axum::extract::{MatchedPath, RawPathParams, Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::app::AsyncApp;
 use crate::http::auth::authz::audit_author;
 use crate::http::auth::refusals::{RefusalLog, RefusedRequest, refuses};
-use crate::http::problem::ProblemCode;
+use crate::http::problem::{Problem, ProblemCode};
 use crate::http::request::extract::BodyTimeout;
 use sluice_model::Grant;
 
@@ -46,7 +48,9 @@ pub async fn observe(
     let span = tracing::info_span!("request", request_id = %id, method, route, client);
     let began = Instant::now();
     async move {
-        let mut response = next.run(request).await;
+        // A panic is a failed request with a code. Its message is not logged, because it may quote data.
+        let ran = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+        let mut response = ran.unwrap_or_else(|_| Problem::panicked().into_response());
         let status = response.status();
         let elapsed = began.elapsed();
         app.metrics().record_response(method, &route, status.as_u16(), elapsed);

@@ -15,6 +15,7 @@ use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder, Secu
 use crate::app::AsyncApp;
 use crate::http::problem::Problem;
 use crate::http::request::media::API_VERSION;
+use sluice_codes::{CodeDefinition, CodePlace};
 use sluice_model::Permission;
 
 /// Path of the document.
@@ -32,7 +33,7 @@ impl OpenApiDocument {
         api.info.description = Some(INTRODUCTION.into());
         api.servers = None;
         let components = api.components.get_or_insert_default();
-        components.schemas.insert("Problem".into(), <Problem as utoipa::PartialSchema>::schema());
+        components.schemas.insert("Problem".into(), problem_schema());
         let scopes = Permission::ALL.map(|permission| (permission.as_str(), meaning(permission)));
         let flow = Flow::ClientCredentials(ClientCredentials::new("/oauth2/token", Scopes::from_iter(scopes)));
         components.add_security_scheme("oauth2", SecurityScheme::OAuth2(OAuth2::new([flow])));
@@ -52,9 +53,25 @@ impl OpenApiDocument {
 }
 
 const INTRODUCTION: &str = "Moves a lender's data into a new lending platform: register a migration, load records, \
-    validate, import, verify counts.\n\nEvery failure is a problem document (RFC 9457) with a stable `code`. Answers \
-    contain reference ids, codes and figures. Only the routes for staged records return records.\n\nGet a token with \
+    validate, import, verify counts.\n\nEvery failure is a problem document (RFC 9457) with a stable `code`, which \
+    `GET /problems/{code}` explains. Answers contain reference ids, codes and figures. Only the routes for staged records return records.\n\nGet a token with \
     `POST /oauth2/token`, and send it as `Authorization: Bearer`.";
+
+/// Returns the schema of a problem document, with every code that it can have.
+fn problem_schema() -> RefOr<Schema> {
+    let mut schema = <Problem as utoipa::PartialSchema>::schema();
+    if let RefOr::T(Schema::Object(problem)) = &mut schema
+        && let Some(RefOr::T(Schema::Object(code))) = problem.properties.get_mut("code")
+    {
+        let of_problems = |definition: &&CodeDefinition| {
+            let CodeDefinition { places, .. } = definition;
+            [CodePlace::Problem, CodePlace::Job, CodePlace::Upload].iter().any(|place| places.contains(place))
+        };
+        let codes = sluice_codes::all().iter().filter(of_problems);
+        code.enum_values = Some(codes.map(|definition| definition.code.as_str().into()).collect());
+    }
+    schema
+}
 
 fn meaning(permission: Permission) -> &'static str {
     match permission {

@@ -1,26 +1,27 @@
 //! Problem documents (RFC 9457). This module alone maps errors to HTTP statuses.
 
+mod uploads;
+
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::AccessError;
-use crate::ingest::{CODINGS, IngestError, ResultError, UnknownCoding};
 use sluice_catalog::{CatalogError, TrailError, TransitionError};
 use sluice_connector::PlatformError;
 use sluice_contract::PluginError;
 use sluice_keys::KeyError;
 use sluice_model::{Blame, Domain, Message, Permission, TransitionRefusal, message};
+use sluice_pipeline::PipelineError;
 use sluice_pipeline::jobs::StartError;
-use sluice_pipeline::{PipelineError, RecordStreamError};
 use sluice_staging::StagingError;
 use sluice_target::TargetError;
 
 /// A problem document (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
-    /// Relative reference that ends with the code.
+    /// Relative reference of the code's definition: see `GET /problems/{code}`.
     #[schema(example = "/problems/NOT_VALIDATED")]
     r#type: String,
     /// Reason phrase of the status.
@@ -183,6 +184,12 @@ impl Problem {
         Self::new(status, code, detail).blaming(blame)
     }
 
+    /// Returns the problem for a request whose handler panicked, and logs it.
+    pub fn panicked() -> Self {
+        tracing::error!(code = "HOST_PANICKED", panicked = true, "a request failed");
+        Self::own_trouble("HOST_PANICKED", Blame::Host)
+    }
+
     /// Returns the problem as JSON, for a response whose status was sent before.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::to_value(self).unwrap_or_default()
@@ -269,49 +276,6 @@ impl From<AccessError> for Problem {
     }
 }
 
-impl From<IngestError> for Problem {
-    fn from(error: IngestError) -> Self {
-        match error {
-            IngestError::Empty => {
-                Self::bad_request("EMPTY_BODY", "The body has no record. Do not upload an empty table.")
-            }
-            IngestError::EndedEarly => Self::bad_request("BODY_BROKEN_OFF", "The body ended before its first record."),
-            IngestError::BrokenOff(reason) => reason.into(),
-            IngestError::Start(error) => error.into(),
-            IngestError::Failure(failure) => failure.into(),
-            IngestError::Staging(error) => error.into(),
-            IngestError::Panicked(error) => error.into(),
-        }
-    }
-}
-
-impl ResultError for Problem {
-    fn to_json(&self) -> serde_json::Value {
-        Self::to_json(self)
-    }
-}
-
-impl From<RecordStreamError> for Problem {
-    fn from(reason: RecordStreamError) -> Self {
-        let status = match reason {
-            RecordStreamError::TooLong | RecordStreamError::Expansion => StatusCode::PAYLOAD_TOO_LARGE,
-            RecordStreamError::Gone
-            | RecordStreamError::Slow
-            | RecordStreamError::Compression
-            | RecordStreamError::Unreadable => StatusCode::BAD_REQUEST,
-        };
-        Self::new(status, reason.code(), reason.client_message())
-    }
-}
-
-impl From<UnknownCoding> for Problem {
-    fn from(_: UnknownCoding) -> Self {
-        let detail = "Send the body uncompressed, or with one Content-Encoding: gzip or zstd.";
-        let problem = Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_CONTENT_ENCODING", detail);
-        problem.with(header::ACCEPT_ENCODING, CODINGS)
-    }
-}
-
 impl From<PlatformError> for Problem {
     fn from(error: PlatformError) -> Self {
         PipelineError::from(error).into()
@@ -349,6 +313,14 @@ impl From<StartError> for Problem {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Refused(refusal) => Self::conflict(refusal.code(), refusal.remedy()),
+            StartError::LinesMissing(stream) => {
+                let detail = message!(
+                    "The last upload of {} ended early, or not every line of it is accounted for. Upload this table again, \
+                     all of it.",
+                    stream
+                );
+                Self::conflict("LINES_NOT_ACCOUNTED_FOR", detail)
+            }
             StartError::UploadRunning => {
                 Self::conflict("UPLOAD_RUNNING", "An upload to this migration is running. Wait for it to end.")
             }
@@ -363,6 +335,16 @@ impl From<StartError> for Problem {
             StartError::Store(error) => error.into(),
             StartError::Trail(error) => error.into(),
             StartError::Staging(error) => error.into(),
+            StartError::NotReady { digest } => {
+                let detail = message!(
+                    "Two things are missing. First, the staged records have not been validated since they were last \
+                     changed: run a validate job. Second, plugin {} is not approved for this tenant: a client with the \
+                     permission approve can approve it, or map its records again with an approved mapper: sluice remap \
+                     ID --mapper DIGEST.",
+                    digest
+                );
+                Self::conflict(TransitionRefusal::NotValidated.code(), detail)
+            }
             StartError::Plugin(failure) => failure.into(),
         }
     }

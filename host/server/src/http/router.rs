@@ -13,7 +13,8 @@ use super::auth::refusals::RefusalLog;
 use super::auth::tokens;
 use super::problem::Problem;
 use super::{
-    audit, connector, jobs, migrations, monitoring, observe, openapi, plugins, records, schemas, sources, tus,
+    audit, codes, connector, jobs, migrations, monitoring, observe, openapi, plugins, records, schemas, sources, tus,
+    uploads,
 };
 use crate::app::AsyncApp;
 
@@ -24,6 +25,7 @@ fn public_routes() -> OpenApiRouter<AsyncApp> {
         .routes(routes!(tokens::issue))
         .routes(routes!(tokens::issue_for_label))
         .routes(routes!(openapi::document))
+        .routes(routes!(codes::read))
         .routes(routes!(schemas::list))
         .routes(routes!(schemas::read))
 }
@@ -36,13 +38,15 @@ fn client_routes() -> OpenApiRouter<AsyncApp> {
         .routes(routes!(sources::counts::list))
         .routes(routes!(sources::load::load))
         .routes(routes!(records::source_records::stream))
+        .routes(routes!(uploads::list::list))
+        .routes(routes!(uploads::withdraw::withdraw))
         .merge(tus_routes())
         .routes(routes!(jobs::read::list))
         .routes(routes!(jobs::read::read, jobs::start::start))
         .routes(routes!(jobs::cancel::cancel))
         .routes(routes!(jobs::cancel::pause))
         .routes(routes!(connector::plan::read))
-        .routes(routes!(connector::ledger::list))
+        .routes(routes!(connector::ledger::list, connector::bulk_decision::decide_all))
         .routes(routes!(connector::ledger::decide))
         .routes(routes!(records::differences::stream))
         .routes(routes!(records::issues::list))

@@ -1,5 +1,7 @@
 //! Streamed responses: a thread makes the pieces as fast as the client reads them.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use axum::body::Body;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -39,9 +41,16 @@ pub fn streamed<E: std::error::Error>(
     let (send, receive) = mpsc::channel(WAITING_PIECES);
     spawn_blocking(move || {
         let pieces = ResponsePieces(send);
-        if let Err(error) = make(&pieces) {
-            tracing::error!(code, %error, "a streamed response failed");
-            pieces.abort("the response cannot be read");
+        match catch_unwind(AssertUnwindSafe(|| make(&pieces))) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(code, %error, "a streamed response failed");
+                pieces.abort("the response cannot be read");
+            }
+            Err(_) => {
+                tracing::error!(code = "HOST_PANICKED", "a streamed response failed");
+                pieces.abort("the response cannot be read");
+            }
         }
     });
     ([(header::CONTENT_TYPE, content_type)], Body::from_stream(ReceiverStream::new(receive))).into_response()

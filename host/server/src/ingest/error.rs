@@ -1,5 +1,7 @@
 //! Errors of an upload.
 
+use sluice_framing::{BodyFormat, ForeignFormat};
+use sluice_model::Message;
 use sluice_pipeline::jobs::StartError;
 use sluice_pipeline::{PipelineError, RecordStreamError};
 use sluice_staging::StagingError;
@@ -11,6 +13,12 @@ pub enum IngestError {
     /// The body has no record.
     #[error("the body has no record")]
     Empty,
+    /// The body has another format than its request names.
+    #[error("the body has another format than its request names")]
+    Foreign(ForeignFormat, BodyFormat),
+    /// The table has no column of its source's key. The message names the columns.
+    #[error("the table has no column of its source's key")]
+    MissingKeyColumn(Message),
     /// The body ended before its first record, because the client went away or was too slow.
     #[error("the body ended before its first record")]
     EndedEarly,

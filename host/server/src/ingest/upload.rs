@@ -5,26 +5,33 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use futures_util::Stream;
+use futures_util::stream::unfold;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::request_body::{BodyPieces, paced};
+use super::table_check::missing_key;
 use super::work::{Loader, UploadAudit, work};
 use super::{ContentCoding, IngestError, IngestOutcome, ResultError, UploadKind};
 use crate::app::{AsyncApp, AuditAuthor};
 use sluice_config::UploadLimits;
-use sluice_framing::{BodyFormat, ColumnNames, CsvFormat, CsvFramer, Framing as _, HeaderFault, JsonFormat};
+use sluice_contract::SourceTable;
+use sluice_framing::{
+    BodyFormat, BodyStart, ColumnNames, CsvFormat, CsvFramer, Framing as _, HeaderFault, JsonFormat, recognise,
+};
 use sluice_model::{Migration, Name};
 use sluice_pipeline::jobs::UploadGuard;
-use sluice_pipeline::{self, MigrationContext, PipelineError, RecordStreamError, ResultWriter};
+use sluice_pipeline::{
+    self, MigrationContext, PipelineError, RecordStreamError, ResultWriter, StreamPart, frame_limits,
+};
 use sluice_staging::{SealedFile, Spool, SpoolReader};
 
 /// Pieces of a body that wait to be framed. The HTTP server makes pieces of at most some hundred kilobytes, so these take
 /// little memory.
 const WAITING_PIECES: usize = 8;
 
-/// Bytes that may stand between records and at the start of a body.
-const BLANK: &[u8] = b" \t\r\n\x1e\xef\xbb\xbf";
+/// Bytes that may stand between records, at the start of a body, and as padding at its end.
+const BLANK: &[u8] = b" \t\r\n\x1e\xef\xbb\xbf\0\x1a";
 
 /// Maximum number of blank bytes at the start of a body that are kept in memory.
 const MAX_BLANK: usize = 64 * 1024;
@@ -47,6 +54,8 @@ pub struct UploadIngest {
     pub answer: JsonFormat,
     /// Kind of the upload.
     pub kind: UploadKind,
+    /// Description of the source, if the upload is one of a source.
+    pub source: Option<SourceTable>,
 }
 
 impl UploadIngest {
@@ -60,7 +69,7 @@ impl UploadIngest {
         let (guard, context) = opened.await?;
         let limits = &self.app.config().upload;
         let mut pieces = BodyPieces::new(paced(body, limits), self.coding, limits);
-        let first = beginning(&mut pieces, &self.shape, limits).await?;
+        let first = beginning(&mut pieces, &self.shape, self.source.as_ref(), limits).await?;
         let area = context.area.clone();
         let (spool, reader) = self.app.blocking(move |_| Ok::<_, IngestError>(Spool::new(&area)?)).await?;
         let results = ResultWriter::new(spool, self.answer, matches!(self.kind, UploadKind::Source { .. }), limits);
@@ -79,7 +88,7 @@ impl UploadIngest {
     ) -> Result<IngestOutcome<P>, IngestError> {
         let limits = &self.app.config().upload;
         let mut pieces = BodyPieces::new(body, self.coding, limits);
-        let first = match beginning(&mut pieces, &self.shape, limits).await {
+        let first = match beginning(&mut pieces, &self.shape, self.source.as_ref(), limits).await {
             Ok(first) => first,
             Err(error) => return Ok(IngestOutcome { number: 0, upload: None, error: Some(error.into()) }),
         };
@@ -100,7 +109,7 @@ impl UploadIngest {
         tokio::spawn(pump(first, pieces, send));
         app.metrics().upload_started();
         let table = matches!(shape, BodyFormat::Csv(_));
-        let body = sluice_pipeline::RecordStream { chunks: receive, shape };
+        let body = sluice_pipeline::RecordStream { parts: receive, shape };
         app.spawn_blocking(move |app| {
             let audit = UploadAudit { app, author, stream, kind, table };
             work(&context, guard, &audit, body, results, load)
@@ -108,70 +117,99 @@ impl UploadIngest {
     }
 }
 
-/// Returns the body up to the first piece with content; for a table up to the end of its header.
+/// Returns the body up to its first record, or up to its end. For a table it includes the first row below the header.
 ///
 /// A body without content is refused: it is almost always a mistake, and processing it as an empty table would hide the loss
-/// of a table.
-async fn beginning(pieces: &mut BodyPieces, shape: &BodyFormat, limits: &UploadLimits) -> Result<Bytes, IngestError> {
+/// of a table. A body that cannot be right is refused as a whole.
+async fn beginning(
+    pieces: &mut BodyPieces,
+    shape: &BodyFormat,
+    source: Option<&SourceTable>,
+    limits: &UploadLimits,
+) -> Result<Bytes, IngestError> {
     let timeout = Duration::from_secs(limits.idle_seconds);
     let beginning = tokio::time::timeout(timeout, async {
-        let first = first_piece(pieces).await?;
+        let first = first_bytes(pieces, shape).await?;
         match shape {
-            BodyFormat::Csv(table) => header(first, pieces, table, limits).await,
+            BodyFormat::Csv(table) => header(first, pieces, table, source, limits).await,
             BodyFormat::Json(_) => Ok(first),
         }
     });
     beginning.await.unwrap_or_else(|_| Err(before_first_record(RecordStreamError::Slow)))
 }
 
-async fn first_piece(pieces: &mut BodyPieces) -> Result<Bytes, IngestError> {
+/// Reads until the format of the body is known.
+async fn first_bytes(pieces: &mut BodyPieces, shape: &BodyFormat) -> Result<Bytes, IngestError> {
     // Blank bytes are kept, because lines are numbered from the first byte.
-    let mut blank = vec![];
-    while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(before_first_record)?;
-        let more = piece.iter().all(|byte| BLANK.contains(byte)) && blank.len() < MAX_BLANK;
-        if !more && blank.is_empty() {
-            return Ok(piece);
+    let mut read = Bytes::new();
+    loop {
+        let next = pieces.next().await.transpose().map_err(before_first_record)?;
+        let ended = next.is_none();
+        // A body in one piece is not copied.
+        match next {
+            Some(piece) if read.is_empty() => read = piece,
+            Some(piece) => read = [read, piece].concat().into(),
+            None => {}
         }
-        blank.extend_from_slice(&piece);
-        if !more {
-            return Ok(blank.into());
+        if read.iter().all(|byte| BLANK.contains(byte)) {
+            match ended {
+                true => return Err(IngestError::Empty),
+                false if read.len() < MAX_BLANK => continue,
+                false => return Ok(read),
+            }
+        }
+        match recognise(&read, shape, ended) {
+            BodyStart::Foreign(foreign) => return Err(IngestError::Foreign(foreign, shape.clone())),
+            BodyStart::Undecided if !ended => {}
+            BodyStart::Undecided | BodyStart::Plausible => return Ok(read),
         }
     }
-    Err(IngestError::Empty)
 }
 
-/// Reads until the header of a table is complete, and checks that it names the fields.
+/// Reads until the header of a table and its first row are complete. Checks that the header names the fields and the key.
 async fn header(
     first: Bytes,
     pieces: &mut BodyPieces,
     table: &Arc<CsvFormat>,
+    source: Option<&SourceTable>,
     limits: &UploadLimits,
 ) -> Result<Bytes, IngestError> {
-    let mut framer = CsvFramer::new(table.clone(), limits.max_record_bytes);
-    // One record is enough: the header is the first.
-    framer.push(&first, 1, 1);
-    if table.names != ColumnNames::Header {
-        return Ok(first);
-    }
+    let mut framer = CsvFramer::new(table.clone(), frame_limits(limits));
     let mut read = first;
-    while framer.header().is_none() {
-        // Blank lines may precede the header.
-        if read.len() > limits.max_record_bytes + MAX_BLANK {
-            return Err(PipelineError::Header(HeaderFault::TooLong).into());
+    let mut checked = 0;
+    let mut ended = false;
+    loop {
+        // One row is enough: rows of separators and refused rows may precede it.
+        while checked < read.len() && !framer.has_begun() {
+            checked += framer.push(&read[checked..], 1, 1);
+            framer.take_batch();
         }
-        let Some(piece) = pieces.next().await else {
-            framer.finish();
-            break;
-        };
-        let piece = piece.map_err(before_first_record)?;
-        framer.push(&piece, 1, 1);
-        read = [read, piece].concat().into();
-    }
-    match framer.header() {
-        Some(Ok(())) => Ok(read),
-        Some(Err(fault)) => Err(PipelineError::Header(fault).into()),
-        None => Err(IngestError::Empty),
+        while ended && !framer.has_begun() && !framer.finish(1, 1) {
+            framer.take_batch();
+        }
+        match framer.columns() {
+            Some(Err(fault)) => return Err(PipelineError::Header(fault).into()),
+            Some(Ok(names)) if ended || framer.has_begun() || read.len() > limits.max_record_bytes + MAX_BLANK => {
+                return match source.and_then(|source| missing_key(source, table, framer.separator(), names)) {
+                    Some(message) => Err(IngestError::MissingKeyColumn(message)),
+                    None => Ok(read),
+                };
+            }
+            None if ended && table.names == ColumnNames::Header => return Err(IngestError::Empty),
+            None if ended || table.names != ColumnNames::Header && framer.has_begun() => return Ok(read),
+            // Blank lines may precede the header.
+            None if read.len() > limits.max_record_bytes + MAX_BLANK => {
+                return match table.names {
+                    ColumnNames::Header => Err(PipelineError::Header(HeaderFault::TooLong).into()),
+                    ColumnNames::Given(_) => Ok(read),
+                };
+            }
+            Some(Ok(_)) | None => {}
+        }
+        match pieces.next().await {
+            Some(piece) => read = [read, piece.map_err(before_first_record)?].concat().into(),
+            None => ended = true,
+        }
     }
 }
 
@@ -182,14 +220,32 @@ fn before_first_record(reason: RecordStreamError) -> IngestError {
     }
 }
 
+type PartSender = mpsc::Sender<Result<StreamPart, RecordStreamError>>;
+
 /// Sends the body to the thread that frames it, until the body ends or the thread stops.
-async fn pump(first: Bytes, mut pieces: BodyPieces, send: mpsc::Sender<Result<Bytes, RecordStreamError>>) {
+async fn pump(first: Bytes, mut pieces: BodyPieces, send: PartSender) {
     let mut next = Some(Ok(first));
     while let Some(piece) = next {
         let broken = piece.is_err();
-        if send.send(piece).await.is_err() || broken {
+        if send.send(piece.map(StreamPart::Bytes)).await.is_err() || broken {
             return;
         }
         next = pieces.next().await;
     }
+    // If this task panics, the end is not sent, and the upload fails.
+    let _ = send.send(Ok(StreamPart::End)).await;
+}
+
+/// Returns the bytes of a stream. If its sender is gone before the end of the stream, the last item is an error.
+pub fn whole_stream(
+    parts: mpsc::Receiver<Result<StreamPart, RecordStreamError>>,
+) -> impl Stream<Item = Result<Bytes, RecordStreamError>> + Send + 'static {
+    unfold(Some(parts), |parts| async move {
+        let mut parts = parts?;
+        match parts.recv().await.unwrap_or(Err(RecordStreamError::Panicked)) {
+            Ok(StreamPart::Bytes(bytes)) => Some((Ok(bytes), Some(parts))),
+            Ok(StreamPart::End) => None,
+            Err(reason) => Some((Err(reason), None)),
+        }
+    })
 }

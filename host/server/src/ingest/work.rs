@@ -1,5 +1,6 @@
 //! Work on an upload, with its audit entries, log entries and metrics.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,7 +9,7 @@ use super::{IngestError, ResultError};
 use crate::app::{App, AuditAuthor};
 use sluice_audit::{Action, AuditScope};
 use sluice_catalog::LogEntry;
-use sluice_model::{Digest, Level, Name};
+use sluice_model::{Digest, Level, Name, UploadLines};
 use sluice_pipeline::jobs::UploadGuard;
 use sluice_pipeline::{self, MigrationContext, PipelineError, ResultWriter, UploadSummary};
 
@@ -94,7 +95,13 @@ impl UploadAudit<'_> {
                 let entry = entry.body(end.body).figure("bytes", end.bytes).figure("records", end.records);
                 let entry = entry.figure("accepted", end.accepted).figure("skipped", skipped);
                 let entry = entry.figure("rejected", end.rejected).figure("quarantined", end.quarantined);
-                if end.broken_off { entry.failed("BODY_BROKEN_OFF") } else { entry }
+                match end {
+                    end if end.broken_off => entry.failed("BODY_BROKEN_OFF"),
+                    end if end.lines.is_some_and(|lines| !lines.agree()) => {
+                        entry.failed(PipelineError::LinesLost.code())
+                    }
+                    _ => entry,
+                }
             }
             Err(failure) => entry.failed(failure.code()),
         };
@@ -155,7 +162,11 @@ pub fn work<P: ResultError>(
 ) -> IngestOutcome<P> {
     let begun = audit.begin(context);
     let number = begun.as_ref().copied().unwrap_or(0);
-    let loaded = begun.and_then(|number| load(context, number, body, &mut results));
+    let loaded = begun.and_then(|number| {
+        // A panic is an upload that failed, with a code. Its message is not shown, because it may quote a record.
+        let loaded = catch_unwind(AssertUnwindSafe(|| load(context, number, body, &mut results)));
+        loaded.unwrap_or(Err(PipelineError::Panicked))
+    });
     audit.app.metrics.upload_ended(&outcomes(loaded.as_ref().ok()));
     if let (UploadKind::Source { .. }, Some(mapper)) = (&audit.kind, &context.migration.mapper) {
         let taken = context.usage.of_plugin(mapper.digest);
@@ -174,6 +185,7 @@ pub fn work<P: ResultError>(
             LogEntry::new(severity, code)
                 .with("kind", audit.kind.word())
                 .with("stream", audit.stream.clone())
+                .with("lines", upload.lines.read)
                 .with("records", upload.records)
                 .with("accepted", upload.accepted)
                 .with("skipped", skipped)
@@ -191,7 +203,18 @@ pub fn work<P: ResultError>(
     // The guard is released before the last result is sent, so that a client that has read it can start a job.
     drop(guard);
     let (upload, error) = match loaded {
-        Ok(upload) => (Some(upload.clone()), upload.input.error.map(IngestError::BrokenOff)),
+        Ok(upload) => {
+            let error = match upload.input.error {
+                Some(reason) => Some(IngestError::BrokenOff(reason)),
+                None => upload.has_lost_lines().then(|| {
+                    let code = PipelineError::LinesLost.code();
+                    let UploadLines { read, .. } = upload.lines;
+                    tracing::error!(code, read, accounted = upload.lines.accounted(), "an upload has lost lines");
+                    PipelineError::LinesLost.into()
+                }),
+            };
+            (Some(upload.clone()), error)
+        }
         Err(failure) => (None, Some(IngestError::Failure(failure))),
     };
     let error = error.map(P::from);

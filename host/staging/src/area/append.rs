@@ -1,13 +1,17 @@
-//! Staging and deleting records: replacement of older versions, and refusal of duplicates.
+//! Staging of source records and of the records made from them: replacement of older versions, and refusal of
+//! duplicates.
 
 use hashbrown::HashSet;
 
 use crate::area::batches::{BatchMember, SourceLengths};
+use crate::area::refused::{is_keyless, refused_key};
 use crate::area::transaction::{EntryMetadata, Transaction};
 use crate::journal::block::{Origin, SourceStatus, StreamEntry};
 use crate::journal::detail::MAX_PRODUCTS;
-use crate::streams::registry::OWN_KEY;
-use crate::{EntryDetail, Key, ProductRef, StagedEntry, StagingArea, StagingError, StreamName, hash};
+use crate::{
+    EntryDetail, Key, ProductRef, StagedEntry, StagingArea, StagingError, StreamName, SupersededEntry, UploadEntries,
+    hash,
+};
 
 /// A record that a mapper made from a source record.
 #[derive(Clone, Debug)]
@@ -31,6 +35,8 @@ pub struct SourceRecord<'a> {
     pub given: bool,
     /// Hash of its identifying key. `None` if the key could not be read.
     pub key: Option<Key>,
+    /// Hash of the key that a record without a readable key probably has. A later record with this key replaces it.
+    pub probable_key: Option<Key>,
     /// Hashes of the further fields by which it can be looked up, in the order of the source's description.
     pub lookups: Vec<Option<Key>>,
     /// The record, as it was uploaded.
@@ -39,22 +45,26 @@ pub struct SourceRecord<'a> {
     pub status: SourceStatus,
     /// Code of the reason, unless it was mapped.
     pub code: &'a str,
+    /// Notes about the record, which are returned when it is superseded. Empty if there are none.
+    pub notes: &'a [u8],
     /// Records made from it.
     pub products: Vec<Product<'a>>,
     /// Ordinal and key of the entry that it replaces, if the record is mapped again.
     pub replaces: Option<(u64, Key)>,
+    /// Numbers of the uploads with the same mapper. An equal record of another upload is staged anew, so that it names the
+    /// mapper that has confirmed it. None keeps every equal record.
+    pub same_mapper: Option<&'a HashSet<u32>>,
 }
 
-/// A domain record that was not made by a mapper.
-#[derive(Clone, Debug)]
-pub struct DirectRecord<'a> {
-    /// Origin of the record.
-    pub origin: Origin,
-    /// Reference id.
-    pub id: Key,
-    /// The record.
-    pub body: &'a [u8],
+impl SourceRecord<'_> {
+    /// Returns true if an equal record of this upload stays as it is.
+    fn keeps(&self, upload: u32) -> bool {
+        self.same_mapper.is_none_or(|uploads| uploads.contains(&upload))
+    }
 }
+
+/// Code of a record whose reference id, or that of a record made from it, another record has.
+pub(crate) const ID_IN_USE: &str = "DUPLICATE_REFERENCE_ID";
 
 /// Effect of staging one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,67 +76,92 @@ pub enum Effect {
     /// The same record is staged already.
     Unchanged,
     /// Another record of the same upload has this key. The first one is kept.
-    DuplicateKey,
-    /// A record made from another source record has one of its reference ids. None of its products is staged.
-    DuplicateReferenceId,
+    DuplicateKey {
+        /// Line of the first one, if it is known.
+        first: Option<u64>,
+        /// True if the refused record was not kept before.
+        new: bool,
+    },
+    /// Another record has its reference id, or the id of a record made from it. The first one is kept, and nothing of
+    /// this one is staged.
+    DuplicateReferenceId {
+        /// Line of the first one, if it is a record of the same upload and its line is known.
+        first: Option<u64>,
+        /// True if the refused record was not kept before.
+        new: bool,
+    },
+}
+
+/// Effects of staging records.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct StagingEffects {
+    /// Effect of each record, in order.
+    pub effects: Vec<Effect>,
+    /// Entries with issues that were replaced or deleted.
+    pub superseded: Vec<SupersededEntry>,
 }
 
 impl Effect {
     /// Returns true if the staging area has changed. A refused record changes it as well: it is kept once, as rejected.
     pub fn changes(self) -> bool {
-        !matches!(self, Effect::Unchanged)
+        use Effect::{DuplicateKey, DuplicateReferenceId, Unchanged};
+        !matches!(self, Unchanged | DuplicateKey { new: false, .. } | DuplicateReferenceId { new: false, .. })
     }
 }
 
 impl Transaction<'_> {
-    fn stage_direct(&mut self, stream: u16, upload: u32, record: &DirectRecord) -> Result<Effect, StagingError> {
-        let hashed = hash(&[record.body]);
-        let existing = self.latest(stream, record.id)?;
-        if let Some(ordinal) = existing {
-            if self.meta(stream, ordinal)?.hash == hashed {
-                return Ok(Effect::Unchanged);
-            }
-            self.delete(stream, ordinal);
-        }
-        let (key, origin, body) = (record.id, record.origin, record.body);
-        self.add(stream, StreamEntry { key, hash: hashed, origin, upload, status: 0, body }, EntryDetail::None)?;
-        Ok(if existing.is_some() { Effect::Replaced } else { Effect::New })
-    }
-
     fn stage_source(
         &mut self,
-        stream: u16,
-        fields: &[String],
-        upload: u32,
+        place: &SourcePlace,
+        entries: &mut UploadEntries,
         record: &SourceRecord,
     ) -> Result<(Effect, u64), StagingError> {
-        let hashed = hash(&[record.body]);
-        // A record without a key gets one from its content, so that it is kept once however often it is uploaded.
-        let key = record.key.unwrap_or_else(|| refused_key(hashed, record.code.as_bytes(), Origin::Line(record.line)));
-        let latest = self.latest(stream, key)?;
+        let (stream, upload) = (place.stream, entries.number());
+        let (hashed, origin) = (hash(&[record.body]), Origin::Line(record.line));
+        let (key, latest) = match record.key {
+            Some(key) => (key, self.latest(stream, key)?),
+            // A record without a key gets one from its content, so that it is kept once however often it is uploaded.
+            None => self.place_refused(stream, entries, refused_key(hashed, record.code.as_bytes(), origin))?,
+        };
         let existing = record.replaces.map(|(ordinal, _)| ordinal).or(latest);
+        let mut confirmed = false;
         let mut products = vec![];
         for product in &record.products {
             products.push((self.stream(StreamName::Records(product.entity_type))?, product, hash(&[product.body])));
         }
-        let mut entry = StreamEntry {
-            key,
-            hash: hashed,
-            origin: Origin::Line(record.line),
-            upload,
-            status: record.status as u8,
-            body: record.body,
-        };
+        let (status, notes, body) = (record.status as u8, record.notes, record.body);
+        let mut entry = StreamEntry { key, hash: hashed, origin, upload, status, notes, body };
         if let Some(old) = existing {
             let meta = self.meta(stream, old)?;
+            if record.replaces.is_none() && entries.has_passed(stream, old, &meta) {
+                let first = entries.line_of(stream, old, &meta);
+                return self.refuse_duplicate(stream, entries, entry, first);
+            }
             let same_key = record.replaces.is_none_or(|(_, old)| old == key);
             if same_key && meta.hash == hashed && self.same_outcome(record, &products, &meta)? {
-                return Ok((Effect::Unchanged, old));
+                if record.keeps(meta.upload) {
+                    if record.replaces.is_none() {
+                        entries.pass_unchanged(stream, old, &meta, record.line);
+                    }
+                    return Ok((Effect::Unchanged, old));
+                }
+                confirmed = true;
             }
-            if record.replaces.is_none() && meta.upload == upload {
-                return self.refuse_duplicate(stream, entry);
+            let refused_before = meta.status == SourceStatus::Rejected as u8 && meta.detail.code() == Some(ID_IN_USE);
+            if same_key
+                && meta.hash == hashed
+                && refused_before
+                && let Err(first) = self.replaced_records(entries, stream, &products)?
+            {
+                entries.pass_unchanged(stream, old, &meta, record.line);
+                return Ok((Effect::DuplicateReferenceId { first, new: false }, old));
             }
-            self.delete(stream, old);
+            // The issues of a confirmed record still count.
+            if confirmed {
+                self.delete(stream, old);
+            } else {
+                self.supersede(stream, old, &meta);
+            }
             for &ProductRef { stream: product_stream, id } in meta.detail.products() {
                 if let Some(ordinal) = self.latest(product_stream, id)?
                     && self.meta(product_stream, ordinal)?.origin == (Origin::Source { stream, ordinal: old })
@@ -136,13 +171,16 @@ impl Transaction<'_> {
             }
             // A record that is mapped again under another key can meet an entry with that key. The first one is kept.
             if latest.is_some_and(|latest| latest != old) {
-                return self.refuse_duplicate(stream, entry);
+                return self.refuse_duplicate(stream, entries, entry, None);
             }
         }
-        let replaced = self.replaced_records(&products)?;
-        let detail = if replaced.is_none() {
+        if let (Some(probable), Some(key)) = (place.probable_keys, record.key) {
+            self.replace_refused(stream, probable, entries, key)?;
+        }
+        let replaced = self.replaced_records(entries, stream, &products)?;
+        let detail = if replaced.is_err() {
             entry.status = SourceStatus::Rejected as u8;
-            EntryDetail::Code("DUPLICATE_REFERENCE_ID".to_owned())
+            EntryDetail::Code(ID_IN_USE.to_owned())
         } else if record.status == SourceStatus::Mapped {
             EntryDetail::Products(
                 products.iter().map(|&(stream, Product { id, .. }, _)| ProductRef { stream, id: *id }).collect(),
@@ -151,35 +189,46 @@ impl Transaction<'_> {
             EntryDetail::Code(record.code.to_owned())
         };
         let ordinal = self.add(stream, entry, detail)?;
-        for (field, key) in fields.iter().zip(&record.lookups) {
+        for (field, key) in place.fields.iter().zip(&record.lookups) {
             if let Some(key) = key {
                 self.index_mut(stream, field).insert(*key, ordinal);
             }
         }
-        let Some(replaced) = replaced else { return Ok((Effect::DuplicateReferenceId, ordinal)) };
+        if let Some(key) = record.probable_key {
+            self.note_probable_key(place, entries, key, ordinal)?;
+        }
+        let replaced = match replaced {
+            Ok(replaced) => replaced,
+            Err(first) => return Ok((Effect::DuplicateReferenceId { first, new: true }, ordinal)),
+        };
         for ((product_stream, product, hash), direct) in products.into_iter().zip(replaced) {
             if let Some(direct) = direct {
-                self.delete(product_stream, direct);
+                let meta = self.meta(product_stream, direct)?;
+                self.supersede(product_stream, direct, &meta);
             }
             let (origin, body) = (Origin::Source { stream, ordinal }, product.body);
-            let entry = StreamEntry { key: product.id, hash, origin, upload, status: 0, body };
+            let entry = StreamEntry { key: product.id, hash, origin, upload, status: 0, notes: b"", body };
             self.add(product_stream, entry, EntryDetail::None)?;
         }
-        Ok((if existing.is_some() { Effect::Replaced } else { Effect::New }, ordinal))
+        let effect = match existing {
+            // The record has the same contents and the same result.
+            _ if confirmed => Effect::Unchanged,
+            Some(_) => Effect::Replaced,
+            None => Effect::New,
+        };
+        Ok((effect, ordinal))
     }
 
     /// Keeps a record with the key of another record, as rejected.
-    fn refuse_duplicate(&mut self, stream: u16, entry: StreamEntry) -> Result<(Effect, u64), StagingError> {
-        const CODE: &str = "DUPLICATE_KEY";
-        let key = refused_key(entry.hash, CODE.as_bytes(), entry.origin);
-        let ordinal = match self.latest(stream, key)? {
-            Some(ordinal) => ordinal,
-            None => {
-                let entry = StreamEntry { key, status: SourceStatus::Rejected as u8, ..entry };
-                self.add(stream, entry, EntryDetail::Code(CODE.to_owned()))?
-            }
-        };
-        Ok((Effect::DuplicateKey, ordinal))
+    fn refuse_duplicate(
+        &mut self,
+        stream: u16,
+        entries: &mut UploadEntries,
+        entry: StreamEntry,
+        first: Option<u64>,
+    ) -> Result<(Effect, u64), StagingError> {
+        let (ordinal, new) = self.keep_refused(stream, entries, entry, "DUPLICATE_KEY")?;
+        Ok((Effect::DuplicateKey { first, new }, ordinal))
     }
 
     /// Returns true if the record has the same result as before, and all records made from it are still staged.
@@ -208,41 +257,88 @@ impl Transaction<'_> {
         Ok(true)
     }
 
-    /// Returns for each product the directly uploaded record with its reference id, which the product replaces. Returns
-    /// `None` if a record made from another source record has one of the ids, or two products have the same id.
-    fn replaced_records(&self, products: &[(u16, &Product, Key)]) -> Result<Option<Vec<Option<u64>>>, StagingError> {
+    /// Returns for each product the directly uploaded record with its reference id, which the product replaces. If a
+    /// record made from another source record has one of the ids, returns that record's line in the same upload as the
+    /// error, if it is one of the same upload. Two products with the same id are an error without a line.
+    fn replaced_records(
+        &self,
+        entries: &UploadEntries,
+        stream: u16,
+        products: &[(u16, &Product, Key)],
+    ) -> Result<Result<Vec<Option<u64>>, Option<u64>>, StagingError> {
         let (mut own, mut replaced) = (HashSet::new(), Vec::with_capacity(products.len()));
-        for (stream, product, _) in products {
-            if products.len() > 1 && !own.insert((*stream, product.id)) {
-                return Ok(None);
+        for (product_stream, product, _) in products {
+            if products.len() > 1 && !own.insert((*product_stream, product.id)) {
+                return Ok(Err(None));
             }
-            let latest = self.latest(*stream, product.id)?;
+            let latest = self.latest(*product_stream, product.id)?;
             if let Some(ordinal) = latest
-                && matches!(self.meta(*stream, ordinal)?.origin, Origin::Source { .. })
+                && let Origin::Source { stream: of, ordinal } = self.meta(*product_stream, ordinal)?.origin
             {
-                return Ok(None);
+                let other = if of == stream { Some(self.meta(stream, ordinal)?) } else { None };
+                let other = other.filter(|other| entries.has_passed(stream, ordinal, other));
+                return Ok(Err(other.and_then(|other| entries.line_of(stream, ordinal, &other))));
             }
             replaced.push(latest);
         }
-        Ok(Some(replaced))
+        Ok(Ok(replaced))
+    }
+}
+
+/// The streams of a source to which records are staged.
+struct SourcePlace<'a> {
+    /// Name of the source.
+    source: &'a str,
+    /// Number of its stream.
+    stream: u16,
+    /// Fields by which its records can be looked up.
+    fields: &'a [String],
+    /// Number of the stream of probable keys, if refused records with such keys are staged.
+    probable_keys: Option<u16>,
+}
+
+impl Transaction<'_> {
+    /// Notes the key that a refused record probably has.
+    fn note_probable_key(
+        &mut self,
+        place: &SourcePlace,
+        entries: &UploadEntries,
+        key: Key,
+        ordinal: u64,
+    ) -> Result<(), StagingError> {
+        let probable = self.stream(StreamName::ProbableKeys(place.source))?;
+        let origin = Origin::Source { stream: place.stream, ordinal };
+        let (hash, upload) = ([0; 16], entries.number());
+        let entry = StreamEntry { key, hash, origin, upload, status: 0, notes: b"", body: b"" };
+        self.add(probable, entry, EntryDetail::None).map(drop)
+    }
+
+    /// Deletes the refused records of earlier uploads that probably have this key.
+    fn replace_refused(
+        &mut self,
+        stream: u16,
+        probable: u16,
+        entries: &UploadEntries,
+        key: Key,
+    ) -> Result<(), StagingError> {
+        while let Some(pointer) = self.latest(probable, key)? {
+            if let Origin::Source { ordinal, .. } = self.meta(probable, pointer)?.origin
+                && self.inner.streams[stream as usize].lives(ordinal)
+            {
+                let meta = self.meta(stream, ordinal)?;
+                if entries.has_passed(stream, ordinal, &meta) {
+                    return Ok(());
+                }
+                self.supersede(stream, ordinal, &meta);
+            }
+            self.delete(probable, pointer);
+        }
+        Ok(())
     }
 }
 
 impl StagingArea {
-    /// Stages domain records. Returns the effect of each, in order.
-    pub fn stage_records(
-        &self,
-        entity_type: &str,
-        upload: u32,
-        records: &[DirectRecord],
-    ) -> Result<Vec<Effect>, StagingError> {
-        self.transaction(|transaction| {
-            let stream = transaction.stream(StreamName::Records(entity_type))?;
-            records.iter().map(|record| transaction.stage_direct(stream, upload, record)).collect()
-        })
-    }
-
-    /// Stages source records and the records made from them. Returns the effect of each, in order.
+    /// Stages source records and the records made from them.
     ///
     /// `fields` are the fields by which the records can be looked up, besides their key. `seen` has the length of each
     /// source that the mapper could look up when it was given the records as one batch.
@@ -250,10 +346,10 @@ impl StagingArea {
         &self,
         source: &str,
         fields: &[String],
-        upload: u32,
+        entries: &mut UploadEntries,
         seen: &SourceLengths,
         records: &[SourceRecord],
-    ) -> Result<Vec<Effect>, StagingError> {
+    ) -> Result<StagingEffects, StagingError> {
         // Checked before the transaction, because a failed transaction closes the area.
         if records.iter().any(|record| record.products.len() > MAX_PRODUCTS) {
             return Err(StagingError::TooLarge { part: "the list of records made from a source record" });
@@ -266,18 +362,20 @@ impl StagingArea {
                 transaction.inner.open_index(stream, field)?;
             }
             let first = transaction.inner.streams[stream as usize].length;
+            let probable_keys = transaction.live_stream(StreamName::ProbableKeys(source))?;
+            let place = SourcePlace { source, stream, fields, probable_keys };
             let (mut effects, mut members) = (Vec::with_capacity(records.len()), vec![]);
             for record in records {
-                let (effect, ordinal) = transaction.stage_source(stream, fields, upload, record)?;
+                let (effect, ordinal) = transaction.stage_source(&place, entries, record)?;
                 if record.given {
                     members.push(BatchMember { ordinal, offset: record.offset });
                 }
                 effects.push(effect);
             }
             if members.iter().any(|member| member.ordinal >= first) {
-                transaction.add_batch(source, upload, seen, first, &members)?;
+                transaction.add_batch(source, entries.number(), seen, first, &members)?;
             }
-            Ok(effects)
+            Ok(StagingEffects { effects, superseded: transaction.take_superseded() })
         })
     }
 
@@ -288,40 +386,6 @@ impl StagingArea {
         let products = entry.detail.products().iter();
         Ok(products.filter_map(|product| Some((name(product.stream)?.to_owned(), product.id))).collect())
     }
-
-    /// Deletes records. Returns for each whether it was staged.
-    pub fn delete_records(&self, entity_type: &str, ids: &[Key]) -> Result<Vec<bool>, StagingError> {
-        self.transaction(|transaction| {
-            let Some(stream) = transaction.inner.number(StreamName::Records(entity_type)) else {
-                return Ok(vec![false; ids.len()]);
-            };
-            transaction.inner.open_index(stream, OWN_KEY)?;
-            let mut deleted = vec![];
-            for id in ids {
-                let found = transaction.latest(stream, *id)?;
-                found.iter().for_each(|ordinal| transaction.delete(stream, *ordinal));
-                deleted.push(found.is_some());
-            }
-            Ok(deleted)
-        })
-    }
-}
-
-/// Returns the key of a rejected record without a key of its own: a hash of its body and the reason, or of its line if
-/// the body was too long to be kept. The same record is found by it when it is uploaded again.
-fn refused_key(body: Key, code: &[u8], origin: Origin) -> Key {
-    let line = match origin {
-        Origin::Line(line) if body == hash(&[]) => line,
-        _ => 0,
-    };
-    hash(&[b"refused\0", &body, &line.to_le_bytes(), code])
-}
-
-/// Returns true if an entry of a source was rejected because it has no key, or because another record has its key.
-pub(crate) fn is_keyless(entry: &StreamEntry, code: &[u8]) -> bool {
-    // Earlier versions wrote zeros for all such records.
-    let rejected = || entry.status == SourceStatus::Rejected as u8;
-    entry.key == [0; 16] || (rejected() && entry.key == refused_key(entry.hash, code, entry.origin))
 }
 
 impl StagedEntry {
@@ -330,7 +394,7 @@ impl StagedEntry {
     pub fn is_keyless(&self) -> bool {
         let Self { key, hash, origin, upload, status, .. } = *self;
         let code = self.code().unwrap_or_default().as_bytes();
-        is_keyless(&StreamEntry { key, hash, origin, upload, status, body: &[] }, code)
+        is_keyless(&StreamEntry { key, hash, origin, upload, status, notes: &[], body: &[] }, code)
     }
 
     /// Returns the code of a source record that was skipped, rejected or quarantined.
@@ -359,7 +423,22 @@ mod tests {
         let (key, body) = (key.map(|key| [key; 16]), body.as_bytes());
         let (status, code) = (SourceStatus::Rejected, "WRONG");
         let (offset, given, lookups, products) = (None, true, vec![], vec![]);
-        SourceRecord { line: 1, offset, given, key, lookups, body, status, code, products, replaces }
+        let (line, probable_key, notes, same_mapper) = (1, None, &b""[..], None);
+        SourceRecord {
+            line,
+            offset,
+            given,
+            key,
+            probable_key,
+            lookups,
+            body,
+            status,
+            code,
+            notes,
+            products,
+            replaces,
+            same_mapper,
+        }
     }
 
     /// A record that is mapped again replaces its own entry, whatever its key is now. Two records that get the same key
@@ -370,7 +449,8 @@ mod tests {
         let dir = cap_std::fs::Dir::open_ambient_dir(held.path(), cap_std::ambient_authority()).unwrap();
         let area = StagingArea::open(dir, held.path().into(), Sealer::new(&[7; 32]), 0).unwrap();
         let stage = |upload, records: &[SourceRecord]| {
-            area.stage_sources("table", &[], upload, &SourceLengths::new(), records).unwrap()
+            let mut entries = UploadEntries::new(upload);
+            area.stage_sources("table", &[], &mut entries, &SourceLengths::new(), records).unwrap().effects
         };
         let entries = || {
             let mut batch = StagedBatch::default();
@@ -379,18 +459,22 @@ mod tests {
         };
         use Effect::*;
         assert_eq!(stage(1, &[record(Some(1), "a", None), record(Some(2), "b", None)]), [New, New]);
-        assert_eq!(stage(1, &[record(None, "x", None), record(None, "x", None)]), [New, Unchanged]);
-        assert_eq!(stage(2, &[record(None, "x", None), record(None, "y", None)]), [Unchanged, New]);
+        // Equal records count each time in one upload, and once however often the upload is repeated.
+        assert_eq!(stage(2, &[record(None, "x", None), record(None, "x", None)]), [New, New]);
+        assert_eq!(stage(3, &[record(None, "x", None), record(None, "y", None)]), [Unchanged, New]);
+        let again = [record(None, "x", None), record(None, "x", None), record(None, "x", None)];
+        assert_eq!(stage(4, &again), [Unchanged, Unchanged, New]);
+        assert_eq!(stage(5, &again), [Unchanged, Unchanged, Unchanged]);
         let keyless: Vec<bool> = entries().into_iter().map(|(.., keyless)| keyless).collect();
-        assert_eq!(keyless, [false, false, true, true]);
+        assert_eq!(keyless, [false, false, true, true, true, true]);
 
         let (one, two) = ([1; 16], [2; 16]);
-        assert_eq!(stage(3, &[record(Some(1), "a", Some((0, one)))]), [Unchanged]);
-        assert_eq!(stage(3, &[record(Some(9), "a", Some((0, one)))]), [Replaced]);
-        assert_eq!(stage(3, &[record(Some(9), "b", Some((1, two)))]), [DuplicateKey]);
+        assert_eq!(stage(6, &[record(Some(1), "a", Some((0, one)))]), [Unchanged]);
+        assert_eq!(stage(6, &[record(Some(9), "a", Some((0, one)))]), [Replaced]);
+        assert_eq!(stage(6, &[record(Some(9), "b", Some((1, two)))]), [DuplicateKey { first: None, new: true }]);
         let found = entries();
-        assert_eq!(found.len(), 4, "{found:?}");
+        assert_eq!(found.len(), 6, "{found:?}");
         assert_eq!(found.iter().filter(|(_, key, keyless)| *key == [9; 16] && !keyless).count(), 1, "{found:?}");
-        assert_eq!(found.iter().filter(|(.., keyless)| *keyless).count(), 3, "{found:?}");
+        assert_eq!(found.iter().filter(|(.., keyless)| *keyless).count(), 5, "{found:?}");
     }
 }

@@ -131,8 +131,15 @@ impl Transaction<'_> {
             .collect();
         let body = encode(first, &seen, members);
         let stream = self.stream(StreamName::Batches(source))?;
-        let entry =
-            StreamEntry { key: [0; 16], hash: [0; 16], origin: Origin::Line(0), upload, status: 0, body: &body };
+        let entry = StreamEntry {
+            key: [0; 16],
+            hash: [0; 16],
+            origin: Origin::Line(0),
+            upload,
+            status: 0,
+            notes: b"",
+            body: &body,
+        };
         self.add(stream, entry, EntryDetail::None).map(drop)
     }
 }

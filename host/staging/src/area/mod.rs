@@ -2,7 +2,12 @@
 
 pub(crate) mod append;
 pub(crate) mod batches;
+pub(crate) mod direct;
+mod generated;
+pub(crate) mod refused;
 pub(crate) mod transaction;
+pub(crate) mod upload_entries;
+pub(crate) mod withdraw;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -17,7 +22,7 @@ use crate::streams::cache::BlockCache;
 use crate::streams::registry::{NAMES_STREAM, OWN_KEY, StreamIndexes, StreamRegistry, TOMBSTONES_STREAM, next_number};
 use crate::streams::{EntryReader, StreamState};
 use crate::{Key, StagingError, hash};
-use append::is_keyless;
+use refused::is_keyless;
 use sluice_keys::Sealer;
 
 /// Name of a stream.
@@ -29,6 +34,12 @@ pub enum StreamName<'a> {
     Records(&'a str),
     /// Batches of a source.
     Batches(&'a str),
+    /// Records of an entity type that were uploaded without a mapper and refused.
+    Refused(&'a str),
+    /// Keys that refused records of a source probably have.
+    ProbableKeys(&'a str),
+    /// Form in which the records of a source were uploaded.
+    Originals(&'a str),
 }
 
 impl StreamName<'_> {
@@ -38,6 +49,9 @@ impl StreamName<'_> {
             StreamName::Source(name) => format!("source/{name}"),
             StreamName::Records(name) => format!("records/{name}"),
             StreamName::Batches(name) => format!("batches/{name}"),
+            StreamName::Refused(name) => format!("refused/{name}"),
+            StreamName::ProbableKeys(name) => format!("probable-keys/{name}"),
+            StreamName::Originals(name) => format!("originals/{name}"),
         }
     }
 }
@@ -189,7 +203,7 @@ impl StagingArea {
     /// Returns the ordinals of all entries of a stream that ever had this key, deleted ones included, ascending.
     pub fn versions(&self, stream: StreamName, key: Key) -> Result<Vec<u64>, StagingError> {
         let Some(number) = self.prepare(stream, &[])? else { return Ok(vec![]) };
-        let mut versions = self.read_inner()?.index(number, OWN_KEY).find(key)?;
+        let mut versions = self.read_inner()?.versions(number, key)?;
         versions.sort_unstable();
         Ok(versions)
     }
@@ -303,6 +317,11 @@ impl AreaState {
         self.index(stream, OWN_KEY).last(key, |ordinal| state.lives(ordinal))
     }
 
+    /// Returns the ordinals of all entries that ever had this key.
+    pub fn versions(&self, stream: u16, key: Key) -> Result<Vec<u64>, StagingError> {
+        self.index(stream, OWN_KEY).find(key)
+    }
+
     /// Returns true if an entry that is deleted now was live when its stream was `limit` entries long: the next entry with
     /// its key came after that.
     fn lived(&self, stream: u16, ordinal: u64, limit: u64) -> Result<bool, StagingError> {
@@ -394,6 +413,7 @@ pub(crate) fn recover(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::UploadEntries;
 
     /// A stream whose number would be a reserved one is refused, both when it is registered and when it is read.
     #[test]
@@ -403,7 +423,7 @@ mod tests {
         let area = StagingArea::open(dir, held.path().into(), Sealer::new(&[7; 32]), 0).unwrap();
         let full = || (0..TOMBSTONES_STREAM).map(|_| StreamState::default()).collect::<Vec<_>>();
         area.inner.write().unwrap().streams = full();
-        let staged = area.stage_records("things", 1, &[]);
+        let staged = area.stage_records("things", &mut UploadEntries::new(1), &[]);
         assert!(matches!(staged, Err(StagingError::TooManyStreams { streams: 65_534 })), "{staged:?}");
 
         let (mut streams, mut registry) = (full(), StreamRegistry::default());

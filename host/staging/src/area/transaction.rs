@@ -3,11 +3,11 @@
 use crate::area::AreaState;
 use crate::index::Index;
 use crate::journal::BlockGroup;
-use crate::journal::block::{BlockBuilder, Origin, StreamEntry, write_block};
+use crate::journal::block::{BlockBuilder, Origin, StoredEntry, StreamEntry, write_block};
 use crate::number::{length_u32, to_index};
 use crate::streams::StreamState;
 use crate::streams::registry::{NAMES_STREAM, OWN_KEY, StreamIndexes, TOMBSTONES_STREAM, next_number};
-use crate::{EntryDetail, Key, StagingArea, StagingError, StreamName, hash};
+use crate::{EntryDetail, Key, SourceStatus, StagingArea, StagingError, StreamName, hash};
 use sluice_keys::Sealer;
 
 /// Bytes of a tombstone: stream 2 · ordinal 8.
@@ -39,6 +39,33 @@ pub(crate) struct EntryMetadata {
     pub status: u8,
     /// Data that the stream keeps beside the body.
     pub detail: EntryDetail,
+    /// Notes of the caller about the record.
+    pub notes: Vec<u8>,
+}
+
+impl EntryMetadata {
+    /// Returns the metadata of an entry that was read from a block.
+    pub fn new(stored: &StoredEntry) -> Self {
+        let StreamEntry { hash, origin, upload, status, notes, .. } = stored.entry;
+        Self { hash, origin, upload, status, detail: stored.detail(), notes: notes.to_vec() }
+    }
+}
+
+/// An entry with issues that was replaced or deleted, so that its issues no longer count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SupersededEntry {
+    /// Name of its source or entity type.
+    pub stream: String,
+    /// Number of its upload.
+    pub upload: u32,
+    /// Line in its upload.
+    pub line: u64,
+    /// Result of the record. `None` if it is a domain record that was staged.
+    pub status: Option<SourceStatus>,
+    /// Code of a record that was skipped, rejected or quarantined; else empty.
+    pub code: String,
+    /// Notes of the caller about the record.
+    pub notes: Vec<u8>,
 }
 
 /// Entries of one stream that the transaction adds.
@@ -68,11 +95,13 @@ pub(crate) struct Transaction<'a> {
     group: BlockGroup,
     pending: Vec<PendingEntries>,
     tombstones: Vec<u8>,
+    /// Entries with issues that the transaction deletes.
+    superseded: Vec<SupersededEntry>,
 }
 
 impl<'a> Transaction<'a> {
     fn new(inner: &'a mut AreaState, sealer: &'a Sealer) -> Self {
-        Self { inner, sealer, group: BlockGroup::default(), pending: vec![], tombstones: vec![] }
+        Self { inner, sealer, group: BlockGroup::default(), pending: vec![], tombstones: vec![], superseded: vec![] }
     }
 
     /// Returns the number of a stream and opens the stream's index. Registers the stream if it is new.
@@ -116,22 +145,20 @@ impl<'a> Transaction<'a> {
             && ordinal >= pending.base
         {
             let meta = &pending.metas[to_index(ordinal - pending.base)];
-            return Ok(EntryMetadata { detail: meta.detail.clone(), ..*meta });
+            return Ok(EntryMetadata { detail: meta.detail.clone(), notes: meta.notes.clone(), ..*meta });
         }
         let (block, place) = self.inner.cached_block(stream, ordinal)?;
         let damaged = StagingError::Damaged { what: "an entry", segment: 0, offset: ordinal };
-        let stored = block.entry(place).ok_or(damaged)?;
-        let StreamEntry { hash, origin, upload, status, .. } = stored.entry;
-        Ok(EntryMetadata { hash, origin, upload, status, detail: stored.detail() })
+        Ok(EntryMetadata::new(&block.entry(place).ok_or(damaged)?))
     }
 
     /// Adds an entry and returns its ordinal.
     pub(crate) fn add(&mut self, stream: u16, entry: StreamEntry, detail: EntryDetail) -> Result<u64, StagingError> {
         let pending = self.pending(stream);
         let ordinal = pending.next();
-        let StreamEntry { hash, origin, upload, status, .. } = entry;
+        let StreamEntry { hash, origin, upload, status, notes, .. } = entry;
         pending.builder.push(&entry, &detail)?;
-        pending.metas.push(EntryMetadata { hash, origin, upload, status, detail });
+        pending.metas.push(EntryMetadata { hash, origin, upload, status, detail, notes: notes.to_vec() });
         let full = pending.builder.is_full();
         if entry.key != [0; 16] {
             self.index_mut(stream, OWN_KEY).insert(entry.key, ordinal);
@@ -167,6 +194,27 @@ impl<'a> Transaction<'a> {
         self.inner.streams[stream as usize].dead.set(ordinal);
         self.tombstones.extend_from_slice(&stream.to_le_bytes());
         self.tombstones.extend_from_slice(&ordinal.to_le_bytes());
+    }
+
+    /// Deletes an entry with this metadata. Its issues no longer count.
+    pub(crate) fn supersede(&mut self, stream: u16, ordinal: u64, meta: &EntryMetadata) {
+        self.delete(stream, ordinal);
+        let status = SourceStatus::from_u8(meta.status);
+        let refused = matches!(status, Some(SourceStatus::Rejected | SourceStatus::Quarantined));
+        if let Origin::Line(line) = meta.origin
+            && (refused || !meta.notes.is_empty())
+        {
+            let code = meta.detail.code().unwrap_or_default().to_owned();
+            let notes = meta.notes.clone();
+            let (_, name) = self.inner.streams[stream as usize].name.split_once('/').unwrap_or_default();
+            let (name, upload) = (name.to_owned(), meta.upload);
+            self.superseded.push(SupersededEntry { stream: name, upload, line, status, code, notes });
+        }
+    }
+
+    /// Takes the entries with issues that the transaction has deleted so far.
+    pub(crate) fn take_superseded(&mut self) -> Vec<SupersededEntry> {
+        std::mem::take(&mut self.superseded)
     }
 
     /// Writes the transaction in one write.

@@ -157,7 +157,7 @@ mod tests {
     use super::*;
     use crate::{
         DirectRecord, DirectorySummary, Origin, SealedFileState, StagedBatch, StagingArea, StagingRoot, StreamName,
-        hash, key_name,
+        UploadEntries, hash, key_name,
     };
     use sluice_keys::Keyring;
 
@@ -165,8 +165,8 @@ mod tests {
         for number in numbers {
             let body = format!("record {number}");
             let id = hash(&[body.as_bytes()]);
-            let record = DirectRecord { origin: Origin::Line(1), id, body: body.as_bytes() };
-            area.stage_records("things", 1, &[record]).unwrap();
+            let record = DirectRecord::staged(Origin::Line(1), id, body.as_bytes());
+            area.stage_records("things", &mut UploadEntries::replacing(1), &[record]).unwrap();
         }
     }
 

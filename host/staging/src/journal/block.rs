@@ -4,9 +4,10 @@
 //! header  magic 4 · flags 1 · reserved 1 · stream 2 · count 4 · sealed length 4 · first ordinal 8
 //!         · durable version 8 · CRC-32 of the sealed payload 4 · CRC-32 of the header so far 4
 //! payload, sealed
-//!         count × (key 16 · hash 16 · origin 8 · upload 4 · end 4 · detail length 2 · status 1 · reserved 1)
+//!         count × (key 16 · hash 16 · origin 8 · upload 4 · end 4 · detail length 2 · status 1 · flags 1)
 //!         · count × (body · detail)
 //! ```
+//! With the flag 1 of an entry, its detail ends with notes: notes · their length 2.
 //! All numbers are little-endian. The stream, the count and the first ordinal are the payload's associated data, so
 //! that one block cannot replace another. Flags and durable version are written later and are not part of it. The
 //! checksums need no key: they tell a torn write from a whole one before the payload is opened.
@@ -25,6 +26,8 @@ const META_BYTES: usize = 52;
 pub(crate) const MAGIC: [u8; 4] = *b"SLB2";
 /// Flag of the last block of a group.
 const COMMIT: u8 = 1;
+/// Flag of an entry whose detail ends with notes.
+const NOTES: u8 = 1;
 
 /// Version of the blocks that this code writes and reads: the last digit of the magic.
 pub(crate) const VERSION: u8 = MAGIC[3];
@@ -109,6 +112,8 @@ pub(crate) struct StreamEntry<'a> {
     pub upload: u32,
     /// A [`SourceStatus`], or 0.
     pub status: u8,
+    /// Notes of the caller about the record. Empty if there are none.
+    pub notes: &'a [u8],
     /// The record, as it was uploaded or made.
     pub body: &'a [u8],
 }
@@ -144,6 +149,7 @@ impl BlockBuilder {
         self.data.extend_from_slice(entry.body);
         let detail_start = self.data.len();
         detail.encode(&mut self.data);
+        let noted = self.add_notes(detail_start, entry.notes);
         let detail_bytes = u16::try_from(self.data.len() - detail_start)
             .map_err(|_| StagingError::TooLarge { part: "the list of records made from a source record" })?;
         let end = length_u32(self.data.len(), "a record")?;
@@ -153,9 +159,20 @@ impl BlockBuilder {
         self.metas.extend_from_slice(&entry.upload.to_le_bytes());
         self.metas.extend_from_slice(&end.to_le_bytes());
         self.metas.extend_from_slice(&detail_bytes.to_le_bytes());
-        self.metas.extend_from_slice(&[entry.status, 0]);
+        self.metas.extend_from_slice(&[entry.status, if noted { NOTES } else { 0 }]);
         self.count += 1;
         Ok(())
+    }
+
+    /// Adds notes to the detail that begins at `start`. Leaves out notes that do not fit beside it, and returns false.
+    fn add_notes(&mut self, start: usize, notes: &[u8]) -> bool {
+        let Ok(length) = u16::try_from(notes.len()) else { return false };
+        if notes.is_empty() || self.data.len() - start + notes.len() + 2 > usize::from(u16::MAX) {
+            return false;
+        }
+        self.data.extend_from_slice(notes);
+        self.data.extend_from_slice(&length.to_le_bytes());
+        true
     }
 
     /// Returns true if the block has no entry.
@@ -300,16 +317,25 @@ impl Block {
         let detail_length = usize::from(u16::from_le_bytes(meta[48..50].try_into().ok()?));
         let data = data.get(range)?;
         let (body, detail_bytes) = data.split_at_checked(data.len().checked_sub(detail_length)?)?;
+        let (detail_bytes, notes) =
+            if meta[51] & NOTES == 0 { (detail_bytes, &[][..]) } else { notes_of(detail_bytes)? };
         let entry = StreamEntry {
             key: meta[..16].try_into().ok()?,
             hash: meta[16..32].try_into().ok()?,
             origin: Origin::from_bits(u64::from_le_bytes(meta[32..40].try_into().ok()?)),
             upload: u32::from_le_bytes(meta[40..44].try_into().ok()?),
             status: meta[50],
+            notes,
             body,
         };
         Some(StoredEntry { entry, detail_bytes })
     }
+}
+
+/// Splits a detail with notes into the detail and the notes.
+fn notes_of(detail_bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (rest, length) = detail_bytes.split_last_chunk::<2>()?;
+    rest.split_at_checked(rest.len().checked_sub(usize::from(u16::from_le_bytes(*length)))?)
 }
 
 #[cfg(test)]
@@ -324,7 +350,7 @@ mod tests {
         let mut builder = BlockBuilder::default();
         let origin = Origin::Source { stream: 2, ordinal: 5 };
         let (body, upload, status) = (&b"{}"[..], 9, SourceStatus::Mapped as u8);
-        let entry = StreamEntry { key: [1; 16], hash: [2; 16], origin, upload, status, body };
+        let entry = StreamEntry { key: [1; 16], hash: [2; 16], origin, upload, status, notes: b"", body };
         let detail = EntryDetail::Products(vec![ProductRef { stream: 4, id: [7; 16] }]);
         builder.push(&entry, &detail).unwrap();
         let origin_bytes = [5, 0, 0, 0, 0, 0, 3, 0];
@@ -335,6 +361,33 @@ mod tests {
         let stored = Block { count: 1, payload };
         let stored = stored.entry(0).unwrap();
         assert_eq!((stored.entry, stored.detail()), (entry, detail));
+    }
+
+    /// Notes are read back beside any detail. Notes that do not fit are left out.
+    #[test]
+    fn notes_are_read_back() {
+        let (origin, body) = (Origin::Line(1), &b"{}"[..]);
+        let products = |count| EntryDetail::Products(vec![ProductRef { stream: 4, id: [7; 16] }; count]);
+        let long = vec![b'n'; 70_000];
+        let cases: [(EntryDetail, SourceStatus, &[u8], usize); 6] = [
+            (EntryDetail::Code("WRONG".into()), SourceStatus::Rejected, b"note", 4),
+            (EntryDetail::Code("WRONG".into()), SourceStatus::Rejected, b"", 0),
+            (products(2), SourceStatus::Mapped, b"note", 4),
+            (products(MAX_PRODUCTS), SourceStatus::Mapped, b"note too long here", 0),
+            (products(1), SourceStatus::Mapped, &long, 0),
+            (EntryDetail::None, SourceStatus::Mapped, b"", 0),
+        ];
+        for (detail, status, notes, kept) in cases {
+            let detail = if detail == EntryDetail::None { products(0) } else { detail };
+            let status = status as u8;
+            let entry = StreamEntry { key: [1; 16], hash: [2; 16], origin, upload: 1, status, notes, body };
+            let mut builder = BlockBuilder::default();
+            builder.push(&entry, &detail).unwrap();
+            let block = Block { count: 1, payload: [builder.metas, builder.data].concat() };
+            let stored = block.entry(0).unwrap();
+            assert_eq!((stored.entry.notes, stored.detail()), (&notes[..kept], detail));
+            assert_eq!(stored.entry.body, body);
+        }
     }
 
     #[test]
@@ -350,7 +403,8 @@ mod tests {
     #[test]
     fn a_long_detail_is_refused() {
         let body = &b"{}"[..];
-        let entry = StreamEntry { key: [1; 16], hash: [2; 16], origin: Origin::Line(1), upload: 1, status: 1, body };
+        let (origin, notes) = (Origin::Line(1), &b""[..]);
+        let entry = StreamEntry { key: [1; 16], hash: [2; 16], origin, upload: 1, status: 1, notes, body };
         let products = |count| EntryDetail::Products(vec![ProductRef { stream: 4, id: [7; 16] }; count]);
         assert!(BlockBuilder::default().push(&entry, &products(MAX_PRODUCTS)).is_ok());
         let refused = BlockBuilder::default().push(&entry, &products(MAX_PRODUCTS + 1));

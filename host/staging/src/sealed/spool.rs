@@ -19,7 +19,7 @@ struct SpoolProgress {
     end: u64,
     /// True once the writer is dropped.
     ended: bool,
-    /// True if a chunk could not be written, so that the file is incomplete.
+    /// True if a chunk could not be written, or the writer was dropped before its end, so that the file is incomplete.
     broken: bool,
 }
 
@@ -60,9 +60,19 @@ impl Spool {
     }
 }
 
+impl Spool {
+    /// Ends the spool. A spool that is dropped before its end is incomplete, and its reader fails.
+    pub fn end(self) {
+        self.progress.send_modify(|progress| progress.ended = true);
+    }
+}
+
 impl Drop for Spool {
     fn drop(&mut self) {
-        self.progress.send_modify(|progress| progress.ended = true);
+        self.progress.send_modify(|progress| {
+            progress.broken |= !progress.ended;
+            progress.ended = true;
+        });
     }
 }
 

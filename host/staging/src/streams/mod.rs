@@ -98,13 +98,15 @@ pub struct StagedEntry {
     pub status: u8,
     /// Data that the stream keeps beside the body.
     pub detail: EntryDetail,
+    /// Notes of the caller about the record. Empty if there are none.
+    pub notes: Vec<u8>,
 }
 
 impl StagedEntry {
     /// Returns the metadata of an entry that was read from a block.
     pub(crate) fn new(ordinal: u64, stored: &StoredEntry) -> Self {
-        let StreamEntry { key, hash, origin, upload, status, .. } = stored.entry;
-        Self { ordinal, key, hash, origin, upload, status, detail: stored.detail() }
+        let StreamEntry { key, hash, origin, upload, status, notes, .. } = stored.entry;
+        Self { ordinal, key, hash, origin, upload, status, detail: stored.detail(), notes: notes.to_vec() }
     }
 }
 
@@ -123,6 +125,20 @@ impl StagedBatch {
     pub fn body(&self, position: usize) -> &[u8] {
         let start = if position == 0 { 0 } else { self.ends[position - 1] as usize };
         &self.bytes[start..self.ends[position] as usize]
+    }
+
+    /// Keeps the records that satisfy a condition. Copies nothing if all do.
+    pub fn retain(&mut self, keep: impl Fn(&StagedEntry) -> bool) {
+        if self.entries.iter().all(&keep) {
+            return;
+        }
+        let mut kept = Self::default();
+        for (position, entry) in self.entries.iter().enumerate().filter(|(_, entry)| keep(entry)) {
+            kept.bytes.extend_from_slice(self.body(position));
+            kept.ends.push(kept.bytes.len() as u32);
+            kept.entries.push(entry.clone());
+        }
+        *self = kept;
     }
 }
 

@@ -25,6 +25,9 @@ pub(crate) struct StreamRegistry {
     sources: HashMap<String, u16>,
     records: HashMap<String, u16>,
     batches: HashMap<String, u16>,
+    refused: HashMap<String, u16>,
+    probable_keys: HashMap<String, u16>,
+    originals: HashMap<String, u16>,
 }
 
 impl StreamRegistry {
@@ -34,6 +37,9 @@ impl StreamRegistry {
             StreamName::Source(name) => (&self.sources, name),
             StreamName::Records(name) => (&self.records, name),
             StreamName::Batches(name) => (&self.batches, name),
+            StreamName::Refused(name) => (&self.refused, name),
+            StreamName::ProbableKeys(name) => (&self.probable_keys, name),
+            StreamName::Originals(name) => (&self.originals, name),
         };
         of_kind.get(name).copied()
     }
@@ -45,6 +51,9 @@ impl StreamRegistry {
             "source" => &mut self.sources,
             "records" => &mut self.records,
             "batches" => &mut self.batches,
+            "refused" => &mut self.refused,
+            "probable-keys" => &mut self.probable_keys,
+            "originals" => &mut self.originals,
             // A later version may write other kinds. This version has no name for them.
             _ => return,
         };

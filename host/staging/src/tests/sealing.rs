@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 use crate::index::sorted_run::{self, ENTRY_BYTES};
 use crate::journal::block::{BlockHeader, HEADER_BYTES};
-use crate::{DirectRecord, Origin, Spool, StagedBatch, StagingArea, StagingError, StagingRoot, StreamName, hash};
+use crate::{
+    DirectRecord, Origin, Spool, StagedBatch, StagingArea, StagingError, StagingRoot, StreamName, UploadEntries, hash,
+};
 use sluice_keys::{Keyring, Sealer};
 
 const RECORDS: StreamName = StreamName::Records("things");
@@ -20,11 +22,9 @@ fn open_with(dir: &Path, key: u8) -> Result<StagingArea, StagingError> {
 
 fn stage(area: &StagingArea, bodies: &[String]) {
     let record = |body: &'_ String| hash(&[body.as_bytes()]);
-    let records: Vec<DirectRecord> = bodies
-        .iter()
-        .map(|body| DirectRecord { origin: Origin::Line(1), id: record(body), body: body.as_bytes() })
-        .collect();
-    area.stage_records("things", 1, &records).unwrap();
+    let records: Vec<DirectRecord> =
+        bodies.iter().map(|body| DirectRecord::staged(Origin::Line(1), record(body), body.as_bytes())).collect();
+    area.stage_records("things", &mut UploadEntries::new(1), &records).unwrap();
     area.sync().unwrap();
 }
 
@@ -197,7 +197,7 @@ fn scratch_is_sealed() {
     let (spool, mut reader) = Spool::new(&area).unwrap();
     let pieces = [vec![1; 10], vec![], vec![2; 200_000], vec![3; 64 * 1024]];
     pieces.iter().for_each(|piece| spool.write(piece).unwrap());
-    drop(spool);
+    spool.end();
     let mut came = vec![];
     while let Some(piece) = runtime.block_on(reader.next()).unwrap() {
         came.extend(piece);

@@ -75,8 +75,10 @@ reads! {
     }
 
     #[serde(rename_all = "camelCase")]
-    struct ImportedAdministration {
+    struct ImportedAdministration<'a> {
         reference_id: Id,
+        #[serde(borrow)]
+        outstanding_principal: Money<'a>,
     }
 }
 
@@ -147,13 +149,15 @@ fn from_agreement(record: &Checked, agreement: &Agreement, imported: &RelatedRec
         let repaid = repaid_in_currency.map_or(&mut none, |(_, repaid)| repaid);
         let id = record.reference_id("payment-administrations", facility.reference_id);
         // A facility with an imported administration still takes its share of the repayments.
-        let has_administration = imported
-            .administrations
-            .of(facility.reference_id)
-            .any(|imported: ImportedAdministration| imported.reference_id != id);
+        let mut administrations = imported.administrations.of::<ImportedAdministration>(facility.reference_id);
+        let other = administrations.find(|imported| imported.reference_id != id);
         let own = by_facility.entry(facility.reference_id).or_default();
         let installments = if closed { Some(vec![]) } else { outstanding(agreement, facility, repaid, own) };
-        if has_administration {
+        if let Some(other) = other {
+            if differs(&other.outstanding_principal, currency, installments.as_deref()) {
+                let field = format!("facilities[{index}]");
+                out.report(rule("OUTSTANDING_PRINCIPAL_DIFFERS", field).warning());
+            }
             continue;
         }
         match installments.and_then(|installments| write(record, facility, id, &installments)) {
@@ -165,6 +169,13 @@ fn from_agreement(record: &Checked, agreement: &Agreement, imported: &RelatedRec
     if is_left || by_facility.values().any(|own| *own > 0) {
         out.report(rule("REPAID_MORE_THAN_OWED", "facilities").warning());
     }
+}
+
+/// Returns true if an outstanding principal differs from the one that would be generated.
+fn differs(stated: &Money, currency: &str, installments: Option<&[Installment]>) -> bool {
+    let Some(installments) = installments else { return false };
+    let generated: i64 = installments.iter().map(|installment| installment.principal).sum();
+    stated.currency != currency || minor_units(stated.amount.0, currency) != Some(generated)
 }
 
 /// The repayments on an agreement, in minor units.

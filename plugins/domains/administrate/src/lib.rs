@@ -6,7 +6,7 @@ mod rules;
 
 use sluice_sdk::domain::Generation;
 use sluice_sdk::schema::Entity;
-use sluice_sdk::{Checked, Domain, Findings, Generated};
+use sluice_sdk::{Checked, Domain, Findings, Generated, TallyRule};
 
 /// The domain `Administrate`.
 pub struct Administrate;
@@ -20,8 +20,10 @@ impl Domain for Administrate {
         "CURRENCY_DIFFERS_FROM_PRINCIPAL",
         "INSTALLMENT_TWICE",
         "INSTALLMENTS_DIFFER_FROM_PRINCIPAL",
+        "OUTSTANDING_PRINCIPAL_DIFFERS",
         "REPAID_MORE_THAN_OWED",
     ];
+    const TALLY_RULES: &'static [TallyRule] = &[TallyRule::error("ADMINISTRATION_TWICE", "facilityReferenceId")];
     const GENERATIONS: &'static [Generation] = &[Generation {
         entity_type: "payment-administrations",
         source: "agreements",

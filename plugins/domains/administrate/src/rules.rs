@@ -65,11 +65,16 @@ pub(crate) fn check_record(record: &PaymentAdministration, findings: &mut Findin
     }
 }
 
-/// Checks that the facility belongs to the agreement and has the currency of the outstanding principal.
+/// Index of the rule that a facility has at most one payment administration.
+const ADMINISTRATION_TWICE: usize = 0;
+
+/// Checks that the facility belongs to the agreement, has the currency of the outstanding principal, and has no other
+/// administration.
 pub(crate) fn check_migration(records: &[Checked], findings: &mut [Findings]) {
     let parsed: Vec<PaymentAdministration> = records.iter().map(Checked::parse).collect();
     let agreements = Related::read("agreements", parsed.iter().map(|record| record.agreement_reference_id));
     for (record, findings) in parsed.iter().zip(findings) {
+        findings.tally(ADMINISTRATION_TWICE, record.facility_reference_id, 1, 1);
         let Some(agreement) = agreements.of::<Agreement>(record.agreement_reference_id).next() else { continue };
         let facility_id = record.facility_reference_id;
         match agreement.facilities.iter().find(|facility| facility.reference_id == facility_id) {

@@ -44,7 +44,7 @@ const PERSON_ROWS: &[Row] = &[
     (
         "externalReferences[0]",
         r#"{"system": "LEI", "value": "529900T8BM49AURSDO54"}"#,
-        "INVALID_CHECKSUM externalReferences[0].value",
+        "INVALID_CHECK_DIGITS externalReferences[0].value",
     ),
     (
         "externalReferences[0]",

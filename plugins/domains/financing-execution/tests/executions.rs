@@ -113,11 +113,11 @@ const MANDATE_FIELDS: &[Row] = &[
 
 /// Accounts of a SEPA mandate.
 const SEPA_FIELDS: &[Row] = &[
-    ("debtorAccount", r#""NL00FAKE0000000000""#, "INVALID_CHECKSUM debtorAccount"),
-    ("debtorAccount", r#""NL19ABNA0417164300""#, "INVALID_CHECKSUM debtorAccount"),
+    ("debtorAccount", r#""NL00FAKE0000000000""#, "INVALID_CHECK_DIGITS debtorAccount"),
+    ("debtorAccount", r#""NL19ABNA0417164300""#, "INVALID_CHECK_DIGITS debtorAccount"),
     ("debtorAccount", r#""NL91 ABNA 0417 1643 00""#, "INVALID_FORMAT debtorAccount"),
     ("debtorAccount", r#""nl91abna0417164300""#, "INVALID_FORMAT debtorAccount"),
-    ("debtorAccount", r#""NL91ABNA041716430""#, "INVALID_CHECKSUM debtorAccount"),
+    ("debtorAccount", r#""NL91ABNA041716430""#, "INVALID_CHECK_DIGITS debtorAccount"),
     ("debtorAccount", r#""0417164300""#, "INVALID_FORMAT debtorAccount"),
     ("debtorAccount", r#""CZ6508000000192000145399""#, ""),
     ("debtorAccount", r#""DE89370400440532013000""#, ""),

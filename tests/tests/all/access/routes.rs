@@ -90,6 +90,12 @@ const ROUTES: &[(&str, &str, [u16; 11])] = &[
         "/migration-assistance/migrations/{id}/sources/{source}/uploads/{upload}",
         [401, 403, 204, 403, 403, 403, 403, 403, 403, 403, 404],
     ),
+    ("get", "/migration-assistance/migrations/{id}/uploads", [401, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404]),
+    (
+        "delete",
+        "/migration-assistance/migrations/{id}/uploads/{number}",
+        [401, 403, 200, 403, 403, 403, 403, 403, 403, 403, 404],
+    ),
     ("get", "/migration-assistance/migrations/{id}/jobs", [401, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404]),
     (
         "get",
@@ -115,6 +121,7 @@ const ROUTES: &[(&str, &str, [u16; 11])] = &[
     // The target is the embedded platform.
     ("get", "/migration-assistance/migrations/{id}/plan", [401, 409, 409, 409, 403, 403, 403, 403, 403, 404, 404]),
     ("get", "/migration-assistance/migrations/{id}/ledger", [401, 409, 409, 409, 403, 403, 403, 403, 403, 404, 404]),
+    ("put", "/migration-assistance/migrations/{id}/ledger", [401, 403, 409, 403, 403, 403, 403, 403, 403, 403, 404]),
     (
         "put",
         "/migration-assistance/migrations/{id}/ledger/{kind}/{reference-id}",
@@ -187,6 +194,7 @@ const ROUTES: &[(&str, &str, [u16; 11])] = &[
     ("get", "/health/live", [200; 11]),
     ("get", "/health/ready", [200; 11]),
     ("get", "/openapi.json", [200; 11]),
+    ("get", "/problems/{code}", [200; 11]),
     ("get", "/schemas", [200; 11]),
     ("get", "/schemas/{entity}", [200; 11]),
     ("post", "/oauth2/token", [400; 11]),
@@ -242,7 +250,9 @@ impl RouteFixture {
             .replace("{source}", "client")
             .replace("{kind}", "loans")
             .replace("{upload}", &self.upload)
+            .replace("{number}", "1")
             .replace("{digest}", &self.digest)
+            .replace("{code}", "NOT_VALIDATED")
             .replace("{key}", &"5e".repeat(32))
             .replace("{broker-key}", "north")
             .replace("{label-reference-id}", "3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10")
@@ -280,6 +290,7 @@ impl RouteFixture {
             ("put", "approval") => ("application/json", "{}".into()),
             ("put", "pause") => ("application/json", json!({"paused": true}).to_string()),
             ("put", "{reference-id}") => ("application/json", json!({"decision": "retry"}).to_string()),
+            ("put", "ledger") => ("application/json", json!({"decision": "retry", "all": true}).to_string()),
             ("put", "mapper") => ("application/json", json!({"mapper": "berka"}).to_string()),
             ("put", "{source}") => ("application/jsonl", json!({"client_id": 7, "birth_number": "706213"}).to_string()),
             ("put", "{entity}") => (

@@ -121,6 +121,54 @@ async fn serves_tls_only_with_a_certificate() {
     serving.await.unwrap().unwrap();
 }
 
+/// A certificate, whether the client trusts it, and a text of the client's error.
+type RefusedCertificate = (fn(&mut rcgen::CertificateParams), bool, &'static str);
+
+const REFUSED_CERTIFICATES: &[RefusedCertificate] = &[
+    // As `openssl req -x509` makes it by default.
+    (
+        |made| made.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained),
+        true,
+        "basicConstraints=critical,CA:FALSE",
+    ),
+    (|made| made.not_after = rcgen::date_time_ymd(2001, 1, 1), true, "it has expired"),
+    (|made| made.not_before = rcgen::date_time_ymd(4000, 1, 1), true, "it is not valid yet"),
+    (|made| made.subject_alt_names.clear(), true, "use an address that its subjectAltName has"),
+    (|_| {}, false, "--ca-file"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn client_says_why_it_refuses_a_certificate() {
+    for (change, trusted, text) in REFUSED_CERTIFICATES {
+        let dir = tempfile::tempdir().unwrap();
+        let mut made = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap();
+        change(&mut made);
+        let signing_key = rcgen::KeyPair::generate().unwrap();
+        let made = made.self_signed(&signing_key).unwrap();
+        let (certificate, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+        std::fs::write(&certificate, made.pem()).unwrap();
+        std::fs::write(&key, signing_key.serialize_pem()).unwrap();
+        let mut config = Config::default();
+        config.http.certificate_file = Some(certificate);
+        config.http.certificate_key_file = Some(key);
+        let options = Options { data_dir: dir.path().join("data"), config, mappers: vec![] };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let serving = tokio::spawn(serve(listener, options, async { stopped.await.unwrap_or_default() }));
+        // The server answers once its plugins are compiled, which can take longer than the client waits.
+        let patient = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).no_proxy().build().unwrap();
+        patient.get(format!("https://localhost:{port}/health/ready")).send().await.unwrap();
+        drop(patient);
+        let authority = trusted.then(|| sluice_client::Certificate::from_pem(made.pem().as_bytes()).unwrap());
+        let client = sluice_client::SluiceClient::new(&format!("https://localhost:{port}"), None, authority).unwrap();
+        let refused = client.get::<serde_json::Value>("/health/ready").await.unwrap_err().to_string();
+        assert!(refused.contains(text), "{refused}");
+        drop(stop);
+        serving.await.unwrap().unwrap();
+    }
+}
+
 /// A server without clients listens on local addresses only.
 #[tokio::test(flavor = "multi_thread")]
 async fn listens_locally_without_clients() {

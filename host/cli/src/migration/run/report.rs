@@ -148,6 +148,12 @@ impl MigrationReport {
         self.deleted.iter().map(|deleted| deleted.count).sum()
     }
 
+    /// Returns the number of imported records that are staged no longer and stay in the target.
+    pub fn not_staged(&self) -> u64 {
+        let numbers = self.import.as_ref().and_then(|import| import["notStaged"].as_object());
+        numbers.into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum()
+    }
+
     /// Returns the number of rows of the target that changed after the import.
     pub fn altered(&self) -> u64 {
         let sum = |name: &str| -> u64 {
@@ -155,6 +161,13 @@ impl MigrationReport {
             rows.into_iter().flatten().filter_map(|row| row.get(1)?.parse::<u64>().ok()).sum()
         };
         sum("TotalEntity").saturating_sub(sum("TotalUnaltered"))
+    }
+
+    /// Returns the number of lines that were read, and of those that are accounted for, if the counts have them.
+    pub fn lines(&self) -> Option<(u64, u64)> {
+        let count = self.counts.iter().find(|count| count.r#type == "TotalLines")?;
+        let sum = |rows: &[Vec<String>]| rows.iter().filter_map(|row| row.get(1)?.parse::<u64>().ok()).sum();
+        Some((sum(&count.staged_rows), sum(&count.imported_rows)))
     }
 
     /// Returns the totals of each entity type, or none if the counts are those of a platform.

@@ -84,12 +84,22 @@ pub fn refused(report: &MigrationReport) -> String {
             let _ = writeln!(out, "  {} · {} {} · {}", source.source, count.outcome, count.code, grouped(count.count));
         }
         for error in &source.tally.first_errors {
-            let line = error.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+            let line = error.place().map(|place| format!("{place}: ")).unwrap_or_default();
             let field = if error.field.is_empty() { String::new() } else { format!(" in {}", error.field) };
             let _ = writeln!(out, "      {line}{}{field}", error.code);
         }
     }
     out
+}
+
+/// Returns a sentence about the lines of the tables, or nothing if the counts have none.
+pub fn lines(report: &MigrationReport) -> String {
+    match report.lines() {
+        Some((read, accounted)) => {
+            format!("{} read, and {} accounted for.\n", counted(read, "line"), grouped(accounted))
+        }
+        None => String::new(),
+    }
 }
 
 /// Returns the validation errors by kind, with reference ids.

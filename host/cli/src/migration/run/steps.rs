@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use serde_json::json;
 use sluice_client::{BodyChunks, JobResult, MapperView, MigrationView, ResultTally, SluiceClient, UploadFormat};
 use sluice_model::JobState;
 use uuid::Uuid;
@@ -13,6 +14,7 @@ use crate::migration::job::show_progress;
 use crate::migration::plan;
 use crate::migration::run::report::{MigrationEnding, MigrationReport, SourceReport};
 use crate::migration::run::{invalid_records, report_text};
+use crate::migration::source_files;
 use crate::progress::ProgressDisplay;
 
 /// Maximum number of validations after deletions. Records refer to each other over a few steps, so a few rounds reach the
@@ -37,6 +39,8 @@ pub struct MigrationOptions {
     pub keep_going: bool,
     /// True if the run deletes records with validation errors and imports the others.
     pub delete_invalid: bool,
+    /// True if the import removes records from the target that were deleted from staging.
+    pub remove: bool,
 }
 
 /// Records of a source.
@@ -63,8 +67,16 @@ pub trait SourceTables: Sync {
     /// Opens the table of a source. Returns none if there is no table or it has no records.
     fn open(&self, source: &str) -> Result<Option<TableFile>>;
 
-    /// Returns the names of tables that belong to none of these sources.
-    fn other_files(&self, sources: &[String]) -> Result<Vec<String>>;
+    /// Returns the files that are not the table of one of these sources.
+    fn other_files(&self, sources: &[String]) -> Result<Vec<IgnoredFile>>;
+}
+
+/// A file that is not uploaded.
+pub struct IgnoredFile {
+    /// Name.
+    pub file: String,
+    /// Reason.
+    pub reason: &'static str,
 }
 
 /// Numbers of records that an import wrote.
@@ -152,6 +164,16 @@ async fn run_steps(
     }
     match report.altered() {
         _ if agree => Ok(MigrationEnding::Agreed),
+        _ if report.lines().is_some_and(|(read, accounted)| read != accounted) => bail!(
+            "not every line of the tables is accounted for: see `TotalLines` in the counts, and upload the table again, all \
+             of it"
+        ),
+        0 if report.not_staged() > 0 => bail!(
+            "{} of the target were deleted from staging after they were imported: see {address}/issues?phase=counts. \
+             --remove removes them from the target, and `sluice import {} --preview` shows them",
+            counted(report.not_staged(), "record"),
+            report.reference_id.unwrap_or_default(),
+        ),
         0 => bail!("staged and imported records differ"),
         altered => bail!(
             "{} of the target changed after the import, by a disk error or by another program: see \
@@ -176,7 +198,11 @@ async fn register(
     };
     let mapper = find_mapper(&mappers, options.mapper.as_deref(), existing.as_ref())?;
     let sources: Vec<String> = mapper.sources.iter().map(|source| source.name.clone()).collect();
-    report.ignored_files = tables.other_files(&sources)?;
+    let ignored = tables.other_files(&sources)?;
+    for IgnoredFile { file, reason } in &ignored {
+        options.progress.line(&format!("Ignored {file}: {reason}"));
+    }
+    report.ignored_files = ignored.into_iter().map(|ignored| ignored.file).collect();
     let mut opened = vec![];
     for source in &sources {
         opened.push((source.clone(), tables.open(source)?));
@@ -196,7 +222,15 @@ async fn register(
     };
     report.reference_id = Some(migration.reference_id);
     report.add_step("register", start.elapsed(), 0);
-    options.progress.line(&format!("{action} migration {} with mapper {}", migration.reference_id, mapper.name));
+    let MapperView { name, version, digest, .. } = mapper;
+    // A name means one of several versions.
+    let others = mappers.iter().filter(|other| other.name == *name).count() - 1;
+    let others = match others {
+        0 => String::new(),
+        others => format!("; {others} more of this name: name one by --mapper DIGEST"),
+    };
+    let mapper = format!("{name} {version} ({}{others})", digest.get(..12).unwrap_or(digest));
+    options.progress.line(&format!("{action} migration {} with mapper {mapper}", migration.reference_id));
     Ok(opened)
 }
 
@@ -221,26 +255,29 @@ async fn upload_all(
     sources: Vec<(String, Option<TableFile>)>,
     report: &mut MigrationReport,
 ) -> Result<()> {
-    for file in &report.ignored_files {
-        options.progress.line(&format!("Ignored {file}: the mapper has no such source"));
-    }
     for (source, table) in sources {
         let Some(table) = table else {
             report.without_records.push(source);
             continue;
         };
         let start = Instant::now();
-        let tally = upload_source(options, &source, table, report).await;
-        let tally = tally.with_context(|| format!("uploading {source}"))?;
+        let tally = match upload_source(options, &source, table, report).await {
+            Err(error) if error.downcast_ref().is_some_and(source_files::is_empty_table) => {
+                report.without_records.push(source);
+                continue;
+            }
+            tally => tally.with_context(|| format!("uploading {source}"))?,
+        };
         let time = start.elapsed();
         let outcomes: Vec<String> = ["mapped", "skipped", "rejected", "quarantined"]
             .into_iter()
             .filter(|outcome| tally.count(outcome) > 0)
             .map(|outcome| format!("{} {outcome}", grouped(tally.count(outcome))))
             .collect();
+        let outcomes = if tally.records == 0 { "a header, and no rows".into() } else { outcomes.join(", ") };
         let (name, records) = (format!("Uploaded {source}"), counted(tally.records, "record"));
         let seconds = time.as_secs_f64();
-        options.progress.line(&format!("{name:20} {records:>19} {seconds:>7.1} s   {}", outcomes.join(", ")));
+        options.progress.line(&format!("{name:20} {records:>19} {seconds:>7.1} s   {outcomes}"));
         report.add_step("upload", time, tally.records);
         report.sources.push(SourceReport { source, tally, seconds });
     }
@@ -288,7 +325,9 @@ async fn validate(options: &MigrationOptions, report: &mut MigrationReport) -> R
 async fn run_job(options: &MigrationOptions, report: &mut MigrationReport, kind: &'static str) -> Result<JobResult> {
     let id = report.reference_id.context("a migration is registered first")?;
     let start = Instant::now();
-    let job = options.client.start_job(id, kind, None).await.with_context(|| format!("starting {kind}"))?;
+    let parameters = (kind == "import" && options.remove).then(|| json!({"remove": true}));
+    let job = options.client.start_job(id, kind, parameters.as_ref()).await;
+    let job = job.with_context(|| format!("starting {kind}"))?;
     report.running = Some(job);
     let (activity, done) = match kind {
         "validate" => ("Validating", "Validated"),

@@ -57,7 +57,8 @@ impl From<LedgerLine> for LedgerEntryResponse {
     }
 }
 
-fn ledger(context: &MigrationContext) -> Result<Ledger, Problem> {
+/// Opens the ledger of a migration into a platform.
+pub(super) fn ledger(context: &MigrationContext) -> Result<Ledger, Problem> {
     if context.migration.target.is_none() {
         let detail =
             "The migration goes to the embedded platform, which has no ledger. Register a migration with a target.";
@@ -102,7 +103,7 @@ pub async fn list(
     .await
 }
 
-/// A decision on a record whose plan failed.
+/// A decision on a record's plan.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DecisionRequest {
@@ -110,9 +111,10 @@ pub struct DecisionRequest {
     decision: LedgerDecision,
 }
 
-/// Decide on a record whose call failed
+/// Decide on a record's calls
 ///
-/// The next import applies the decision.
+/// The next import applies the decision. `retry` sends a failed call again, and skipped calls whose answers are needed; `skip`
+/// continues with the call after the failed one; `abandon` leaves the record as it is.
 #[utoipa::path(
     put, path = "/migration-assistance/migrations/{id}/ledger/{kind}/{reference-id}", tag = "Platforms", operation_id = "decide",
     params(
@@ -123,7 +125,7 @@ pub struct DecisionRequest {
     request_body = DecisionRequest,
     responses(
         (status = 200, body = LedgerEntryResponse),
-        (status = 409, body = Problem, content_type = "application/problem+json", description = "The record has not failed, or a job is running."),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "The state of the record does not permit the decision, or a job is running."),
         (status = 415, body = Problem, content_type = "application/problem+json"),
         (status = 422, body = Problem, content_type = "application/problem+json"),
     ),
@@ -146,21 +148,16 @@ pub async fn decide(
         let context = app.migration_context(migration)?;
         let (ledger, key) = (ledger(&context)?, LedgerKey { kind: &kind, id: record.into_bytes() });
         let line = ledger.line(key)?.ok_or_else(not_there)?;
-        if !matches!(line.state, EntityState::Failed | EntityState::Abandoned) {
-            let detail = message!("The record has not failed. Its state is {}.", line.state.as_str());
+        let Some(decided) = ledger.decide(key, decision)? else {
+            let detail = message!(
+                "The decision is not possible: the record's state is {}, and no call of it failed or was skipped. \
+                 docs/operate/platforms.md has what leads out of each state.",
+                line.state.as_str()
+            );
             return Err(Problem::conflict("NOT_FAILED", detail));
-        }
-        app.audit(AuditScope::Migration(migration_id), caller.entry(Action::CallDecided))?;
-        let state = match decision {
-            LedgerDecision::Retry => EntityState::Open,
-            LedgerDecision::Skip => {
-                ledger.skip_failed(key)?;
-                EntityState::Open
-            }
-            LedgerDecision::Abandon => EntityState::Abandoned,
         };
-        ledger.set_entity(key, state, None)?;
-        Ok(Json(ledger.line(key)?.ok_or_else(not_there)?.into()))
+        app.audit(AuditScope::Migration(migration_id), caller.entry(Action::CallDecided))?;
+        Ok(Json(decided.into()))
     })
     .await
 }

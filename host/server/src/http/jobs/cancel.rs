@@ -54,12 +54,12 @@ pub struct PauseRequest {
 
 /// Pause a job, or continue it
 ///
-/// A paused import into a platform sends no calls; calls that were sent are completed. A restart of the server ends the
-/// pause.
+/// A paused import into a platform sends no calls; calls that were sent are completed. A request without a body pauses
+/// the job.
 #[utoipa::path(
     put, path = "/migration-assistance/migrations/{id}/jobs/{job}/pause", tag = "Jobs", operation_id = "pauseJob",
     params(("id" = Uuid, Path, description = "Reference id of the migration."), ("job" = Uuid, Path, description = "Id of the job.")),
-    request_body = PauseRequest,
+    request_body(content = Option<PauseRequest>, description = "Without a body, the job pauses."),
     responses(
         (status = 202, description = "The job will pause or continue."),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "The job has ended already, or cannot be paused."),
@@ -77,7 +77,7 @@ pub async fn pause(
     app.blocking(move |app| {
         let migration = caller.whole_migration(app, &id)?;
         let job = find_job(app, &migration, &job)?;
-        let PauseRequest { paused } = json(&headers, &bytes, r#"{"paused":true}"#)?;
+        let paused = bytes.is_empty() || json::<PauseRequest>(&headers, &bytes, r#"{"paused":true}"#)?.paused;
         let Some(progress) = app.jobs.progress(job.id) else {
             return Err(Problem::conflict("JOB_ENDED", "The job has ended already."));
         };

@@ -9,11 +9,13 @@ use super::response::no_job;
 use super::tasks::{JobRequest, task};
 use crate::app::AsyncApp;
 use crate::http::auth::authz::{Caller, CanMigrate};
+use crate::http::migrations::mapper::store_mapper;
 use crate::http::problem::Problem;
 use crate::http::request::extract::{BufferedBody, PathParams};
 use crate::http::request::media::accepts_json;
 use sluice_audit::Action;
-use sluice_model::JobKind;
+use sluice_model::{JobKind, MapperRef};
+use sluice_pipeline::jobs::Task;
 
 /// Start a job
 ///
@@ -41,8 +43,17 @@ pub async fn start(
     app.blocking(move |app| {
         let migration = caller.whole_migration(app, &id)?;
         let kind = JobKind::parse(&kind).ok_or_else(no_job)?;
-        let context = app.migration_context(migration)?;
+        let mut context = app.migration_context(migration)?;
         let task = task(&context, kind, &headers, &bytes)?;
+        if let Task::Remap(options) = &task
+            && context.migration.mapper.as_ref().is_none_or(|own| own.digest != options.mapper.digest)
+        {
+            let id = context.migration.reference_id;
+            let _guard = app.jobs.begin_exclusive(id)?;
+            let (digest, name) = (options.mapper.digest, options.mapper.description.name.clone());
+            store_mapper(app, &caller, id, Some(MapperRef { digest, name }))?;
+            context = app.migration_context(caller.whole_migration(app, &id.to_string())?)?;
+        }
         Ok(Json(app.jobs.start(context, task, caller.entry(Action::JobStarted))?))
     })
     .await

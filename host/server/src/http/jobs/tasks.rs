@@ -11,7 +11,9 @@ use crate::http::records::source_records::SourceOutcome;
 use crate::http::request::extract::json;
 use sluice_model::{Digest, JobKind, Name, message};
 use sluice_pipeline::jobs::Task;
-use sluice_pipeline::{CompareOptions, MigrationContext, RemapOptions, Sample, TrialOptions, UndoOptions};
+use sluice_pipeline::{
+    CompareOptions, ImportOptions, MigrationContext, RemapOptions, Sample, TrialOptions, UndoOptions,
+};
 use sluice_plugin_host::MapperPlugin;
 
 /// Options of a job, by its kind.
@@ -20,6 +22,8 @@ use sluice_plugin_host::MapperPlugin;
 #[serde(untagged)]
 #[allow(dead_code, reason = "describes bodies to readers of the API's document; each kind reads its own")]
 pub enum JobRequest {
+    /// Options of an import.
+    Import(ImportRequest),
     /// Options of a remap job.
     Remap(RemapRequest),
     /// Options of a trial.
@@ -32,10 +36,23 @@ pub enum JobRequest {
     Undo(UndoRequest),
 }
 
+/// Options of an import.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImportRequest {
+    /// True if the job only reports what it would generate and remove.
+    preview: bool,
+    /// True to remove rows of the target whose records were deleted from staging.
+    remove: bool,
+}
+
 /// Options of a remap job.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RemapRequest {
+    /// Digest of the mapper; the migration's own mapper if absent. It becomes the migration's mapper.
+    #[schema(value_type = Option<String>)]
+    mapper: Option<Digest>,
     /// Outcomes of the source records to map again; all if empty.
     only: Vec<SourceOutcome>,
     /// Sources to map again; all if empty.
@@ -67,7 +84,7 @@ pub struct PlanRequest {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct UndoRequest {
-    /// True if the job only reports the calls that it would undo.
+    /// True if the job only reports the rows that it would remove, or the calls that it would undo.
     preview: bool,
     /// Records to undo.
     only: UndoSelection,
@@ -80,7 +97,7 @@ pub enum UndoSelection {
     /// All records.
     #[default]
     All,
-    /// Abandoned records.
+    /// Abandoned records of a migration into a platform.
     Abandoned,
 }
 
@@ -120,7 +137,16 @@ impl From<SampleRequest> for Sample {
 pub fn task(context: &MigrationContext, kind: JobKind, headers: &HeaderMap, bytes: &[u8]) -> Result<Task, Problem> {
     match kind {
         JobKind::Validate => Ok(Task::Validate),
-        JobKind::Import => Ok(Task::Import),
+        JobKind::Import => {
+            let shape = r#"{"preview":true,"remove":true}, each optional"#;
+            let ImportRequest { preview, remove } = options_or_default(headers, bytes, shape)?;
+            if (preview || remove) && context.migration.target.is_some() {
+                let detail = "preview and remove are for the embedded platform. For a migration with a target, PUT \
+                              …/jobs/plan calculates the calls, and PUT …/jobs/undo takes calls back.";
+                return Err(Problem::conflict("EMBEDDED_PLATFORM_ONLY", detail));
+            }
+            Ok(Task::Import(ImportOptions { preview, remove }))
+        }
         JobKind::Counts => Ok(Task::Counts),
         JobKind::Replay => Ok(Task::Replay),
         JobKind::Plan => {
@@ -134,13 +160,21 @@ pub fn task(context: &MigrationContext, kind: JobKind, headers: &HeaderMap, byte
         JobKind::Undo => {
             let shape = r#"{"preview":true,"only":"abandoned"}, each optional"#;
             let UndoRequest { preview, only } = options_or_default(headers, bytes, shape)?;
-            needs_platform(context)?;
+            if only == UndoSelection::Abandoned {
+                needs_platform(context)?;
+            }
             Ok(Task::Undo(UndoOptions { preview, abandoned: only == UndoSelection::Abandoned }))
         }
         JobKind::Remap => {
-            let asked: RemapRequest =
-                options_or_default(headers, bytes, r#"{"only":["quarantined"],"sources":["client"]}"#)?;
-            let mapper = own_mapper(context)?;
+            let asked: RemapRequest = options_or_default(
+                headers,
+                bytes,
+                r#"{"mapper":"<SHA-256>","only":["quarantined"],"sources":["client"]}, each optional"#,
+            )?;
+            let mapper = match asked.mapper {
+                Some(digest) => usable_mapper(context, digest)?,
+                None => own_mapper(context)?,
+            };
             let sources = known_sources(&mapper, &asked.sources)?;
             Ok(Task::Remap(RemapOptions {
                 mapper,
@@ -178,7 +212,7 @@ fn needs_platform(context: &MigrationContext) -> Result<(), Problem> {
     if context.migration.target.is_some() {
         return Ok(());
     }
-    let detail = "The migration goes to the embedded platform. Register a migration with a target to plan calls and to undo them.";
+    let detail = "The migration goes to the embedded platform. Register a migration with a target to plan calls, or to undo abandoned records.";
     Err(Problem::conflict("NO_PLATFORM", detail))
 }
 

@@ -5,6 +5,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::response::{MigrationResponse, migration_response};
 use crate::app::{App, AsyncApp};
@@ -38,7 +39,24 @@ pub fn known_mapper(app: &App, tenant: &Tenant, mapper: Option<&str>) -> Result<
     }
 }
 
+/// Sets a migration's mapper, and saves who did it. The caller excludes other work on the migration.
+pub fn store_mapper(
+    app: &App,
+    caller: &Caller<CanMigrate>,
+    id: Uuid,
+    mapper: Option<MapperRef>,
+) -> Result<(), Problem> {
+    app.store.set_mapper(id, mapper.as_ref())?;
+    let digest = mapper.as_ref().map(|mapper| mapper.digest);
+    app.audit(AuditScope::Migration(id), caller.entry(Action::MapperSet).plugins(digest))?;
+    let entry = LogEntry::new(Level::Info, "MAPPER_SET").with("mapper", mapper.map(|mapper| mapper.name));
+    Ok(app.store.log(id, &entry)?)
+}
+
 /// Set a migration's mapper
+///
+/// A name means the first mapper with this name in `GET /migration-assistance/mappers`. The answer has the version and the
+/// digest of the chosen one.
 #[utoipa::path(
     put, path = "/migration-assistance/migrations/{id}/mapper", tag = "Migrations", operation_id = "chooseMapper",
     params(
@@ -71,11 +89,7 @@ pub async fn set_mapper(
         // Nothing else can change the migration from here on.
         let migration = caller.whole_migration(app, &id.to_string())?;
         conditional::check(&headers, || migration_response(app, caller.grant(), migration))?;
-        app.store.set_mapper(id, mapper.as_ref())?;
-        let digest = mapper.as_ref().map(|mapper| mapper.digest);
-        app.audit(AuditScope::Migration(id), caller.entry(Action::MapperSet).plugins(digest))?;
-        let entry = LogEntry::new(Level::Info, "MAPPER_SET").with("mapper", mapper.map(|mapper| mapper.name));
-        app.store.log(id, &entry)?;
+        store_mapper(app, &caller, id, mapper)?;
         let migration = app.store.migration(id)?.ok_or_else(Problem::no_migration)?;
         Ok(conditional::show(&HeaderMap::new(), migration_response(app, caller.grant(), migration)?))
     })

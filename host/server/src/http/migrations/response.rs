@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::http::problem::Problem;
-use sluice_model::{Digest, Grant, ImportStatus, Migration, Name, StagingStatus, TransitionRefusal};
+use sluice_model::{Digest, Grant, ImportStatus, Migration, Name, StagingStatus, TransitionRefusal, Version};
 use sluice_pipeline::jobs::StartError;
 use sluice_staging::StreamName;
 
@@ -29,6 +29,9 @@ pub struct MigrationResponse {
     /// Digest of the mapper. The migration uses no other mapper with the same name.
     #[schema(value_type = Option<String>)]
     mapper_digest: Option<Digest>,
+    /// Version of the mapper with this digest.
+    #[schema(value_type = Option<String>)]
+    mapper_version: Option<Version>,
     /// Platform that records are imported into; none for the embedded platform.
     #[schema(value_type = Option<String>)]
     target: Option<Name>,
@@ -90,6 +93,10 @@ pub fn migration_response(app: &App, grant: &Grant, migration: Migration) -> Res
         total.number_of_imported_entities += figures.number_of_imported_entities;
         components.push(ComponentResponse { component: domain.component, figures });
     }
+    let mapper_version = match &migration.mapper {
+        Some(mapper) => app.store.plugin(mapper.digest, Some(&migration.tenant))?.map(|plugin| plugin.version),
+        None => None,
+    };
     Ok(MigrationResponse {
         reference_id: migration.reference_id,
         tenant: migration.tenant.as_str().into(),
@@ -97,6 +104,7 @@ pub fn migration_response(app: &App, grant: &Grant, migration: Migration) -> Res
         components,
         mapper: migration.mapper.as_ref().map(|mapper| mapper.name.clone()),
         mapper_digest: migration.mapper.map(|mapper| mapper.digest),
+        mapper_version,
         target: migration.target,
         registered_at: migration.registered_at.to_string(),
         purged_at: migration.purged_at.map(|at| at.to_string()),

@@ -116,7 +116,9 @@ fn unknown_limit() -> Problem {
 
 /// Revoke an approval
 ///
-/// The plugin takes part in no more imports. A running import stops at its next batch.
+/// The plugin takes part in no more imports of the tenant, also if it is approved for every tenant, as the plugins that the
+/// server was started with are. A running import stops at its next batch. With `tenant=*` tenants that approved the plugin
+/// themselves keep their approvals.
 #[utoipa::path(
     delete, path = "/plugins/{digest}/approval", tag = "Plugins", operation_id = "revokeApproval",
     params(
@@ -143,8 +145,15 @@ pub async fn revoke(
             return Err(Problem::conflict("ONLY_DOMAIN_PLUGIN", detail));
         }
         // Checked before the audit entry is written, because the trail records only what was done.
-        let standing = app.store.approvals(plugin.digest, None)?;
-        if !standing.iter().any(|approval| approval.revoked_at.is_none() && approval.tenant == tenant) {
+        let approved = match &tenant {
+            // The approval for every tenant counts: the tenant's revocation wins over it.
+            Some(tenant) => app.store.approval(plugin.digest, tenant)?.is_some(),
+            None => {
+                let standing = app.store.approvals(plugin.digest, None)?;
+                standing.iter().any(|approval| approval.revoked_at.is_none() && approval.tenant.is_none())
+            }
+        };
+        if !approved {
             let detail = "The plugin has no approval for this tenant.";
             return Err(Problem::not_found("NO_SUCH_APPROVAL", detail));
         }

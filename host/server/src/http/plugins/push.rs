@@ -21,7 +21,8 @@ use sluice_model::{Permission, from_hex, message};
 /// Reads the body, limited in length and time.
 async fn component(app: &AsyncApp, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if given.split(';').next().unwrap_or_default().trim() != "application/wasm" {
+    // Media types have no letter case.
+    if !given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/wasm") {
         let detail = "Send the component as Content-Type: application/wasm.";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail));
     }

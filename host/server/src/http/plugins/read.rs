@@ -33,7 +33,7 @@ pub async fn list(
         let (plugins, total) = app.store.plugins(seen, page)?;
         let mut items = vec![];
         for plugin in plugins {
-            items.push(plugin_response(&plugin, &app.store.approvals(plugin.digest, seen)?));
+            items.push(plugin_response(&plugin, &app.store.approvals(plugin.digest, seen)?, seen));
         }
         Ok(PageResponse::new(items, total, page))
     })

@@ -78,8 +78,17 @@ struct ApprovalResponse {
     revoked_by: Option<String>,
 }
 
-/// Returns the body of a response that shows a plugin.
-pub fn plugin_response(plugin: &RegisteredPlugin, approvals: &[Approval]) -> PluginResponse {
+/// Returns the approvals that hold for a tenant, or for any tenant if none is named. A tenant that has revoked its approval
+/// has none, also if there is one for every tenant.
+fn live<'a>(approvals: &'a [Approval], seen: Option<&'a Tenant>) -> impl Iterator<Item = &'a Approval> {
+    let decided = seen.is_some() && approvals.iter().any(|approval| approval.tenant.as_ref() == seen);
+    approvals
+        .iter()
+        .filter(move |approval| approval.revoked_at.is_none() && (!decided || approval.tenant.as_ref() == seen))
+}
+
+/// Returns the body of a response that shows a plugin to a client that sees one tenant, or all.
+pub fn plugin_response(plugin: &RegisteredPlugin, approvals: &[Approval], seen: Option<&Tenant>) -> PluginResponse {
     PluginResponse {
         digest: plugin.digest,
         world: plugin.world,
@@ -91,7 +100,7 @@ pub fn plugin_response(plugin: &RegisteredPlugin, approvals: &[Approval]) -> Plu
         pushed_by: plugin.client.clone(),
         pushed_at: plugin.pushed_at.to_string(),
         signed_by: plugin.signed_by.map(|key| to_hex(&key)),
-        approved: approvals.iter().any(|approval| approval.revoked_at.is_none()),
+        approved: live(approvals, seen).next().is_some(),
     }
 }
 
@@ -103,8 +112,7 @@ pub fn inspected_response(
 ) -> Result<InspectedPluginResponse, Problem> {
     let approvals = app.store.approvals(plugin.digest, seen)?;
     // A tenant's own approval takes precedence over the approval for every tenant.
-    let live = approvals.iter().filter(|approval| approval.revoked_at.is_none());
-    let counts = live.max_by_key(|approval| (approval.tenant.is_some(), approval.at));
+    let counts = live(&approvals, seen).max_by_key(|approval| (approval.tenant.is_some(), approval.at));
     let limits = app.registry.limits_of(counts);
     let approval_response = |approval: &Approval| ApprovalResponse {
         tenant: approval.tenant.as_ref().map(|tenant| tenant.as_str().into()),
@@ -115,7 +123,7 @@ pub fn inspected_response(
         revoked_by: approval.revoked_by.clone(),
     };
     Ok(InspectedPluginResponse {
-        plugin: plugin_response(plugin, &approvals),
+        plugin: plugin_response(plugin, &approvals, seen),
         inspection: RawValue::from_string(plugin.inspection.clone()).unwrap_or_default(),
         limits,
         approvals: approvals.iter().map(approval_response).collect(),

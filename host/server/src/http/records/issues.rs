@@ -39,17 +39,24 @@ pub struct IssueResponse {
     #[schema(value_type = Option<String>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<Code>,
+    /// Number of the upload that found the issue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upload: Option<u32>,
+    /// Line of the first record, if a second record of the same upload has its key or reference id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_line: Option<u64>,
 }
 
 fn issue_response(listed: ListedIssue) -> IssueResponse {
-    let ListedIssue { stream, line, reference_id, issue } = listed;
-    let sluice_model::Issue { severity, code, field, rule } = issue;
-    IssueResponse { entity_type: stream, reference_id, line, severity, code, field, rule }
+    let ListedIssue { stream, line, upload, reference_id, issue } = listed;
+    let sluice_model::Issue { severity, code, field, rule, first_line } = issue;
+    IssueResponse { entity_type: stream, reference_id, line, severity, code, field, rule, upload, first_line }
 }
 
 fn phase(query: &QueryString) -> Result<Phase, Problem> {
-    Phase::parse(query.get("phase").unwrap_or(Phase::Validate.as_str()))
-        .ok_or_else(|| Problem::bad_request("INVALID_PARAMETER", "phase must be one of: load, validate, import."))
+    Phase::parse(query.get("phase").unwrap_or(Phase::Validate.as_str())).ok_or_else(|| {
+        Problem::bad_request("INVALID_PARAMETER", "phase must be one of: load, validate, import, counts.")
+    })
 }
 
 /// Phase that found the issues.
@@ -123,6 +130,8 @@ pub async fn list(
 #[serde(rename_all = "camelCase")]
 #[schema(as = IssueCount)]
 pub struct IssueCountResponse {
+    /// Phase that found the issues: `load`, `validate`, `import` or `counts`.
+    phase: &'static str,
     /// Entity type or source.
     #[schema(value_type = String)]
     entity_type: Name,
@@ -135,12 +144,23 @@ pub struct IssueCountResponse {
     count: u64,
 }
 
+/// Phase whose issues are counted.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "describes the query to readers of the API's document; `QueryString` reads it")]
+pub struct IssueCountQuery {
+    /// Only issues of this phase: `load`, `validate`, `import` or `counts`. All phases by default.
+    #[param(inline, pattern = "^(load|validate|import|counts)$")]
+    phase: Option<String>,
+}
+
 /// Count the issues of a migration's records
 ///
-/// The server counts all issues, also those that it does not list.
+/// The server counts all issues, also those that it does not list. Issues of a record that was uploaded again, deleted
+/// or withdrawn no longer count. Without `phase` it counts the issues of all phases.
 #[utoipa::path(
     get, path = "/migration-assistance/migrations/{id}/issues/counts", tag = "Issues", operation_id = "countIssues",
-    params(("id" = Uuid, Path, description = "Reference id of the migration."), IssuePhaseQuery),
+    params(("id" = Uuid, Path, description = "Reference id of the migration."), IssueCountQuery),
     responses((status = 200, body = ListResponse<IssueCountResponse>)),
 )]
 pub async fn counts(
@@ -152,20 +172,25 @@ pub async fn counts(
 ) -> Result<Json<ListResponse<IssueCountResponse>>, Problem> {
     accepts_json(&headers)?;
     query.only(&["phase"])?;
-    let phase = phase(&query)?;
+    let phases = match query.get("phase") {
+        Some(_) => vec![phase(&query)?],
+        None => Phase::ALL.to_vec(),
+    };
     app.blocking(move |app| {
         let migration = caller.migration(app, &id)?;
         let visible = visible(app, &caller, &migration)?;
-        let mut counts = app.store.issue_counts(migration.reference_id, phase)?;
-        counts.retain(|count| visible.as_ref().is_none_or(|types| types.iter().any(|name| count.stream == **name)));
-        let counts = counts.into_iter().map(|IssueTotal { stream, severity, code, rule, count }| IssueCountResponse {
-            entity_type: stream,
-            severity,
-            code,
-            rule,
-            count,
-        });
-        Ok(ListResponse::new(counts.collect()))
+        let mut counts = vec![];
+        for phase in phases {
+            for IssueTotal { stream, severity, code, rule, count } in
+                app.store.issue_counts(migration.reference_id, phase)?
+            {
+                if visible.as_ref().is_none_or(|types| types.iter().any(|name| stream == **name)) {
+                    let phase = phase.as_str();
+                    counts.push(IssueCountResponse { phase, entity_type: stream, severity, code, rule, count });
+                }
+            }
+        }
+        Ok(ListResponse::new(counts))
     })
     .await
 }

@@ -45,7 +45,7 @@ pub async fn load(
     let StagingRequest { migration, plugin, entity, shape, coding, answer } =
         app.blocking(move |app| staging_request(app, &caller, &path, &headers)).await?;
     let (kind, stream) = (UploadKind::Records, entity.clone());
-    let ingest = UploadIngest { app, migration, author, stream, coding, shape, answer, kind };
+    let ingest = UploadIngest { app, migration, author, stream, coding, shape, answer, kind, source: None };
     let load = ingest.stream_results::<Problem>(body, move |context, upload, body, results| {
         load_records(context, &plugin, &entity, upload, body, results)
     });
@@ -74,7 +74,7 @@ pub async fn delete(
     let StagingRequest { migration, entity, shape, coding, answer, .. } =
         app.blocking(move |app| staging_request(app, &caller, &path, &headers)).await?;
     let (kind, stream) = (UploadKind::Deletion, entity.clone());
-    let ingest = UploadIngest { app, migration, author, stream, coding, shape, answer, kind };
+    let ingest = UploadIngest { app, migration, author, stream, coding, shape, answer, kind, source: None };
     let removal = ingest.stream_results::<Problem>(body, move |context, _, body, results| {
         delete_records(context, &entity, body, results)
     });

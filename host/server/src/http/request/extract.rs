@@ -54,7 +54,8 @@ impl<S: Send + Sync> FromRequest<S> for BufferedBody {
 /// Parses a JSON body. The problem for a body that does not fit quotes nothing of it.
 pub fn json<'a, T: Deserialize<'a>>(headers: &HeaderMap, bytes: &'a [u8], shape: &'static str) -> Result<T, Problem> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if given.split(';').next().unwrap_or_default().trim() != "application/json" {
+    // Media types have no letter case.
+    if !given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
         let detail = "Send the body as Content-Type: application/json.";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail));
     }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::http::paging::QueryString;
 use crate::http::problem::Problem;
 use crate::ingest::{ContentCoding, UnknownCoding};
-use sluice_framing::{BodyFormat, JsonFormat};
+use sluice_framing::{BodyFormat, Charset, JsonFormat};
 use sluice_model::message;
 
 /// Version of the API.
@@ -36,11 +36,9 @@ pub fn media_type(format: JsonFormat) -> &'static str {
 /// Returns the framing of a body of records, by `Content-Type`.
 pub fn body_format(headers: &HeaderMap) -> Result<JsonFormat, Problem> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    format_of(given).ok_or_else(|| {
-        unsupported(
-            "Send records as Content-Type: application/jsonl (an object on each line) or application/json-seq (RFC 7464).",
-        )
-    })
+    let refusal =
+        "Send records as Content-Type: application/jsonl (an object on each line) or application/json-seq (RFC 7464).";
+    json_format(given, refusal)
 }
 
 /// Returns the framing of a body of source records, by `Content-Type`; of a table by the query as well.
@@ -61,20 +59,32 @@ pub fn shape_of<'a>(media_type: &'a str, given: impl Fn(&str) -> Option<&'a str>
     if is_table(media_type) {
         return super::tables::table(media_type.split(';').skip(1), given).map(|table| BodyFormat::Csv(table.into()));
     }
-    format_of(media_type).map(BodyFormat::Json).ok_or_else(|| {
-        unsupported(
-            "Send records as Content-Type: application/jsonl (an object a line), application/json-seq (RFC 7464) or \
-             text/csv (RFC 4180).",
-        )
-    })
+    let refusal = "Send records as Content-Type: application/jsonl (an object a line), application/json-seq (RFC 7464) or \
+                   text/csv (RFC 4180).";
+    json_format(media_type, refusal).map(BodyFormat::Json)
 }
 
 fn format_of(media_type: &str) -> Option<JsonFormat> {
-    match media_type.split(';').next().unwrap_or_default().trim() {
+    // Media types have no letter case.
+    match media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
         "application/jsonl" => Some(JsonFormat::JsonLines),
         "application/json-seq" => Some(JsonFormat::JsonSeq),
         _ => None,
     }
+}
+
+/// Returns the format of records in JSON. Refuses another charset than UTF-8.
+fn json_format(media_type: &str, refusal: &'static str) -> Result<JsonFormat, Problem> {
+    let format = format_of(media_type).ok_or_else(|| unsupported(refusal))?;
+    for parameter in media_type.split(';').skip(1) {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let charset = Charset::named(value.trim().trim_matches('"'));
+        if name.trim().eq_ignore_ascii_case("charset") && charset != Some(Charset::UTF_8) {
+            let detail = "JSON records are in UTF-8 (RFC 8259). Convert the body to UTF-8, and send no other charset.";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_CHARSET", detail));
+        }
+    }
+    Ok(format)
 }
 
 fn unsupported(detail: &'static str) -> Problem {

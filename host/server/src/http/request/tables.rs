@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 
 use crate::http::problem::Problem;
-use sluice_framing::{Charset, ColumnNames, CsvDialect, CsvFormat};
+use sluice_framing::{Charset, ColumnNames, CsvDialect, CsvFormat, is_separator};
 
 /// Maximum number of column names in a query.
 const MOST_COLUMNS: usize = 4_096;
@@ -68,7 +68,7 @@ fn unknown_charset() -> Problem {
 fn character(text: &str) -> Option<u8> {
     match text.as_bytes() {
         b"tab" => Some(b'\t'),
-        [byte] if byte.is_ascii() && !byte.is_ascii_alphanumeric() && !b"\r\n\0".contains(byte) => Some(*byte),
+        [byte] if is_separator(*byte) => Some(*byte),
         _ => None,
     }
 }

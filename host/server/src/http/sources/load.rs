@@ -34,7 +34,7 @@ use sluice_pipeline::load_source;
         (status = 200, description = "A result for each record.", content((String = "application/jsonl"), (String = "application/json-seq"))),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "The migration has no mapper, or an upload or a job is running."),
         (status = 415, body = Problem, content_type = "application/problem+json", description = "The server does not accept the media type, the charset or the content coding."),
-        (status = 422, body = Problem, content_type = "application/problem+json", description = "The header of the table names no fields."),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "The body cannot be right: it has another format, or the header of the table names no fields, or not the key."),
     ),
 )]
 pub async fn load(
@@ -55,7 +55,8 @@ pub async fn load(
     });
     let (migration, shape, coding, answer, (mapper, described)) = checked.await?;
     let (kind, stream) = (UploadKind::Source { mapper: mapper.digest }, described.name.clone());
-    let ingest = UploadIngest { app, migration, author, stream, coding, shape, answer, kind };
+    let source = Some(described.clone());
+    let ingest = UploadIngest { app, migration, author, stream, coding, shape, answer, kind, source };
     let load = ingest.stream_results::<Problem>(body, move |context, upload, body, results| {
         load_source(context, &mapper, &described, upload, body, results)
     });

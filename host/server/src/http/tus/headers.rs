@@ -76,7 +76,7 @@ fn number(headers: &HeaderMap, name: &'static str) -> Result<u64, Problem> {
 
 /// Returns the offset of the part that a request sends.
 pub fn offset(headers: &HeaderMap) -> Result<u64, Problem> {
-    if text(headers, &header::CONTENT_TYPE).is_none_or(|given| given.trim() != PART) {
+    if text(headers, &header::CONTENT_TYPE).is_none_or(|given| !given.trim().eq_ignore_ascii_case(PART)) {
         let detail = "Send a part as Content-Type: application/offset+octet-stream.";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail));
     }

@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use axum::body::Bytes;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use uuid::Uuid;
 
 use super::headers::{UploadForm, form};
@@ -15,12 +13,12 @@ use super::upload::{UploadCompletion, UploadCounts, UploadResource, write_descri
 use crate::app::{App, AsyncApp, AuditAuthor, UploadStage};
 use crate::http::problem::Problem;
 use crate::http::sources::described::described_source;
-use crate::ingest::{IngestOutcome, UploadIngest, UploadKind};
+use crate::ingest::{IngestOutcome, UploadIngest, UploadKind, whole_stream};
 use sluice_contract::SourceTable;
 use sluice_framing::JsonFormat;
 use sluice_model::{Actor, StagingStatus, TransitionRefusal};
 use sluice_pipeline::jobs::{StartError, UploadGuard};
-use sluice_pipeline::{MigrationContext, RecordStreamError, load_source};
+use sluice_pipeline::{MigrationContext, RecordStreamError, StreamPart, load_source};
 use sluice_plugin_host::MapperPlugin;
 use sluice_staging::{SealedFile, SealedFileReader};
 
@@ -192,8 +190,9 @@ impl PreparedUpload {
             shape,
             answer: JsonFormat::JsonLines,
             kind: UploadKind::Source { mapper: mapper.digest },
+            source: Some(described.clone()),
         };
-        let body = ReceiverStream::new(receive);
+        let body = whole_stream(receive);
         let outcome: IngestOutcome<Problem> = ingest
             .keep_results(guard, context, body, results, move |context, upload, body, results| {
                 load_source(context, &mapper, &described, upload, body, results)
@@ -231,7 +230,7 @@ fn read(
     app: &App,
     mut reader: SealedFileReader,
     stopped: &AtomicBool,
-    send: &mpsc::Sender<Result<Bytes, RecordStreamError>>,
+    send: &mpsc::Sender<Result<StreamPart, RecordStreamError>>,
 ) {
     loop {
         let piece = match reader.next_chunk() {
@@ -239,15 +238,15 @@ fn read(
                 stopped.store(true, Ordering::Relaxed);
                 Err(RecordStreamError::Gone)
             }
-            Ok(None) => return,
-            Ok(Some(piece)) => Ok(piece.into()),
+            Ok(None) => Ok(StreamPart::End),
+            Ok(Some(piece)) => Ok(StreamPart::Bytes(piece.into())),
             Err(error) => {
                 tracing::error!(code = "STAGING_FAILED", %error, "cannot read a received upload");
                 Err(RecordStreamError::Unreadable)
             }
         };
-        let broken = piece.is_err();
-        if send.blocking_send(piece).is_err() || broken {
+        let last = !matches!(piece, Ok(StreamPart::Bytes(_)));
+        if send.blocking_send(piece).is_err() || last {
             return;
         }
     }

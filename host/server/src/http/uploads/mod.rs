@@ -1,0 +1,4 @@
+//! Uploads of a migration: list and withdraw.
+
+pub mod list;
+pub mod withdraw;

@@ -1,0 +1,346 @@
+//! Removal of a migration's rows, and the search for rows that refer to them.
+
+use std::collections::BTreeMap;
+
+use hashbrown::HashSet;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use uuid::Uuid;
+
+use super::TargetError;
+use super::checksum::TableColumns;
+use super::embedded::{EmbeddedTarget, lock};
+use super::read::{of_migration, text};
+use super::record_path::{RecordPath, each, visit};
+use super::table::{ORIGIN, TargetTable, table_name};
+use sluice_contract::EntityType;
+use sluice_framing::scalar_text;
+use sluice_model::Name;
+
+/// Number of rows that one transaction removes: short enough that readers of the log do not wait for long.
+const REMOVED_AT_ONCE: usize = 10_000;
+
+/// Number of rows between two checks for cancellation.
+const ROWS_BETWEEN_CHECKS: u64 = 4_096;
+
+/// A row of a migration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnRow {
+    /// Reference id.
+    pub id: [u8; 16],
+    /// True if a domain plugin generated the record.
+    pub generated: bool,
+}
+
+/// Rows of a migration that are removed from one table.
+pub struct RowRemoval<'a> {
+    /// The migration.
+    pub migration: Uuid,
+    /// Entity type of the rows.
+    pub entity_type: &'a EntityType,
+    /// Reference ids of the rows; all rows of the migration if none.
+    pub ids: Option<&'a [[u8; 16]]>,
+    /// True if an entity type refers to this one. Then validations that looked its records up are outdated.
+    pub is_referred: bool,
+}
+
+/// The rows that are to be removed.
+pub enum RemovedRows<'a> {
+    /// All rows of a migration.
+    OfMigration(Uuid),
+    /// Rows with these reference ids, by entity type.
+    Ids(&'a BTreeMap<Name, HashSet<[u8; 16]>>),
+}
+
+/// A row that stays, and that refers to a row which is to be removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReferringRow {
+    /// Entity type of the referring row.
+    pub entity_type: Name,
+    /// Reference id of the referring row.
+    pub id: Uuid,
+    /// Migration of the referring row.
+    pub migration: Uuid,
+    /// Entity type of the row that is to be removed.
+    pub to_type: Name,
+    /// Reference id of the row that is to be removed.
+    pub to: Uuid,
+}
+
+/// Rows that refer to rows which are to be removed.
+#[derive(Clone, Debug, Default)]
+pub struct ReferringRows {
+    /// The first of them.
+    pub first: Vec<ReferringRow>,
+    /// Number of all of them.
+    pub count: u64,
+}
+
+/// The place of a reference in a table: a column with the id, or a column of JSON.
+enum ReferenceColumn {
+    Id(usize),
+    Within { column: usize, list: bool, rest: RecordPath },
+}
+
+impl ReferenceColumn {
+    /// Returns the place of a reference; none if the table does not have its column.
+    fn find(entity_type: &EntityType, columns: &TableColumns, path: &str) -> Option<Self> {
+        let named = |path: &str| {
+            let described = entity_type.columns.iter().find(|column| column.path == path)?;
+            columns.column(&described.name)
+        };
+        if let Some(column) = named(path) {
+            return Some(Self::Id(column));
+        }
+        let (first, list, rest) = RecordPath::new(path).split_first_owned();
+        named(&first).map(|column| Self::Within { column, list, rest })
+    }
+
+    fn ids(&self, row: &Row, found: &mut Vec<Uuid>) -> rusqlite::Result<()> {
+        let (Self::Id(column) | Self::Within { column, .. }) = self;
+        let Ok(value) = row.get_ref(*column)?.as_str() else { return Ok(()) };
+        let mut add = |raw: &str| found.extend(scalar_text(raw).and_then(|id| id.parse::<Uuid>().ok()));
+        match self {
+            Self::Id(_) => found.extend(value.parse::<Uuid>().ok()),
+            // An empty path names the items themselves.
+            Self::Within { list: true, rest, .. } => each(value, |item| visit(item, rest, &mut add)),
+            Self::Within { list: false, rest, .. } => visit(value, rest, &mut add),
+        }
+        Ok(())
+    }
+}
+
+impl EmbeddedTarget {
+    /// Calls `each` with the rows that a migration has imported, batch by batch.
+    pub(super) fn read_own_rows(
+        &self,
+        migration: Uuid,
+        entity_type: &EntityType,
+        each: &mut dyn FnMut(&[OwnRow]) -> Result<(), TargetError>,
+    ) -> Result<(), TargetError> {
+        let (table, ours) = (TargetTable::new(entity_type), of_migration());
+        let query = format!(
+            "SELECT rowid, \"{}\", {ORIGIN} IN (SELECT number FROM sluice_origins WHERE source = 'generated' AND mapper = '')
+             FROM \"{}\" WHERE {ours} AND rowid > ?2 ORDER BY rowid LIMIT ?3",
+            table.key(),
+            table.name
+        );
+        let mut after = -1_i64;
+        loop {
+            // The lock is not held while `each` works.
+            let mut batch = vec![];
+            let mut last = None;
+            {
+                let reader = lock(&self.reader);
+                let mut query = reader.prepare_cached(&query)?;
+                let mut rows = query.query(params![migration.to_string(), after, REMOVED_AT_ONCE])?;
+                while let Some(row) = rows.next()? {
+                    last = Some(row.get::<_, i64>(0)?);
+                    let id = row.get_ref(1)?.as_str().ok().and_then(|id| id.parse::<Uuid>().ok());
+                    let generated = row.get(2)?;
+                    batch.extend(id.map(|id| OwnRow { id: id.into_bytes(), generated }));
+                }
+            }
+            let Some(last) = last else { return Ok(()) };
+            after = last;
+            each(&batch)?;
+        }
+    }
+
+    /// Returns the rows that stay and refer to rows which are to be removed, at most `most` of them by name.
+    pub(super) fn find_referring_rows(
+        &self,
+        types: &[&EntityType],
+        removed: &RemovedRows,
+        most: usize,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<ReferringRows, TargetError> {
+        let reader = lock(&self.reader);
+        let mut found = ReferringRows::default();
+        for entity_type in types.iter().filter(|of| !of.references.is_empty()) {
+            search(&reader, entity_type, types, removed, most, stopped, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    /// Removes rows of a migration, and returns their number.
+    ///
+    /// Each transaction removes at most [`REMOVED_AT_ONCE`] rows and saves with them what remains. So a removal that was
+    /// killed can be repeated. If all rows are removed, the migration's position becomes that of a new import.
+    pub(super) fn remove_own_rows(
+        &self,
+        removal: &RowRemoval,
+        removed: &mut dyn FnMut(u64) -> Result<(), TargetError>,
+    ) -> Result<u64, TargetError> {
+        let mut sum = 0;
+        if let Some(ids) = removal.ids {
+            for ids in ids.chunks(REMOVED_AT_ONCE) {
+                let rows = self.remove_once(removal, |transaction| delete_ids(transaction, removal, ids))?;
+                sum += rows;
+                removed(rows)?;
+            }
+            return Ok(sum);
+        }
+        let mut after = -1;
+        loop {
+            let rows = self.remove_once(removal, |transaction| delete_next(transaction, removal, &mut after))?;
+            if rows == 0 {
+                return Ok(sum);
+            }
+            sum += rows;
+            removed(rows)?;
+        }
+    }
+
+    /// Removes rows in one transaction, together with their number in the migration's progress.
+    fn remove_once(
+        &self,
+        removal: &RowRemoval,
+        delete: impl FnOnce(&Connection) -> rusqlite::Result<u64>,
+    ) -> Result<u64, TargetError> {
+        let writer = lock(&self.writer);
+        let transaction = Transaction::new_unchecked(&writer, TransactionBehavior::Immediate)?;
+        let rows = delete(&transaction)?;
+        let position = if removal.ids.is_none() { "position = 0," } else { "" };
+        transaction.execute(
+            &format!(
+                "UPDATE sluice_progress SET {position} row_count = max(row_count - ?3, 0)
+                 WHERE migration = ?1 AND entity_type = ?2"
+            ),
+            params![removal.migration.to_string(), &*removal.entity_type.name, rows],
+        )?;
+        if rows > 0 && removal.is_referred {
+            transaction.execute(
+                "INSERT INTO sluice_removals (one, number) VALUES (1, 1)
+                 ON CONFLICT DO UPDATE SET number = number + 1",
+                [],
+            )?;
+        }
+        transaction.commit()?;
+        Ok(rows)
+    }
+
+    /// Returns the number of transactions that have removed rows.
+    pub(super) fn count_removals(&self) -> Result<u64, TargetError> {
+        let reader = lock(&self.reader);
+        let mut query = reader.prepare_cached("SELECT number FROM sluice_removals")?;
+        Ok(query.query_row([], |row| row.get(0)).optional()?.unwrap_or(0))
+    }
+
+    /// Removes the positions of a migration without rows, as if it had never been imported.
+    pub(super) fn forget_progress(&self, migration: Uuid) -> Result<(), TargetError> {
+        let writer = lock(&self.writer);
+        writer.execute("DELETE FROM sluice_progress WHERE migration = ?", [migration.to_string()])?;
+        Ok(())
+    }
+}
+
+fn delete_ids(connection: &Connection, removal: &RowRemoval, ids: &[[u8; 16]]) -> rusqlite::Result<u64> {
+    let (table, ours) = (TargetTable::new(removal.entity_type), of_migration());
+    let statement = format!("DELETE FROM \"{}\" WHERE \"{}\" = ?2 AND {ours}", table.name, table.key());
+    let mut delete = connection.prepare_cached(&statement)?;
+    let (migration, mut buffer, mut rows) = (removal.migration.to_string(), Uuid::encode_buffer(), 0);
+    for id in ids {
+        rows += delete.execute([migration.as_str(), text(*id, &mut buffer)])? as u64;
+    }
+    Ok(rows)
+}
+
+/// Deletes the next rows of a migration, in the order in which they were stored. `after` is the row up to which all are
+/// deleted: rows of other migrations before it are not read again.
+fn delete_next(connection: &Connection, removal: &RowRemoval, after: &mut i64) -> rusqlite::Result<u64> {
+    let (table, ours) = (table_name(&removal.entity_type.name), of_migration());
+    let migration = removal.migration.to_string();
+    let next = format!(
+        "SELECT max(rowid) FROM
+         (SELECT rowid FROM \"{table}\" WHERE rowid > ?2 AND {ours} ORDER BY rowid LIMIT ?3)"
+    );
+    let last: Option<i64> =
+        connection.prepare_cached(&next)?.query_row(params![migration, *after, REMOVED_AT_ONCE], |row| row.get(0))?;
+    let Some(last) = last else { return Ok(0) };
+    let delete = format!("DELETE FROM \"{table}\" WHERE rowid > ?2 AND rowid <= ?3 AND {ours}");
+    let rows = connection.prepare_cached(&delete)?.execute(params![migration, *after, last])?;
+    *after = last;
+    Ok(rows as u64)
+}
+
+/// Searches one table for rows that stay and refer to rows which are to be removed.
+fn search(
+    reader: &Connection,
+    entity_type: &EntityType,
+    types: &[&EntityType],
+    removed: &RemovedRows,
+    most: usize,
+    stopped: &dyn Fn() -> bool,
+    found: &mut ReferringRows,
+) -> Result<(), TargetError> {
+    let table = table_name(&entity_type.name);
+    let columns = TableColumns::of(reader, &table)?;
+    let references: Vec<(ReferenceColumn, &EntityType)> = entity_type
+        .references
+        .iter()
+        .filter_map(|reference| {
+            let to = types.iter().find(|of| of.name == *reference.entity_type)?;
+            Some((ReferenceColumn::find(entity_type, &columns, &reference.path)?, *to))
+        })
+        .collect();
+    let (condition, migration) = match removed {
+        RemovedRows::OfMigration(migration) => (format!("NOT {}", of_migration()), migration.to_string()),
+        RemovedRows::Ids(_) => ("?1 = ''".into(), String::new()),
+    };
+    let mut query = reader.prepare(&format!(
+        "SELECT {}, (SELECT migration FROM sluice_origins WHERE number = {ORIGIN}) FROM \"{table}\" WHERE {condition}",
+        columns.list
+    ))?;
+    let mut own = vec![];
+    for (_, to) in &references {
+        let (to, ours) = (TargetTable::new(to), of_migration());
+        own.push(reader.prepare(&format!(
+            "SELECT EXISTS (SELECT 1 FROM \"{}\" WHERE \"{}\" = ?2 AND {ours})",
+            to.name,
+            to.key()
+        ))?);
+    }
+    let mut rows = query.query([&migration])?;
+    let (mut ids, mut buffer, mut seen) = (vec![], Uuid::encode_buffer(), 0_u64);
+    while let Some(row) = rows.next()? {
+        if seen % ROWS_BETWEEN_CHECKS == 0 && stopped() {
+            return Err(TargetError::Cancelled);
+        }
+        seen += 1;
+        let id = row.get_ref(0)?.as_str().ok().and_then(|id| id.parse::<Uuid>().ok()).unwrap_or_default();
+        let goes = |of: &Name, id: Uuid| match removed {
+            RemovedRows::OfMigration(_) => false,
+            RemovedRows::Ids(ids) => ids.get(of).is_some_and(|ids| ids.contains(id.as_bytes())),
+        };
+        if goes(&entity_type.name, id) {
+            continue;
+        }
+        for ((column, to), own) in references.iter().zip(&mut own) {
+            ids.clear();
+            column.ids(row, &mut ids)?;
+            for referred in &ids {
+                let refers = match removed {
+                    RemovedRows::OfMigration(_) => {
+                        own.query_row([migration.as_str(), text(referred.into_bytes(), &mut buffer)], |row| row.get(0))?
+                    }
+                    RemovedRows::Ids(_) => goes(&to.name, *referred),
+                };
+                if !refers {
+                    continue;
+                }
+                found.count += 1;
+                if found.first.len() < most {
+                    let migration = row.get::<_, Option<String>>(columns.columns.len() + 1)?.unwrap_or_default();
+                    found.first.push(ReferringRow {
+                        entity_type: entity_type.name.clone(),
+                        id,
+                        migration: migration.parse().unwrap_or_default(),
+                        to_type: to.name.clone(),
+                        to: *referred,
+                    });
+                }
+            }
+        }
+    }
+    Ok(())
+}
