@@ -66,7 +66,7 @@ pub(crate) fn superseded_issues(superseded: Vec<SupersededEntry>) -> Vec<Superse
 
 impl UploadSummary {
     /// Takes back the issues of records that were deleted.
-    pub(crate) fn take_back_issues(
+    pub(crate) fn withdraw_issues(
         context: &MigrationContext,
         superseded: Vec<SupersededEntry>,
     ) -> Result<(), PipelineError> {

@@ -193,7 +193,7 @@ pub fn delete_records(
         let ids: Vec<Option<Uuid>> = raw.records().map(reference_id).collect();
         let known: Vec<[u8; 16]> = ids.iter().flatten().map(|id| id.into_bytes()).collect();
         let DeletedRecords { found: deleted, superseded } = context.area.delete_records(entity_type, &known)?;
-        UploadSummary::take_back_issues(context, superseded)?;
+        UploadSummary::withdraw_issues(context, superseded)?;
         summary.note_change(context, deleted.contains(&true))?;
         summary.changes += deleted.iter().filter(|deleted| **deleted).count() as u64;
         let mut deleted = deleted.into_iter();

@@ -38,9 +38,9 @@ pub fn withdraw_upload(
     };
     let remaps: BTreeSet<u32> = uploads.iter().filter(|upload| upload.remap).map(|upload| upload.number).collect();
     let mut withdrawn = WithdrawnRecords::default();
-    let take_back = |superseded: Vec<SupersededEntry>| UploadSummary::take_back_issues(context, superseded);
+    let withdraw = |superseded: Vec<SupersededEntry>| UploadSummary::withdraw_issues(context, superseded);
     for stream in streams {
-        let of_stream = context.area.withdraw::<PipelineError>(stream, number, &remaps, take_back)?;
+        let of_stream = context.area.withdraw::<PipelineError>(stream, number, &remaps, withdraw)?;
         withdrawn.records += of_stream.records;
         withdrawn.made += of_stream.made;
     }

@@ -63,7 +63,7 @@ pub async fn decide_all(
     accepts_json(&headers)?;
     app.blocking(move |app| {
         let migration = caller.whole_migration(app, &id)?;
-        let example = r#"{"decision":"retry","code":"INVALID_DATE"}, or {"decision":"retry","all":true}"#;
+        let example = r#"{"decision":"retry","code":"NO_CONNECTION"}, or {"decision":"retry","all":true}"#;
         let BulkDecisionRequest { decision, kind, code, all } = json(&headers, &bytes, example)?;
         if kind.is_none() && code.is_none() && !all {
             let detail = "The decision names no records. Give a kind, a code, or \"all\":true.";
