@@ -3,10 +3,19 @@
 import { find } from 'sluice:plugin/source-lookup@0.1.0';
 import { panicked } from 'sluice:plugin/log@0.1.0';
 import mapper from './mapper.js';
-
-const host = { find, panicked };
+import { describe } from './sluice/exceptions.js';
 
 export const mapping = {
-  describe: () => mapper.describe(),
-  transform: (context, source, records) => mapper.transform(context, source, records, host),
+  describe: () => reporting(() => mapper.describe()),
+  transform: (context, source, records) => reporting(() => mapper.transform(context, source, records, { find })),
 };
+
+/** Returns the result of a call. Passes the text of an exception to the host before the component breaks. */
+function reporting(call) {
+  try {
+    return call();
+  } catch (error) {
+    panicked(describe(error));
+    throw error;
+  }
+}

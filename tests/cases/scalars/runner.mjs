@@ -31,8 +31,7 @@ const mapper = sdk.mapper({
 const lines = readFileSync(0, 'utf8').split('\n').slice(0, -1).map((line) => line.split('\t'));
 const context = { migration: new Uint8Array(16), registeredOn: '2026-01-31' };
 for (const [kind, raw] of lines) {
-  const host = { panicked: (message) => console.error(message) };
-  const made = mapper.transform(context, kind, pack([`{"value":${raw}}`]), host);
+  const made = mapper.transform(context, kind, pack([`{"value":${raw}}`]), {});
   const [issue] = made.issues;
   console.log(issue ? issue.code : unpack(made.produced[0].records)[0].slice('{"value":'.length, -1));
 }

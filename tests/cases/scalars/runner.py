@@ -31,9 +31,6 @@ class Host:
     def find(self, source, field, keys):
         return []
 
-    def panicked(self, message):
-        print(message, file=sys.stderr)
-
 
 def map_record(record, out):
     value = record.parse()["value"]

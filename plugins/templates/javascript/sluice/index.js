@@ -42,26 +42,21 @@ export function mapper({ name, version, sources, produces, codes = [], lookups, 
   };
   return {
     describe: () => description,
-    /** Maps a batch. `host` answers lookups and receives the message of an exception. */
+    /** Maps a batch. `host` answers lookups. */
     transform(context, source, records, host) {
       const batch = { context, types, host, results: new Map(), consulted: false };
       const bodies = unpack(records).map((body) => new Record(batch, source, body));
       const out = new Output();
-      try {
-        if (lookups) lookUpAll(batch, bodies, lookups);
-        bodies.forEach((record, position) => {
-          out.position = position;
-          try {
-            map(record, out);
-          } catch (thrown) {
-            if (!(thrown instanceof Finding)) throw thrown;
-            out.report(thrown);
-          }
-        });
-      } catch (error) {
-        host.panicked(`${error}\n${error?.stack ?? ''}`.trim());
-        throw error;
-      }
+      if (lookups) lookUpAll(batch, bodies, lookups);
+      bodies.forEach((record, position) => {
+        out.position = position;
+        try {
+          map(record, out);
+        } catch (thrown) {
+          if (!(thrown instanceof Finding)) throw thrown;
+          out.report(thrown);
+        }
+      });
       return out.finish();
     },
   };

