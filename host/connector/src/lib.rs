@@ -3,6 +3,7 @@
 //! This crate knows plans and responses, and nothing of staging. Callers pass it the calls that are to be sent.
 
 mod call_hours;
+mod decision;
 mod error;
 mod http_client;
 mod ledger;

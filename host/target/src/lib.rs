@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub use embedded::EmbeddedTarget;
 pub use lease::TargetLease;
 pub use record_path::{RecordPath, decimal, money, visit};
-pub use removal::{OwnRow, ReferringRow, ReferringRows, RemovedRows, RowRemoval};
+pub use removal::{IdSets, OwnRow, ReferringRow, ReferringRows, RemovedRows, RowRemoval};
 pub use row::{ColumnExtractor, Span};
 pub use scan::add_amount;
 
