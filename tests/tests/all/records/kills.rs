@@ -1,6 +1,6 @@
 //! A server killed at random moments of an undo, and of an import that removes rows. `SLUICE_KILLS` is the number of kills.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -9,10 +9,7 @@ use uuid::Uuid;
 use crate::harness::killable_server::{KillableServer, Random};
 
 /// Number of persons, each with an agreement for which the import generates a payment administration.
-const RECORDS: usize = 600;
-
-/// Longest time in milliseconds between the start of a job and the kill.
-const LONGEST: u64 = 120;
+const RECORDS: usize = 1_500;
 
 fn id(migration: &str, of: &str, number: usize) -> Uuid {
     Uuid::new_v5(&migration.parse().unwrap(), format!("{of}/{number}").as_bytes())
@@ -46,17 +43,17 @@ async fn succeeded(server: &KillableServer, migration: &str, kind: &str, paramet
     job
 }
 
-/// Starts a job, and kills the server at a random moment after that.
+/// Starts a job, and kills the server at a moment after that.
 async fn kill_during(
     server: KillableServer,
     dir: &std::path::Path,
     migration: &str,
     kind: &str,
     parameters: &Value,
-    chance: &mut Random,
+    moment: Duration,
 ) -> KillableServer {
     server.start(migration, kind, parameters).await;
-    tokio::time::sleep(Duration::from_millis(chance.below(LONGEST))).await;
+    tokio::time::sleep(moment).await;
     server.kill();
     KillableServer::begin(dir).await
 }
@@ -87,30 +84,44 @@ async fn undo_and_removal_go_on_although_killed() {
     import(&server, &Value::Null).await;
     let (all, half) = ([RECORDS as u64; 3], [RECORDS as u64, RECORDS as u64 / 2, RECORDS as u64 / 2]);
     assert_eq!(rows(dir.path()), all);
-    let (mut chance, mut in_the_middle) = (Random(11), [0; 2]);
-    for turn in 0..kills {
-        if turn % 2 == 0 {
-            // An undo is killed: the next one removes the rest.
-            server = kill_during(server, dir.path(), &migration, "undo", &Value::Null, &mut chance).await;
-            let left = rows(dir.path());
-            in_the_middle[0] += usize::from(left != all && left != [0; 3]);
-            succeeded(&server, &migration, "undo", &Value::Null).await;
-            assert_eq!(rows(dir.path()), [0; 3], "turn {turn}");
-            import(&server, &Value::Null).await;
-        } else {
+    let delete_half = async |server: &KillableServer| {
+        let ids: String = (0..RECORDS / 2).map(|of| format!("\"{}\"\n", id(&migration, "agreement", of))).collect();
+        server.put(&format!("/financing-solution/migrations/{migration}/staging/agreements/delete"), ids).await;
+        succeeded(server, &migration, "validate", &Value::Null).await;
+    };
+    let (nothing, remove) = (Value::Null, json!({"remove": true}));
+    // The first turn of each kind is not killed: the moments of the kills lie within its time.
+    let (mut chance, mut in_the_middle, mut longest) = (Random(11), [0; 2], [None::<u64>; 2]);
+    for turn in 0..kills + 2 {
+        let kind = turn % 2;
+        let (job, parameters, wanted) = [("undo", &nothing, [0; 3]), ("import", &remove, half)][kind];
+        if kind == 1 {
             // Half of the agreements go, and their generated administrations with them.
-            let ids: String = (0..RECORDS / 2).map(|of| format!("\"{}\"\n", id(&migration, "agreement", of))).collect();
-            server.put(&format!("/financing-solution/migrations/{migration}/staging/agreements/delete"), ids).await;
-            succeeded(&server, &migration, "validate", &Value::Null).await;
-            let remove = json!({"remove": true});
-            server = kill_during(server, dir.path(), &migration, "import", &remove, &mut chance).await;
-            let left = rows(dir.path());
-            in_the_middle[1] += usize::from(left != all && left != half);
-            import(&server, &remove).await;
-            assert_eq!(rows(dir.path()), half, "turn {turn}");
-            stage_agreements(&server, &migration, 0..RECORDS / 2).await;
-            import(&server, &Value::Null).await;
+            delete_half(&server).await;
         }
+        match longest[kind] {
+            None => {
+                let began = Instant::now();
+                succeeded(&server, &migration, job, parameters).await;
+                longest[kind] = Some(began.elapsed().as_micros() as u64);
+            }
+            Some(longest) => {
+                let moment = Duration::from_micros(chance.below(longest));
+                server = kill_during(server, dir.path(), &migration, job, parameters, moment).await;
+                let left = rows(dir.path());
+                in_the_middle[kind] += usize::from(left != all && left != wanted);
+                if kind == 1 {
+                    succeeded(&server, &migration, "validate", &nothing).await;
+                }
+                succeeded(&server, &migration, job, parameters).await;
+            }
+        }
+        assert_eq!(rows(dir.path()), wanted, "turn {turn}");
+        if kind == 1 {
+            succeeded(&server, &migration, "counts", &nothing).await;
+            stage_agreements(&server, &migration, 0..RECORDS / 2).await;
+        }
+        import(&server, &nothing).await;
         assert_eq!(rows(dir.path()), all, "turn {turn}");
     }
     println!("{kills} kills; rows were partly removed after {in_the_middle:?} of those of undos and of imports");

@@ -51,10 +51,10 @@ async fn imported(server: &'static Server) -> (Migration, Lender) {
     (migration, lender)
 }
 
+/// Returns the values of a figure in the migration's trail.
 async fn audited(migration: &Migration, figure: &str) -> Vec<u64> {
-    let trail = migration.server.get(&migration.path("/audit")).await;
-    let entries = trail.body.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    entries.filter_map(|entry| find(&entry, figure)).collect()
+    let page = migration.get("/audit?limit=100").await;
+    page["items"].as_array().unwrap().iter().filter_map(|entry| find(entry, figure)).collect()
 }
 
 /// Returns a figure anywhere in an entry.
@@ -168,7 +168,8 @@ async fn an_import_removes_what_was_deleted_from_staging() {
     let kept = succeeded(&migration, "import", &json!({})).await;
     assert_eq!((&kept["notStaged"], &kept["removed"]), (&expected, &json!({})));
     let issues = migration.issues("import").await;
-    assert!(issues.iter().all(|issue| issue["code"] == "NOT_STAGED" && issue["severity"] == "warning"), "{issues:?}");
+    let stay: Vec<&Value> = issues.iter().filter(|issue| issue["code"] == "NOT_STAGED").collect();
+    assert!(stay.len() == 2 && stay.iter().all(|issue| issue["severity"] == "warning"), "{issues:?}");
     assert_eq!(migration.job("counts").await["state"], "failed");
     let named = migration.issues("counts").await;
     let named: Vec<(&Value, &Value)> = named.iter().map(|issue| (&issue["code"], &issue["referenceId"])).collect();
