@@ -4,6 +4,7 @@
 
 mod bulk_decision;
 mod call_hours;
+mod decision;
 mod error;
 mod http_client;
 mod ledger;

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::decision::NEEDS_A_SKIPPED_CALL;
 use super::http_client::{PlatformRequest, PlatformResponse};
-use super::ledger::{Ledger, LedgerKey, NEEDS_A_SKIPPED_CALL};
+use super::ledger::{Ledger, LedgerKey};
 use super::response::{ResponseMeaning, interpret, items, kept_values, text_at};
 use super::state::{CallState, EntityState};
 use super::{Platform, PlatformError};

@@ -20,7 +20,7 @@ pub use embedded::EmbeddedTarget;
 pub use id_repair::IdRepair;
 pub use lease::TargetLease;
 pub use record_path::{RecordPath, decimal, money, visit};
-pub use removal::{OwnRow, ReferringRow, ReferringRows, RemovedRows, RowRemoval};
+pub use removal::{IdSets, OwnRow, ReferringRow, ReferringRows, RemovedRows, RowRemoval};
 pub use row::{ColumnExtractor, Span};
 pub use scan::add_amount;
 

@@ -19,6 +19,9 @@ use sluice_model::Name;
 /// Number of rows that one transaction removes: short enough that readers of the log do not wait for long.
 const REMOVED_AT_ONCE: usize = 10_000;
 
+/// Condition for the origin of generated rows.
+const GENERATED: &str = "source = 'generated' AND mapper = ''";
+
 /// Number of rows between two checks for cancellation.
 const ROWS_BETWEEN_CHECKS: u64 = 4_096;
 
@@ -48,8 +51,13 @@ pub enum RemovedRows<'a> {
     /// All rows of a migration.
     OfMigration(Uuid),
     /// Rows with these reference ids, by entity type.
-    Ids(&'a BTreeMap<Name, HashSet<[u8; 16]>>),
+    Ids(&'a IdSets),
+    /// Rows with these reference ids, and all generated rows of a migration.
+    IdsAndGenerated(&'a IdSets, Uuid),
 }
+
+/// Reference ids by entity type.
+pub type IdSets = BTreeMap<Name, HashSet<[u8; 16]>>;
 
 /// A row that stays, and that refers to a row which is to be removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +81,8 @@ pub struct ReferringRows {
     pub first: Vec<ReferringRow>,
     /// Number of all of them.
     pub count: u64,
+    /// Reference ids of the rows that they refer to. Empty if all rows of a migration are to be removed.
+    pub referred: IdSets,
 }
 
 /// The place of a reference in a table: a column with the id, or a column of JSON.
@@ -119,7 +129,7 @@ impl EmbeddedTarget {
     ) -> Result<(), TargetError> {
         let (table, ours) = (TargetTable::new(entity_type), of_migration());
         let query = format!(
-            "SELECT rowid, \"{}\", {ORIGIN} IN (SELECT number FROM sluice_origins WHERE source = 'generated' AND mapper = '')
+            "SELECT rowid, \"{}\", {ORIGIN} IN (SELECT number FROM sluice_origins WHERE {GENERATED})
              FROM \"{}\" WHERE {ours} AND rowid > ?2 ORDER BY rowid LIMIT ?3",
             table.key(),
             table.name
@@ -286,6 +296,10 @@ fn search(
     let (condition, migration) = match removed {
         RemovedRows::OfMigration(migration) => (format!("NOT {}", of_migration()), migration.to_string()),
         RemovedRows::Ids(_) => ("?1 = ''".into(), String::new()),
+        RemovedRows::IdsAndGenerated(_, migration) => (
+            format!("NOT ({} AND {ORIGIN} IN (SELECT number FROM sluice_origins WHERE {GENERATED}))", of_migration()),
+            migration.to_string(),
+        ),
     };
     let mut query = reader.prepare(&format!(
         "SELECT {}, (SELECT migration FROM sluice_origins WHERE number = {ORIGIN}) FROM \"{table}\" WHERE {condition}",
@@ -310,7 +324,9 @@ fn search(
         let id = row.get_ref(0)?.as_str().ok().and_then(|id| id.parse::<Uuid>().ok()).unwrap_or_default();
         let goes = |of: &Name, id: Uuid| match removed {
             RemovedRows::OfMigration(_) => false,
-            RemovedRows::Ids(ids) => ids.get(of).is_some_and(|ids| ids.contains(id.as_bytes())),
+            RemovedRows::Ids(ids) | RemovedRows::IdsAndGenerated(ids, _) => {
+                ids.get(of).is_some_and(|ids| ids.contains(id.as_bytes()))
+            }
         };
         if goes(&entity_type.name, id) {
             continue;
@@ -323,12 +339,15 @@ fn search(
                     RemovedRows::OfMigration(_) => {
                         own.query_row([migration.as_str(), text(referred.into_bytes(), &mut buffer)], |row| row.get(0))?
                     }
-                    RemovedRows::Ids(_) => goes(&to.name, *referred),
+                    _ => goes(&to.name, *referred),
                 };
                 if !refers {
                     continue;
                 }
                 found.count += 1;
+                if !matches!(removed, RemovedRows::OfMigration(_)) {
+                    found.referred.entry(to.name.clone()).or_default().insert(referred.into_bytes());
+                }
                 if found.first.len() < most {
                     let migration = row.get::<_, Option<String>>(columns.columns.len() + 1)?.unwrap_or_default();
                     found.first.push(ReferringRow {

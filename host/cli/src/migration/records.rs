@@ -100,12 +100,7 @@ impl Destination<'_> {
 }
 
 /// Downloads records, and says on standard error how they are uploaded again.
-async fn download(
-    client: &SluiceClient,
-    path: &str,
-    source: &str,
-    destination: &mut Destination<'_>,
-) -> Result<()> {
+async fn download(client: &SluiceClient, path: &str, source: &str, destination: &mut Destination<'_>) -> Result<()> {
     let mut note = None;
     client
         .download(path, |headers| {

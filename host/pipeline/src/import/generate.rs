@@ -118,18 +118,12 @@ impl ImportRun<'_> {
         Ok(())
     }
 
-    /// Removes the rows of outdated generated records, and saves which generations are complete.
-    pub(crate) fn finish_generations(&mut self) -> Result<(), Interrupt> {
+    /// Saves which generations are complete.
+    pub(crate) fn save_generations(&self) -> Result<(), PipelineError> {
         let context = self.context;
-        if self.generated.is_empty() {
-            return Ok(());
-        }
-        let outdated = context.unstaged_rows(self.skipped == 0, self.progress)?.generated;
-        if self.remove_rows(outdated)? {
-            let (migration, version) = (context.migration.reference_id, context.area.version()?);
-            for marker in &self.generated {
-                context.target.set_progress(migration, marker, version)?;
-            }
+        let (migration, version) = (context.migration.reference_id, context.area.version()?);
+        for marker in &self.generated {
+            context.target.set_progress(migration, marker, version)?;
         }
         Ok(())
     }

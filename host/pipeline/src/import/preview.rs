@@ -7,7 +7,7 @@ use hashbrown::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::generate::generate_all;
-use super::removal::{UnstagedRows, as_sets, merged, numbers};
+use super::removal::{UnstagedRows, keep_removable, numbers};
 use super::stages::{ImportStage, stages};
 use crate::lookups::{KnownRecords, add, unavailable};
 use crate::{Interrupt, MigrationContext};
@@ -16,7 +16,7 @@ use sluice_framing::scalar_text;
 use sluice_model::{Name, Progress, SafeValue};
 use sluice_plugin_host::DomainPlugin;
 use sluice_staging::{Origin, StagedBatch, StagingArea, StreamName};
-use sluice_target::{RecordPath, RemovedRows, visit};
+use sluice_target::{RecordPath, visit};
 
 /// Reports what an import would generate and remove. Returns true if it could remove all rows whose records are staged no
 /// longer.
@@ -46,11 +46,9 @@ pub(crate) fn preview(context: &MigrationContext, progress: &Progress) -> Result
         ("toRemove", numbers(&deleted)),
         ("generatedToRemove", numbers(&generated)),
     ];
-    let going = merged(deleted, generated);
-    let referring = match going.is_empty() {
-        true => Default::default(),
-        false => context.referring_rows(&RemovedRows::Ids(&as_sets(&going)), progress)?,
-    };
+    // Generated rows that refer to removed ones go with them.
+    let mut going = deleted;
+    let referring = keep_removable(context, &mut going, true, progress)?;
     if referring.count > 0 {
         result.push(("referring", context.show_referring(&referring)?));
     }

@@ -2,10 +2,11 @@
 //!
 //! An import removes generated records on its own: they follow from others. It removes other rows only if the client asks
 //! for it, and none that a row which stays refers to.
+//!
+//! It removes rows twice. Before records are generated, so that the generation finds what will stay; and after that, because
+//! generated rows that are outdated may refer to rows that are to be removed.
 
 use std::collections::BTreeMap;
-
-use hashbrown::HashSet;
 
 use super::stages::{ImportStage, stages};
 use super::{ImportRun, listed};
@@ -13,7 +14,7 @@ use crate::{Interrupt, MigrationContext, PipelineError};
 use sluice_contract::EntityType;
 use sluice_model::{Issue, Name, Progress, SafeValue, Severity};
 use sluice_staging::StreamName;
-use sluice_target::{ReferringRow, ReferringRows, RemovedRows, RowRemoval, TargetError};
+use sluice_target::{IdSets, ReferringRow, ReferringRows, RemovedRows, RowRemoval, TargetError};
 
 /// Number of referring rows that a report names.
 const NAMED_ROWS: usize = 20;
@@ -121,54 +122,83 @@ impl MigrationContext {
     }
 }
 
-/// Returns the ids of both, by entity type.
-pub(super) fn merged(mut one: IdsByType, other: IdsByType) -> IdsByType {
-    for (entity_type, ids) in other {
-        one.entry(entity_type).or_default().extend(ids);
-    }
-    one
+/// Returns the ids as sets.
+fn as_sets(ids: &IdsByType) -> IdSets {
+    ids.iter().map(|(entity_type, ids)| (entity_type.clone(), ids.iter().copied().collect())).collect()
 }
 
-/// Returns the ids as sets.
-pub(super) fn as_sets(ids: &IdsByType) -> BTreeMap<Name, HashSet<[u8; 16]>> {
-    ids.iter().map(|(entity_type, ids)| (entity_type.clone(), ids.iter().copied().collect())).collect()
+/// Keeps the rows that can be removed. Returns the first rows that stay and refer to others, and the number of all. A row
+/// that has to stay may itself refer to others, so those stay as well. `all_generated` is true if every generated row of
+/// the migration counts as removed.
+pub(super) fn keep_removable(
+    context: &MigrationContext,
+    going: &mut IdsByType,
+    all_generated: bool,
+    progress: &Progress,
+) -> Result<ReferringRows, PipelineError> {
+    let mut found = ReferringRows::default();
+    while going.values().any(|ids| !ids.is_empty()) {
+        let sets = as_sets(going);
+        let removed = match all_generated {
+            true => RemovedRows::IdsAndGenerated(&sets, context.migration.reference_id),
+            false => RemovedRows::Ids(&sets),
+        };
+        let ReferringRows { first, count, referred } = context.referring_rows(&removed, progress)?;
+        if count == 0 {
+            break;
+        }
+        for (entity_type, ids) in going.iter_mut() {
+            ids.retain(|id| !referred.get(entity_type).is_some_and(|referred| referred.contains(id)));
+        }
+        found.count += count;
+        found.first.extend(first);
+        found.first.truncate(NAMED_ROWS);
+    }
+    going.retain(|_, ids| !ids.is_empty());
+    Ok(found)
 }
 
 impl ImportRun<'_> {
     /// Removes the rows whose records are staged no longer: those of generated records, and with `remove` all others.
-    /// Lists those that stay.
-    pub(super) fn remove_unstaged(&mut self, remove: bool) -> Result<(), Interrupt> {
+    /// `last` is true after the generation: then rows that stay are listed. Returns true if no row but generated ones was
+    /// removed.
+    pub(super) fn remove_unstaged(&mut self, remove: bool, last: bool) -> Result<bool, Interrupt> {
         let UnstagedRows { deleted, generated } = self.context.unstaged_rows(self.skipped == 0, self.progress)?;
         if remove {
-            return self.remove_rows(merged(deleted, generated)).map(drop);
+            // Generated rows may refer to the others.
+            self.remove_rows(generated, last)?;
+            return Ok(self.remove_rows(deleted, last)? == 0);
         }
-        for (entity_type, ids) in deleted {
-            let warning = || Issue { severity: Severity::Warning, ..Issue::error("NOT_STAGED") };
-            let first = ids.iter().take(self.context.config.records.listed_issues as usize);
-            self.list(&first.map(|id| listed(&entity_type, *id, warning())).collect::<Vec<_>>())?;
-            self.removals.not_staged.insert(entity_type, ids.len() as u64);
+        self.remove_rows(generated, last)?;
+        if last {
+            for (entity_type, ids) in deleted {
+                let warning = || Issue { severity: Severity::Warning, ..Issue::error("NOT_STAGED") };
+                let first = ids.iter().take(self.context.config.records.listed_issues as usize);
+                self.list(&first.map(|id| listed(&entity_type, *id, warning())).collect::<Vec<_>>())?;
+                self.removals.not_staged.insert(entity_type, ids.len() as u64);
+            }
         }
-        self.remove_rows(generated).map(drop)
+        Ok(true)
     }
 
-    /// Removes rows, each after the rows that refer to it. Removes none and returns false if a row that stays refers to
-    /// one of them.
-    pub(super) fn remove_rows(&mut self, going: IdsByType) -> Result<bool, Interrupt> {
+    /// Removes rows, each after the rows that refer to it, and returns their number. Keeps rows that a row which stays
+    /// refers to. With `last` it lists them.
+    fn remove_rows(&mut self, mut going: IdsByType, last: bool) -> Result<u64, Interrupt> {
         if going.is_empty() {
-            return Ok(true);
+            return Ok(0);
         }
         let (context, progress) = (self.context, self.progress);
         let lease = context.target.begin_removal(&|| progress.is_cancelled())?;
-        let referring = context.referring_rows(&RemovedRows::Ids(&as_sets(&going)), progress)?;
-        if referring.count > 0 {
+        let referring = keep_removable(context, &mut going, false, progress)?;
+        if last && referring.count > 0 {
             let issue =
                 |row: &ReferringRow| listed(&row.to_type, row.to.into_bytes(), Issue::error("STILL_REFERRED_TO"));
             self.list(&referring.first.iter().map(issue).collect::<Vec<_>>())?;
             self.skipped += referring.count;
             self.removals.referring = Some(context.show_referring(&referring)?);
-            return Ok(false);
         }
         let stages = stages(&context.plugins, &context.migration);
+        let mut sum = 0;
         for stage in stages.iter().rev() {
             let ImportStage::Import(_, entity_type) = stage else { continue };
             let Some(ids) = going.get(&entity_type.name) else { continue };
@@ -183,9 +213,10 @@ impl ImportRun<'_> {
                 if progress.is_cancelled() { Err(TargetError::Cancelled) } else { Ok(()) }
             })?;
             *self.removals.removed.entry(entity_type.name.clone()).or_default() += removed;
+            sum += removed;
         }
         drop(lease);
-        Ok(true)
+        Ok(sum)
     }
 }
 

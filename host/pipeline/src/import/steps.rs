@@ -59,7 +59,7 @@ pub(crate) fn import(
     }
     drop(lease);
     // A generation looks up imported records. So it begins when the target has no others.
-    run.remove_unstaged(options.remove)?;
+    run.remove_unstaged(options.remove, false)?;
     let lease = context.target.begin_import(&cancelled)?;
     for stage in &stages {
         if let ImportStage::Generate(plugin, generation) = stage {
@@ -67,7 +67,9 @@ pub(crate) fn import(
         }
     }
     drop(lease);
-    run.finish_generations()?;
+    if run.remove_unstaged(options.remove, true)? {
+        run.save_generations()?;
+    }
     Ok(run.result())
 }
 

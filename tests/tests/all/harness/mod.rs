@@ -3,6 +3,7 @@
 pub mod canary;
 pub mod canary_records;
 pub mod clients;
+pub mod killable_server;
 pub mod lender;
 pub mod neighbour;
 pub mod raw_http;

@@ -93,6 +93,59 @@ async fn a_refused_call_stops_only_its_record() {
     assert_eq!(failed(&migration).await[0]["code"], "REDIRECTED");
 }
 
+/// The call that reads the settlement account is skipped, and later calls need its answer: the record fails, and each
+/// decision leads on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_skipped_call_whose_answer_is_needed_has_a_way_out() {
+    let mambu = mambu().await;
+    let server = server(vec![("mambu".into(), platform(&mambu, |config| config.flow = Flow::EveryStep))]);
+    for way in ["retry", "skip", "abandon"] {
+        let migration = register(server, "mambu").await;
+        stage(&migration, &mambu).await;
+        mambu.clear_faults();
+        mambu.order(FaultRule::nth("GET", "/deposits/{id}", 1, refused("").kind));
+        assert_eq!(import(&migration).await["state"], "failed");
+        let [step, code] = ["step", "code"].map(|name| name.to_owned());
+        let state = failed(&migration).await;
+        assert_eq!((&state[0][&step], &state[0][&code]), (&json!("settlement-account"), &json!("INVALID_PARAMETERS")));
+        assert_eq!(decide(&migration, "loans", "1", "skip").await.json()["state"], "open");
+        let end = migration.job("import").await;
+        assert_eq!(end["result"]["byKind"]["loans"]["waiting"], Value::Null, "{end}");
+        let state = failed(&migration).await;
+        assert_eq!((&state[0][&step], &state[0][&code]), (&json!("settlement-link"), &json!("NEEDS_A_SKIPPED_CALL")));
+        let decided = decide(&migration, "loans", "1", way).await;
+        assert_eq!(decided.status, 200, "{way}: {}", decided.body);
+        let end = migration.job("import").await;
+        assert_eq!(end["state"], "succeeded", "{way}: {end}");
+        if way == "retry" {
+            check(&mambu, &migration);
+        }
+    }
+}
+
+/// Records that an undo has taken back are created again after a decision, although the platform remembers the first
+/// calls.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undone_record_can_be_imported_again() {
+    let mambu = mambu().await;
+    let server = server(vec![("mambu".into(), platform(&mambu, |config| config.flow = Flow::EveryStep))]);
+    let migration = register(server, "mambu").await;
+    stage(&migration, &mambu).await;
+    assert_eq!(import(&migration).await["state"], "succeeded");
+    for _ in 0..2 {
+        let undone = migration.job("undo").await;
+        assert_eq!((&undone["state"], &undone["result"]["left"]), (&json!("succeeded"), &json!(0)), "{undone}");
+        assert_eq!(mambu.state()["loans"], json!([]));
+        assert_eq!(decide(&migration, "loans", "1", "abandon").await.problem(), (409, "NOT_FAILED".into()));
+        for (kind, of) in [("clients", "client"), ("loans", "1"), ("loans", "2")] {
+            assert_eq!(decide(&migration, kind, of, "retry").await.json()["state"], "open");
+        }
+        let end = migration.job("import").await;
+        assert_eq!(end["state"], "succeeded", "{end}");
+        check(&mambu, &migration);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn rollback_removes_imported_records() {
     let mambu = mambu().await;

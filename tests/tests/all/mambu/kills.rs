@@ -1,92 +1,13 @@
 //! A server killed at random moments of an import: each record is there once. `SLUICE_KILLS` is the number of kills.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use mock_mambu::{MockServer, PRODUCT_KEY};
 use serde_json::{Value, json};
-use sluice_data_dir::ADMIN_FILE;
 use uuid::Uuid;
 
 use super::mambu;
-use crate::harness::recorded_server::command;
-
-/// A server process until it is killed.
-struct KillableServer {
-    child: Child,
-    url: String,
-    client: reqwest::Client,
-    token: String,
-}
-
-impl KillableServer {
-    async fn begin(dir: &Path) -> Self {
-        let mut serve = Command::new(command());
-        serve.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(dir.join("data"));
-        serve.arg("--config").arg(dir.join("config.toml"));
-        let mut child = serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        let url = loop {
-            line.clear();
-            assert!(lines.read_line(&mut line).unwrap() > 0, "the server ended before it was ready");
-            if let Some((_, rest)) = line.split_once("ready at ") {
-                break rest.split([',', ' ']).next().unwrap().to_owned();
-            }
-        };
-        std::thread::spawn(move || lines.read_to_end(&mut vec![]));
-        let client = reqwest::Client::new();
-        let credentials = std::fs::read_to_string(dir.join("data").join(ADMIN_FILE)).unwrap();
-        let (id, secret) = credentials.trim().split_once(':').unwrap();
-        let request = client.post(format!("{url}/oauth2/token")).basic_auth(id, Some(secret));
-        let answer = request.form(&[("grant_type", "client_credentials")]).send().await.unwrap();
-        let token = answer.json::<Value>().await.unwrap()["access_token"].as_str().unwrap().to_owned();
-        Self { child, url, client, token }
-    }
-
-    fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token)
-    }
-
-    async fn put(&self, path: &str, body: String) -> String {
-        let request = self.request(reqwest::Method::PUT, path).header("content-type", "application/jsonl").body(body);
-        let answer = request.send().await.unwrap();
-        let (status, text) = (answer.status(), answer.text().await.unwrap());
-        assert!(status.is_success() && !text.contains("\"isSuccessful\":false"), "{path}: {status} {text}");
-        text
-    }
-
-    /// Runs a job to its end.
-    async fn job(&self, migration: &str, kind: &str) -> Value {
-        let jobs = format!("/migration-assistance/migrations/{migration}/jobs");
-        let id = self.put(&format!("{jobs}/{kind}"), String::new()).await;
-        loop {
-            let path = format!("{jobs}/{}", id.trim_matches('"'));
-            let request = self.request(reqwest::Method::GET, &path).header("prefer", "wait=60");
-            let job: Value = request.send().await.unwrap().json().await.unwrap();
-            if job["state"] != "running" {
-                return job;
-            }
-        }
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-/// A generator of random numbers with a fixed seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, most: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % most
-    }
-}
+use crate::harness::killable_server::{KillableServer, Random};
 
 /// Stages persons, each with a loan that is disbursed, charged and repaid once.
 async fn stage(life: &KillableServer, migration: &str, count: usize) {

@@ -2,6 +2,7 @@
 
 mod berka;
 mod decisions;
+mod exclusion;
 mod faults;
 mod kills;
 mod pace;

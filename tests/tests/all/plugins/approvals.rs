@@ -11,20 +11,20 @@ use crate::harness::clients::{ClientProperties, token};
 use crate::harness::server::{Answer, Migration, Server, shared, start};
 
 /// API clients of a test. Each test has tenants of its own, because plugins stay on the server.
-struct ApprovalClients {
-    server: &'static Server,
-    author: String,
+pub(super) struct ApprovalClients {
+    pub server: &'static Server,
+    pub author: String,
     approver: String,
 }
 
 impl ApprovalClients {
-    async fn of(server: &'static Server, tenant: &'static str) -> Self {
+    pub async fn of(server: &'static Server, tenant: &'static str) -> Self {
         let made = |permission| ClientProperties { tenant, permission, domains: &[] };
         let author = token(server, made(Permission::Migrate)).await;
         Self { server, author, approver: token(server, made(Permission::Approve)).await }
     }
 
-    async fn push(&self, component: &[u8], signature: Option<&str>) -> Answer {
+    pub async fn push(&self, component: &[u8], signature: Option<&str>) -> Answer {
         let request = self.server.anonymous(Method::POST, "/plugins").bearer_auth(&self.author);
         let request = request.header("content-type", "application/wasm").body(component.to_vec());
         let request = match signature {
@@ -34,7 +34,7 @@ impl ApprovalClients {
         self.server.send(request).await
     }
 
-    async fn send(&self, token: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub async fn send(&self, token: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
         let request = self.server.anonymous(method, path).bearer_auth(token);
         let request = match body {
             Some(body) => request.json(&body),
@@ -43,17 +43,17 @@ impl ApprovalClients {
         self.server.send(request).await
     }
 
-    async fn approve(&self, digest: &str, limits: Value) -> Answer {
+    pub async fn approve(&self, digest: &str, limits: Value) -> Answer {
         let body = json!({"limits": limits});
         self.send(&self.approver, Method::PUT, &format!("/plugins/{digest}/approval"), Some(body)).await
     }
 
-    async fn revoke(&self, digest: &str) -> Answer {
+    pub async fn revoke(&self, digest: &str) -> Answer {
         self.send(&self.approver, Method::DELETE, &format!("/plugins/{digest}/approval"), None).await
     }
 
     /// Registers a migration with a mapper, loads clients, and validates.
-    async fn loaded(&self, mapper: &str, clients: u64) -> Migration {
+    pub async fn loaded(&self, mapper: &str, clients: u64) -> Migration {
         let body = json!({"components": ["Counterparties"], "mapper": mapper});
         let answer = self.send(&self.author, Method::POST, "/migration-assistance/migrations", Some(body)).await;
         assert_eq!(answer.status, 201, "{}", answer.body);
@@ -64,7 +64,7 @@ impl ApprovalClients {
         migration
     }
 
-    async fn load(&self, migration: &Migration, clients: u64) {
+    pub async fn load(&self, migration: &Migration, clients: u64) {
         let path = migration.path("/sources/client");
         let upload = self.server.anonymous(Method::PUT, &path).header("content-type", "application/jsonl");
         let upload = upload.bearer_auth(&self.author);
@@ -73,7 +73,7 @@ impl ApprovalClients {
         assert_eq!(self.job(migration, "validate").await["state"], "succeeded");
     }
 
-    async fn start(&self, migration: &Migration, kind: &str) -> Answer {
+    pub async fn start(&self, migration: &Migration, kind: &str) -> Answer {
         self.send(&self.author, Method::PUT, &migration.path(&format!("/jobs/{kind}")), None).await
     }
 
@@ -83,7 +83,7 @@ impl ApprovalClients {
         self.server.send(request.header("prefer", format!("wait={patience}"))).await.json()
     }
 
-    async fn ended(&self, migration: &Migration, job: &Value) -> Value {
+    pub async fn ended(&self, migration: &Migration, job: &Value) -> Value {
         loop {
             let job = self.read(migration, job, 60).await;
             if job["state"] != "running" {
@@ -92,7 +92,7 @@ impl ApprovalClients {
         }
     }
 
-    async fn job(&self, migration: &Migration, kind: &str) -> Value {
+    pub async fn job(&self, migration: &Migration, kind: &str) -> Value {
         let answer = self.start(migration, kind).await;
         assert_eq!(answer.status, 200, "{kind}: {}", answer.body);
         self.ended(migration, &answer.json()).await
@@ -100,12 +100,12 @@ impl ApprovalClients {
 }
 
 /// Returns the lines of some clients.
-fn client_lines(many: u64) -> String {
+pub(super) fn client_lines(many: u64) -> String {
     (1..=many).map(|id| format!("{{\"client_id\":{id},\"birth_number\":\"706213\"}}\n")).collect()
 }
 
 /// Returns the same component with another digest: a custom section is added at the end.
-fn variant(component: &[u8], mark: u8) -> Vec<u8> {
+pub(super) fn variant(component: &[u8], mark: u8) -> Vec<u8> {
     // A custom section: id, length, length of its name, name.
     [component, &[0, 2, 1, mark]].concat()
 }

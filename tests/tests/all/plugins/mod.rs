@@ -5,6 +5,7 @@ mod authoring;
 mod domain_rules;
 mod faulty_guests;
 mod files;
+mod revocation;
 mod run;
 mod scalars;
 mod tolerance;
