@@ -344,12 +344,14 @@ fn row_length(bytes: &[u8], dialect: CsvDialect) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sluice_framing::FrameLimits;
     use std::sync::Arc;
 
     /// Frames a table in pieces, and writes all its records again.
     fn again(table: &CsvFormat, body: &[u8], cut: usize) -> (Vec<u8>, Vec<OriginalForm>) {
         let shape = BodyFormat::Csv(Arc::new(table.clone()));
-        let (mut framer, mut window) = (shape.framer(1_000), OriginalWindow::new(&shape, 1_000, 1_000));
+        let limits = FrameLimits { record_bytes: 1_000, quoted_lines: 1_000 };
+        let (mut framer, mut window) = (shape.framer(limits), OriginalWindow::new(&shape, 1_000, 1_000));
         let (mut out, mut all, mut begun) = (vec![], vec![], false);
         let mut collect = |raw: RawBatch, window: &mut OriginalWindow| {
             let UploadedForm { format, forms } = window.take(&raw, 10).unwrap();
@@ -372,7 +374,9 @@ mod tests {
                 }
             }
         }
-        framer.finish();
+        while !framer.finish(2, 1_000) {
+            collect(framer.take_batch(), &mut window);
+        }
         if framer.waiting() > 0 {
             collect(framer.take_batch(), &mut window);
         }
@@ -410,7 +414,7 @@ mod tests {
             let bytes = encoding.encode(body).unwrap();
             for cut in [1, 2, 5, 1_000] {
                 let (out, found) = again(&table(charset, b';', ColumnNames::Header), &bytes, cut);
-                assert_eq!(out, bytes, "{charset} {body:?} in pieces of {cut}");
+                assert_eq!(out, *bytes, "{charset} {body:?} in pieces of {cut}");
                 if encoding.unit() == 1 && body.is_char_boundary(1) && !body.starts_with('č') {
                     assert_eq!(found, forms, "{charset} {body:?} in pieces of {cut}");
                 }

@@ -189,7 +189,7 @@ pub(crate) fn frame(
             Ok(StreamPart::Bytes(bytes)) => bytes,
             Ok(StreamPart::End) => {
                 while !framer.finish(max_records, max_bytes) {
-                    take(FrameEvent::Batch(framer.take_batch()))?;
+                    take(take_batch(&mut *framer, &mut window))?;
                 }
                 break;
             }
