@@ -152,6 +152,9 @@ async fn run_steps(
         let result = run_job(options, report, "plan").await?;
         options.progress.line(&format!("  {}", plan::sentence(&result.value)));
     }
+    if options.target.is_none() {
+        preview_import(options, report).await?;
+    }
     let result = run_job(options, report, "import").await?;
     let is_complete = result.state == JobState::Succeeded;
     report.import = Some(result.value);
@@ -181,6 +184,22 @@ async fn run_steps(
             counted(altered, "row"),
         ),
     }
+}
+
+/// Says what the import will generate, and what it could remove.
+async fn preview_import(options: &MigrationOptions, report: &MigrationReport) -> Result<()> {
+    let (client, id) = (&options.client, report.reference_id.context("a migration is registered first")?);
+    let job = client.start_job(id, "import", Some(&json!({"preview": true}))).await.context("starting a preview")?;
+    let result = client.wait_for_job(id, job, |_| ()).await?.into_result("import")?;
+    let going = if options.remove { "will be removed" } else { "stay without --remove" };
+    for (member, action) in [("toGenerate", "will be generated"), ("toRemove", going)] {
+        for (entity_type, count) in result.value[member].as_object().into_iter().flatten() {
+            if *count != 0 {
+                options.progress.line(&format!("  {} {entity_type} {action}", grouped(count)));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Registers the migration, or finds it, and returns the sources of its mapper in upload order, with their tables. It
