@@ -141,7 +141,8 @@ async fn accepts_tables_as_people_have_them() {
             assert_eq!(results(&answer), expected, "{file} {way:?}: {}", answer.body);
             let lines = Migration::rows(&migration.job("counts").await, "TotalLines", "stagedRows");
             let read = match coding {
-                "" => body.split_inclusive(|byte| *byte == b'\n').count() as u64,
+                "" if media_type.contains("utf-16") => 2,
+                "" => body.split_inclusive(|byte| *byte == b'\n').count(),
                 _ => 2,
             };
             assert_eq!(lines, [[source.to_owned(), read.to_string()]], "{file} {way:?}");
@@ -177,7 +178,7 @@ async fn says_what_it_found() {
 /// Name, body, media type, content coding, status and code, and parts of the detail.
 type Refused = (&'static str, Vec<u8>, &'static str, &'static str, u16, &'static str, &'static [&'static str]);
 
-/// What cannot be right is refused once, before any record.
+/// A table that cannot be right is refused once, before any record.
 #[tokio::test(flavor = "multi_thread")]
 async fn refuses_a_whole_table_once() {
     const CSV: &str = "text/csv";

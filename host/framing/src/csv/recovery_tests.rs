@@ -5,8 +5,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use sluice_test_seeds::{DamagedTable, Random};
 
-use super::properties::{check_lines, frames};
-use super::{
+use crate::properties::{check_lines, frames};
+use crate::{
     BodyFormat, Charset, ColumnNames, CsvDialect, CsvFormat, CsvFramer, Fault, FrameLimits, Framing, HeaderFault,
     LineCounter, PassedLines,
 };
