@@ -1,5 +1,4 @@
-//! The configuration: every limit with its default and the reason for it. A configuration file (TOML) overrides
-//! defaults.
+//! The configuration: every limit with its default and its reason. A configuration file (TOML) overrides defaults.
 
 mod platform;
 mod plugin;
@@ -194,8 +193,7 @@ impl Default for Retention {
 pub struct UploadLimits {
     /// Maximum length of a record in bytes. 1 MiB: a thousand times a usual record, and still little memory.
     pub max_record_bytes: usize,
-    /// Maximum number of ends of lines in a quoted field of a table. 1,000: a field with more is taken for one whose quote
-    /// is a stray character, and its lines are read as rows.
+    /// Maximum number of ends of lines in a quoted field of a table. 1,000: in a longer one the quote is a stray character.
     pub max_quoted_lines: u64,
     /// Maximum nesting of objects and lists. 64: more than any domain has, less than a parser's stack allows.
     pub max_depth: usize,
@@ -223,8 +221,7 @@ pub struct UploadLimits {
     /// Maximum number of bytes to which one byte of a compressed upload may expand. 200: tables expand 5 to 30 times,
     /// decompression bombs 1,000 times and more.
     pub max_expansion: u64,
-    /// Maximum window of a Zstandard body in bytes. 8 MiB: the maximum of RFC 9659, which `zstd` uses up to level 19. An
-    /// upload takes that much memory. `zstd --long` makes windows of 128 MiB.
+    /// Maximum window of a Zstandard body in bytes: memory that an upload takes. 8 MiB: the maximum of RFC 9659.
     pub max_zstd_window: u64,
     /// Number of hours for which the server keeps a resumable upload that receives nothing, and the results of one that
     /// ended. 72: longer than a weekend.

@@ -1,6 +1,6 @@
 //! Splits JSON Lines and JSON text sequences into records.
 
-use super::csv_rows::is_padding;
+use super::csv::is_padding;
 use super::{Fault, Framing, PassedLines, RawBatch};
 
 /// Format of a body of JSON records.

@@ -11,28 +11,18 @@
 mod batch;
 mod body_format;
 mod charset;
-mod csv_fields;
-mod csv_framer;
-mod csv_header;
-#[cfg(test)]
-mod csv_recovery_tests;
-mod csv_rows;
-#[cfg(test)]
-mod csv_tests;
+mod csv;
 mod foreign;
 mod json_framer;
 mod lines;
 mod members;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
-mod refused_span;
 
 pub use batch::{Fault, FieldCounts, Notice, RawBatch};
 pub use body_format::{BodyFormat, FrameLimits, Framing};
 pub use charset::Charset;
-pub use csv_framer::{ColumnNames, CsvFormat, CsvFramer};
-pub use csv_header::{HeaderFault, is_separator};
-pub use csv_rows::CsvDialect;
+pub use csv::{ColumnNames, CsvDialect, CsvFormat, CsvFramer, HeaderFault, is_separator};
 pub use foreign::{BodyStart, ForeignFormat, recognise};
 pub use json_framer::{JsonFormat, JsonFramer};
 pub use lines::{LineCounter, LineSpan, PassedLines, QuotePlace};

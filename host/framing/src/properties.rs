@@ -78,7 +78,7 @@ pub fn frames(
 }
 
 /// Checks that every line of a body belongs to one record, to the header, or is passed over.
-fn check_lines(format: &BodyFormat, framer: &dyn Framing, body: &[u8], framed: &[Frame]) {
+pub fn check_lines(format: &BodyFormat, framer: &dyn Framing, body: &[u8], framed: &[Frame]) {
     let mut counter = LineCounter::new(format);
     counter.push(body);
     let of_records: u64 = framed.iter().map(|Frame { lines: (first, last), .. }| last - first + 1).sum();

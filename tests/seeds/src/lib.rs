@@ -1,6 +1,12 @@
-//! Seed inputs of the fuzz targets. Every property test runs them too.
+//! Seed inputs of the fuzz targets, which every property test runs too, and generated tables with random damage.
+
+mod damaged_table;
+mod random;
 
 use std::path::Path;
+
+pub use damaged_table::DamagedTable;
+pub use random::Random;
 
 /// Returns the contents of every seed file of a fuzz target.
 ///

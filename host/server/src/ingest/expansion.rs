@@ -90,7 +90,8 @@ pub(super) fn unzstd(
     max_window: u64,
 ) -> PacedStream {
     let begin = async move {
-        let mut body = body.boxed();
+        // The body is asked for more after its end, if it is shorter than a header.
+        let mut body = body.fuse().boxed();
         let mut start = Vec::new();
         let mut error = None;
         while start.len() < ZSTD_HEADER_BYTES {
@@ -148,7 +149,7 @@ fn window_bytes(start: &[u8]) -> Option<u64> {
 /// Returns a reader for a decoder. The reader yields between pieces, so that the decoder hands on its output before it sees
 /// an error in the next piece.
 fn reader(body: impl Stream<Item = Result<Bytes, RecordStreamError>> + Send + 'static) -> CompressedReader {
-    let yielding = unfold((body.boxed(), Bytes::new()), |(mut body, mut rest): (BoxStream<_>, _)| async move {
+    let yielding = unfold((body.fuse().boxed(), Bytes::new()), |(mut body, mut rest): (BoxStream<_>, _)| async move {
         tokio::task::yield_now().await;
         if rest.is_empty() {
             rest = match body.next().await? {

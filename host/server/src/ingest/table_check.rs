@@ -138,12 +138,12 @@ pub fn foreign_format(foreign: ForeignFormat, format: &BodyFormat) -> Message {
         }
         ForeignFormat::JsonArray => {
             "The body is a JSON array. JSON Lines have one object on each line, without brackets and \
-                                     commas between them. Convert it: jq -c '.[]' FILE.json > FILE.jsonl"
+                                     commas between them. Convert it with jq -c '.[]' FILE.json > FILE.jsonl, and send the result."
                 .into()
         }
         ForeignFormat::IndentedJson => {
             "The body is JSON over several lines. JSON Lines have one object on each line. Convert \
-                                        it: jq -c . FILE.json > FILE.jsonl"
+                                        it with jq -c . FILE.json > FILE.jsonl, and send the result."
                 .into()
         }
         ForeignFormat::Json => {

@@ -13,7 +13,8 @@ pub fn clients(numbers: std::ops::RangeInclusive<u64>) -> String {
     numbers.map(|id| json!({"client_id": id, "birth_number": "706213"}).to_string() + "\n").collect()
 }
 
-fn metadata(pairs: &[(&str, &str)]) -> String {
+/// Returns the metadata of an upload.
+pub fn metadata(pairs: &[(&str, &str)]) -> String {
     let pair = |(name, value): &(&str, &str)| format!("{name} {}", BASE64_STANDARD.encode(value));
     pairs.iter().map(pair).collect::<Vec<_>>().join(",")
 }
@@ -45,9 +46,14 @@ fn field(response: &Response, name: &str) -> String {
     response.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned()
 }
 
-/// Creates an upload, and returns the path of its parts.
+/// Creates an upload of clients, and returns the path of its parts.
 pub async fn begin(migration: &Migration, length: usize, metadata: &str) -> String {
-    let path = migration.path("/sources/client/uploads");
+    begin_source(migration, "client", length, metadata).await
+}
+
+/// Creates an upload of a source, and returns the path of its parts.
+pub async fn begin_source(migration: &Migration, source: &str, length: usize, metadata: &str) -> String {
+    let path = migration.path(&format!("/sources/{source}/uploads"));
     let said = [("upload-length", &*length.to_string()), ("upload-metadata", metadata)];
     let response = tus(migration, "POST", &path, &said, "").await;
     assert_eq!((response.status().as_u16(), &*field(&response, "tus-resumable")), (201, "1.0.0"));

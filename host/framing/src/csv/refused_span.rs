@@ -1,9 +1,9 @@
 //! A span of lines that is refused because of a quote that was opened and not closed properly.
 
-use super::charset::Charset;
-use super::csv_rows::CsvRow;
-use super::lines::{LineSpan, QuotePlace};
-use super::{Fault, RawBatch};
+use super::row::CsvRow;
+use crate::charset::Charset;
+use crate::lines::{LineSpan, QuotePlace};
+use crate::{Fault, RawBatch};
 
 /// Lines from the one on which a quote was opened to the one before the next correct row.
 #[derive(Debug)]

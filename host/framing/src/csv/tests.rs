@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{Charset, ColumnNames, CsvDialect, CsvFormat, CsvFramer, Fault, FrameLimits, Framing, HeaderFault};
+use crate::{Charset, ColumnNames, CsvDialect, CsvFormat, CsvFramer, Fault, FrameLimits, Framing, HeaderFault};
 
 const PLAIN: CsvDialect = CsvDialect { separator: b',', quote: Some(b'"'), charset: Charset::UTF_8 };
 

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use super::FrameLimits;
-use super::batch::{Fault, FieldCounts, Notice, RawBatch};
-use super::body_format::Framing;
-use super::csv_fields::fields;
-use super::csv_header::{Columns, HeaderFault, named_separator};
-use super::csv_rows::{CsvDialect, CsvRow, CsvRows};
-use super::lines::{LineSpan, PassedLines, QuotePlace};
+use super::fields::fields;
+use super::header::{Columns, HeaderFault, named_separator};
 use super::refused_span::RefusedSpan;
+use super::row::{CsvDialect, CsvRow};
+use super::rows::CsvRows;
+use crate::FrameLimits;
+use crate::batch::{Fault, FieldCounts, Notice, RawBatch};
+use crate::body_format::Framing;
+use crate::lines::{LineSpan, PassedLines, QuotePlace};
 
 /// Format of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]

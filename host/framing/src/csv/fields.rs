@@ -1,6 +1,6 @@
 //! Fields of one row of a table.
 
-use super::csv_rows::CsvDialect;
+use super::row::CsvDialect;
 
 /// Passes the fields of a row with correct quotes to `field`.
 pub fn fields(text: &str, dialect: CsvDialect, mut field: impl FnMut(&str)) {

@@ -1,7 +1,7 @@
 //! Header of a table: the names of its columns, and a first line that names the separator.
 
-use super::csv_fields::fields;
-use super::csv_rows::{CsvDialect, CsvRow};
+use super::fields::fields;
+use super::row::{CsvDialect, CsvRow};
 
 /// Reason why a header is invalid. Fields are given by number, from 1, and not by name: if the table has no header after
 /// all, a name would be personal data.

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use sluice_test_seeds::{DamagedTable, Random};
 
-use super::{
+use crate::properties::{check_lines, frames};
+use crate::{
     BodyFormat, Charset, ColumnNames, CsvDialect, CsvFormat, CsvFramer, Fault, FrameLimits, Framing, HeaderFault,
     LineCounter, PassedLines,
 };
@@ -280,4 +282,35 @@ proptest! {
         let lost: Vec<u64> = found.iter().filter(|(.., found)| found.is_err()).map(|(line, ..)| *line).collect();
         prop_assert_eq!(lost, vec![damaged as u64 + 2]);
     }
+}
+
+/// Number of generated tables, unless `SLUICE_DAMAGED_TABLES` names another.
+const TABLES: u64 = 3_000;
+
+/// Every line of a table with random damage is accounted for, and the frames do not depend on how the table is split.
+#[test]
+fn every_line_of_a_damaged_table_is_accounted_for() {
+    let count = std::env::var("SLUICE_DAMAGED_TABLES").ok().and_then(|count| count.parse().ok()).unwrap_or(TABLES);
+    let (mut refused, mut spans, mut records) = (0, 0, 0);
+    for seed in 0..count {
+        let mut random = Random::new(seed);
+        let DamagedTable { charset, separator, body } = DamagedTable::new(&mut random, &["id", "name"]);
+        let dialect = CsvDialect { separator, quote: Some(b'"'), charset: Charset::named(charset).unwrap() };
+        let table = Arc::new(CsvFormat { dialect, names: ColumnNames::Header });
+        let limits = FrameLimits { record_bytes: 20 + random.below(400), quoted_lines: 1 + random.below(20) as u64 };
+        let mut framer = CsvFramer::new(table.clone(), limits);
+        let pieces = [1 + random.below(50), 1 + random.below(9)];
+        let found = frames(&mut framer, &body, &pieces, (1 + random.below(5), 1_000));
+        let mut whole = CsvFramer::new(table.clone(), limits);
+        assert_eq!(found, frames(&mut whole, &body, &[], (usize::MAX, usize::MAX)), "seed {seed}");
+        if framer.refused().is_some() {
+            refused += 1;
+            continue;
+        }
+        check_lines(&BodyFormat::Csv(table), &framer, &body, &found);
+        records += found.iter().filter(|frame| frame.fault.is_none()).count();
+        spans += found.iter().filter(|frame| frame.fault.is_some() && frame.lines.1 > frame.lines.0).count();
+    }
+    println!("{count} tables: {refused} with a damaged header, {records} records, {spans} refused spans of lines");
+    assert!(refused * 4 < count && records > 0 && spans > 0, "the damage is varied");
 }
