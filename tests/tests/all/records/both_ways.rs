@@ -193,7 +193,7 @@ fn outcome(way: Way, result: &Value) -> Outcome {
             assert_eq!(result["isSuccessful"], true, "{result}");
             Accepted
         }
-        Some(error) if error["message"] == way.duplicate() => Duplicate(error["firstLine"].as_u64().unwrap_or(0)),
+        Some(error) if error["code"] == way.duplicate() => Duplicate(error["firstLine"].as_u64().unwrap_or(0)),
         Some(_) => {
             assert_eq!(result["isSuccessful"], false, "{result}");
             Refused
@@ -253,10 +253,10 @@ async fn refuses_a_second_record_under_one_id() {
         let errors: Vec<Value> = results.iter().map(|result| result["errors"][0].clone()).collect();
         assert_eq!(errors[0], Value::Null);
         let duplicate = json!({"field": "", "message": "DUPLICATE_REFERENCE_ID", "firstLine": 1});
-        assert_eq!((&errors[1]["message"], &errors[1]["firstLine"]), (&duplicate["message"], &duplicate["firstLine"]));
+        assert_eq!((&errors[1]["code"], &errors[1]["firstLine"]), (&duplicate["code"], &duplicate["firstLine"]));
         assert_eq!(results[1]["isSuccessful"], false);
         assert_eq!(errors[2]["field"], "initials");
-        assert_eq!(errors[3]["message"], "INVALID_JSON");
+        assert_eq!(errors[3]["code"], "INVALID_JSON");
         let staged = migration.staged(PATH, TYPE).await;
         assert_eq!(staged.iter().map(|record| &record["name"]).collect::<Vec<_>>(), ["first"]);
         let listed = migration.issues("load").await;

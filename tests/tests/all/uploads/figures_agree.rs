@@ -72,7 +72,7 @@ async fn equal_bad_lines_count_each() {
     let migration = shared().register(Some("berka"), ALL).await;
     let body = include_str!("../../../cases/08b-same-bad.jsonl");
     let results = migration.source("client", body).await.lines();
-    let bad = results.iter().filter(|result| result["errors"][0]["message"] == "INVALID_JSON").count();
+    let bad = results.iter().filter(|result| result["errors"][0]["code"] == "INVALID_JSON").count();
     assert_eq!(bad, 3, "{results:?}");
     check(&migration, 5, &results, "08b").await;
 }

@@ -78,7 +78,7 @@ fn results(answer: &Answer) -> Vec<(u64, u64, String)> {
     let result = |line: Value| {
         let first = line["line"].as_u64().unwrap_or_default();
         let last = line["lastLine"].as_u64().unwrap_or(first);
-        let error = line["errors"][0]["message"].as_str().or(line["code"].as_str());
+        let error = line["errors"][0]["code"].as_str().or(line["code"].as_str());
         (first, last, error.or(line["outcome"].as_str()).unwrap_or_default().to_owned())
     };
     answer.lines().into_iter().map(result).collect()
