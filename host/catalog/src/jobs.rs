@@ -83,6 +83,15 @@ fn put(connection: &Connection, job: &Job) -> rusqlite::Result<usize> {
     )
 }
 
+fn pause(connection: &Connection, migration: Uuid, kind: JobKind, paused: bool) -> rusqlite::Result<usize> {
+    let statement = if paused {
+        "INSERT OR IGNORE INTO paused_jobs (migration, kind) VALUES (?, ?)"
+    } else {
+        "DELETE FROM paused_jobs WHERE migration = ? AND kind = ?"
+    };
+    connection.execute(statement, params![migration.to_string(), kind.as_str()])
+}
+
 impl Trail {
     /// Stores the beginning of a job, the event for its migration and the audit entry in one transaction. So a full
     /// disk cannot leave a running status without a job.
@@ -107,6 +116,10 @@ impl Trail {
                 }
                 acknowledge(transaction, migration, end.acknowledged)?;
                 put(transaction, &end.job)?;
+                // An interrupted job is started again, and then still paused.
+                if end.job.state != JobState::Interrupted {
+                    pause(transaction, migration, end.job.kind, false)?;
+                }
                 logs::log(transaction, migration, &end.logged)
             };
             store().map_err(CatalogError::from)?;
@@ -175,6 +188,30 @@ impl Catalog {
         Ok(query.query_map([migration.to_string()], job)?.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// Stores that jobs of this kind are paused, or not any more. A pause outlives the server.
+    pub fn set_paused(&self, migration: Uuid, kind: JobKind, paused: bool) -> Result<(), CatalogError> {
+        pause(&self.lock(), migration, kind, paused)?;
+        Ok(())
+    }
+
+    /// Returns true if jobs of this kind are paused.
+    pub fn is_paused(&self, migration: Uuid, kind: JobKind) -> Result<bool, CatalogError> {
+        let connection = self.lock();
+        let mut query = connection.prepare_cached("SELECT 1 FROM paused_jobs WHERE migration = ? AND kind = ?")?;
+        Ok(query.exists(params![migration.to_string(), kind.as_str()])?)
+    }
+
+    /// Stores the progress of running jobs: id, processed records and total. A server that is killed shows it later.
+    pub fn save_progress(&self, jobs: &[(Uuid, u64, u64)]) -> Result<(), CatalogError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        for (id, done, total) in jobs {
+            let update = "UPDATE jobs SET done = ?, total = ? WHERE id = ? AND state = 'running'";
+            transaction.prepare_cached(update)?.execute(params![done, total, id.to_string()])?;
+        }
+        Ok(transaction.commit()?)
+    }
+
     /// Marks the jobs that a stopped server left running as interrupted, and returns them.
     pub fn interrupt_jobs(&self, now: Timestamp) -> Result<Vec<Job>, CatalogError> {
         let connection = self.lock();
@@ -221,5 +258,37 @@ mod tests {
         assert!(status() != before && catalog.job(migration, id).unwrap().is_some());
         let refused = trail.begin_job(&job, MigrationEvent::ValidationStarts, &started);
         assert!(matches!(refused, Err(JobError::Transition(TransitionError::Refused(_)))), "{refused:?}");
+    }
+
+    /// A job that a stopped server left running keeps its saved progress, and its pause. Any other end ends the pause.
+    #[test]
+    fn progress_and_pause_outlive_the_server() {
+        let temp_dir = tempfile::tempdir().unwrap();
+        let catalog = Arc::new(Catalog::open(&temp_dir.path().join("catalogue.db")).unwrap());
+        let trail = Trail::new(catalog.clone(), Signer::new(&[7; 32]));
+        let now = Timestamp::UNIX_EPOCH;
+        let tenant = Tenant::default_tenant();
+        let registered = catalog.register(uuid::Uuid::new_v4(), tenant, vec![&DOMAINS[0]], None, None, now);
+        let migration = registered.unwrap().reference_id;
+        catalog.transition(migration, MigrationEvent::Changed).unwrap();
+        let (id, kind, state) = (Uuid::now_v7(), JobKind::Counts, JobState::Running);
+        let job =
+            Job { id, migration, kind, state, started_at: now, finished_at: None, done: 0, total: 0, result: None };
+        let entry = || AuditEntry::new(Actor::Server, Action::JobStarted).job(id, kind);
+        trail.begin_job(&job, MigrationEvent::CountsStart, &entry()).unwrap();
+        catalog.save_progress(&[(id, 7, 9)]).unwrap();
+        catalog.set_paused(migration, kind, true).unwrap();
+        let interrupted = catalog.interrupt_jobs(now).unwrap();
+        assert_eq!((interrupted[0].done, interrupted[0].total), (7, 9));
+        // The progress of a job that has ended stays.
+        catalog.save_progress(&[(id, 8, 9)]).unwrap();
+        assert_eq!(catalog.job(migration, id).unwrap().unwrap().done, 7);
+        for (state, paused) in [(JobState::Interrupted, true), (JobState::Cancelled, false)] {
+            let job = Job { state, ..job.clone() };
+            let logged = LogEntry::new(sluice_model::Level::Info, "COUNTS_CANCELLED");
+            let end = JobEnd { job, event: None, validated: None, acknowledged: 0, audited: entry(), logged };
+            trail.end_job(&end).unwrap();
+            assert_eq!(catalog.is_paused(migration, kind).unwrap(), paused, "{state:?}");
+        }
     }
 }

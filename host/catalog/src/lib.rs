@@ -79,6 +79,9 @@ CREATE TABLE IF NOT EXISTS jobs (
     result TEXT
 );
 CREATE INDEX IF NOT EXISTS jobs_of_migration ON jobs (migration);
+CREATE TABLE IF NOT EXISTS paused_jobs (
+    migration TEXT NOT NULL, kind TEXT NOT NULL, PRIMARY KEY (migration, kind)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS issues (
     number INTEGER PRIMARY KEY, migration TEXT NOT NULL, phase TEXT NOT NULL, stream TEXT NOT NULL,
     line INTEGER, reference_id TEXT, severity TEXT NOT NULL, code TEXT NOT NULL, field TEXT NOT NULL, rule TEXT,

@@ -38,6 +38,7 @@ pub async fn serve(
     let router = crate::http::router(app.clone());
     tokio::spawn(crate::http::resume_pending(app.clone()));
     let settling = tokio::spawn(app.jobs().clone().run_completion_retries());
+    let progress = tokio::spawn(app.jobs().clone().run_progress_saves());
     let retention = tokio::spawn(purge::enforce_retention(app.clone()));
     let jobs = app.jobs().clone();
     let stopping = async move {
@@ -47,6 +48,7 @@ pub async fn serve(
     let served = crate::http::serve(listener, router, &http, stopping).await;
     retention.abort();
     settling.abort();
+    progress.abort();
     served?;
     app.jobs().wait().await;
     app.spawn_blocking(|app| {

@@ -20,6 +20,12 @@ pub struct PlanArgs {
     /// Hours that the import may take
     #[arg(long, value_name = "HOURS")]
     window_hours: Option<f64>,
+    /// Day on which the import is to be done, such as 2027-03-27
+    #[arg(long, value_name = "DATE")]
+    migrate_on: Option<String>,
+    /// Day of the rehearsal, such as 2027-02-27
+    #[arg(long, value_name = "DATE")]
+    rehearse_on: Option<String>,
     /// Write the plan to this file, as an HTML page for others
     #[arg(long, value_name = "FILE")]
     page: Option<PathBuf>,
@@ -31,7 +37,8 @@ pub struct PlanArgs {
 pub async fn run(args: PlanArgs) -> Result<u8> {
     let (client, migration) = (args.migration.client()?, args.migration.migration);
     let progress = args.output.progress();
-    let parameters = json!({"windowHours": args.window_hours});
+    let (migrate_on, rehearse_on) = (&args.migrate_on, &args.rehearse_on);
+    let parameters = json!({"windowHours": args.window_hours, "migrateOn": migrate_on, "rehearseOn": rehearse_on});
     let Some(result) = run_job(&client, progress, migration, "plan", "Planning", &parameters).await? else {
         return Ok(INTERRUPTED);
     };
@@ -71,6 +78,11 @@ fn plan_text(plan: &Value) -> String {
     if let Some(window) = duration.get("window") {
         let (hours, needed) = (text(&window["hours"]), text(&window["callsPerSecondNeeded"]));
         out += &format!("To finish in {hours} hours, {needed} calls a second are needed.\n");
+    }
+    for (member, activity) in [("rehearseOn", "Rehearsal"), ("migrateOn", "Import")] {
+        if let Some(day) = plan[member].as_str() {
+            out += &format!("{activity} on {day}.\n");
+        }
     }
     if plan["leftOut"] != 0 {
         out += &format!("{} records cannot be planned.\n", text(&plan["leftOut"]));

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -23,6 +24,10 @@ pub const PLAN: &str = "plan";
 pub struct PlanOptions {
     /// Hours in which the import has to be completed.
     pub window_hours: Option<f64>,
+    /// Day on which the import is to be done.
+    pub migrate_on: Option<Date>,
+    /// Day of the rehearsal.
+    pub rehearse_on: Option<Date>,
 }
 
 /// The document.
@@ -34,6 +39,10 @@ struct PlanDocument {
     plugin: String,
     digest: String,
     made_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    migrate_on: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rehearse_on: Option<String>,
     flow: &'static str,
     volumes: Vec<PlanVolume>,
     calls: u64,
@@ -237,6 +246,8 @@ fn document(
         plugin: plugin.title().to_string(),
         digest: plugin.digest.to_string(),
         made_at: jiff::Timestamp::now().to_string(),
+        migrate_on: options.migrate_on.map(|day| day.to_string()),
+        rehearse_on: options.rehearse_on.map(|day| day.to_string()),
         flow: config.flow.as_str(),
         volumes,
         calls,

@@ -319,6 +319,14 @@ mod tests {
             self.wait(end.job.migration)?;
             self.inner.end_job(end)
         }
+
+        fn is_paused(&self, migration: Uuid, kind: JobKind) -> Result<bool, CatalogError> {
+            self.inner.is_paused(migration, kind)
+        }
+
+        fn save_progress(&self, jobs: &[(Uuid, u64, u64)]) -> Result<(), CatalogError> {
+            self.inner.save_progress(jobs)
+        }
     }
 
     /// While the catalogue blocks for one migration, jobs and uploads of another one start and end, and what conflicts

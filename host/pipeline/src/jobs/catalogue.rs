@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use sluice_audit::AuditEntry;
 use sluice_catalog::{Catalog, CatalogError, JobEnd, JobError, Trail};
-use sluice_model::{Digest, Job, MigrationEvent, MigrationStatus};
+use sluice_model::{Digest, Job, JobKind, MigrationEvent, MigrationStatus};
 
 /// The part of the catalogue that starts and ends jobs. Every method may wait for a disk.
 pub(super) trait JobCatalogue: Send + Sync {
@@ -21,6 +21,12 @@ pub(super) trait JobCatalogue: Send + Sync {
 
     /// Saves the end of a job and all that follows from it in one transaction.
     fn end_job(&self, end: &JobEnd) -> Result<(), JobError>;
+
+    /// Returns true if jobs of this kind are paused.
+    fn is_paused(&self, migration: Uuid, kind: JobKind) -> Result<bool, CatalogError>;
+
+    /// Saves the progress of running jobs: id, processed records and total.
+    fn save_progress(&self, jobs: &[(Uuid, u64, u64)]) -> Result<(), CatalogError>;
 }
 
 /// The catalogue together with its audit trail.
@@ -51,5 +57,13 @@ impl JobCatalogue for AuditedCatalogue {
 
     fn end_job(&self, end: &JobEnd) -> Result<(), JobError> {
         self.trail.end_job(end)
+    }
+
+    fn is_paused(&self, migration: Uuid, kind: JobKind) -> Result<bool, CatalogError> {
+        self.store.is_paused(migration, kind)
+    }
+
+    fn save_progress(&self, jobs: &[(Uuid, u64, u64)]) -> Result<(), CatalogError> {
+        self.store.save_progress(jobs)
     }
 }

@@ -44,8 +44,11 @@ impl Jobs {
         let (id, started_at, state) = (reservation.id, Timestamp::now(), JobState::Running);
         let job = Job { id, migration, kind, state, started_at, finished_at: None, done: 0, total: 0, result: None };
         let started = started.job(id, kind).plugins(plugins_of(&context, &task));
+        let paused = self.catalogue.is_paused(migration, kind).map_err(StartError::from)?;
         self.catalogue.begin_job(&job, event, &started)?;
         let (jobs, progress) = (self.clone(), reservation.progress.clone());
+        // The job before it was paused when its server stopped.
+        progress.pause(paused);
         reservation.confirm();
         tokio::task::spawn_blocking(move || run(&jobs, &context, job, &task, &progress, (version, validators)));
         Ok(id)
@@ -141,6 +144,10 @@ fn run(
     };
     let event = task.end_event(outcome.completed, context.platform.is_none());
     (job.done, job.total) = progress.counts();
+    if outcome.completed.is_some() {
+        // The total was estimated from the length of the streams, deleted records included.
+        job.total = job.done;
+    }
     job.state = outcome.state;
     job.finished_at = Some(Timestamp::now());
     job.result = Some(outcome.result);

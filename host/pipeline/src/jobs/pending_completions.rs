@@ -14,6 +14,10 @@ use sluice_model::{Job, JobState};
 /// Time between two retries: short enough that a client hardly notices once the disk has room again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Time between two saves of the progress: often enough to say where a killed job was, seldom enough that the writes cost
+/// nothing.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
+
 /// The end of one job that is not in the catalogue yet.
 pub(super) struct PendingCompletion {
     /// The end to be saved.
@@ -77,6 +81,27 @@ impl Jobs {
             if let Err(error) = tokio::task::spawn_blocking(move || jobs.retry_pending_completions()).await {
                 tracing::error!(code = "HOST_PANICKED", %error, "the ends of jobs could not be saved");
             }
+        }
+    }
+
+    /// Saves the progress of running jobs at regular intervals, for as long as the server runs.
+    pub async fn run_progress_saves(self: Arc<Self>) {
+        let mut clock = tokio::time::interval(PROGRESS_INTERVAL);
+        let mut saved = vec![];
+        loop {
+            clock.tick().await;
+            let counts = |(id, running): (&Uuid, &super::RunningJob)| {
+                let (done, total) = running.progress.counts();
+                (*id, done, total)
+            };
+            let running: Vec<(Uuid, u64, u64)> = self.lock().jobs.iter().map(counts).collect();
+            if running == saved {
+                continue;
+            }
+            saved.clone_from(&running);
+            let jobs = self.clone();
+            // A progress that is not saved is saved with the next one.
+            let _ = tokio::task::spawn_blocking(move || jobs.catalogue.save_progress(&running)).await;
         }
     }
 

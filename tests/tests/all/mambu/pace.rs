@@ -96,6 +96,7 @@ async fn import_pauses_resumes_and_is_cancelled() {
     };
     until("the import makes no calls", async || mambu.stats().calls > 5).await;
     assert_eq!(put("pause", json!({"paused": true})).await, 202);
+    assert_eq!(server.get(&path).await.json()["paused"], true);
     // Calls that were sent before the pause arrive; no further call follows.
     until("the paused import does not stop", async || {
         let before = mambu.stats().calls;

@@ -49,6 +49,12 @@ pub fn page(plan: &Value) -> String {
                 h1 { "Migration plan: " (text(&plan["platform"])) }
                 p { "For " (text(&plan["host"])) ", made " (text(&plan["madeAt"])) " by " (text(&plan["plugin"])) ". "
                     "Values from records are masked." }
+                @if let Some(day) = plan["migrateOn"].as_str() {
+                    p { "The import is planned for " strong { (day) }
+                        @if let Some(rehearsal) = plan["rehearseOn"].as_str() { ", after a rehearsal on " strong { (rehearsal) } } "." }
+                } @else if let Some(rehearsal) = plan["rehearseOn"].as_str() {
+                    p { "A rehearsal is planned for " strong { (rehearsal) } "." }
+                }
                 h2 { "Volumes" }
                 (table(&[("Records", "entityType"), ("Number", "#records")], &volumes))
                 h2 { "Calls" }

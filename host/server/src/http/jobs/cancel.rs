@@ -55,7 +55,7 @@ pub struct PauseRequest {
 /// Pause a job, or continue it
 ///
 /// A paused import into a platform sends no calls; calls that were sent are completed. A request without a body pauses
-/// the job.
+/// the job. A pause outlives a restart of the server: the job that continues begins paused.
 #[utoipa::path(
     put, path = "/migration-assistance/migrations/{id}/jobs/{job}/pause", tag = "Jobs", operation_id = "pauseJob",
     params(("id" = Uuid, Path, description = "Reference id of the migration."), ("job" = Uuid, Path, description = "Id of the job.")),
@@ -88,6 +88,7 @@ pub async fn pause(
         }
         let action = if paused { Action::JobPaused } else { Action::JobResumed };
         app.audit(AuditScope::Migration(migration.reference_id), caller.entry(action).job(job.id, job.kind))?;
+        app.store.set_paused(migration.reference_id, job.kind, paused)?;
         progress.pause(paused);
         Ok(StatusCode::ACCEPTED)
     })

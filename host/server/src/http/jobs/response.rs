@@ -16,6 +16,8 @@ pub struct JobResponse {
     job_id: Uuid,
     kind: JobKind,
     state: JobState,
+    /// True if the running job is paused.
+    paused: bool,
     /// Records that were processed.
     done: u64,
     /// Records to process, as far as known.
@@ -36,7 +38,8 @@ pub struct JobResponse {
 /// Returns the body of a response that shows a job.
 pub fn job_response(app: &App, job: Job) -> JobResponse {
     let job = app.jobs.with_pending_completion(job);
-    let running = app.jobs.progress(job.id).map(|progress| progress.counts());
+    let progress = app.jobs.progress(job.id);
+    let running = progress.as_ref().map(|progress| progress.counts());
     let (done, total) = running.unwrap_or((job.done, job.total));
     let until = job.finished_at.unwrap_or_else(jiff::Timestamp::now);
     let seconds = until.duration_since(job.started_at).as_secs_f64();
@@ -47,6 +50,7 @@ pub fn job_response(app: &App, job: Job) -> JobResponse {
         job_id: job.id,
         kind: job.kind,
         state: job.state,
+        paused: progress.is_some_and(|progress| progress.is_paused()),
         done,
         total,
         records_per_second: rate.map(rounded),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -78,6 +79,12 @@ pub struct TrialRequest {
 pub struct PlanRequest {
     /// Hours that are available for the import.
     window_hours: Option<f64>,
+    /// Day on which the import is to be done.
+    #[schema(value_type = Option<String>, format = Date)]
+    migrate_on: Option<Date>,
+    /// Day of the rehearsal, not after the import.
+    #[schema(value_type = Option<String>, format = Date)]
+    rehearse_on: Option<Date>,
 }
 
 /// Options of an undo job.
@@ -150,12 +157,16 @@ pub fn task(context: &MigrationContext, kind: JobKind, headers: &HeaderMap, byte
         JobKind::Counts => Ok(Task::Counts),
         JobKind::Replay => Ok(Task::Replay),
         JobKind::Plan => {
-            let PlanRequest { window_hours } = options_or_default(headers, bytes, r#"{"windowHours":8}, optional"#)?;
+            let shape = r#"{"windowHours":8,"migrateOn":"2027-03-27","rehearseOn":"2027-02-27"}, each optional"#;
+            let PlanRequest { window_hours, migrate_on, rehearse_on } = options_or_default(headers, bytes, shape)?;
             if window_hours.is_some_and(|hours| !(hours > 0.0 && hours < 100_000.0)) {
                 return Err(Problem::unprocessable("INVALID_WINDOW", "windowHours must be above 0 and below 100,000."));
             }
+            if migrate_on.zip(rehearse_on).is_some_and(|(import, rehearsal)| rehearsal > import) {
+                return Err(Problem::unprocessable("INVALID_WINDOW", "rehearseOn must not be after migrateOn."));
+            }
             needs_platform(context)?;
-            Ok(Task::Plan(sluice_pipeline::PlanOptions { window_hours }))
+            Ok(Task::Plan(sluice_pipeline::PlanOptions { window_hours, migrate_on, rehearse_on }))
         }
         JobKind::Undo => {
             let shape = r#"{"preview":true,"only":"abandoned"}, each optional"#;
