@@ -30,6 +30,8 @@ pub enum Action {
     UploadCreated,
     /// A resumable upload was cancelled, and its received bytes were removed.
     UploadGivenUp,
+    /// A client read records, quarantined records or differences.
+    RecordsRead,
     /// Staged records were deleted by their reference ids.
     RecordsDeleted,
     /// A job was started, with these plugins.

@@ -20,7 +20,9 @@ pub enum Actor {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Permission {
-    /// Permission to observe everything and change nothing.
+    /// Permission to read counts, logs, issues, the trail and evidence, and no record.
+    Audit,
+    /// Permission to observe everything, records included, and change nothing. Includes `Audit`.
     Read,
     /// Permission to register, load, validate, import and purge. Includes `Read`.
     Migrate,
@@ -32,11 +34,13 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Permission; 4] = [Permission::Read, Permission::Migrate, Permission::Approve, Permission::Admin];
+    pub const ALL: [Permission; 5] =
+        [Permission::Audit, Permission::Read, Permission::Migrate, Permission::Approve, Permission::Admin];
 
     /// Returns the permission's name, as clients and the catalog write it.
     pub fn as_str(self) -> &'static str {
         match self {
+            Permission::Audit => "audit",
             Permission::Read => "read",
             Permission::Migrate => "migrate",
             Permission::Approve => "approve",
@@ -51,6 +55,10 @@ impl Permission {
 
     /// Returns true if this permission is sufficient where `required` is required.
     pub fn covers(self, required: Permission) -> bool {
-        self == required || (required == Permission::Read && matches!(self, Permission::Migrate | Permission::Approve))
+        match required {
+            Permission::Audit => self != Permission::Admin,
+            Permission::Read => matches!(self, Permission::Read | Permission::Migrate | Permission::Approve),
+            _ => self == required,
+        }
     }
 }

@@ -14,6 +14,7 @@ use crate::harness::server::{Answer, Migration, Server, shared};
 /// API clients of the table. The migration belongs to tenant `north` and covers Counterparties and Collaterals.
 const CALLERS: &[(&str, Option<ClientProperties>)] = &[
     ("nobody", None),
+    ("auditor", made("north", Permission::Audit, &[])),
     ("reader", made("north", Permission::Read, &[])),
     ("migrator", made("north", Permission::Migrate, &[])),
     ("approver", made("north", Permission::Approve, &[])),
@@ -36,174 +37,210 @@ const fn made(
 
 /// A method, a route, and the status for each client, in the order of `CALLERS`. A permitted request can still fail: a
 /// job that has ended cannot be cancelled (409).
-const ROUTES: &[(&str, &str, [u16; 11])] = &[
-    //                                          no   read migr appr admn 1read 1migr 2migr 3migr oread omigr
-    ("post", "/migration-assistance/migrations", [401, 403, 201, 403, 403, 403, 403, 403, 403, 403, 201]),
-    ("get", "/migration-assistance/migrations", [401, 200, 200, 200, 403, 200, 200, 200, 200, 200, 200]),
-    ("get", "/migration-assistance/migrations/{id}", [401, 200, 200, 200, 403, 200, 200, 200, 403, 404, 404]),
-    ("delete", "/migration-assistance/migrations/{id}", [401, 403, 204, 403, 403, 403, 403, 403, 403, 403, 404]),
-    ("put", "/migration-assistance/migrations/{id}/mapper", [401, 403, 200, 403, 403, 403, 403, 403, 403, 403, 404]),
-    ("get", "/migration-assistance/migrations/{id}/sources", [401, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404]),
+const ROUTES: &[(&str, &str, [u16; 12])] = &[
+    //                                          no   audi read migr appr admn 1read 1migr 2migr 3migr oread omigr
+    ("post", "/migration-assistance/migrations", [401, 403, 403, 201, 403, 403, 403, 403, 403, 403, 403, 201]),
+    ("get", "/migration-assistance/migrations", [401, 200, 200, 200, 200, 403, 200, 200, 200, 200, 200, 200]),
+    ("get", "/migration-assistance/migrations/{id}", [401, 200, 200, 200, 200, 403, 200, 200, 200, 403, 404, 404]),
+    ("delete", "/migration-assistance/migrations/{id}", [401, 403, 403, 204, 403, 403, 403, 403, 403, 403, 403, 404]),
+    (
+        "put",
+        "/migration-assistance/migrations/{id}/mapper",
+        [401, 403, 403, 200, 403, 403, 403, 403, 403, 403, 403, 404],
+    ),
+    (
+        "get",
+        "/migration-assistance/migrations/{id}/sources",
+        [401, 200, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404],
+    ),
     (
         "put",
         "/migration-assistance/migrations/{id}/sources/{source}",
-        [401, 403, 200, 403, 403, 403, 403, 403, 403, 403, 404],
+        [401, 403, 403, 200, 403, 403, 403, 403, 403, 403, 403, 404],
     ),
     (
         "get",
         "/migration-assistance/migrations/{id}/sources/{source}/records",
-        [401, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404],
+        [401, 403, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404],
     ),
     (
         "options",
         "/migration-assistance/migrations/{id}/sources/{source}/uploads",
-        [401, 403, 204, 403, 403, 403, 403, 403, 403, 403, 404],
+        [401, 403, 403, 204, 403, 403, 403, 403, 403, 403, 403, 404],
     ),
     (
         "post",
         "/migration-assistance/migrations/{id}/sources/{source}/uploads",
-        [401, 403, 201, 403, 403, 403, 403, 403, 403, 403, 404],
+        [401, 403, 403, 201, 403, 403, 403, 403, 403, 403, 403, 404],
     ),
     // The upload has received nothing yet.
     (
         "head",
         "/migration-assistance/migrations/{id}/sources/{source}/uploads/{upload}",
-        [401, 403, 200, 403, 403, 403, 403, 403, 403, 403, 404],
+        [401, 403, 403, 200, 403, 403, 403, 403, 403, 403, 403, 404],
     ),
     (
         "patch",
         "/migration-assistance/migrations/{id}/sources/{source}/uploads/{upload}",
-        [401, 403, 204, 403, 403, 403, 403, 403, 403, 403, 404],
+        [401, 403, 403, 204, 403, 403, 403, 403, 403, 403, 403, 404],
     ),
     (
         "get",
         "/migration-assistance/migrations/{id}/sources/{source}/uploads/{upload}",
-        [401, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404],
+        [401, 403, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404],
     ),
     (
         "get",
         "/migration-assistance/migrations/{id}/sources/{source}/uploads/{upload}/results",
-        [401, 409, 409, 409, 403, 403, 403, 403, 403, 404, 404],
+        [401, 403, 409, 409, 409, 403, 403, 403, 403, 403, 404, 404],
     ),
     (
         "delete",
         "/migration-assistance/migrations/{id}/sources/{source}/uploads/{upload}",
-        [401, 403, 204, 403, 403, 403, 403, 403, 403, 403, 404],
+        [401, 403, 403, 204, 403, 403, 403, 403, 403, 403, 403, 404],
     ),
-    ("get", "/migration-assistance/migrations/{id}/uploads", [401, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404]),
+    (
+        "get",
+        "/migration-assistance/migrations/{id}/uploads",
+        [401, 200, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404],
+    ),
     (
         "delete",
         "/migration-assistance/migrations/{id}/uploads/{number}",
-        [401, 403, 200, 403, 403, 403, 403, 403, 403, 403, 404],
+        [401, 403, 403, 200, 403, 403, 403, 403, 403, 403, 403, 404],
     ),
-    ("get", "/migration-assistance/migrations/{id}/jobs", [401, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404]),
+    ("get", "/migration-assistance/migrations/{id}/jobs", [401, 200, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404]),
     (
         "get",
         "/migration-assistance/migrations/{id}/jobs/{job}",
-        [401, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404],
+        [401, 200, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404],
     ),
     (
         "put",
         "/migration-assistance/migrations/{id}/jobs/{job}",
-        [401, 403, 200, 403, 403, 403, 403, 403, 403, 403, 404],
+        [401, 403, 403, 200, 403, 403, 403, 403, 403, 403, 403, 404],
     ),
     (
         "put",
         "/migration-assistance/migrations/{id}/jobs/{job}/cancel",
-        [401, 403, 409, 403, 403, 403, 403, 403, 403, 403, 404],
+        [401, 403, 403, 409, 403, 403, 403, 403, 403, 403, 403, 404],
     ),
     // The job has ended.
     (
         "put",
         "/migration-assistance/migrations/{id}/jobs/{job}/pause",
-        [401, 403, 409, 403, 403, 403, 403, 403, 403, 403, 404],
+        [401, 403, 403, 409, 403, 403, 403, 403, 403, 403, 403, 404],
     ),
     // The target is the embedded platform.
-    ("get", "/migration-assistance/migrations/{id}/plan", [401, 409, 409, 409, 403, 403, 403, 403, 403, 404, 404]),
-    ("get", "/migration-assistance/migrations/{id}/ledger", [401, 409, 409, 409, 403, 403, 403, 403, 403, 404, 404]),
-    ("put", "/migration-assistance/migrations/{id}/ledger", [401, 403, 409, 403, 403, 403, 403, 403, 403, 403, 404]),
+    ("get", "/migration-assistance/migrations/{id}/plan", [401, 403, 409, 409, 409, 403, 403, 403, 403, 403, 404, 404]),
+    (
+        "get",
+        "/migration-assistance/migrations/{id}/ledger",
+        [401, 403, 409, 409, 409, 403, 403, 403, 403, 403, 404, 404],
+    ),
+    (
+        "put",
+        "/migration-assistance/migrations/{id}/ledger",
+        [401, 403, 403, 409, 403, 403, 403, 403, 403, 403, 403, 404],
+    ),
     (
         "put",
         "/migration-assistance/migrations/{id}/ledger/{kind}/{reference-id}",
-        [401, 403, 409, 403, 403, 403, 403, 403, 403, 403, 404],
+        [401, 403, 403, 409, 403, 403, 403, 403, 403, 403, 403, 404],
     ),
     // The job is no comparison.
     (
         "get",
         "/migration-assistance/migrations/{id}/jobs/{job}/differences",
-        [401, 409, 409, 409, 403, 403, 403, 403, 403, 404, 404],
+        [401, 403, 409, 409, 409, 403, 403, 403, 403, 403, 404, 404],
     ),
-    ("get", "/migration-assistance/migrations/{id}/issues", [401, 200, 200, 200, 403, 200, 200, 200, 403, 404, 404]),
+    (
+        "get",
+        "/migration-assistance/migrations/{id}/issues",
+        [401, 200, 200, 200, 200, 403, 200, 200, 200, 403, 404, 404],
+    ),
     (
         "get",
         "/migration-assistance/migrations/{id}/issues/counts",
-        [401, 200, 200, 200, 403, 200, 200, 200, 403, 404, 404],
+        [401, 200, 200, 200, 200, 403, 200, 200, 200, 403, 404, 404],
     ),
-    ("get", "/migration-assistance/migrations/{id}/logs", [401, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404]),
-    ("get", "/migration-assistance/migrations/{id}/events", [401, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404]),
+    ("get", "/migration-assistance/migrations/{id}/logs", [401, 200, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404]),
+    (
+        "get",
+        "/migration-assistance/migrations/{id}/events",
+        [401, 200, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404],
+    ),
     (
         "get",
         "/migration-assistance/migrations/{id}/quarantine",
-        [401, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404],
+        [401, 403, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404],
     ),
-    ("get", "/migration-assistance/migrations/{id}/audit", [401, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404]),
+    (
+        "get",
+        "/migration-assistance/migrations/{id}/audit",
+        [401, 200, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404],
+    ),
     // No counts job has run yet.
-    ("get", "/migration-assistance/migrations/{id}/evidence", [401, 409, 409, 409, 403, 403, 403, 403, 403, 404, 404]),
-    ("get", "/audit", [401, 403, 403, 403, 200, 403, 403, 403, 403, 403, 403]),
-    ("get", "/audit/key", [401, 200, 200, 200, 403, 200, 200, 200, 200, 200, 200]),
-    ("put", "/{domain}/migrations/{id}/staging/{entity}", [401, 403, 200, 403, 403, 403, 200, 403, 403, 403, 404]),
+    (
+        "get",
+        "/migration-assistance/migrations/{id}/evidence",
+        [401, 409, 409, 409, 409, 403, 403, 403, 403, 403, 404, 404],
+    ),
+    ("get", "/audit", [401, 403, 403, 403, 403, 200, 403, 403, 403, 403, 403, 403]),
+    ("get", "/audit/key", [401, 200, 200, 200, 200, 403, 200, 200, 200, 200, 200, 200]),
+    ("put", "/{domain}/migrations/{id}/staging/{entity}", [401, 403, 403, 200, 403, 403, 403, 200, 403, 403, 403, 404]),
     (
         "put",
         "/{domain}/migrations/{id}/staging/{entity}/delete",
-        [401, 403, 200, 403, 403, 403, 200, 403, 403, 403, 404],
+        [401, 403, 403, 200, 403, 403, 403, 200, 403, 403, 403, 404],
     ),
     (
         "get",
         "/{domain}/migrations/{id}/staging/{entity}/stream",
-        [401, 200, 200, 200, 403, 200, 200, 403, 403, 404, 404],
+        [401, 403, 200, 200, 200, 403, 200, 200, 403, 403, 404, 404],
     ),
     (
         "get",
         "/{domain}/migrations/{id}/staging/{entity}/refused",
-        [401, 200, 200, 200, 403, 200, 200, 403, 403, 404, 404],
+        [401, 403, 200, 200, 200, 403, 200, 200, 403, 403, 404, 404],
     ),
     (
         "get",
         "/{domain}/migrations/{id}/staging/{entity}/{reference-id}",
-        [401, 200, 200, 200, 403, 200, 200, 403, 403, 404, 404],
+        [401, 403, 200, 200, 200, 403, 200, 200, 403, 403, 404, 404],
     ),
     (
         "get",
         "/migration-assistance/migrations/{id}/records/{entity}/{reference-id}/provenance",
-        [401, 200, 200, 200, 403, 200, 200, 403, 403, 404, 404],
+        [401, 403, 200, 200, 200, 403, 200, 200, 403, 403, 404, 404],
     ),
     // The record was uploaded without a mapper.
     (
         "get",
         "/migration-assistance/migrations/{id}/records/{entity}/{reference-id}/replay",
-        [401, 409, 409, 409, 403, 409, 409, 403, 403, 404, 404],
+        [401, 403, 409, 409, 409, 403, 409, 409, 403, 403, 404, 404],
     ),
-    ("get", "/migration-assistance/mappers", [401, 200, 200, 200, 403, 200, 200, 200, 200, 200, 200]),
+    ("get", "/migration-assistance/mappers", [401, 200, 200, 200, 200, 403, 200, 200, 200, 200, 200, 200]),
     // The body is no component. The permission is checked before the body.
-    ("post", "/plugins", [401, 403, 422, 403, 403, 403, 422, 422, 422, 403, 422]),
-    ("get", "/plugins", [401, 200, 200, 200, 403, 200, 200, 200, 200, 200, 200]),
-    ("get", "/plugins/{digest}", [401, 200, 200, 200, 403, 200, 200, 200, 200, 200, 200]),
+    ("post", "/plugins", [401, 403, 403, 422, 403, 403, 403, 422, 422, 422, 403, 422]),
+    ("get", "/plugins", [401, 200, 200, 200, 200, 403, 200, 200, 200, 200, 200, 200]),
+    ("get", "/plugins/{digest}", [401, 200, 200, 200, 200, 403, 200, 200, 200, 200, 200, 200]),
     // The order matters: only an approved plugin can be revoked.
-    ("put", "/plugins/{digest}/approval", [401, 403, 403, 200, 403, 403, 403, 403, 403, 403, 403]),
-    ("delete", "/plugins/{digest}/approval", [401, 403, 403, 204, 403, 403, 403, 403, 403, 403, 403]),
-    ("get", "/plugin-keys", [401, 200, 200, 200, 403, 200, 200, 200, 200, 200, 200]),
-    ("put", "/plugin-keys/{key}", [401, 403, 403, 204, 403, 403, 403, 403, 403, 403, 403]),
-    ("delete", "/plugin-keys/{key}", [401, 403, 403, 204, 403, 403, 403, 403, 403, 403, 403]),
-    ("get", "/metrics", [401, 403, 403, 403, 200, 403, 403, 403, 403, 403, 403]),
+    ("put", "/plugins/{digest}/approval", [401, 403, 403, 403, 200, 403, 403, 403, 403, 403, 403, 403]),
+    ("delete", "/plugins/{digest}/approval", [401, 403, 403, 403, 204, 403, 403, 403, 403, 403, 403, 403]),
+    ("get", "/plugin-keys", [401, 403, 200, 200, 200, 403, 200, 200, 200, 200, 200, 200]),
+    ("put", "/plugin-keys/{key}", [401, 403, 403, 403, 204, 403, 403, 403, 403, 403, 403, 403]),
+    ("delete", "/plugin-keys/{key}", [401, 403, 403, 403, 204, 403, 403, 403, 403, 403, 403, 403]),
+    ("get", "/metrics", [401, 403, 403, 403, 403, 200, 403, 403, 403, 403, 403, 403]),
     // Public routes ignore the token.
-    ("get", "/health/live", [200; 11]),
-    ("get", "/health/ready", [200; 11]),
-    ("get", "/openapi.json", [200; 11]),
-    ("get", "/problems/{code}", [200; 11]),
-    ("get", "/schemas", [200; 11]),
-    ("get", "/schemas/{entity}", [200; 11]),
-    ("post", "/oauth2/token", [400; 11]),
-    ("get", "/authentication/token/{broker-key}/{label-reference-id}", [401; 11]),
+    ("get", "/health/live", [200; 12]),
+    ("get", "/health/ready", [200; 12]),
+    ("get", "/openapi.json", [200; 12]),
+    ("get", "/problems/{code}", [200; 12]),
+    ("get", "/schemas", [200; 12]),
+    ("get", "/schemas/{entity}", [200; 12]),
+    ("post", "/oauth2/token", [400; 12]),
+    ("get", "/authentication/token/{broker-key}/{label-reference-id}", [401; 12]),
 ];
 
 /// A migration of tenant `north` with one staged counterparty and a validation that has ended.

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::app::AsyncApp;
-use crate::http::auth::authz::{Caller, CanRead};
+use crate::http::auth::authz::{Caller, CanAudit};
 use crate::http::problem::Problem;
 use crate::http::request::extract::PathParams;
 use crate::http::request::media::answer_format;
@@ -26,7 +26,7 @@ use sluice_pipeline::evidence;
 )]
 pub async fn read(
     State(app): State<AsyncApp>,
-    caller: Caller<CanRead>,
+    caller: Caller<CanAudit>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::app::{App, AsyncApp};
-use crate::http::auth::authz::{Caller, CanAdmin, CanRead};
+use crate::http::auth::authz::{Caller, CanAdmin, CanAudit};
 use crate::http::paging::{PageQuery, PageResponse, QueryString};
 use crate::http::problem::Problem;
 use crate::http::request::extract::PathParams;
@@ -38,7 +38,7 @@ struct AuditEntryResponse(Value);
 )]
 pub async fn of_migration(
     State(app): State<AsyncApp>,
-    caller: Caller<CanRead>,
+    caller: Caller<CanAudit>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     query: QueryString,
@@ -87,7 +87,7 @@ pub struct AuditKeyResponse {
 )]
 pub async fn key(
     State(app): State<AsyncApp>,
-    _: Caller<CanRead>,
+    _: Caller<CanAudit>,
     headers: HeaderMap,
 ) -> Result<Json<AuditKeyResponse>, Problem> {
     accepts_json(&headers)?;

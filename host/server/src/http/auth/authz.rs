@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::app::{App, AuditAuthor};
 use crate::http::observe::RequestId;
 use crate::http::problem::Problem;
-use sluice_audit::{Action, AuditEntry};
+use sluice_audit::{Action, AuditEntry, AuditScope};
 use sluice_model::{Actor, Domain, Grant, Migration, Permission, Tenant};
 
 /// A required permission, as a type. The signature of a handler shows which permission it requires.
@@ -20,6 +20,8 @@ pub trait RequiredPermission {
     const PERMISSION: Permission;
 }
 
+/// Requires `audit`.
+pub struct CanAudit;
 /// Requires `read`.
 pub struct CanRead;
 /// Requires `migrate`.
@@ -28,6 +30,10 @@ pub struct CanMigrate;
 pub struct CanApprove;
 /// Requires `admin`.
 pub struct CanAdmin;
+
+impl RequiredPermission for CanAudit {
+    const PERMISSION: Permission = Permission::Audit;
+}
 
 impl RequiredPermission for CanRead {
     const PERMISSION: Permission = Permission::Read;
@@ -83,6 +89,12 @@ impl<N> Caller<N> {
     /// Returns an audit entry for an action of this request.
     pub fn entry(&self, action: Action) -> AuditEntry {
         self.author.entry(action)
+    }
+
+    /// Appends to the trail that the client reads records of this source or entity type. The server sends no record before.
+    pub fn note_reading(&self, app: &App, migration: Uuid, stream: &str) -> Result<(), Problem> {
+        let entry = self.entry(Action::RecordsRead).stream(stream);
+        Ok(app.audit(AuditScope::Migration(migration), entry)?)
     }
 
     /// Returns the client's grant.

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 
 use super::response::{JobResponse, find_job, job_response, no_job};
 use crate::app::AsyncApp;
-use crate::http::auth::authz::{Caller, CanRead};
+use crate::http::auth::authz::{Caller, CanAudit};
 use crate::http::paging::{PageQuery, PageResponse, QueryString};
 use crate::http::prefer::wait;
 use crate::http::problem::Problem;
@@ -27,7 +27,7 @@ use crate::http::request::media::accepts_json;
 )]
 pub async fn read(
     State(app): State<AsyncApp>,
-    caller: Caller<CanRead>,
+    caller: Caller<CanAudit>,
     PathParams((id, job)): PathParams<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Json<JobResponse>, Problem> {
@@ -53,7 +53,7 @@ pub async fn read(
 )]
 pub async fn list(
     State(app): State<AsyncApp>,
-    caller: Caller<CanRead>,
+    caller: Caller<CanAudit>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     query: QueryString,

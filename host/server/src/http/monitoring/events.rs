@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::logs::log_entry_response;
 use crate::app::{App, AsyncApp};
-use crate::http::auth::authz::{Caller, CanRead};
+use crate::http::auth::authz::{Caller, CanAudit};
 use crate::http::jobs::response::job_response;
 use crate::http::paging::QueryString;
 use crate::http::problem::Problem;
@@ -59,7 +59,7 @@ struct EventResponse {
 )]
 pub async fn stream(
     State(app): State<AsyncApp>,
-    caller: Caller<CanRead>,
+    caller: Caller<CanAudit>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     query: QueryString,

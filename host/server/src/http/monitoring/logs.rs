@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::app::AsyncApp;
-use crate::http::auth::authz::{Caller, CanRead};
+use crate::http::auth::authz::{Caller, CanAudit};
 use crate::http::paging::{PageQuery, PageResponse, QueryString};
 use crate::http::problem::Problem;
 use crate::http::request::extract::PathParams;
@@ -79,7 +79,7 @@ fn filter(query: &QueryString) -> Result<LogFilter, Problem> {
 )]
 pub async fn list(
     State(app): State<AsyncApp>,
-    caller: Caller<CanRead>,
+    caller: Caller<CanAudit>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     query: QueryString,

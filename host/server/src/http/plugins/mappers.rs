@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::AsyncApp;
-use crate::http::auth::authz::{Caller, CanRead};
+use crate::http::auth::authz::{Caller, CanAudit};
 use crate::http::paging::ListResponse;
 use crate::http::problem::Problem;
 use crate::http::request::media::accepts_json;
@@ -64,7 +64,7 @@ fn mapper_response(RegisteredPlugin { name, version, digest, inspection, .. }: R
 )]
 pub async fn list(
     State(app): State<AsyncApp>,
-    caller: Caller<CanRead>,
+    caller: Caller<CanAudit>,
     headers: HeaderMap,
 ) -> Result<Json<ListResponse<MapperResponse>>, Problem> {
     accepts_json(&headers)?;

@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use super::response::{InspectedPluginResponse, PluginResponse, find_plugin, inspected_response, plugin_response};
 use crate::app::AsyncApp;
-use crate::http::auth::authz::{Caller, CanRead};
+use crate::http::auth::authz::{Caller, CanAudit};
 use crate::http::conditional;
 use crate::http::paging::{PageQuery, PageResponse, QueryString};
 use crate::http::problem::Problem;
@@ -22,7 +22,7 @@ use crate::http::request::media::accepts_json;
 )]
 pub async fn list(
     State(app): State<AsyncApp>,
-    caller: Caller<CanRead>,
+    caller: Caller<CanAudit>,
     headers: HeaderMap,
     query: QueryString,
 ) -> Result<Json<PageResponse<PluginResponse>>, Problem> {
@@ -56,7 +56,7 @@ pub async fn list(
 )]
 pub async fn read(
     State(app): State<AsyncApp>,
-    caller: Caller<CanRead>,
+    caller: Caller<CanAudit>,
     PathParams(digest): PathParams<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

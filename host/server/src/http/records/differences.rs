@@ -43,6 +43,7 @@ pub async fn stream(
     let opened = app.blocking(move |app| {
         let migration = caller.whole_migration(app, &id)?;
         let job = find_job(app, &migration, &job)?;
+        let migration_id = migration.reference_id;
         if (job.kind, job.state) != (JobKind::Compare, JobState::Succeeded) {
             let detail = "The job is not a successful comparison. Start one with PUT …/jobs/compare.";
             return Err(Problem::conflict("NO_COMPARISON", detail));
@@ -51,6 +52,7 @@ pub async fn stream(
             let detail = "The differences were removed. Compare again with PUT …/jobs/compare.";
             Problem::conflict("DIFFERENCES_GONE", detail)
         })?;
+        caller.note_reading(app, migration_id, "differences")?;
         Ok((lines, client_still_valid(app.clone(), &caller)))
     });
     let (mut lines, still_valid) = opened.await?;

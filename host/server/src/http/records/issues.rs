@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::app::{App, AsyncApp};
-use crate::http::auth::authz::{Caller, CanRead};
+use crate::http::auth::authz::{Caller, CanAudit};
 use crate::http::paging::{ListResponse, PageQuery, PageResponse, QueryString};
 use crate::http::problem::Problem;
 use crate::http::request::extract::PathParams;
@@ -83,7 +83,7 @@ pub struct IssueQuery {
 }
 
 /// Returns the entity types whose issues the caller may see; none if it may see all.
-fn visible(app: &App, caller: &Caller<CanRead>, migration: &Migration) -> Result<Option<Vec<String>>, Problem> {
+fn visible(app: &App, caller: &Caller<CanAudit>, migration: &Migration) -> Result<Option<Vec<String>>, Problem> {
     if caller.grant().holds_all(migration) {
         return Ok(None);
     }
@@ -106,7 +106,7 @@ fn visible(app: &App, caller: &Caller<CanRead>, migration: &Migration) -> Result
 )]
 pub async fn list(
     State(app): State<AsyncApp>,
-    caller: Caller<CanRead>,
+    caller: Caller<CanAudit>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     query: QueryString,
@@ -165,7 +165,7 @@ pub struct IssueCountQuery {
 )]
 pub async fn counts(
     State(app): State<AsyncApp>,
-    caller: Caller<CanRead>,
+    caller: Caller<CanAudit>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     query: QueryString,

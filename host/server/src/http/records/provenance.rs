@@ -63,6 +63,7 @@ pub async fn read_provenance(
     accepts_json(&headers)?;
     app.blocking(move |app| {
         let (context, entity_type, reference_id) = locate(app, &caller, (&id, &entity, &reference_id))?;
+        caller.note_reading(app, context.migration.reference_id, &entity_type)?;
         let story = provenance(&context, &entity_type, reference_id.into_bytes())?;
         story.map(Json).ok_or_else(no_record)
     })

@@ -54,6 +54,7 @@ pub async fn list(
     let page = query.page(&[])?;
     app.blocking(move |app| {
         let context = app.migration_context(caller.whole_migration(app, &id)?)?;
+        caller.note_reading(app, context.migration.reference_id, "quarantine")?;
         let (entries, total) = quarantined(&context, page.offset, page.limit)?;
         Ok(PageResponse::new(entries, total, page))
     })

@@ -112,6 +112,7 @@ pub async fn stream(
     app.blocking(move |app| {
         let context = app.migration_context(caller.whole_migration(app, &id)?)?;
         check_source(&context, &source)?;
+        caller.note_reading(app, context.migration.reference_id, &source)?;
         let with_issue = issue.map(|issue| records_with_issue(&context, &source, &issue)).transpose()?;
         let unlisted = with_issue.as_ref().map_or(0, |found| found.unlisted);
         let wanted: RecordFilter = Box::new(move |entry: &StagedEntry| {

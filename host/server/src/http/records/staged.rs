@@ -38,6 +38,7 @@ pub async fn read(
         let (migration, _, entity) = find_entity_type(app, &caller, &(domain, id, entity))?;
         let no_record = || Problem::not_found("NO_SUCH_RECORD", "No record with this reference id is staged.");
         let reference_id: Uuid = reference_id.parse().map_err(|_| no_record())?;
+        caller.note_reading(app, migration.reference_id, &entity)?;
         let body =
             app.migration_context(migration)?.area.read(&entity, reference_id.into_bytes())?.ok_or_else(no_record)?;
         Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
@@ -61,6 +62,7 @@ pub async fn stream(
     let answer = answer_format(&headers)?;
     let opened = app.blocking(move |app| {
         let (migration, _, entity) = find_entity_type(app, &caller, &path)?;
+        caller.note_reading(app, migration.reference_id, &entity)?;
         let area = app.migration_context(migration)?.area;
         Ok::<_, Problem>((area, entity, client_still_valid(app.clone(), &caller)))
     });
@@ -89,6 +91,7 @@ pub async fn refused(
     let answer = answer_format(&headers)?;
     let opened = app.blocking(move |app| {
         let (migration, _, entity) = find_entity_type(app, &caller, &path)?;
+        caller.note_reading(app, migration.reference_id, &entity)?;
         let area = app.migration_context(migration)?.area;
         Ok::<_, Problem>((area, entity, client_still_valid(app.clone(), &caller)))
     });

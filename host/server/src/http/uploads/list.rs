@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::AsyncApp;
-use crate::http::auth::authz::{Caller, CanRead};
+use crate::http::auth::authz::{Caller, CanAudit};
 use crate::http::paging::ListResponse;
 use crate::http::problem::Problem;
 use crate::http::request::extract::PathParams;
@@ -102,7 +102,7 @@ fn upload_response(upload: CatalogUpload) -> MigrationUploadResponse {
 )]
 pub async fn list(
     State(app): State<AsyncApp>,
-    caller: Caller<CanRead>,
+    caller: Caller<CanAudit>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
 ) -> Result<Json<ListResponse<MigrationUploadResponse>>, Problem> {
