@@ -84,6 +84,31 @@ async fn a_refused_call_stops_only_its_record() {
     assert_eq!(migration.job("import").await["state"], "succeeded");
     check(&mambu, &migration);
 
+    // Decisions about many: by code, by kind and code, and about all.
+    let migration = register(server, "mambu").await;
+    stage(&migration, &mambu).await;
+    mambu.clear_faults();
+    mambu.order(refused("/loans/{id}/fee-transactions"));
+    assert_eq!(import(&migration).await["state"], "failed");
+    let decide_all = async |body: Value| {
+        let request = migration.server.request(Method::PUT, &migration.path("/ledger")).json(&body);
+        migration.server.send(request).await
+    };
+    let nameless = decide_all(json!({"decision": "retry"})).await;
+    assert_eq!(nameless.problem(), (400, "INVALID_PARAMETER".into()));
+    for (filter, decided) in [
+        (json!({"code": "ANOTHER_CODE"}), 0),
+        (json!({"kind": "clients", "all": true}), 0),
+        (json!({"kind": "loans", "code": "INVALID_PARAMETERS"}), 1),
+        (json!({"all": true}), 0),
+    ] {
+        let mut body = filter.clone();
+        body["decision"] = json!("retry");
+        assert_eq!(decide_all(body).await.json(), json!({"decided": decided}), "{filter}");
+    }
+    assert_eq!(migration.job("import").await["state"], "succeeded");
+    check(&mambu, &migration);
+
     // The importer follows no redirect.
     let migration = register(server, "mambu").await;
     stage(&migration, &mambu).await;

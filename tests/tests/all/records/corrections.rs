@@ -152,3 +152,42 @@ async fn refused_records_without_a_mapper_come_back() {
     assert_eq!(deleted[0]["isSuccessful"], true, "{deleted:?}");
     assert_eq!(refused().await, "no record\n");
 }
+
+/// The command writes the refused records of each source into files, and withdraws an upload.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_writes_files_and_withdraws() {
+    let migration = shared().register(Some("berka"), ALL).await;
+    let table = b"client_id;birth_number\r\n1;x\r\n2;706213\r\n".to_vec();
+    upload(&migration, "client", "text/csv", "separator=;", table).await;
+    migration.source("loan", "no record\n").await;
+    let sluice = |args: &[&str]| {
+        let mut run = std::process::Command::new(crate::harness::recorded_server::command());
+        run.args(args).arg(&migration.id).args(["--server", &shared().url]);
+        run.arg("--client-file").arg(shared().data_dir.join(sluice_data_dir::ADMIN_FILE));
+        let done = run.output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        (done.status.code(), text(&done.stdout), text(&done.stderr))
+    };
+    let (code, out, _) = sluice(&["records", "--source", "client", "--outcome", "rejected"]);
+    assert_eq!((code, &*out), (Some(0), "client_id;birth_number\r\n1;x\r\n"));
+    let (code, _, said) = sluice(&["records", "--outcome", "rejected"]);
+    assert!(code == Some(1) && said.contains("--source"), "{said}");
+    let dir = tempfile::tempdir().unwrap();
+    let (code, _, said) = sluice(&["records", "--outcome", "rejected", "--out", dir.path().to_str().unwrap()]);
+    assert!(code == Some(0) && said.contains("separator=%3B"), "{said}");
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    assert_eq!(read("client.csv"), "client_id;birth_number\r\n1;x\r\n");
+    assert_eq!(read("loan.jsonl"), "no record\n");
+    let (code, out, _) = sluice(&["records", "--issue", "INVALID_FORMAT"]);
+    assert_eq!((code, &*out), (Some(0), "client_id;birth_number\r\n1;x\r\n"));
+
+    let (code, out, said) = sluice(&["uploads", "list"]);
+    assert!(code == Some(0) && out.contains("client") && out.contains("loan"), "{out}{said}");
+    let mut run = std::process::Command::new(crate::harness::recorded_server::command());
+    run.args(["uploads", "withdraw", &migration.id, "1", "--server", &shared().url]);
+    run.arg("--client-file").arg(shared().data_dir.join(sluice_data_dir::ADMIN_FILE));
+    let done = run.output().unwrap();
+    let said = String::from_utf8(done.stdout).unwrap();
+    assert!(done.status.success() && said.contains("2 records of it"), "{said}");
+    assert_eq!(migration.staged("counterparty-management", "counterparties").await.len(), 0);
+}
