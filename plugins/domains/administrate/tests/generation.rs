@@ -319,23 +319,30 @@ fn allocates_repayments_of_facilities() {
     }
 }
 
-/// An administration that was generated before is generated again. Only an imported administration prevents generation.
-/// In both cases the facility takes its share of the repayments.
+/// An administration that was generated before is generated again. Only an imported administration prevents generation, and
+/// a warning says if it states another outstanding principal. In all cases the facility takes its share of the repayments.
 #[test]
 fn generates_none_for_a_facility_with_an_imported_administration() {
     let agreement = with(AGREEMENT, FACILITIES, TWO_FACILITIES).replace('\n', "");
     let facility = "fa000000-0000-4000-8000-000000000001";
     let derived = harness(&[]).reference_id("payment-administrations", facility).to_string();
     let imported = "ad000000-0000-4000-8000-000000000001".to_owned();
-    for (id, expected) in [
-        (derived, vec!["0.00:", "40.00: 1 2024-02-29 40.00+0.00", "50.00: 1 2024-02-29 50.00+0.00"]),
-        (imported, vec!["40.00: 1 2024-02-29 40.00+0.00", "50.00: 1 2024-02-29 50.00+0.00"]),
+    const DIFFERS: &str = "! 0 warning RULE_VIOLATION/OUTSTANDING_PRINCIPAL_DIFFERS facilities[0]";
+    for (id, stated, expected) in [
+        (derived, "7", vec!["0.00:", "40.00: 1 2024-02-29 40.00+0.00", "50.00: 1 2024-02-29 50.00+0.00"]),
+        (imported.clone(), "0.0", vec!["40.00: 1 2024-02-29 40.00+0.00", "50.00: 1 2024-02-29 50.00+0.00"]),
+        (imported, "0.01", vec!["40.00: 1 2024-02-29 40.00+0.00", "50.00: 1 2024-02-29 50.00+0.00", DIFFERS]),
     ] {
         let harness = harness(&[("repayments", "110", "EUR", "")]);
-        let existing = format!(r#"{{"referenceId": "{id}", "facilityReferenceId": "{facility}"}}"#);
+        let stated = format!(r#"{{"amount": {stated}, "currency": "EUR"}}"#);
+        let existing = format!(
+            r#"{{"referenceId": "{id}", "facilityReferenceId": "{facility}", "outstandingPrincipal": {stated}}}"#
+        );
         harness.stage("payment-administrations", &existing);
         let made = harness.generate::<Administrate>("payment-administrations", &agreement);
-        assert_eq!(made.lines().lines().map(as_line).collect::<Vec<_>>(), expected, "{id}");
+        let (lines, issues) = (made.lines(), made.issues());
+        let figures = lines.lines().map(as_line).chain(issues.iter().map(|issue| format!("! {issue}")));
+        assert_eq!(figures.collect::<Vec<_>>(), expected, "{id}");
     }
 }
 
