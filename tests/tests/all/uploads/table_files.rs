@@ -66,7 +66,7 @@ async fn names_every_file_that_it_does_not_read() {
             ],
         ),
         (&[("client.csv", table), ("disp.jsonl.gz", Some(nothing))], 0, &["without records", "disp"]),
-        (&[("client.csv", Some(header))], 2, &["a header, and no rows"]),
+        (&[("client.csv", Some(header))], 1, &["a header, and no rows", "NOTHING_STAGED"]),
         (&[("client.csv", Some(b"client_id;birth_number\n1;706213\n"))], 1, &["MISSING_KEY_COLUMN", "separator ;"]),
     ];
     for (entries, code, parts) in cases {
