@@ -29,23 +29,13 @@ impl RecordLines {
     }
 }
 
-/// Maximum length of a field's name in an issue that framing finds. Names of columns are shorter.
-const MAX_NAME: usize = 64;
-
-/// Returns the issue for a fault of a record. It names a field that is there twice if the name looks like the name of a
-/// field. Any other name could be data.
-pub(super) fn fault_issue(fault: Fault, record: &[u8]) -> Issue {
+/// Returns the issue for a fault of a record. It names a field that is there twice if `declared` knows the name. Any other
+/// name could be data.
+pub(super) fn fault_issue(fault: Fault, record: &[u8], declared: impl Fn(&str) -> Option<FieldPath>) -> Issue {
     let mut issue = Issue::error(fault.code());
     if fault == Fault::DuplicateField {
         let name = std::str::from_utf8(record).ok().and_then(repeated_field);
-        let plain = |name: &String| {
-            name.len() <= MAX_NAME
-                && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-                && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-')
-        };
-        if let Some(name) = name.filter(plain) {
-            issue.field = FieldPath::from_storage(&name);
-        }
+        issue.field = name.and_then(|name| declared(&name)).unwrap_or(FieldPath::WHOLE_RECORD);
     }
     issue
 }

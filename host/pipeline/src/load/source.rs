@@ -223,7 +223,7 @@ impl<'a> SourceStager<'a> {
                     .fault
                     .iter()
                     .filter(|fault| !fault.skips())
-                    .map(|fault| fault_issue(*fault, raw.record(position)))
+                    .map(|fault| fault_issue(*fault, raw.record(position), |name| self.mapper.declared_field(name)))
                     .collect(),
                 skipped: keys.fault.filter(|fault| fault.skips()).map(|fault| fault.code().into()),
                 ..RecordVerdict::default()

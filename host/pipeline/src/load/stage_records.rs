@@ -39,7 +39,7 @@ pub fn load_records(
     let totals = frame(&Handle::current(), stream, &context.config.upload, false, |framed| {
         let FrameEvent::Batch(mut raw, _) = framed else { return Ok(results.flush(&context.area, true)?) };
         let mut found: Vec<Vec<Issue>> = vec![vec![]; raw.len()];
-        note_faults(&raw, &mut found, max_depth);
+        note_faults(plugin, &raw, &mut found, max_depth);
         canonicalise(&mut raw, &found, &canonical_ids);
         let (batch, positions) = whole_records(raw.bytes.as_slice(), &raw, &found);
         let validated = instance.validate(entity_type, &batch)?;
@@ -142,13 +142,14 @@ pub(crate) fn finish_batch(
 }
 
 /// Adds the faults of framing, and of records that are not JSON objects.
-fn note_faults(raw: &RawBatch, found: &mut [Vec<Issue>], max_depth: usize) {
+fn note_faults(plugin: &DomainPlugin, raw: &RawBatch, found: &mut [Vec<Issue>], max_depth: usize) {
+    let declared = |name: &str| plugin.declared_field(name);
     for (position, fault) in &raw.faults {
-        found[*position as usize].push(fault_issue(*fault, raw.record(*position as usize)));
+        found[*position as usize].push(fault_issue(*fault, raw.record(*position as usize), declared));
     }
     for (position, issues) in found.iter_mut().enumerate().filter(|(_, issues)| issues.is_empty()) {
         if let Err(fault) = scan_object(raw.record(position), max_depth, |_, _| {}) {
-            issues.push(fault_issue(fault, raw.record(position)));
+            issues.push(fault_issue(fault, raw.record(position), declared));
         }
     }
 }

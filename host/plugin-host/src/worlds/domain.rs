@@ -124,6 +124,11 @@ impl DomainPlugin {
         self.vocabularies[0].codes()
     }
 
+    /// Returns the path of a field if the plugin declares its name.
+    pub fn declared_field(&self, name: &str) -> Option<FieldPath> {
+        self.vocabularies[0].declared_path(name)
+    }
+
     /// Returns name and version for messages.
     pub fn title(&self) -> PluginTitle {
         PluginTitle { name: self.description.name.clone(), version: self.description.version.clone() }

@@ -20,7 +20,7 @@ use sluice_contract::description::{MapperDescription, SourceTable, check_mapper}
 use sluice_contract::output_validation::{check_transformed, described_type, issue};
 use sluice_contract::wire::{Batch, Context, WireTransformed};
 use sluice_contract::{UndeclaredText, Vocabulary};
-use sluice_model::{Code, Digest, Issue, Name, PluginTitle};
+use sluice_model::{Code, Digest, FieldPath, Issue, Name, PluginTitle};
 
 /// A compiled mapper.
 #[derive(Clone)]
@@ -101,6 +101,11 @@ impl MapperPlugin {
     /// Returns the plugin's own codes.
     pub fn codes(&self) -> Vec<Code> {
         self.vocabulary.codes()
+    }
+
+    /// Returns the path of a field if the plugin declares its name.
+    pub fn declared_field(&self, name: &str) -> Option<FieldPath> {
+        self.vocabulary.declared_path(name)
     }
 
     /// Returns name and version for messages.

@@ -75,6 +75,7 @@ fn problem_schema() -> RefOr<Schema> {
 
 fn meaning(permission: Permission) -> &'static str {
     match permission {
+        Permission::Audit => "Read counts, logs, issues, the trail and evidence, and no record",
         Permission::Read => "Read everything, change nothing",
         Permission::Migrate => "Register, load, validate, import and purge",
         Permission::Approve => "Approve plugins",

@@ -10,7 +10,12 @@ use super::{BackupFolder, PATH, TYPE, small};
 use crate::server::restart::{at, copy_all};
 
 /// Statements that change a catalogue back to the version before, one per version.
-const UNDO: &[&str] = &["ALTER TABLE migrations DROP COLUMN target", "ALTER TABLE migrations DROP COLUMN acknowledged"];
+const UNDO: &[&str] = &[
+    "ALTER TABLE migrations DROP COLUMN target",
+    "ALTER TABLE migrations DROP COLUMN acknowledged",
+    "ALTER TABLE issues DROP COLUMN upload",
+    "ALTER TABLE issues DROP COLUMN first_line",
+];
 
 /// Changes a backup: its catalogue to one version and its manifest to another, with a signature of the same key.
 fn set_versions(place: &BackupFolder, name: &str, version: i64, said: i64) {

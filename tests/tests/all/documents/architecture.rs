@@ -51,7 +51,16 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ),
     (
         "::from_storage(",
-        &["model/", "catalog/", "connector/src/ledger.rs", "pipeline/src/reporting/", "pipeline/src/validate/mod.rs"],
+        &[
+            "model/",
+            "catalog/",
+            "connector/src/ledger.rs",
+            "connector/src/bulk_decision.rs",
+            "pipeline/src/load/issue_notes.rs",
+            "pipeline/src/reporting/",
+            "pipeline/src/validate/mod.rs",
+            "server/src/http/uploads/",
+        ],
     ),
     ("Message::from_format", &["model/"]),
     // The one function that releases a plugin's own words.
