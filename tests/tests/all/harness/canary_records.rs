@@ -155,6 +155,10 @@ pub fn lender(canaries: &mut Canaries, lender: &Lender) -> Vec<(&'static str, &'
             .collect::<String>();
         for number in 1..=3 {
             let mut record = lender.record(entity_type, number);
+            if *entity_type == "debit-mandates" {
+                // An account of a SEPA mandate is an IBAN, and a canary is none.
+                record["scheme"] = json!("DOMESTIC");
+            }
             texts(canaries, &mut record, "");
             sound += &format!("{record}\n");
             for pointer in pointers(&record) {

@@ -252,7 +252,7 @@ async fn refuses_a_second_record_under_one_id() {
         let results = migration.stage(PATH, TYPE, body).await.lines();
         let errors: Vec<Value> = results.iter().map(|result| result["errors"][0].clone()).collect();
         assert_eq!(errors[0], Value::Null);
-        let duplicate = json!({"field": "", "message": "DUPLICATE_REFERENCE_ID", "firstLine": 1});
+        let duplicate = json!({"field": "", "code": "DUPLICATE_REFERENCE_ID", "firstLine": 1});
         assert_eq!((&errors[1]["code"], &errors[1]["firstLine"]), (&duplicate["code"], &duplicate["firstLine"]));
         assert_eq!(results[1]["isSuccessful"], false);
         assert_eq!(errors[2]["field"], "initials");

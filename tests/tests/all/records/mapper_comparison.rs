@@ -199,8 +199,14 @@ async fn compares_on_a_server() {
         (run.status.code(), text(&run.stdout), text(&run.stderr))
     };
     let (code, out, err) = run(&["trial", "--sample", "1000"]).await;
-    assert_eq!(code, Some(0), "{out}{err}");
-    for said in ["Would arrive", "PLUGIN_PANICKED", "Validation would pass", "A sample of 3 of 3"] {
+    assert_eq!(code, Some(2), "{out}{err}");
+    for said in [
+        "2 of 3 records would arrive: 1 quarantined",
+        "Would arrive",
+        "PLUGIN_PANICKED",
+        "Validation would pass",
+        "A sample of 3 of 3",
+    ] {
         assert!(out.contains(said), "{said} is not in:\n{out}{err}");
     }
     let (code, out, err) = run(&["records", "--source", "client", "--outcome", "quarantined"]).await;
