@@ -10,17 +10,21 @@ const AUTHORITY_AS_SERVER: &str = "CaUsedAsEndEntity";
 /// Returns the reason for which a connection failed at the server's certificate, with the remedy, or `None` if it failed
 /// otherwise.
 pub fn refusal(error: &reqwest::Error) -> Option<&'static str> {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        // An `io::Error` leaves its own error out of the chain of sources.
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let inner = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if let Some(rustls::Error::InvalidCertificate(refused)) = inner.or_else(|| error.downcast_ref()) {
-            return Some(reason(refused));
-        }
-        cause = error.source();
+    match tls_error(error)? {
+        rustls::Error::InvalidCertificate(refused) => Some(reason(refused)),
+        _ => None,
     }
-    None
+}
+
+/// Returns the error of TLS among the causes of an error.
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(found) = error.downcast_ref() {
+        return Some(found);
+    }
+    // An `io::Error` leaves its own error out of the chain of sources.
+    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    let inner = inner.and_then(|inner| tls_error(inner as &(dyn Error + 'static)));
+    inner.or_else(|| error.source().and_then(tls_error))
 }
 
 fn reason(refused: &CertificateError) -> &'static str {

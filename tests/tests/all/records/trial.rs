@@ -165,7 +165,10 @@ async fn trial_changes_nothing_and_predicts_the_import() {
 
     // The figures are those of the import that follows.
     let counts = run_all_steps(&migration).await;
-    assert_eq!(result["counts"], counts["result"]);
+    // The lines of uploads are counted with the migration, and not with a trial.
+    let mut counted = counts["result"].as_array().unwrap().clone();
+    counted.retain(|count| count["type"] != "TotalLines");
+    assert_eq!(result["counts"], json!(counted));
     let arriving: BTreeMap<&str, String> = result["arriving"]
         .as_array()
         .unwrap()

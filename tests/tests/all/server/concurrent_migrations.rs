@@ -39,7 +39,9 @@ async fn separates_migrations_with_the_same_ids() {
     referring["associatedParties"] = json!([id]);
     put(&two, PATH, TYPE, &[referring]).await;
     assert_eq!(two.job("validate").await["state"], "failed");
-    let issues = two.issues("validate").await;
+    let mut issues = two.issues("validate").await;
+    // Its organisations have the same names, which is a warning.
+    issues.retain(|issue| issue["severity"] == "error");
     assert_eq!((issues.len(), &issues[0]["code"]), (1, &json!("UNKNOWN_REFERENCE")), "{issues:?}");
     for kind in ["validate", "import"] {
         assert_eq!(one.job(kind).await["state"], "succeeded");
