@@ -114,8 +114,13 @@ async fn rejects_a_line_of_a_hundred_megabytes() {
         let results = [upload.line().await, upload.line().await, upload.line().await].map(Option::unwrap);
         let successful: Vec<&Value> = results.iter().map(|result| &result["isSuccessful"]).collect();
         assert_eq!(successful, [true, false, true], "{results:?}");
-        let errors = json!([{"field": "", "message": "RECORD_TOO_LARGE"}]);
-        assert_eq!((&results[1]["errors"], &results[1]["line"]), (&errors, &json!(2)));
+        let (errors, line) = (results[1]["errors"].as_array().unwrap(), &results[1]["line"]);
+        assert_eq!(
+            (errors.len(), &errors[0]["code"], &errors[0]["field"]),
+            (1, &json!("RECORD_TOO_LARGE"), &json!(""))
+        );
+        let message = sluice_codes::find("RECORD_TOO_LARGE").unwrap().meaning.as_str();
+        assert_eq!((&errors[0]["message"], line), (&json!(message), &json!(2)));
         assert_eq!((upload.line().await, staged(&migration).await), (None, 2));
     }
 }

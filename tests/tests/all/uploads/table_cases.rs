@@ -163,8 +163,8 @@ async fn says_what_it_found() {
 
     let query = &[("separator", ";")];
     let answer = send_table(&migration, "client", query, "03-trailing-delim.csv").await;
-    let warnings: Vec<Value> = answer.lines().iter().map(|line| line["warnings"].clone()).collect();
-    assert_eq!(warnings, [json!([{"field": "", "message": "NAMELESS_COLUMN"}]), Value::Null]);
+    let warnings: Vec<Value> = answer.lines().iter().map(|line| line["warnings"][0]["code"].clone()).collect();
+    assert_eq!(warnings, [json!("NAMELESS_COLUMN"), Value::Null]);
 
     let migration = shared().register(Some("berka"), ALL).await;
     send_table(&migration, "client", &[], "08-blank-rows.csv").await;
