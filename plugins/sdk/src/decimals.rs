@@ -76,7 +76,7 @@ fn wide(number: &[u8]) -> Option<u128> {
 
 /// Returns `units` divided by ten to the power of `scale`.
 fn decimal(is_negative: bool, mut units: u128, mut scale: i32) -> Option<Decimal> {
-    if scale > MAX_SCALE || scale < -MAX_SCALE {
+    if !(-MAX_SCALE..=MAX_SCALE).contains(&scale) {
         return None;
     }
     while scale < 0 {

@@ -132,7 +132,7 @@ fn print_credentials(client: &ApiClient, credentials: &Credentials, json: bool) 
     if json {
         let mut document = client_json(client);
         document["secret"] = credentials.secret.expose_secret().into();
-        return Ok(print(&format!("{document:#}\n"))?);
+        return print(&format!("{document:#}\n"));
     }
     let text = format!(
         "{}: {} on {} of {}\nIts secret, shown this once and stored nowhere:\n  {}\n",
@@ -147,7 +147,7 @@ fn print_credentials(client: &ApiClient, credentials: &Credentials, json: bool) 
 
 fn list(clients: &[ApiClient], json: bool) -> Result<()> {
     if json {
-        return Ok(print(&format!("{:#}\n", Value::from_iter(clients.iter().map(client_json))))?);
+        return print(&format!("{:#}\n", Value::from_iter(clients.iter().map(client_json))));
     }
     let row = |client: &ApiClient| {
         vec![client.id.clone(), tenant_name(client), permissions(client), domains(client), state(client)]

@@ -27,10 +27,12 @@ pub(crate) fn notes_of(code: Option<&Code>, issues: &[Issue]) -> Vec<u8> {
     serde_json::to_vec(&all).expect("issues can be written as JSON")
 }
 
+/// An issue as notes hold it: true if it is an error, code, field, rule and line of the first record.
+type StoredIssue = (bool, String, String, Option<String>, Option<u64>);
+
 /// Returns the issues of a staged record with this result, code and notes.
 pub(crate) fn noted_issues(status: Option<SourceStatus>, code: &str, notes: &[u8]) -> Vec<Issue> {
-    let noted: Vec<(bool, String, String, Option<String>, Option<u64>)> =
-        serde_json::from_slice(notes).unwrap_or_default();
+    let noted: Vec<StoredIssue> = serde_json::from_slice(notes).unwrap_or_default();
     let mut issues: Vec<Issue> = noted
         .into_iter()
         .map(|(error, code, field, rule, first_line)| Issue {

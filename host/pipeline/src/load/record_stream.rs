@@ -130,6 +130,7 @@ pub struct InputTotals {
 }
 
 /// An event of a stream.
+#[expect(clippy::large_enum_variant, reason = "an event is passed on at once and never kept")]
 pub(crate) enum FrameEvent {
     /// A batch of records, and the form in which they were uploaded, if it is to be kept.
     Batch(RawBatch, Option<UploadedForm>),

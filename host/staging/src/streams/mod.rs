@@ -135,7 +135,7 @@ impl StagedBatch {
         let mut kept = Self::default();
         for (position, entry) in self.entries.iter().enumerate().filter(|(_, entry)| keep(entry)) {
             kept.bytes.extend_from_slice(self.body(position));
-            kept.ends.push(kept.bytes.len() as u32);
+            kept.ends.push(u32::try_from(kept.bytes.len()).expect("a part of a batch is not longer than the batch"));
             kept.entries.push(entry.clone());
         }
         *self = kept;
