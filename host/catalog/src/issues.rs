@@ -228,6 +228,28 @@ impl Catalog {
         Ok((ids, lines))
     }
 
+    /// Returns the fields that the listed issues of a kind name, each with its number of listed issues, most first, and at
+    /// most `max`.
+    pub fn issue_fields(
+        &self,
+        migration: Uuid,
+        phase: Phase,
+        kind: &IssueTotal,
+        max: u64,
+    ) -> Result<Vec<(FieldPath, u64)>, CatalogError> {
+        let connection = self.lock();
+        let mut query = connection.prepare_cached(
+            "SELECT field, count(*) AS listed FROM issues WHERE migration = ? AND phase = ? AND stream = ?
+             AND severity = ? AND code = ? AND coalesce(rule, '') = ? GROUP BY field ORDER BY listed DESC, field LIMIT ?",
+        )?;
+        let IssueTotal { stream, severity, code, rule, .. } = kind;
+        let rule = rule.as_deref().unwrap_or_default();
+        let of = params![migration.to_string(), phase.as_str(), &**stream, severity.as_str(), &**code, rule, max];
+        let fields =
+            query.query_map(of, |row| Ok((FieldPath::from_storage(&row.get::<_, String>(0)?), row.get(1)?)))?;
+        Ok(fields.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// Returns the number of issues of a phase by stream, severity, code and rule, including those that are not listed.
     pub fn issue_counts(&self, migration: Uuid, phase: Phase) -> Result<Vec<IssueTotal>, CatalogError> {
         let connection = self.lock();

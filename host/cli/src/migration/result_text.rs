@@ -78,10 +78,12 @@ pub fn trial(result: &Value) -> String {
     );
     out += &section(
         "Issues",
-        &["phase", " type", " issue", "records", " examples"],
+        &["phase", " type", " issue", " field", "records", " examples"],
         items(&result["issues"]).map(|of| {
             let issue = [cell(&of["severity"]), cell(&of["code"]), cell(&of["rule"])].join(" ");
-            vec![cell(&of["phase"]), cell(&of["entityType"]), issue.trim().into(), cell(&of["count"]), examples(of)]
+            let fields: Vec<String> = items(&of["fields"]).take(MAX_IDS).map(|field| cell(&field["field"])).collect();
+            let (phase, entity_type) = (cell(&of["phase"]), cell(&of["entityType"]));
+            vec![phase, entity_type, issue.trim().into(), fields.join(", "), cell(&of["count"]), examples(of)]
         }),
     );
     out += &section(

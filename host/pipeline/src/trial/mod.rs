@@ -247,12 +247,16 @@ fn outcomes(sources: BTreeMap<Name, Outcomes>) -> SafeValue {
     SafeValue::list(sources.into_iter().flat_map(of))
 }
 
-/// Returns the issues of a phase by code, with the first records of each.
+/// Returns the issues of a phase by code, with the fields that they name and the first records of each.
 fn issues(trial_context: &MigrationContext, phase: Phase) -> Result<Vec<SafeValue>, PipelineError> {
     let migration = trial_context.migration.reference_id;
     let mut found = vec![];
     for alike in trial_context.store.issue_counts(migration, phase)? {
         let (ids, lines) = trial_context.store.first_issues(migration, phase, &alike, MAX_EXAMPLES)?;
+        let fields = trial_context.store.issue_fields(migration, phase, &alike, MAX_EXAMPLES)?;
+        let fields = fields
+            .into_iter()
+            .map(|(field, listed)| SafeValue::table([("field", SafeValue::from(field)), ("listed", listed.into())]));
         let IssueTotal { stream, severity, code, rule, count } = alike;
         found.push(SafeValue::table([
             ("phase", SafeValue::from(phase.as_str())),
@@ -261,6 +265,7 @@ fn issues(trial_context: &MigrationContext, phase: Phase) -> Result<Vec<SafeValu
             ("code", code.into()),
             ("rule", rule.into()),
             ("count", count.into()),
+            ("fields", SafeValue::list(fields)),
             ("referenceIds", SafeValue::list(ids)),
             ("lines", SafeValue::list(lines)),
         ]));

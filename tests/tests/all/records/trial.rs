@@ -151,6 +151,9 @@ async fn trial_changes_nothing_and_predicts_the_import() {
         };
         let issue = result["issues"].as_array().unwrap().iter().find(same);
         let issue = issue.unwrap_or_else(|| panic!("{found} is not in {}", result["issues"]));
+        let listed = |field: &Value| field["listed"].as_u64().unwrap();
+        let fields: u64 = issue["fields"].as_array().unwrap().iter().map(listed).sum();
+        assert!(fields > 0 && fields <= found["count"].as_u64().unwrap(), "{issue}");
         let named = issue["referenceIds"].as_array().unwrap().len() as u64;
         assert!((1..=20).contains(&named) && named <= found["count"].as_u64().unwrap(), "{issue}");
     }
