@@ -2,14 +2,16 @@
 
 use std::io::IsTerminal;
 
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry};
+use tracing_subscriber::{Layer, Registry};
 
 /// Starts logging on standard error, from a level that SLUICE_LOG overrides. With the feature `opentelemetry`, spans are
 /// also sent to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names.
 pub fn init(level: &str, json: bool) {
-    let filter = EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let wanted = std::env::var("SLUICE_LOG").ok().and_then(|wanted| wanted.parse::<Targets>().ok());
+    let filter = wanted.unwrap_or_else(|| level.parse().expect("the level is fixed in the source"));
     let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let text = text.with_ansi(std::io::stderr().is_terminal());
     let text: Box<dyn Layer<Registry> + Send + Sync> =
