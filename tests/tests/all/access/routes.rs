@@ -368,7 +368,7 @@ async fn answers_every_route_for_every_client() {
             None => None,
         });
     }
-    let owner = tokens[2].clone().unwrap();
+    let owner = tokens[3].clone().unwrap();
     for (method, route, expected) in ROUTES {
         for ((caller, _), (token, expected)) in CALLERS.iter().zip(tokens.iter().zip(expected)) {
             let scene = RouteFixture::set(server, &owner).await;
