@@ -198,6 +198,8 @@ class Workload:
         self.step = "register"
         #: Number of leading records with an acknowledged result, by table, and the records derived from them.
         self.acknowledged = {table: 0 for table in dataset.tables()}
+        #: Tables whose last upload was answered completely.
+        self.ended = set()
         self.derived = {table: [] for table in dataset.tables()}
         #: Kind and last observed state of each started job.
         self.jobs = {}
@@ -235,7 +237,8 @@ class Workload:
     def load(self, server):
         """Uploads the tables with records that have no acknowledged result, several tables concurrently."""
         for phase in UPLOAD_PHASES:
-            waiting = [table for table in phase if table in self.acknowledged and self.missing(table)]
+            # The server refuses to import a table whose last upload did not end, even if each record has its result.
+            waiting = [table for table in phase if table in self.acknowledged and table not in self.ended]
             if not waiting:
                 continue
             self.on_step("load")
@@ -257,10 +260,6 @@ class Workload:
                 raise sorted(failures, key=lambda failure: isinstance(failure, ConnectionLost))[0]
         self.step = "validate"
 
-    def missing(self, table):
-        """Returns the number of records without an acknowledged result."""
-        return len(self.dataset.lines[table]) - self.acknowledged[table]
-
     def upload(self, server, table):
         """Uploads a table, from its first record or from the first one without an acknowledged result."""
         lines = self.dataset.lines[table]
@@ -269,6 +268,7 @@ class Workload:
             # A table without missing results is uploaded from its first record.
             first %= len(lines)
             upload_body = paced_body(b"\n".join(lines[first:]) + b"\n", self.rng)
+            self.ended.discard(table)
         self.sent += len(lines) - first
         received = 0
 
@@ -287,6 +287,8 @@ class Workload:
             raise MissingResults(
                 f"{received} results for {len(lines) - first} records of {table} in a complete response"
             )
+        with self._lock:
+            self.ended.add(table)
 
     def acknowledge(self, table, first, line, result):
         """Records the next result. `line` counts the records sent from record `first` on."""

@@ -57,7 +57,7 @@ class ServerProcess(Server):
 
     def forget_token(self):
         """Discards the access token. The next request fetches a new one."""
-        self._token, self._until = None, 0.0
+        self._token, self._token_expiry = None, 0.0
 
     def log_text(self):
         """Returns the log since the start of this process."""
