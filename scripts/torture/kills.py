@@ -164,7 +164,10 @@ class FaultRound:
                 remaining -= 1
                 self.run_until_fault(server, self.new_trigger(server))
             finally:
-                if not server.killed:
+                if server.killed:
+                    # The power is cut after the signal: the next server must not start before.
+                    server.kill_is_complete.wait()
+                else:
                     server.stop()
 
     def new_server(self, **options):

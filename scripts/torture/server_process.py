@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -28,6 +29,8 @@ class ServerProcess(Server):
         self._log = self.log.open("ab")
         self._log_offset = self.log.stat().st_size
         self.killed = False
+        #: Set when `kill` has ended. A trigger kills in a thread of its own, and the next server waits for it.
+        self.kill_is_complete = threading.Event()
         self.forget_token()
         started = time.perf_counter()
         self.process = subprocess.Popen(
@@ -73,6 +76,7 @@ class ServerProcess(Server):
         self.after_kill_signal()
         self.process.wait()
         self._log.close()
+        self.kill_is_complete.set()
 
     def after_kill_signal(self):
         """Runs between the signal and the end of the process. Subclasses cut the power here."""
