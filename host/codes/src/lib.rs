@@ -14,4 +14,4 @@ mod table;
 mod text;
 
 pub use definition::{CodeDefinition, CodePlace, ResponsibleParty};
-pub use search::{all, find, similar};
+pub use search::{all, find, find_exact, similar};

@@ -16,8 +16,12 @@ pub fn all() -> &'static [CodeDefinition] {
 
 /// Returns the definition of a code. Capitals, hyphens and the path of a problem's `type` do not matter.
 pub fn find(code: &str) -> Option<&'static CodeDefinition> {
-    let code = normalized(code);
-    let at = DEFINITIONS.binary_search_by(|definition| definition.code.as_str().cmp(&code)).ok()?;
+    find_exact(&normalized(code))
+}
+
+/// Returns the definition of a code that is written as the table writes it. Allocates nothing.
+pub fn find_exact(code: &str) -> Option<&'static CodeDefinition> {
+    let at = DEFINITIONS.binary_search_by(|definition| definition.code.as_str().cmp(code)).ok()?;
     Some(&DEFINITIONS[at])
 }
 

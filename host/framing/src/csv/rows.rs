@@ -114,7 +114,7 @@ impl CsvRows {
             let again = std::mem::take(&mut self.again);
             let (read, complete) = self.scan(&again[self.again_read..]);
             self.again = again;
-            // What follows an abandoned row is still there.
+            // The bytes after an abandoned row are still there.
             self.again_read += read - std::mem::take(&mut self.after).len();
             if complete {
                 return (at, true);

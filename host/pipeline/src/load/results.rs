@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::PipelineError;
 use sluice_config::UploadLimits;
-use sluice_framing::JsonFormat;
+use sluice_framing::{Fault, JsonFormat};
 use sluice_model::{Issue, RecordOutcome, RecordResult, TablePlace};
 use sluice_staging::{SealedFile, Spool, StagingArea, StagingError};
 
@@ -70,11 +70,11 @@ fn wrong(issues: &[Issue], field_counts: Option<(u32, u32)>, stopping: bool) -> 
     let matching = issues.iter().filter(|issue| issue.is_error() == stopping);
     matching
         .map(|issue| {
-            let counts = field_counts.filter(|_| &*issue.code == "WRONG_FIELD_COUNT");
+            let counts = field_counts.filter(|_| &*issue.code == Fault::FieldCount.code());
             ResultIssue {
                 field: &issue.field,
                 code: &issue.code,
-                message: sluice_codes::find(&issue.code).map_or(DECLARED_BY_A_PLUGIN, |known| &known.meaning),
+                message: sluice_codes::find_exact(&issue.code).map_or(DECLARED_BY_A_PLUGIN, |known| &known.meaning),
                 rule: issue.rule.as_deref(),
                 first_line: issue.first_line,
                 expected_fields: counts.map(|(expected, _)| expected),

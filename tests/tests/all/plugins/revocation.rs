@@ -16,7 +16,7 @@ async fn a_revocation_wins_over_the_approval_for_every_tenant() {
     let berka = mappers["items"].as_array().unwrap().iter().find(|mapper| mapper["name"] == "berka").unwrap().clone();
     let digest = berka["digest"].as_str().unwrap().to_owned();
     let (migration, kept) = (cast.loaded(&digest, 3).await, other.loaded(&digest, 3).await);
-    // Whether the tenant approved the mapper itself before makes no difference.
+    // An earlier approval of the mapper by the tenant makes no difference.
     for approved_before in [false, true] {
         if approved_before {
             assert_eq!(cast.approve(&digest, json!({})).await.status, 200);

@@ -47,7 +47,7 @@ async fn generated_administrations_give_way_and_come_back() {
     lender.stage(&migration).await;
     remove(&migration, DOMAIN, TYPE, lender.id(TYPE, 1)).await;
     succeeded(&migration, "validate", &json!({})).await;
-    // What the import will generate is said beforehand.
+    // The command says beforehand how many records the import will generate.
     let preview = succeeded(&migration, "import", &json!({"preview": true})).await;
     assert_eq!(preview["toGenerate"], json!({TYPE: 3}), "{preview}");
     import(&migration, &json!({})).await;

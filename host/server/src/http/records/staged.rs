@@ -59,17 +59,7 @@ pub async fn stream(
     PathParams(path): PathParams<StagedPath>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let answer = answer_format(&headers)?;
-    let opened = app.blocking(move |app| {
-        let (migration, _, entity) = find_entity_type(app, &caller, &path)?;
-        caller.note_reading(app, migration.reference_id, &entity)?;
-        let area = app.migration_context(migration)?.area;
-        Ok::<_, Problem>((area, entity, client_still_valid(app.clone(), &caller)))
-    });
-    let (area, entity, still_valid) = opened.await?;
-    Ok(streamed(media_type(answer), "STAGING_FAILED", move |pieces| {
-        send_records(&area, StreamName::Records(&entity), &|_| true, answer, &still_valid, pieces)
-    }))
+    send_stream(app, caller, path, &headers, |entity| StreamName::Records(entity)).await
 }
 
 /// Read the refused records of an entity type
@@ -88,7 +78,18 @@ pub async fn refused(
     PathParams(path): PathParams<StagedPath>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let answer = answer_format(&headers)?;
+    send_stream(app, caller, path, &headers, |entity| StreamName::Refused(entity)).await
+}
+
+/// Sends all records of a stream of an entity type.
+async fn send_stream(
+    app: AsyncApp,
+    caller: Caller<CanRead>,
+    path: StagedPath,
+    headers: &HeaderMap,
+    stream: fn(&str) -> StreamName,
+) -> Result<Response, Problem> {
+    let answer = answer_format(headers)?;
     let opened = app.blocking(move |app| {
         let (migration, _, entity) = find_entity_type(app, &caller, &path)?;
         caller.note_reading(app, migration.reference_id, &entity)?;
@@ -97,6 +98,6 @@ pub async fn refused(
     });
     let (area, entity, still_valid) = opened.await?;
     Ok(streamed(media_type(answer), "STAGING_FAILED", move |pieces| {
-        send_records(&area, StreamName::Refused(&entity), &|_| true, answer, &still_valid, pieces)
+        send_records(&area, stream(&entity), &|_| true, answer, &still_valid, pieces)
     }))
 }
