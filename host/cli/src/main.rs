@@ -19,9 +19,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use sluice_plugin_host::WorkerCommand;
+
 use crate::output::OutputClosed;
 
 fn main() -> ExitCode {
+    // A worker has its own life: no command line, no runtime with threads, no log.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == WorkerCommand::ARGUMENT) {
+        return sluice_plugin_worker::run();
+    }
     let cli = match commands::Cli::try_parse() {
         Ok(cli) => cli,
         Err(message) => {

@@ -2,9 +2,11 @@
 
 mod platform;
 mod plugin;
+mod worker;
 
 pub use platform::{Flow, PlatformConfig};
 pub use plugin::PluginLimits;
+pub use worker::WorkerLimits;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,6 +22,8 @@ pub struct Config {
     pub upload: UploadLimits,
     /// Limits of plugins.
     pub plugin: PluginLimits,
+    /// Limits of the processes that compile and run plugins.
+    pub worker: WorkerLimits,
     /// Limits of the plugin registry.
     pub registry: RegistryLimits,
     /// Limits of imports.
@@ -322,9 +326,11 @@ impl Config {
     /// Names the first value that is out of range, and its range.
     pub fn check(&self) -> anyhow::Result<()> {
         self.plugin.check()?;
+        self.worker.check()?;
         let Self {
             upload,
             plugin: _,
+            worker: _,
             registry,
             import,
             records,

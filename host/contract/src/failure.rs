@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use sluice_model::{Code, Digest, Name, PluginTitle, SafeText};
 
 /// Text of a plugin, which may quote a record. It cannot be displayed, formatted or serialised. It is only written to the
@@ -43,7 +45,7 @@ impl SafeText for PluginRefusal {
 }
 
 /// Cause of a failed call into a plugin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cause {
     /// The plugin trapped.
     Trapped,
@@ -61,6 +63,8 @@ pub enum Cause {
     TooMuchOutput,
     /// The plugin called the host more often than its limit.
     TooManyCalls,
+    /// The process that ran the plugin ended: the system ended it, or it exceeded a limit of its process.
+    WorkerDied,
 }
 
 impl Cause {
@@ -75,6 +79,7 @@ impl Cause {
             Cause::BrokeContract => "PLUGIN_BROKE_CONTRACT",
             Cause::TooMuchOutput => "PLUGIN_OUTPUT_TOO_LARGE",
             Cause::TooManyCalls => "PLUGIN_TOO_MANY_CALLS",
+            Cause::WorkerDied => "PLUGIN_WORKER_DIED",
         }
     }
 }

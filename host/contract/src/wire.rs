@@ -1,5 +1,6 @@
 //! Values that cross the plugin boundary, as defined in `wit/`. They are plain types, so that checks need no engine.
 
+use serde::{Deserialize, Serialize};
 use sluice_model::Severity;
 
 /// Records, concatenated. A thousand records cross the boundary as two copies.
@@ -7,25 +8,27 @@ use sluice_model::Severity;
 /// Record `i` is `bytes[ends[i - 1]..ends[i]]`, where `ends[-1]` is 0. `ends` never decreases, and its last element is
 /// the length of `bytes`. A record is one JSON object in UTF-8 without a trailing newline. A position is an index into
 /// `ends`. A plugin that returns `ends` which do not fit `bytes` breaks the contract.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
     /// Bytes of all records, in order, without separators.
+    #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
     /// End of each record in `bytes`, as a byte offset.
     pub ends: Vec<u32>,
 }
 
 /// Constants of a migration. The same context and the same input give the same output.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Context {
     /// Reference id of the migration, 16 bytes. It is the namespace of every derived reference id.
+    #[serde(with = "serde_bytes")]
     pub migration: Vec<u8>,
     /// Day on which the migration was registered, `yyyy-MM-dd`. A plugin has no other "today".
     pub registered_on: String,
 }
 
 /// Effect of an issue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WireSeverity {
     /// The record is not staged or not imported. After validation of the migration, the migration cannot be imported
     /// until the record is corrected.
@@ -49,7 +52,7 @@ impl From<WireSeverity> for Severity {
 /// The host enforces this. It shows a code that the description does not declare as `UNDECLARED_CODE`, and replaces the
 /// rest of a path from the first undeclared name on by `?`. It keeps the original text for the plugin's author in the
 /// migration's own directory, with the quarantined records.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireIssue {
     /// Position of the record in the batch that was passed in.
     pub position: u32,
@@ -65,7 +68,7 @@ pub struct WireIssue {
 }
 
 /// New records of one entity type, each with the position of the record that it was made from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireProduced {
     /// Entity type of all of `records`.
     pub entity_type: String,
@@ -76,7 +79,7 @@ pub struct WireProduced {
 }
 
 /// A table of the old system.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireSource {
     /// Name of the source in the path of an upload, such as `client`: lower-case letters, digits, `-` and `_`.
     pub name: String,
@@ -91,7 +94,7 @@ pub struct WireSource {
 }
 
 /// Description of a mapper.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireMapperDescription {
     /// Name of the mapper, such as `berka`: lower-case letters, digits, `-` and `_`. By convention the mapper's own
     /// codes start with it in upper case.
@@ -109,7 +112,7 @@ pub struct WireMapperDescription {
 }
 
 /// Source records that the mapper deliberately does not migrate, with the reason.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireSkipped {
     /// Reason: one of the description's `codes`.
     pub code: String,
@@ -121,7 +124,7 @@ pub struct WireSkipped {
 ///
 /// Every record of the batch is in `produced`, in `skipped`, or has an issue of severity `error`. The host rejects
 /// every other record with the code `NOT_ACCOUNTED_FOR`, so no record is lost silently.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireTransformed {
     /// Domain records that the mapper made. Their entity types are among the description's `entity-types`.
     pub produced: Vec<WireProduced>,
@@ -132,7 +135,7 @@ pub struct WireTransformed {
 }
 
 /// Type of a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ColumnKind {
     /// Text.
     Text,
@@ -151,7 +154,7 @@ pub enum ColumnKind {
 }
 
 /// A column of an entity type's table: a scalar of the record, or a nested value as JSON.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireColumn {
     /// Name in snake case, unique in the table.
     pub name: String,
@@ -162,7 +165,7 @@ pub struct WireColumn {
 }
 
 /// A field that holds reference ids of an entity type.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reference {
     /// Path of the field, with `[]` for each list on the way, such as `borrowers[].counterpartyReferenceId`.
     pub path: String,
@@ -171,7 +174,7 @@ pub struct Reference {
 }
 
 /// An entity type of the domain.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireEntityType {
     /// Name, a plural in kebab case, such as `debit-mandates`. It is used in paths, and in snake case it is the name of
     /// the table.
@@ -188,7 +191,7 @@ pub struct WireEntityType {
 }
 
 /// A verification count: the number of records of an entity type for each value of one field.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireCountGroup {
     /// Name of the count, such as `TotalCounterparties`.
     pub name: String,
@@ -201,7 +204,7 @@ pub struct WireCountGroup {
 }
 
 /// A rule over many records: the amounts of the tallies with the same key must not add up to more than their limit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireTallyRule {
     /// Code of the rule, such as `DISBURSED_MORE_THAN_FACILITY`. It need not be repeated in `codes`.
     pub code: String,
@@ -212,7 +215,7 @@ pub struct WireTallyRule {
 }
 
 /// A kind of record that `importing.generate` makes from imported records.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireGeneration {
     /// Entity type of the new records.
     pub entity_type: String,
@@ -225,7 +228,7 @@ pub struct WireGeneration {
 }
 
 /// Description of a domain plugin.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireDomainDescription {
     /// Name of the plugin, such as `counterparties`: lower-case letters, digits, `-` and `_`.
     pub name: String,
@@ -246,7 +249,7 @@ pub struct WireDomainDescription {
 }
 
 /// Contribution of one record to a `tally-rule`. A rule of uniqueness has amounts of 1 and a limit of 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TallyEntry {
     /// Position of the record.
     pub position: u32,
@@ -261,10 +264,11 @@ pub struct TallyEntry {
 }
 
 /// Result of `validate`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireValidated {
     /// Reference id of each record, 16 bytes per record, concatenated. Sixteen zero bytes stand for a record without a
     /// readable reference id.
+    #[serde(with = "serde_bytes")]
     pub ids: Vec<u8>,
     /// Issues of the records.
     pub issues: Vec<WireIssue>,
@@ -273,14 +277,14 @@ pub struct WireValidated {
 }
 
 /// Effect of a step on the target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WireOperation {
     /// The host inserts the body as a row of the entity type's table, or updates the row if it differs.
     Store,
 }
 
 /// One step of an import.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireImportStep {
     /// Position of the record that the step belongs to.
     pub position: u32,
@@ -289,7 +293,7 @@ pub struct WireImportStep {
 }
 
 /// Result of `plan`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireImportPlan {
     /// Steps in the order of their execution.
     pub steps: Vec<WireImportStep>,
@@ -300,7 +304,7 @@ pub struct WireImportPlan {
 }
 
 /// Result of `generate`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireGenerated {
     /// New records, all of the requested entity type.
     pub produced: Vec<WireProduced>,
@@ -309,7 +313,7 @@ pub struct WireGenerated {
 }
 
 /// A kind of staged record that is planned together with the main record of a kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireCompanion {
     /// Entity type of the companion records.
     pub entity_type: String,
@@ -318,7 +322,7 @@ pub struct WireCompanion {
 }
 
 /// A kind of API call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireCallStep {
     /// Name for readers, in lower case, such as `loan-creation`.
     pub name: String,
@@ -332,7 +336,7 @@ pub struct WireCallStep {
 }
 
 /// A unit of planning: a main record and its companion records become one ordered list of calls.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireKind {
     /// Name, such as `loans`.
     pub name: String,
@@ -347,7 +351,7 @@ pub struct WireKind {
 }
 
 /// A value that the operator of the server configures for the platform, such as the key of a product.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireSetting {
     /// Name of the setting.
     pub name: String,
@@ -356,7 +360,7 @@ pub struct WireSetting {
 }
 
 /// A paged query that counts the platform's items after an import. The host adds `offset` and `limit`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireQuery {
     /// Name, such as `loans`.
     pub name: String,
@@ -378,7 +382,7 @@ pub struct WireQuery {
 
 /// Description of a platform plugin. Each list has at most 100 elements, except lists of codes and of fields. A
 /// sentence, path or body has at most 1,000 bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WirePlatformDescription {
     /// Name of the platform, such as `mambu`: lower-case letters, digits, `-` and `_`.
     pub name: String,
@@ -411,7 +415,7 @@ pub struct WirePlatformDescription {
 }
 
 /// A reference to a value that the host kept from the response to an earlier call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireAnswer {
     /// Kind of the record whose plan has that call.
     pub kind: String,
@@ -422,7 +426,7 @@ pub struct WireAnswer {
 }
 
 /// A part of a path or body. The concatenated parts are a path, or a body in JSON.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WirePart {
     /// Literal text that is the same for every record: structure and fixed values.
     Constant(String),
@@ -433,7 +437,7 @@ pub enum WirePart {
 }
 
 /// Method of finding out whether a call happened after its response was lost.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WireCheck {
     /// No check. A repeated call has the same result.
     Repeat,
@@ -446,7 +450,7 @@ pub enum WireCheck {
 }
 
 /// The call that takes back another call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireUndo {
     /// HTTP method.
     pub method: String,
@@ -457,7 +461,7 @@ pub struct WireUndo {
 }
 
 /// A planned API call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireCall {
     /// Name of one of the kind's steps.
     pub step: String,
@@ -479,7 +483,7 @@ pub struct WireCall {
 }
 
 /// An item that the platform must have after the import.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireExpectation {
     /// Name of the query that finds the item.
     pub query: String,
@@ -492,7 +496,7 @@ pub struct WireExpectation {
 }
 
 /// The plan of one record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireEntityPlan {
     /// Position of the record.
     pub position: u32,
@@ -505,7 +509,7 @@ pub struct WireEntityPlan {
 }
 
 /// Result of `plan`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireCallPlans {
     /// Plans of records without an error.
     pub plans: Vec<WireEntityPlan>,

@@ -11,10 +11,10 @@ use uuid::Uuid;
 use crate::MigrationContext;
 use crate::jobs::Jobs;
 use sluice_catalog::{Catalog, Pagination, Trail};
-use sluice_config::{Config, ImportLimits, PluginLimits};
+use sluice_config::{Config, ImportLimits};
 use sluice_keys::{Sealer, Signer};
 use sluice_model::{DOMAINS, Tenant};
-use sluice_plugin_host::{Engine, Library, Plugins, Usage};
+use sluice_plugin_host::{Engine, EngineOptions, Library, Plugins, Usage};
 use sluice_staging::StagingArea;
 use sluice_target::EmbeddedTarget;
 
@@ -64,12 +64,12 @@ impl TestServer {
             std::fs::create_dir_all(&path).unwrap();
             Dir::open_ambient_dir(&path, ambient_authority()).unwrap()
         };
-        let engine = Engine::new(PluginLimits::default(), None).unwrap();
+        let engine = Engine::new(EngineOptions::default()).unwrap();
         let library = Arc::new(Library::new(engine, open()));
         let target = EmbeddedTarget::open(&self.folder.path().join("platform.db"), &ImportLimits::default()).unwrap();
         MigrationContext {
             config: Arc::new(Config::default()),
-            plugins: Arc::new(Plugins::new(library, vec![], Default::default())),
+            plugins: Arc::new(Plugins::new(Tenant::default_tenant(), library, vec![], Default::default())),
             store: self.store.clone(),
             approvals: None,
             target: Arc::new(target),

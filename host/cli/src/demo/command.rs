@@ -150,7 +150,7 @@ async fn migrate(
 ) -> Result<MigrationReport> {
     let mut config = Config::default();
     config.platforms.extend(platform.map(MockPlatform::configuration));
-    let options = Options { data_dir: data_dir.to_owned(), config, mappers: vec![] };
+    let options = Options { data_dir: data_dir.to_owned(), config, ..Options::default() };
     let mut server = LocalServer::start(progress, options).await?;
     progress.line(&format!("Started a server at {}", server.address));
     let options = MigrationOptions {

@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use sluice_config::{Config, PluginLimits};
 use sluice_model::World;
-use sluice_plugin_host::{Engine, Inspection, inspect};
+use sluice_plugin_host::{Engine, EngineOptions, Inspection, inspect};
 
 use crate::format::{grouped, table};
 use crate::output::print;
@@ -85,10 +85,11 @@ pub async fn run(args: PluginArgs) -> Result<u8> {
         PluginCommand::Registry(command) => return registry::run(command).await,
     };
     let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let limits = config.as_deref().map(Config::read).transpose()?.unwrap_or_default().plugin;
+    let Config { plugin: limits, worker, .. } = config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
     limits.check()?;
-    let engine = Engine::new(limits.clone(), None)?;
-    let inspection = inspect(&engine, &file.display().to_string(), &bytes)?;
+    worker.check()?;
+    let engine = Engine::new(EngineOptions { plugin: limits.clone(), worker, ..EngineOptions::default() })?;
+    let (inspection, _) = inspect(&engine, &file.display().to_string(), None, &bytes)?;
     print(&if json { as_json(&inspection)? } else { as_text(&inspection, &limits) })?;
     Ok(0)
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use sluice_config::Config;
 use sluice_model::Digest;
-use sluice_plugin_host::{Engine, MapperPlugin};
+use sluice_plugin_host::{Engine, EngineOptions, MapperPlugin};
 
 use crate::format::counted;
 use crate::plugin::case::TestCase;
@@ -45,7 +45,7 @@ pub fn run(args: &TestArgs) -> Result<u8> {
     let config = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
     let file = project.component();
     let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let engine = Engine::new(config.plugin, None)?;
+    let engine = Engine::new(EngineOptions { plugin: config.plugin, worker: config.worker, ..EngineOptions::default() })?;
     let plugin = MapperPlugin::new(&engine, &file.display().to_string(), Digest::of(&bytes), &bytes)?;
     progress.line(&format!("{cases} in the sandbox:"));
     let mut different = 0;

@@ -84,7 +84,7 @@ pub async fn with_temporary_server<T>(
 ) -> Result<T> {
     let data_dir = std::env::temp_dir().join(format!("sluice-{}", Uuid::new_v4()));
     let config = config.map(Config::read).transpose()?.unwrap_or_default();
-    let options = Options { data_dir: data_dir.clone(), config, mappers };
+    let options = Options { data_dir: data_dir.clone(), config, mappers, ..Options::default() };
     let done = async {
         let mut server = LocalServer::start(progress, options).await?;
         let client = server.client.clone();

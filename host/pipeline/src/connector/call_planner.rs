@@ -45,7 +45,7 @@ impl<'a> CallPlanner<'a> {
         for kind in &platform.plugin.description.kinds {
             progress.expect(context.area.count(StreamName::Records(&kind.entity_type))?);
         }
-        let instance = platform.plugin.instance(context.plugin_context(), &context.usage);
+        let instance = platform.plugin.instance(&context.migration.tenant, context.plugin_context(), &context.usage);
         Ok(Self { context, platform, instance, skipped: 0, lists_issues })
     }
 

@@ -1,198 +1,243 @@
-//! The engine: compilation of plugins, the cache of compiled code, and the tick that ends endless loops.
+//! Compilation of plugins in workers, and the cache of compiled code.
 
-pub(crate) mod pool;
-pub(crate) mod semaphore;
-pub(crate) mod wasmtime_errors;
+pub(crate) mod code_cache;
 
-use std::hash::{Hash, Hasher};
-use std::io::Write;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use cap_std::fs::Dir;
-use wasmtime::InstanceAllocationStrategy;
-use wasmtime::component::{Component, HasSelf, Linker};
-
-use crate::bindings::{domain, mapper, platform};
-use crate::engine::semaphore::StoreSemaphore;
-use crate::inspect::bounds;
-use crate::instance::state::StoreState;
-use sluice_config::PluginLimits;
+use crate::engine::code_cache::CodeCache;
+use crate::worker::Worker;
+use crate::worker::launcher::WorkerCommand;
+use crate::worker::pool::{WorkerKey, WorkerLease, WorkerPool};
+use sluice_config::{PluginLimits, WorkerLimits};
 use sluice_contract::PluginError;
-use sluice_model::Digest;
+use sluice_model::{Digest, Tenant};
+use sluice_plugin_protocol::{
+    ChannelError, CompiledComponent, InspectedComponent, PluginWorld, ProcessLimits, Rejection, Reply, Request,
+    SharedBytes, Walls,
+};
 
-/// Interval in milliseconds at which the engine checks time limits. It is short enough for limits of half a second, and
-/// long enough to cost nothing.
-const TICK_MILLIS: u64 = 10;
+/// Settings of an engine.
+pub struct EngineOptions {
+    /// Limits of plugins without limits of their own.
+    pub plugin: PluginLimits,
+    /// Limits of workers.
+    pub worker: WorkerLimits,
+    /// Command that starts a worker.
+    pub command: WorkerCommand,
+    /// Cache of compiled code. `None` compiles each plugin anew.
+    pub cache: Option<CodeCache>,
+    /// True to have one more process ready than is needed, so that the next plugin does not wait for its start.
+    pub spare: bool,
+}
 
-/// An engine that compiles plugins and links them to the host.
+impl Default for EngineOptions {
+    /// Returns the settings of a command that uses few plugins on this machine.
+    fn default() -> Self {
+        let command = WorkerCommand::this_program();
+        Self { plugin: PluginLimits::default(), worker: WorkerLimits::default(), command, cache: None, spare: false }
+    }
+}
+
+/// Engine that compiles plugins and runs them, in worker processes.
 pub struct Engine {
-    /// Variant with the pool of stores. `None` if the machine does not support it.
-    pooled: Option<EngineVariant>,
-    /// Variant with memory on demand, for components that do not fit in the pool.
-    on_demand: EngineVariant,
-    /// Semaphore that limits the number of stores.
-    pub(crate) stores: StoreSemaphore,
     /// Limits of plugins without limits of their own.
     pub(crate) limits: PluginLimits,
-    cache: Option<Dir>,
+    pool: WorkerPool,
+    cache: Option<CodeCache>,
 }
 
-/// An engine of wasmtime with its linkers.
-pub(crate) struct EngineVariant {
-    /// The engine of wasmtime.
-    pub wasmtime: wasmtime::Engine,
-    /// Linker of mappers.
-    pub mappers: Linker<StoreState>,
-    /// Linker of domain plugins.
-    pub domains: Linker<StoreState>,
-    /// Linker of platform plugins.
-    pub platforms: Linker<StoreState>,
+/// Compiled code of a component, with what the component's file says about itself.
+pub struct CompiledCode {
+    code: SharedBytes,
+    component: CompiledComponent,
 }
 
-impl EngineVariant {
-    fn new(limits: &PluginLimits, strategy: InstanceAllocationStrategy) -> wasmtime::Result<Self> {
-        let mut config = wasmtime::Config::new();
-        config
-            .epoch_interruption(true)
-            .concurrency_support(false)
-            .max_wasm_stack(limits.stack_bytes)
-            .memory_reservation(1 << 32)
-            .allocation_strategy(strategy);
-        let wasmtime = wasmtime::Engine::new(&config)?;
-        let mut mappers = Linker::new(&wasmtime);
-        let mut domains = Linker::new(&wasmtime);
-        let mut platforms = Linker::new(&wasmtime);
-        for linker in [&mut mappers, &mut domains, &mut platforms] {
-            wasmtime_wasi::p2::add_to_linker_sync(linker)?;
-        }
-        mapper::Mapper::add_to_linker::<_, HasSelf<_>>(&mut mappers, |state| state)?;
-        domain::Domain::add_to_linker::<_, HasSelf<_>>(&mut domains, |state| state)?;
-        platform::Platform::add_to_linker::<_, HasSelf<_>>(&mut platforms, |state| state)?;
-        Ok(Self { wasmtime, mappers, domains, platforms })
+impl CompiledCode {
+    /// Returns what the component's file says about itself.
+    pub(crate) fn inspected(&self) -> &InspectedComponent {
+        &self.component.inspected
     }
 }
+
+/// Bytes that a worker needs beyond what its limits name: structures of wasmtime for each instance, and buffers.
+const PROCESS_BYTES: u64 = 96 << 20;
+
+/// Address space that a worker may reserve beyond its memory: guards and memories that grow.
+const RESERVED_BYTES: u64 = 32 << 30;
+
+/// Bytes of an element of a table.
+const ELEMENT_BYTES: u64 = 16;
 
 impl Engine {
-    /// Returns an engine with these limits, which keeps compiled plugins in `cache`, a directory that only the host
-    /// writes.
-    pub fn new(limits: PluginLimits, cache: Option<Dir>) -> Result<Arc<Self>, PluginError> {
-        let pooled = EngineVariant::new(&limits, pool::pooled());
-        if let Err(error) = &pooled {
-            let error = format!("{error:#}");
-            tracing::warn!(
-                code = "PLUGIN_POOL_UNAVAILABLE",
-                error,
-                "memory of batches is allocated on demand, which is slower"
-            );
-        }
-        let pooled = pooled.ok();
-        let on_demand = EngineVariant::new(&limits, InstanceAllocationStrategy::OnDemand).map_err(engine_error)?;
-        let ticking: Vec<_> = pooled.iter().chain([&on_demand]).map(|variant| variant.wasmtime.weak()).collect();
-        std::thread::Builder::new()
-            .name("plugin-clock".into())
-            .spawn(move || {
-                loop {
-                    let alive: Vec<_> = ticking.iter().filter_map(|engine| engine.upgrade()).collect();
-                    if alive.is_empty() {
-                        return;
-                    }
-                    alive.iter().for_each(wasmtime::Engine::increment_epoch);
-                    drop(alive);
-                    std::thread::sleep(Duration::from_millis(TICK_MILLIS));
-                }
-            })
-            .map_err(|error| PluginError::Engine(error.to_string()))?;
-        Ok(Arc::new(Self { pooled, on_demand, stores: StoreSemaphore::default(), limits, cache }))
+    /// Returns an engine. It starts no process yet.
+    pub fn new(options: EngineOptions) -> Result<Arc<Self>, PluginError> {
+        let EngineOptions { plugin, worker, command, cache, spare } = options;
+        let pool = WorkerPool::new(worker, plugin.stack_bytes, command, spare)?;
+        Ok(Arc::new(Self { limits: plugin, pool, cache }))
     }
 
-    /// Returns the number of ticks after which a call exceeds its time limit.
-    pub(crate) fn ticks(&self, millis: u64) -> u64 {
-        millis.div_ceil(TICK_MILLIS) + 1
+    /// Returns the walls around its workers.
+    pub fn walls(&self) -> Result<Walls, PluginError> {
+        self.pool.walls()
     }
 
-    /// Compiles a component, or takes it from the cache. Returns it with the variant of the engine that runs it.
+    /// Kills all workers. Calls that run fail, and none starts any more.
+    pub fn close(&self) {
+        self.pool.close();
+    }
+
+    /// Returns the number of workers at work, and their maximum.
+    pub fn workers(&self) -> (usize, usize) {
+        self.pool.load()
+    }
+
+    /// Returns a component's code from the cache, or compiles it.
+    ///
+    /// `owner` is the tenant that pushed the component; `None` stands for the operator. The cache keeps the code of each
+    /// owner apart, so its timing says nothing about other tenants. It keeps new code only if `accepted` is true: code of a
+    /// component that is refused afterwards takes no room.
     pub(crate) fn compile(
         &self,
         name: &str,
+        owner: Option<&Tenant>,
         digest: Digest,
         bytes: &[u8],
-    ) -> Result<(Component, &EngineVariant), PluginError> {
+        accepted: bool,
+    ) -> Result<Arc<CompiledCode>, PluginError> {
+        if let Some((component, code)) = self.cache.as_ref().and_then(|cache| cache.read(owner, digest)) {
+            let code = SharedBytes::new(&code).map_err(system_error)?;
+            return Ok(Arc::new(CompiledCode { code, component }));
+        }
+        self.compile_anew(name, owner, digest, bytes, accepted)
+    }
+
+    /// Compiles a component, even if the cache has it: its code is of another version of the engine.
+    pub(crate) fn compile_anew(
+        &self,
+        name: &str,
+        owner: Option<&Tenant>,
+        digest: Digest,
+        bytes: &[u8],
+        accepted: bool,
+    ) -> Result<Arc<CompiledCode>, PluginError> {
         let refused = |reason: String| PluginError::Refused { name: name.into(), reason };
-        bounds::check(bytes, &self.limits).map_err(refused)?;
-        let unfit = match self.pooled.as_ref().map(|variant| (self.compile_for(variant, digest, bytes), variant)) {
-            Some((Ok(component), variant)) => return Ok((component, variant)),
-            Some((Err(error), _)) => Some(error),
-            None => None,
+        if bytes.len() > self.limits.file_bytes {
+            let (is, most) = (bytes.len(), self.limits.file_bytes);
+            return Err(refused(format!(
+                "it has {is} bytes, {most} are allowed (plugin.file_bytes): strip its debugging sections"
+            )));
+        }
+        let limits = self.pool.limits();
+        let most = limits.compile_memory_bytes;
+        let process = ProcessLimits {
+            data_bytes: most,
+            address_bytes: most.saturating_mul(2) + RESERVED_BYTES,
+            file_bytes: limits.code_bytes,
         };
-        let component = self.compile_for(&self.on_demand, digest, bytes);
-        if let (Ok(_), Some(unfit)) = (&component, unfit) {
-            let why = format!("{unfit:#}");
+        let component = SharedBytes::new(bytes).map_err(system_error)?;
+        let permit = self.pool.permit(owner)?;
+        let mut lease = permit.with(self.pool.start()?)?;
+        let deadline = Instant::now() + Duration::from_secs(limits.compile_seconds);
+        let worker = lease.worker();
+        let request = Request::Compile { limits: self.limits.clone(), process };
+        let sent = worker.send(&request, Some(std::os::fd::AsFd::as_fd(&component)), deadline);
+        let reply = sent.and_then(|()| worker.receive(deadline)).map_err(|error| match error {
+            ChannelError::TimedOut => refused(format!(
+                "compiling it takes more than {} seconds (worker.compile_seconds): make it smaller",
+                limits.compile_seconds
+            )),
+            _ => refused(format!(
+                "compiling it takes more than {most} bytes of memory (worker.compile_memory_bytes): make it smaller"
+            )),
+        })?;
+        let (component, code) = match reply {
+            (Reply::Compiled(component), Some(code)) => (component, code),
+            (Reply::Rejected(Rejection::Component(reason)), _) => return Err(refused(reason)),
+            _ => return Err(PluginError::Engine("the compiler answered something else".into())),
+        };
+        let code = SharedBytes::accept(code, limits.code_bytes).map_err(system_error)?;
+        if let Some(reason) = &component.not_pooled {
             tracing::warn!(
                 code = "PLUGIN_NOT_POOLED",
                 plugin = name,
-                why,
+                why = reason,
                 "its memory is allocated on demand, which is slower"
             );
         }
-        let component =
-            component.map_err(|error| refused(format!("it is not a component that can be compiled: {error:#}")))?;
-        Ok((component, &self.on_demand))
+        let compiled = Arc::new(CompiledCode { code, component });
+        if accepted {
+            self.keep(owner, digest, &compiled);
+        }
+        Ok(compiled)
     }
 
-    /// Compiles a component for a variant, or takes it from the cache.
-    fn compile_for(&self, variant: &EngineVariant, digest: Digest, bytes: &[u8]) -> wasmtime::Result<Component> {
-        let file = cached_name(variant, digest);
-        if let Some(component) = self.cached(variant, &file) {
-            return Ok(component);
-        }
-        let component = Component::new(&variant.wasmtime, bytes)?;
-        if let Some(cache) = &self.cache
-            && let Err(error) = write_cached(cache, &file, &component)
-        {
+    /// Keeps the code of an accepted component in the cache.
+    pub(crate) fn keep(&self, owner: Option<&Tenant>, digest: Digest, compiled: &CompiledCode) {
+        let Some(cache) = &self.cache else { return };
+        let kept = compiled.code.read().map_err(anyhow::Error::from);
+        let kept = kept.and_then(|code| cache.write(owner, digest, &compiled.component, &code));
+        if let Err(error) = kept {
             tracing::warn!(code = "PLUGIN_CACHE_UNWRITABLE", %error, "compiled plugins are not kept");
         }
-        Ok(component)
     }
 
-    /// Returns a component from the cache, if it is there and intact.
-    fn cached(&self, variant: &EngineVariant, file: &PathBuf) -> Option<Component> {
-        let bytes = self.cache.as_ref()?.read(file).ok()?;
-        // A checksum precedes the code. A file that a crash has truncated is compiled again.
-        let (checksum, code) = bytes.split_at_checked(4)?;
-        if crc32fast::hash(code).to_le_bytes() != checksum {
-            return None;
+    /// Returns a worker that has the code loaded, for a tenant's records.
+    pub(crate) fn lease(
+        &self,
+        tenant: Option<&Tenant>,
+        digest: Digest,
+        world: PluginWorld,
+        code: &CompiledCode,
+        limits: &PluginLimits,
+    ) -> Result<Result<WorkerLease<'_>, Rejection>, PluginError> {
+        let process = self.process_limits(code, limits);
+        let key = WorkerKey::new(tenant, digest, world, &process);
+        let mut rejection = None;
+        let leased = self.pool.lease(key, |worker| {
+            let rejected = self.load(worker, world, code, process)?;
+            rejected.map_or(Ok(()), |reason| {
+                rejection = Some(reason);
+                Err(PluginError::Engine("the code cannot be loaded".into()))
+            })
+        });
+        match (leased, rejection) {
+            (_, Some(reason)) => Ok(Err(reason)),
+            (leased, None) => leased.map(Ok),
         }
-        // SAFETY: `deserialize` requires the output of `serialize` of a compatible engine. The file is in a directory that
-        // only this host writes, under the digest of the component and the hash of the engine's settings. `write_cached`
-        // below wrote it, its checksum is correct, and wasmtime refuses code of another version or of other settings.
-        // Uploaded bytes never get here.
-        #[allow(unsafe_code)]
-        unsafe { Component::deserialize(&variant.wasmtime, code) }.ok()
+    }
+
+    fn load(
+        &self,
+        worker: &mut Worker,
+        world: PluginWorld,
+        code: &CompiledCode,
+        process: ProcessLimits,
+    ) -> Result<Option<Rejection>, PluginError> {
+        let deadline = Instant::now() + Duration::from_secs(self.pool.limits().compile_seconds);
+        let request = Request::Load { world, pooled: code.component.pooled, process };
+        let sent = worker.send(&request, Some(std::os::fd::AsFd::as_fd(&code.code)), deadline);
+        match sent.and_then(|()| worker.receive(deadline)) {
+            Ok((Reply::Loaded, _)) => Ok(None),
+            Ok((Reply::Rejected(rejection), _)) => Ok(Some(rejection)),
+            Ok(_) => Err(PluginError::Engine("a plugin worker answered something else".into())),
+            Err(error) => Err(PluginError::Engine(format!("a plugin worker ended while it loaded: {error}"))),
+        }
+    }
+
+    /// Returns the limits of a process that runs a plugin with these limits.
+    fn process_limits(&self, code: &CompiledCode, limits: &PluginLimits) -> ProcessLimits {
+        let (memory, output) = (limits.memory_bytes as u64, limits.output_bytes as u64);
+        let tables = limits.table_elements as u64 * ELEMENT_BYTES;
+        // Results exist as the plugin's, as plain values and encoded; an answer to a lookup encoded and decoded. Code is read
+        // and then copied to where it runs.
+        let buffers = output * 3 + limits.lookup_bytes as u64 * 3 + code.code.length() * 2;
+        let data_bytes = memory + tables + buffers + PROCESS_BYTES;
+        ProcessLimits { data_bytes, address_bytes: data_bytes * 2 + RESERVED_BYTES, file_bytes: memory + PROCESS_BYTES }
     }
 }
 
-/// Returns the name of a compiled component's file.
-fn cached_name(variant: &EngineVariant, digest: Digest) -> PathBuf {
-    let mut hasher = std::hash::DefaultHasher::new();
-    variant.wasmtime.precompile_compatibility_hash().hash(&mut hasher);
-    format!("{digest}-{:016x}.cwasm", hasher.finish()).into()
-}
-
-/// Writes a compiled component to the cache.
-fn write_cached(cache: &Dir, file: &PathBuf, component: &Component) -> anyhow::Result<()> {
-    let code = component.serialize().map_err(|error| anyhow::anyhow!("{error:#}"))?;
-    let unfinished = file.with_extension(format!("{}.new", uuid::Uuid::new_v4()));
-    let mut out = cache.create(&unfinished)?;
-    out.write_all(&crc32fast::hash(&code).to_le_bytes())?;
-    out.write_all(&code)?;
-    out.sync_data()?;
-    cache.rename(&unfinished, cache, file)?;
-    Ok(())
-}
-
-/// Converts an error of wasmtime at the start of the server.
-fn engine_error(error: wasmtime::Error) -> PluginError {
-    PluginError::Engine(format!("{error:#}"))
+/// Converts an error of the system about memory that is shared with a worker.
+fn system_error(error: std::io::Error) -> PluginError {
+    PluginError::Engine(format!("memory cannot be shared with a plugin worker: {error}"))
 }

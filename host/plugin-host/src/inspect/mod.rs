@@ -1,24 +1,20 @@
 //! Inspection of a plugin's file: its world and its imports, before any code in it runs; then its description, and a trial
 //! run on an empty object.
 
-pub(crate) mod bounds;
-pub(crate) mod import_hints;
-pub(crate) mod link_error;
-pub(crate) mod toolchain;
 pub(crate) mod trial_run;
 
 use std::sync::Arc;
 
 use serde::Serialize;
-use wasmtime::component::Component;
 
-use crate::engine::Engine;
+use crate::engine::{CompiledCode, Engine};
+use crate::instance::PluginSource;
 use crate::worlds::domain::DomainPlugin;
 use crate::worlds::mapper::MapperPlugin;
 use sluice_config::PluginLimits;
 use sluice_contract::PluginError;
-use sluice_model::{Code, Digest, Name, Version, World};
-use toolchain::toolchain;
+use sluice_model::{Code, Digest, Name, Tenant, Version, World};
+use sluice_plugin_protocol::InspectedComponent;
 use trial_run::{try_domain, try_mapper};
 
 /// Result of an inspection.
@@ -78,8 +74,16 @@ pub struct ComponentImport {
     pub allows: &'static str,
 }
 
-/// Inspects a plugin's file: compiles it, reads its description, and runs it on an empty object.
-pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspection, PluginError> {
+/// Inspects a plugin's file: compiles it, reads its description, and runs it on an empty object. Returns its code as well,
+/// which [`Library::keep_code`](crate::Library::keep_code) keeps once the plugin is accepted.
+///
+/// `owner` is the tenant that pushed it; `None` stands for the operator.
+pub fn inspect(
+    engine: &Arc<Engine>,
+    name: &str,
+    owner: Option<&Tenant>,
+    bytes: &[u8],
+) -> Result<(Inspection, Arc<CompiledCode>), PluginError> {
     let refused = |reason: String| PluginError::Refused { name: name.into(), reason };
     if !bytes.starts_with(b"\0asm") {
         return Err(refused("it is not WebAssembly".into()));
@@ -90,12 +94,13 @@ pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspect
         ));
     }
     let digest = Digest::of(bytes);
-    let compiled = engine.compile(name, digest, bytes)?;
-    let component = &compiled.0;
+    let code = engine.compile(name, owner, digest, bytes, false)?;
+    let source = PluginSource { owner, digest, bytes, code: code.clone() };
+    let component = code.inspected();
     let world = world(component).map_err(refused)?;
     let (title, domain, sources, entity_types, codes, failure) = match world {
         World::Mapper => {
-            let plugin = MapperPlugin::of(engine, name, digest, &compiled)?;
+            let plugin = MapperPlugin::of_code(engine, name, source)?;
             let of = &plugin.description;
             let sources = of.sources.iter().map(|source| SourceInspection {
                 name: source.name.clone(),
@@ -106,14 +111,14 @@ pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspect
             (plugin.title(), None, sources.collect(), of.entity_types.clone(), plugin.codes(), failure)
         }
         World::Domain => {
-            let plugin = DomainPlugin::of(engine, name, digest, &compiled)?;
+            let plugin = DomainPlugin::of_code(engine, name, source)?;
             let of = &plugin.description;
             let entity_types = of.entity_types.iter().map(|entity_type| entity_type.name.clone()).collect();
             let failure = try_domain(&plugin)?;
             (plugin.title(), Some(of.domain.clone()), vec![], entity_types, plugin.codes(), failure)
         }
     };
-    Ok(Inspection {
+    let inspection = Inspection {
         world,
         name: title.name,
         version: title.version,
@@ -124,11 +129,12 @@ pub fn inspect(engine: &Arc<Engine>, name: &str, bytes: &[u8]) -> Result<Inspect
         entity_types,
         codes,
         imports: imports(component),
-        toolchain: toolchain(bytes),
+        toolchain: component.toolchain.clone(),
         limits: engine.limits.clone(),
         unfit: failure.as_ref().is_some_and(|failure| failure.unfit),
         breaks: failure.map(|failure| failure.message),
-    })
+    };
+    Ok((inspection, code))
 }
 
 /// Prefix of the names of the contract's interfaces in a component.
@@ -144,10 +150,9 @@ fn contract_version(interface: &str) -> Option<(u64, u64)> {
 }
 
 /// Returns the world of a component by its exports. Otherwise returns the reason why it is no plugin for this host.
-fn world(component: &Component) -> Result<World, String> {
-    let ty = component.component_type();
-    let exports: Vec<String> = ty.exports(component.engine()).map(|(name, _)| name.to_owned()).collect();
-    let names = exports.iter().map(String::as_str).chain(ty.imports(component.engine()).map(|(name, _)| name));
+fn world(component: &InspectedComponent) -> Result<World, String> {
+    let exports = &component.exports;
+    let names = exports.iter().chain(&component.imports).map(String::as_str);
     let ours = names.filter(|name| name.starts_with(PACKAGE));
     let other = ours.filter_map(contract_version).find(|version| *version != CONTRACT);
     if let Some((major, minor)) = other {
@@ -177,9 +182,8 @@ fn world(component: &Component) -> Result<World, String> {
 }
 
 /// Returns the imports of a component.
-fn imports(component: &Component) -> Vec<ComponentImport> {
-    let ty = component.component_type();
-    let names = ty.imports(component.engine()).map(|(name, _)| name.to_owned());
+fn imports(component: &InspectedComponent) -> Vec<ComponentImport> {
+    let names = component.imports.iter().cloned();
     names.map(|import| ComponentImport { allows: meaning(&import), import }).collect()
 }
 
@@ -190,11 +194,11 @@ fn meaning(import: &str) -> &'static str {
         ("sluice:plugin/record-lookup", "read this migration's staged records and the target's, by reference id"),
         ("sluice:plugin/log", "log codes and positions, no text"),
         ("sluice:plugin/types", "share the contract's types"),
-        ("wasi:clocks", "read a clock that stands still"),
+        ("wasi:clocks", "read a clock that stands still, without waiting"),
         ("wasi:random", "draw random numbers that are the same each time"),
         ("wasi:filesystem", "nothing: there is no file"),
         ("wasi:sockets", "nothing: every connection is refused"),
-        ("wasi:cli/std", "write to nowhere; the end of standard error is kept beside a quarantined record"),
+        ("wasi:cli/std", "write to nowhere; the beginning is kept beside a quarantined record"),
         ("wasi:cli/terminal", "nothing: there is no terminal"),
         ("wasi:cli", "nothing: there are no arguments and no environment"),
         ("wasi:io", "what the other WASI imports need"),

@@ -8,19 +8,19 @@ use std::sync::Arc;
 
 use cap_std::fs::Dir;
 
-use crate::engine::Engine;
+use crate::engine::{CompiledCode, Engine};
 use crate::worlds::domain::DomainPlugin;
 use crate::worlds::mapper::MapperPlugin;
 use compile_cells::CompileCells;
 use sluice_contract::PluginError;
-use sluice_model::Digest;
+use sluice_model::{Digest, Tenant};
 
 /// All components of this server, each under its digest. None is removed, so that every result can be reproduced.
 pub struct Library {
     engine: Arc<Engine>,
     files: Dir,
-    mappers: CompileCells<Arc<MapperPlugin>>,
-    domains: CompileCells<Arc<DomainPlugin>>,
+    mappers: CompileCells<(Option<Tenant>, Digest), Arc<MapperPlugin>>,
+    domains: CompileCells<Digest, Arc<DomainPlugin>>,
 }
 
 /// Returns the name of a component's file.
@@ -66,15 +66,22 @@ impl Library {
         bytes.filter(|bytes| Digest::of(bytes) == digest).ok_or(PluginError::Missing(digest))
     }
 
-    /// Returns the mapper with this digest. Compiles it if necessary, once; callers of other digests do not wait.
-    pub fn mapper(&self, digest: Digest) -> Result<Arc<MapperPlugin>, PluginError> {
-        self.mappers
-            .get_or_create(digest, || MapperPlugin::new(&self.engine, "mapper", digest, &self.component(digest)?))
+    /// Keeps the code of a plugin that was inspected, so that its first use does not compile it again.
+    pub fn keep_code(&self, owner: Option<&Tenant>, digest: Digest, code: &CompiledCode) {
+        self.engine.keep(owner, digest, code);
+    }
+
+    /// Returns the mapper with this digest, which `owner` pushed; `None` stands for the operator. Compiles it if necessary,
+    /// once; callers of other digests and owners do not wait.
+    pub fn mapper(&self, owner: Option<&Tenant>, digest: Digest) -> Result<Arc<MapperPlugin>, PluginError> {
+        self.mappers.get_or_create(&(owner.cloned(), digest), || {
+            MapperPlugin::of_owner(&self.engine, "mapper", owner, digest, &self.component(digest)?)
+        })
     }
 
     /// Returns the domain plugin with this digest. Compiles it if necessary, once; callers of other digests do not wait.
     pub fn domain(&self, digest: Digest) -> Result<Arc<DomainPlugin>, PluginError> {
         self.domains
-            .get_or_create(digest, || DomainPlugin::new(&self.engine, "domain", digest, &self.component(digest)?))
+            .get_or_create(&digest, || DomainPlugin::new(&self.engine, "domain", digest, &self.component(digest)?))
     }
 }

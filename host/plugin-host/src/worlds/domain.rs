@@ -2,34 +2,26 @@
 
 use std::sync::Arc;
 
-use wasmtime::Store;
-use wasmtime::component::Component;
-
-use crate::bindings::domain::exports::sluice::plugin::validation::Scope;
-use crate::bindings::domain::{Domain, DomainPre};
-use crate::bindings::types;
-use crate::engine::{Engine, EngineVariant};
-use crate::inspect::link_error::link_error;
+use crate::engine::Engine;
 use crate::instance::isolate::{FailedRecord, IsolationResult};
-use crate::instance::log::{BatchLog, RawLog};
-use crate::instance::state::StoreState;
+use crate::instance::log::BatchLog;
+use crate::instance::lookups::Lookups;
 use crate::instance::usage::Usage;
-use crate::instance::{CallOutput, PluginInstance, described, position};
+use crate::instance::{CompiledPlugin, PluginInstance, PluginSource, described, position};
 use sluice_config::PluginLimits;
 use sluice_contract::PluginError;
 use sluice_contract::RecordLookup;
 use sluice_contract::description::{DomainDescription, EntityType, TallyEntry, check_domain};
 use sluice_contract::output_validation::{check_generated, check_steps, check_validated, issue, unpack};
-use sluice_contract::wire::{Batch, Context, WireGenerated, WireImportPlan, WireValidated};
+use sluice_contract::wire::{Batch, Context};
 use sluice_contract::{UndeclaredText, Vocabulary};
-use sluice_model::{Code, Digest, FieldPath, Issue, PluginTitle};
+use sluice_model::{Code, Digest, FieldPath, Issue, PluginTitle, Tenant};
+use sluice_plugin_protocol::{CallValue, Description, PluginCall, PluginWorld};
 
 /// A compiled domain plugin.
 #[derive(Clone)]
 pub struct DomainPlugin {
-    engine: Arc<Engine>,
-    limits: PluginLimits,
-    pre: DomainPre<StoreState>,
+    plugin: CompiledPlugin,
     /// SHA-256 of the component, in hexadecimal.
     pub digest: Digest,
     /// Description of the plugin.
@@ -84,39 +76,32 @@ pub struct GeneratedRecord {
 }
 
 impl DomainPlugin {
-    /// Compiles a domain plugin and reads its description.
+    /// Compiles a domain plugin, or takes it from the cache, and reads its description.
     pub fn new(engine: &Arc<Engine>, name: &str, digest: Digest, bytes: &[u8]) -> Result<Arc<Self>, PluginError> {
-        Self::of(engine, name, digest, &engine.compile(name, digest, bytes)?)
+        let code = engine.compile(name, None, digest, bytes, true)?;
+        Self::of_code(engine, name, PluginSource { owner: None, digest, bytes, code })
     }
 
-    /// Links a compiled component and reads its description.
-    pub(crate) fn of(
+    /// Reads the description of compiled code.
+    pub(crate) fn of_code(
         engine: &Arc<Engine>,
         name: &str,
-        digest: Digest,
-        compiled: &(Component, &EngineVariant),
+        source: PluginSource<'_>,
     ) -> Result<Arc<Self>, PluginError> {
-        let (component, variant) = compiled;
-        let pre = variant.domains.instantiate_pre(component).and_then(DomainPre::new);
-        let pre = pre.map_err(|error| link_error(name, component, &error))?;
-        let instantiate = |store: &mut Store<StoreState>| pre.instantiate(store);
-        let describe = |domain: &Domain, store: &mut Store<StoreState>| {
-            domain.sluice_plugin_validation().call_describe(store).map(Into::into)
-        };
-        let (description, vocabularies) = described(engine, compiled, name, instantiate, describe, check_domain)?;
-        Ok(Arc::new(Self {
-            engine: engine.clone(),
-            limits: engine.limits.clone(),
-            pre,
-            digest,
-            description,
-            vocabularies,
-        }))
+        let digest = source.digest;
+        let (plugin, (description, vocabularies)) =
+            described(engine, name, source, PluginWorld::Domain, |description| match description {
+                Description::Domain(description) => Some(check_domain(description)),
+                _ => None,
+            })?;
+        Ok(Arc::new(Self { plugin, digest, description, vocabularies }))
     }
 
-    /// Returns the same plugin with other limits than the server's.
-    pub fn limited(&self, limits: PluginLimits) -> Arc<Self> {
-        Arc::new(Self { limits, ..self.clone() })
+    /// Returns the same plugin for a tenant's records, with other limits than the server's.
+    pub fn for_tenant(&self, tenant: &Tenant, limits: PluginLimits) -> Arc<Self> {
+        let mut other = self.clone();
+        (other.plugin.tenant, other.plugin.limits) = (Some(tenant.clone()), limits);
+        Arc::new(other)
     }
 
     /// Returns the plugin's own codes.
@@ -152,36 +137,31 @@ impl DomainPlugin {
         lookup: Option<Arc<dyn RecordLookup>>,
         usage: &Usage,
     ) -> DomainInstance {
-        let instance = PluginInstance::new(
-            (&self.engine, self.pre.engine()),
-            &self.limits,
-            self.title(),
-            self.digest,
-            context,
-            usage,
-        );
-        DomainInstance { plugin: self.clone(), lookup, instance }
+        let is_complete = lookup.is_some();
+        let lookups = lookup.map_or(Lookups::None, Lookups::Records);
+        let instance = PluginInstance::new(self.plugin.clone(), self.title(), context, lookups, usage);
+        DomainInstance { plugin: self.clone(), is_complete, instance }
     }
 }
 
 /// A domain plugin at work for one upload or job.
 pub struct DomainInstance {
     plugin: Arc<DomainPlugin>,
-    lookup: Option<Arc<dyn RecordLookup>>,
+    /// True if the instance has lookups.
+    is_complete: bool,
     instance: PluginInstance,
 }
 
 impl DomainInstance {
     /// Validates a batch: completely if the instance has lookups, otherwise each record on its own.
     pub fn validate(&mut self, entity_type: &str, batch: &Batch) -> Result<ValidationOutput, PluginError> {
-        let scope = if self.lookup.is_some() { Scope::Migration } else { Scope::Record };
         let rules = self.plugin.description.tally_rules.len();
-        let limits = self.plugin.limits.clone();
-        let (IsolationResult { parts, failed }, log) = self.isolated(batch, |domain, store, context, batch| {
-            let validated: WireValidated =
-                domain.sluice_plugin_validation().call_validate(store, context, entity_type, scope, batch)?.into();
-            let fits = check_validated(&validated, batch.ends.len(), rules, &limits);
-            Ok(fits.map(|()| validated))
+        let limits = self.plugin.plugin.limits.clone();
+        let call = PluginCall::Validate(entity_type.into(), self.is_complete);
+        let (IsolationResult { parts, failed }, log) = self.instance.isolated(batch, &call, |value, records| {
+            let CallValue::Validated(value) = value else { return None };
+            let fits = check_validated(&value, records, rules, &limits);
+            Some(fits.map(|()| value))
         })?;
         let mut output = ValidationOutput { ids: vec![None; batch.ends.len()], failed, ..ValidationOutput::default() };
         for (part, validated) in parts {
@@ -205,12 +185,12 @@ impl DomainInstance {
 
     /// Plans the import of a batch. A record with an error has no step.
     pub fn plan(&mut self, entity_type: &str, batch: &Batch) -> Result<PluginOutput<ImportStep>, PluginError> {
-        let limits = self.plugin.limits.clone();
-        let (IsolationResult { parts, failed }, log) = self.isolated(batch, |domain, store, context, batch| {
-            let planned: WireImportPlan =
-                domain.sluice_plugin_importing().call_plan(store, context, entity_type, batch)?.into();
-            let fits = check_steps(&planned, batch.ends.len(), &limits);
-            Ok(fits.map(|()| planned))
+        let limits = self.plugin.plugin.limits.clone();
+        let call = PluginCall::Plan(entity_type.into());
+        let (IsolationResult { parts, failed }, log) = self.instance.isolated(batch, &call, |value, records| {
+            let CallValue::Planned(value) = value else { return None };
+            let fits = check_steps(&value, records, &limits);
+            Some(fits.map(|()| value))
         })?;
         let (mut steps, mut issues, mut undeclared) = (vec![], vec![], vec![]);
         let vocabulary = &self.plugin.vocabularies[0];
@@ -230,12 +210,12 @@ impl DomainInstance {
 
     /// Makes records of an entity type from a batch of imported records.
     pub fn generate(&mut self, entity_type: &str, batch: &Batch) -> Result<PluginOutput<GeneratedRecord>, PluginError> {
-        let limits = self.plugin.limits.clone();
-        let (IsolationResult { parts, failed }, log) = self.isolated(batch, |domain, store, context, batch| {
-            let generated: WireGenerated =
-                domain.sluice_plugin_importing().call_generate(store, context, entity_type, batch)?.into();
-            let fits = check_generated(&generated, entity_type, batch.ends.len(), &limits);
-            Ok(fits.map(|()| generated))
+        let limits = self.plugin.plugin.limits.clone();
+        let call = PluginCall::Generate(entity_type.into());
+        let (IsolationResult { parts, failed }, log) = self.instance.isolated(batch, &call, |value, records| {
+            let CallValue::Generated(value) = value else { return None };
+            let fits = check_generated(&value, entity_type, records, &limits);
+            Some(fits.map(|()| value))
         })?;
         let (mut records, mut issues, mut undeclared) = (vec![], vec![], vec![]);
         let vocabulary = &self.plugin.vocabularies[1];
@@ -250,20 +230,5 @@ impl DomainInstance {
         }
         let logged = BatchLog::from_raw(log, vocabulary, &mut undeclared);
         Ok(PluginOutput { items: records, issues, failed, undeclared, logged })
-    }
-
-    /// Runs `call` on a batch, and isolates the records on which the plugin fails.
-    fn isolated<T>(
-        &mut self,
-        batch: &Batch,
-        mut call: impl FnMut(&Domain, &mut Store<StoreState>, &types::Context, &types::Batch) -> CallOutput<T>,
-    ) -> Result<(IsolationResult<T>, RawLog), PluginError> {
-        let Self { plugin, lookup, instance } = self;
-        let instantiate = |store: &mut Store<StoreState>| {
-            let domain = plugin.pre.instantiate(&mut *store)?;
-            store.data_mut().records = lookup.clone();
-            Ok(domain)
-        };
-        instance.isolated(batch, &instantiate, &mut call)
     }
 }

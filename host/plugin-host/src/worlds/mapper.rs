@@ -2,17 +2,12 @@
 
 use std::sync::Arc;
 
-use wasmtime::Store;
-use wasmtime::component::Component;
-
-use crate::bindings::mapper::{Mapper, MapperPre};
-use crate::engine::{Engine, EngineVariant};
-use crate::inspect::link_error::link_error;
+use crate::engine::Engine;
 use crate::instance::isolate::{FailedRecord, IsolationResult};
 use crate::instance::log::BatchLog;
-use crate::instance::state::StoreState;
+use crate::instance::lookups::Lookups;
 use crate::instance::usage::Usage;
-use crate::instance::{PluginInstance, described, position};
+use crate::instance::{CompiledPlugin, PluginInstance, PluginSource, described, position};
 use sluice_config::PluginLimits;
 use sluice_contract::PluginError;
 use sluice_contract::SourceLookup;
@@ -20,14 +15,13 @@ use sluice_contract::description::{MapperDescription, SourceTable, check_mapper}
 use sluice_contract::output_validation::{check_transformed, described_type, issue};
 use sluice_contract::wire::{Batch, Context, WireTransformed};
 use sluice_contract::{UndeclaredText, Vocabulary};
-use sluice_model::{Code, Digest, FieldPath, Issue, Name, PluginTitle};
+use sluice_model::{Code, Digest, FieldPath, Issue, Name, PluginTitle, Tenant};
+use sluice_plugin_protocol::{CallValue, Description, PluginCall, PluginWorld};
 
 /// A compiled mapper.
 #[derive(Clone)]
 pub struct MapperPlugin {
-    engine: Arc<Engine>,
-    limits: PluginLimits,
-    pre: MapperPre<StoreState>,
+    plugin: CompiledPlugin,
     /// SHA-256 of the component, in hexadecimal.
     pub digest: Digest,
     /// Description of the mapper.
@@ -63,39 +57,43 @@ pub struct MapperOutput {
 }
 
 impl MapperPlugin {
-    /// Compiles a mapper and reads its description.
+    /// Compiles an operator's mapper and reads its description.
     pub fn new(engine: &Arc<Engine>, name: &str, digest: Digest, bytes: &[u8]) -> Result<Arc<Self>, PluginError> {
-        Self::of(engine, name, digest, &engine.compile(name, digest, bytes)?)
+        Self::of_owner(engine, name, None, digest, bytes)
     }
 
-    /// Links a compiled component and reads its description.
-    pub(crate) fn of(
+    /// Compiles the mapper of a tenant, or takes it from the cache, and reads its description.
+    pub(crate) fn of_owner(
         engine: &Arc<Engine>,
         name: &str,
+        owner: Option<&Tenant>,
         digest: Digest,
-        compiled: &(Component, &EngineVariant),
+        bytes: &[u8],
     ) -> Result<Arc<Self>, PluginError> {
-        let (component, variant) = compiled;
-        let pre = variant.mappers.instantiate_pre(component).and_then(MapperPre::new);
-        let pre = pre.map_err(|error| link_error(name, component, &error))?;
-        let instantiate = |store: &mut Store<StoreState>| pre.instantiate(store);
-        let describe = |mapper: &Mapper, store: &mut Store<StoreState>| {
-            mapper.sluice_plugin_mapping().call_describe(store).map(Into::into)
-        };
-        let (description, vocabulary) = described(engine, compiled, name, instantiate, describe, check_mapper)?;
-        Ok(Arc::new(Self {
-            engine: engine.clone(),
-            limits: engine.limits.clone(),
-            pre,
-            digest,
-            description,
-            vocabulary,
-        }))
+        let code = engine.compile(name, owner, digest, bytes, true)?;
+        Self::of_code(engine, name, PluginSource { owner, digest, bytes, code })
     }
 
-    /// Returns the same plugin with other limits than the server's.
-    pub fn limited(&self, limits: PluginLimits) -> Arc<Self> {
-        Arc::new(Self { limits, ..self.clone() })
+    /// Reads the description of compiled code.
+    pub(crate) fn of_code(
+        engine: &Arc<Engine>,
+        name: &str,
+        source: PluginSource<'_>,
+    ) -> Result<Arc<Self>, PluginError> {
+        let digest = source.digest;
+        let (plugin, (description, vocabulary)) =
+            described(engine, name, source, PluginWorld::Mapper, |description| match description {
+                Description::Mapper(description) => Some(check_mapper(description)),
+                _ => None,
+            })?;
+        Ok(Arc::new(Self { plugin, digest, description, vocabulary }))
+    }
+
+    /// Returns the same plugin for a tenant's records, with other limits than the server's.
+    pub fn for_tenant(&self, tenant: &Tenant, limits: PluginLimits) -> Arc<Self> {
+        let mut other = self.clone();
+        (other.plugin.tenant, other.plugin.limits) = (Some(tenant.clone()), limits);
+        Arc::new(other)
     }
 
     /// Returns the plugin's own codes.
@@ -125,41 +123,28 @@ impl MapperPlugin {
         lookup: Arc<dyn SourceLookup>,
         usage: &Usage,
     ) -> MapperInstance {
-        let instance = PluginInstance::new(
-            (&self.engine, self.pre.engine()),
-            &self.limits,
-            self.title(),
-            self.digest,
-            context,
-            usage,
-        );
-        MapperInstance { plugin: self.clone(), lookup, instance }
+        let lookups = Lookups::Sources(lookup);
+        let instance = PluginInstance::new(self.plugin.clone(), self.title(), context, lookups, usage);
+        MapperInstance { plugin: self.clone(), instance }
     }
 }
 
 /// A mapper at work for one upload.
 pub struct MapperInstance {
     plugin: Arc<MapperPlugin>,
-    lookup: Arc<dyn SourceLookup>,
     instance: PluginInstance,
 }
 
 impl MapperInstance {
     /// Maps a batch, and isolates the records on which the mapper fails.
     pub fn transform(&mut self, source: &str, batch: &Batch) -> Result<MapperOutput, PluginError> {
-        let Self { plugin, lookup, instance } = self;
-        let instantiate = |store: &mut Store<StoreState>| {
-            let mapper = plugin.pre.instantiate(&mut *store)?;
-            store.data_mut().sources = Some(lookup.clone());
-            Ok(mapper)
-        };
-        let (IsolationResult { parts, failed }, log) =
-            instance.isolated(batch, &instantiate, &mut |mapper: &Mapper, store, context, batch| {
-                let transformed: WireTransformed =
-                    mapper.sluice_plugin_mapping().call_transform(store, context, source, batch)?.into();
-                let fits = check_transformed(&transformed, batch.ends.len(), &plugin.description, &plugin.limits);
-                Ok(fits.map(|()| transformed))
-            })?;
+        let Self { plugin, instance } = self;
+        let call = PluginCall::Transform(source.into());
+        let (IsolationResult { parts, failed }, log) = instance.isolated(batch, &call, |value, records| {
+            let CallValue::Transformed(transformed) = value else { return None };
+            let fits = check_transformed(&transformed, records, &plugin.description, &plugin.plugin.limits);
+            Some(fits.map(|()| transformed))
+        })?;
         let mut transformed = MapperOutput { failed, ..MapperOutput::default() };
         for (part, result) in parts {
             transformed.add(position(part.start), result, plugin, source);

@@ -88,7 +88,7 @@ pub fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::Options;
+    use crate::app::{Options, test_worker};
 
     fn runtime() -> tokio::runtime::Runtime {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn runs_beside_the_runtime() {
         let directory = tempfile::tempdir().unwrap();
-        let options = Options { data_dir: directory.path().to_owned(), ..Options::default() };
+        let options = Options { data_dir: directory.path().to_owned(), worker: test_worker::command(), ..Options::default() };
         let runtime = runtime();
         let _entered = runtime.enter();
         let app = AsyncApp::new(App::open(&options).unwrap());

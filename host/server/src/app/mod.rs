@@ -6,6 +6,8 @@ mod cells;
 mod plugin_registry;
 pub(crate) mod purge;
 mod startup;
+#[cfg(test)]
+mod test_worker;
 mod upload_registry;
 
 use std::path::PathBuf;
@@ -19,7 +21,7 @@ use sluice_metrics::Metrics;
 use sluice_model::{Migration, StagingStatus, TransitionRefusal};
 use sluice_pipeline::jobs::{Jobs, StartError};
 use sluice_pipeline::{MigrationContext, Platforms};
-use sluice_plugin_host::Usage;
+use sluice_plugin_host::{Usage, WorkerCommand};
 use sluice_staging::{StagingArea, StagingError, StagingRoot};
 use sluice_target::Target;
 
@@ -37,6 +39,8 @@ pub struct Options {
     pub config: Config,
     /// Component files of mappers, beside the embedded mapper.
     pub mappers: Vec<PathBuf>,
+    /// Command that starts plugin workers: this program.
+    pub worker: WorkerCommand,
 }
 
 /// The server's application state. Its methods and most of its parts block the calling thread; asynchronous code uses an

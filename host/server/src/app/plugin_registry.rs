@@ -15,7 +15,7 @@ use sluice_contract::PluginError;
 use sluice_keys::PublicKey;
 use sluice_model::{Approval, Digest, MapperRef, Name, PluginOrigin, RegisteredPlugin, Tenant, World};
 use sluice_pipeline::{ConnectedPlatform, PipelineError, Platforms};
-use sluice_plugin_host::{DomainPlugin, Library, PlatformPlugin, Plugins, inspect};
+use sluice_plugin_host::{CompiledCode, DomainPlugin, Library, MapperGrant, PlatformPlugin, Plugins, inspect};
 
 /// Approver of the plugins that the operator started the server with.
 const SERVER: &str = "server";
@@ -120,7 +120,8 @@ impl PluginRegistry {
         let known = self.store.approvals(digest, None)?.iter().any(|approval| approval.tenant.is_none());
         let plugin = if known { None } else { Some(self.inspect(name, bytes, None, now)?) };
         self.library.keep(bytes).context("cannot write a component to the data directory")?;
-        let Some(plugin) = plugin else { return Ok(digest) };
+        let Some((plugin, code)) = plugin else { return Ok(digest) };
+        self.library.keep_code(None, digest, &code);
         self.store.add_plugin(&RegisteredPlugin { origin, ..plugin })?;
         self.store.approve(&Approval {
             digest,
@@ -141,12 +142,12 @@ impl PluginRegistry {
         bytes: &[u8],
         tenant: Option<Tenant>,
         now: Timestamp,
-    ) -> Result<RegisteredPlugin, PipelineError> {
-        let found = inspect(self.library.engine(), name, bytes)?;
+    ) -> Result<(RegisteredPlugin, Arc<CompiledCode>), PipelineError> {
+        let (found, code) = inspect(self.library.engine(), name, tenant.as_ref(), bytes)?;
         if let (Some(reason), Some(_), true) = (&found.breaks, &tenant, found.unfit) {
             return Err(PluginError::Refused { name: name.into(), reason: reason.clone() }.into());
         }
-        Ok(RegisteredPlugin {
+        let plugin = RegisteredPlugin {
             digest: found.digest,
             tenant,
             world: found.world,
@@ -158,7 +159,8 @@ impl PluginRegistry {
             pushed_at: now,
             signed_by: None,
             inspection: serde_json::to_string(&found).expect("an inspection is JSON"),
-        })
+        };
+        Ok((plugin, code))
     }
 
     /// Stores a component that a client pushes. Returns the plugin, and true if it is new to its tenant.
@@ -190,13 +192,14 @@ impl PluginRegistry {
         if self.store.count_plugins(tenant).map_err(PipelineError::Store)? >= self.config.registry.plugins_per_tenant {
             return Err(PushError::TooMany);
         }
-        let plugin = self.inspect("it", bytes, Some(tenant.clone()), Timestamp::now())?;
+        let (plugin, code) = self.inspect("it", bytes, Some(tenant.clone()), Timestamp::now())?;
         if plugin.world == World::Domain && !operator {
             return Err(PushError::OperatorOnly);
         }
         // A domain plugin has the rules of a platform that all tenants share. It applies to them once it is approved.
         let tenant = plugin.tenant.filter(|_| plugin.world == World::Mapper);
         self.library.keep(bytes).map_err(|error| PipelineError::Staging(error.into()))?;
+        self.library.keep_code(tenant.as_ref(), plugin.digest, &code);
         let plugin = RegisteredPlugin { tenant, client: Some(client.into()), signed_by, ..plugin };
         self.store.add_plugin(&plugin).map_err(PipelineError::Store)?;
         self.sets.clear();
@@ -241,9 +244,10 @@ impl PluginRegistry {
             let kept = self.store.plugins_of(tenant)?;
             let mut mappers = BTreeMap::new();
             for plugin in kept.iter().filter(|plugin| plugin.world == World::Mapper) {
-                mappers.insert(plugin.digest, self.limits(plugin.digest, tenant)?);
+                let (owner, limits) = (plugin.tenant.clone(), self.limits(plugin.digest, tenant)?);
+                mappers.insert(plugin.digest, MapperGrant { owner, limits });
             }
-            Ok(Arc::new(Plugins::new(self.library.clone(), self.domains(&kept, tenant)?, mappers)))
+            Ok(Arc::new(Plugins::new(tenant.clone(), self.library.clone(), self.domains(&kept, tenant)?, mappers)))
         })
     }
 
@@ -276,8 +280,10 @@ impl PluginRegistry {
                 chosen = approval.filter(later).or(chosen);
             }
             domains.push(match chosen {
-                Some(Approval { digest, .. }) => self.library.domain(digest)?.limited(self.limits(digest, tenant)?),
-                None => embedded,
+                Some(Approval { digest, .. }) => {
+                    self.library.domain(digest)?.for_tenant(tenant, self.limits(digest, tenant)?)
+                }
+                None => embedded.for_tenant(tenant, self.config.plugin.clone()),
             });
         }
         Ok(domains)

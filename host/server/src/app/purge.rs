@@ -129,11 +129,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::app::Options;
+    use crate::app::{Options, test_worker};
     use sluice_model::{DOMAINS, Job, JobKind, JobState, MigrationEvent, StagingStatus, Tenant};
 
     fn open(data_dir: &std::path::Path, days: Option<u32>) -> Arc<App> {
-        let mut options = Options { data_dir: data_dir.to_owned(), ..Options::default() };
+        let mut options = Options { data_dir: data_dir.to_owned(), worker: test_worker::command(), ..Options::default() };
         options.config.retention.days_after_import = days;
         App::open(&options).unwrap()
     }

@@ -12,12 +12,13 @@ use super::{App, Options, PluginRegistry, UploadRegistry};
 use crate::access::{Access, NewClient};
 use sluice_audit::{Action, AuditEntry, AuditScope};
 use sluice_catalog::{Catalog, LogEntry, Trail};
+use sluice_config::Config;
 use sluice_data_dir::{ADMIN_FILE, CATALOG_FILE, RESTORED_FILE, RESTORING_DIR, TARGET_FILE, lock_directory, open_keys};
 use sluice_keys::Credentials;
 use sluice_metrics::Metrics;
 use sluice_model::{Actor, Grant, Level, Name, Permission, Tenant};
 use sluice_pipeline::jobs::Jobs;
-use sluice_plugin_host::{Engine, Library};
+use sluice_plugin_host::{CodeCache, Engine, EngineOptions, Library};
 use sluice_sqlite as sql;
 use sluice_staging::StagingRoot;
 use sluice_target::{EmbeddedTarget, IdRepair, Target as _};
@@ -40,8 +41,17 @@ impl App {
         }
         let keys = Arc::new(open_keys(data_dir, &options.config)?);
         let staging = StagingRoot::open(data_dir, keys.clone()).with_context(cannot_open)?;
-        let cache = plugin_directory(data_dir, "plugin-cache")?;
-        let engine = Engine::new(options.config.plugin.clone(), Some(cache))?;
+        let config = Arc::new(options.config.clone());
+        let sealer = keys.sealer("plugin-cache").context("cannot read the key of the plugin cache")?;
+        let cache = CodeCache::new(plugin_directory(data_dir, "plugin-cache")?, sealer, config.worker.cache_bytes);
+        let engine = Engine::new(EngineOptions {
+            plugin: config.plugin.clone(),
+            worker: config.worker.clone(),
+            command: options.worker.clone(),
+            cache: Some(cache),
+            spare: true,
+        })?;
+        check_walls(&engine, &config)?;
         let library = Library::new(engine, plugin_directory(data_dir, "plugins")?);
         for file in [CATALOG_FILE, TARGET_FILE] {
             if let Some(damage) = sql::check_wal(&data_dir.join(file))? {
@@ -49,7 +59,6 @@ impl App {
             }
         }
         let store = Arc::new(Catalog::open(&data_dir.join(CATALOG_FILE))?);
-        let config = Arc::new(options.config.clone());
         let registry = PluginRegistry::open(config.clone(), store.clone(), library, &options.mappers)?;
         let platforms = registry.platforms()?;
         let target = EmbeddedTarget::open(&data_dir.join(TARGET_FILE), &options.config.import)?;
@@ -144,6 +153,24 @@ impl App {
         self.audit(AuditScope::Server, AuditEntry::new(Actor::Server, Action::ClientMade).client(&client.id))?;
         Ok(true)
     }
+}
+
+/// Logs which walls around plugin workers the kernel lacks. Fails if the configuration requires all.
+fn check_walls(engine: &Engine, config: &Config) -> Result<()> {
+    let walls = engine.walls()?;
+    for (wall, reason) in &walls.missing {
+        tracing::warn!(code = "WORKER_WALL_MISSING", wall, reason, "a wall around plugin workers cannot be raised");
+    }
+    let missing: Vec<&str> = walls.missing.iter().map(|(wall, _)| wall.as_str()).collect();
+    if config.worker.require_walls && !missing.is_empty() {
+        anyhow::bail!(
+            "walls around plugin workers are missing: {}. Run the server on a kernel that has them, or set \
+             worker.require_walls to false",
+            missing.join(", ")
+        );
+    }
+    tracing::info!(walls = walls.standing.join(" "), "plugins run in worker processes");
+    Ok(())
 }
 
 /// Logs what the check of an older table has found.

@@ -3,23 +3,23 @@
 use wasmtime::{Trap, WasmBacktrace};
 
 use crate::engine::wasmtime_errors::{exceeded_transfer_limit, is_from_guest};
-use crate::instance::state::StoreState;
-use sluice_contract::{Cause, Confidential};
+use crate::plugin::state::StoreState;
+use sluice_contract::Cause;
+use sluice_plugin_protocol::CallFailure;
 
 /// Maximum number of functions in a message.
 const MAX_FRAMES: usize = 12;
 
 /// Returns the cause and the message of a failed call, from wasmtime's error and the state of the store.
-pub(crate) fn classify(error: &wasmtime::Error, state: &mut StoreState) -> (Cause, Confidential) {
+pub(crate) fn classify(error: &wasmtime::Error, state: &mut StoreState) -> CallFailure {
     let panic = state.panic.take();
-    let stderr = state.stderr();
+    let output = state.output();
     let cause = if state.limits.denied {
         Cause::OutOfMemory
     } else if state.too_many_calls() {
         Cause::TooManyCalls
     } else {
         match error.downcast_ref::<Trap>() {
-            Some(Trap::Interrupt) => Cause::TimedOut,
             Some(Trap::StackOverflow) => Cause::StackOverflow,
             _ if panic.is_some() => Cause::Panicked,
             Some(_) => Cause::Trapped,
@@ -36,6 +36,15 @@ pub(crate) fn classify(error: &wasmtime::Error, state: &mut StoreState) -> (Caus
         }
         None => format!("{error:#}"),
     };
-    let message = panic.or_else(|| (!stderr.is_empty()).then_some(stderr)).unwrap_or_else(place);
-    (cause, Confidential::new(&message))
+    let message = panic.or_else(|| (!output.is_empty()).then_some(output)).unwrap_or_else(place);
+    CallFailure { cause, message: cut(message) }
+}
+
+/// Maximum length of a message in bytes. The server cuts it again.
+const MAX_MESSAGE_BYTES: usize = 16 << 10;
+
+/// Returns at most [`MAX_MESSAGE_BYTES`] of a message.
+fn cut(mut message: String) -> String {
+    message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES));
+    message
 }

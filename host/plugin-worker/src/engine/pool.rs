@@ -1,4 +1,4 @@
-//! The pool of stores. Every batch gets a new store, so creating one must be cheap, and their number is limited.
+//! The pool of memories. Every batch gets a new store, so creating one must be cheap. A worker has one store at a time.
 //!
 //! Cost of a fresh store for each batch, for a thousand of Berka's clients (2.1 ms of a core in a store that is kept),
 //! medians of seven rounds, with two cores at work on other things as well:
@@ -16,9 +16,6 @@
 
 use wasmtime::{Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-/// Maximum number of stores of all plugins. A call that needs another store waits. 64 is far more than the number of
-/// cores, and limits memory to 64 times `memory_bytes`.
-pub(crate) const STORES: usize = 64;
 /// Maximum number of core instances in a component. A Python guest has over a hundred.
 const CORE_INSTANCES: u32 = 200;
 /// Maximum number of memories in a component: its own, and those of adapters.
@@ -31,27 +28,23 @@ const TABLE_ELEMENTS: usize = 100_000;
 const RESIDENT_BYTES: usize = 4 << 20;
 /// Bytes of a table that stay resident between stores.
 const RESIDENT_TABLE_BYTES: usize = 64 << 10;
-/// Maximum number of unused memories that stay resident: the number of plugins that work at the same time.
-const WARM: u32 = 16;
 
 /// Returns the settings of the pool. A component that does not fit in it gets its memory on demand.
 pub(crate) fn pooled() -> InstanceAllocationStrategy {
-    let stores = STORES as u32;
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(stores)
-        .total_core_instances(stores * CORE_INSTANCES)
+    pool.total_component_instances(1)
+        .total_core_instances(CORE_INSTANCES)
         .max_core_instances_per_component(CORE_INSTANCES)
-        .total_memories(stores * MEMORIES)
+        .total_memories(MEMORIES)
         .max_memories_per_component(MEMORIES)
-        .total_tables(stores * TABLES)
+        .total_tables(TABLES)
         .max_tables_per_component(TABLES)
         .table_elements(TABLE_ELEMENTS)
-        .total_gc_heaps(stores)
+        .total_gc_heaps(1)
         // The limiter of a store sets the actual limit.
         .max_memory_size(1 << 32)
         .linear_memory_keep_resident(RESIDENT_BYTES)
         .table_keep_resident(RESIDENT_TABLE_BYTES)
-        .max_unused_warm_slots(WARM)
         .pagemap_scan(Enabled::Auto);
     InstanceAllocationStrategy::Pooling(pool)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use wasm_metadata::Producers;
 
-use crate::inspect::bounds::{WasmSections, number};
+use crate::component::bounds::{WasmSections, number};
 
 /// Maximum number of languages and tools.
 const MAX_TOOLS: usize = 20;

@@ -1,65 +1,67 @@
 //! The host's side of a plugin's imports: lookups, a log of codes, and a WASI without files, network or environment,
 //! whose clock stands still.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use wasmtime::Result;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
 use crate::bindings::log;
 use crate::bindings::types::{self, LookupError};
 use crate::bindings::{record_lookup, source_lookup};
-use crate::instance::log::RawLogEntry;
-use crate::instance::store_limits::StoreLimits;
+use crate::engine::wasi::CapturedOutput;
+use crate::plugin::store_limits::StoreLimits;
 use sluice_config::PluginLimits;
-use sluice_contract::Confidential;
 use sluice_contract::output_validation::unpack;
-use sluice_contract::{LookupAnswer, LookupRefusal, RecordLookup, SourceLookup};
-use sluice_model::{Code, Level};
+use sluice_contract::wire::Batch;
+use sluice_model::Level;
+use sluice_plugin_protocol::{
+    Channel, LookupRequest, Reply, Request, WireLogEntry, WireLookupAnswer, WireLookupRefusal,
+};
 
 /// State of a store.
 pub(crate) struct StoreState {
     /// Limits of memories and tables.
     pub limits: StoreLimits,
-    /// Lookups of a mapper.
-    pub sources: Option<Arc<dyn SourceLookup>>,
-    /// Lookups of a domain plugin.
-    pub records: Option<Arc<dyn RecordLookup>>,
+    /// True while the plugin may look records up: not while it is instantiated or described.
+    pub lookups: bool,
     /// Log entries of the call.
-    pub logs: Vec<RawLogEntry>,
+    pub logs: Vec<WireLogEntry>,
     /// Number of log entries that were dropped.
     pub dropped_logs: u64,
     /// Message of a panic.
     pub panic: Option<String>,
-    /// Code of a lookup's failure in the host. The plugin is not at fault.
-    pub unavailable: Option<Code>,
     /// Number of calls into the host.
     calls: u64,
-    stderr: MemoryOutputPipe,
+    output: CapturedOutput,
     bounds: PluginLimits,
+    channel: Arc<Mutex<Channel>>,
     wasi: WasiCtx,
     table: ResourceTable,
 }
 
-/// Maximum number of bytes of standard error that are kept for a message.
-const STDERR_BYTES: usize = 4_096;
+/// Maximum number of bytes of standard output and standard error that are kept for a message.
+const OUTPUT_BYTES: usize = 4_096;
+
+/// Maximum length of the text of a code, a source or a field, in bytes. The server cuts it again.
+const MAX_WORD_BYTES: usize = 1_024;
 
 impl StoreState {
     /// Returns a state whose clock stands still at `now`, and whose random numbers are derived from `seed`.
-    pub fn new(bounds: &PluginLimits, now: Duration, seed: [u8; 16]) -> Self {
-        let stderr = MemoryOutputPipe::new(STDERR_BYTES);
+    pub fn new(bounds: &PluginLimits, channel: &Arc<Mutex<Channel>>, now: Duration, seed: [u8; 16]) -> Self {
+        let output = CapturedOutput::new(OUTPUT_BYTES);
         let random = |salt: u8| {
             let mut key = [salt; 32];
             key[..16].copy_from_slice(&seed);
             StdRng::from_seed(key)
         };
         let wasi = WasiCtx::builder()
-            .stderr(stderr.clone())
+            .stdout(output.clone())
+            .stderr(output.clone())
             .secure_random(random(1))
             .insecure_random(random(2))
             .insecure_random_seed(u128::from_be_bytes(seed))
@@ -70,27 +72,26 @@ impl StoreState {
             .build();
         Self {
             limits: StoreLimits::new(bounds),
-            sources: None,
-            records: None,
+            lookups: false,
             logs: vec![],
             dropped_logs: 0,
-            calls: 0,
             panic: None,
-            unavailable: None,
-            stderr,
+            calls: 0,
+            output,
             bounds: bounds.clone(),
+            channel: channel.clone(),
             wasi,
             table: ResourceTable::new(),
         }
     }
 
-    /// Returns the text that the plugin wrote to standard error.
-    pub fn stderr(&self) -> String {
-        String::from_utf8_lossy(&self.stderr.contents()).trim().to_owned()
+    /// Returns the text that the plugin wrote to standard output and standard error.
+    pub fn output(&self) -> String {
+        self.output.text()
     }
 
     /// Counts a call into the host. Fails beyond the limit, which ends the guest.
-    fn count_call(&mut self) -> Result<()> {
+    pub fn count_call(&mut self) -> Result<()> {
         self.calls += 1;
         if self.too_many_calls() {
             wasmtime::bail!("it called the host more than {} times for one batch", self.bounds.host_calls);
@@ -103,27 +104,29 @@ impl StoreState {
         self.calls > self.bounds.host_calls
     }
 
-    /// Converts the answer of a lookup.
-    fn answer(&mut self, found: Result<LookupAnswer, LookupRefusal>) -> Result<Result<types::Found, LookupError>> {
-        Ok(match found {
-            Ok(LookupAnswer { answers, bytes, ends }) => {
-                Ok(types::Found { records: types::Batch { bytes, ends }, answers })
-            }
-            Err(refusal) => Err(self.refuse(refusal)),
-        })
+    /// Asks the server for a lookup. Ends the process if the server is gone.
+    fn ask(&self, request: LookupRequest) -> Result<WireLookupAnswer, LookupError> {
+        if !self.lookups {
+            return Err(LookupError::UnknownName);
+        }
+        let mut channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = channel.send(&Reply::Lookup(request), None, None).and_then(|()| channel.receive(None));
+        match answer {
+            Ok((Request::LookupAnswer(Ok(answer)), _)) => Ok(answer),
+            Ok((Request::LookupAnswer(Err(refusal)), _)) => Err(match refusal {
+                WireLookupRefusal::UnknownName => LookupError::UnknownName,
+                WireLookupRefusal::UnknownField => LookupError::UnknownField,
+                WireLookupRefusal::TooLarge => LookupError::AnswerTooLarge,
+                WireLookupRefusal::Unavailable => LookupError::Unavailable,
+            }),
+            Ok(_) | Err(_) => std::process::exit(1),
+        }
     }
 
-    /// Converts the refusal of a lookup.
-    fn refuse(&mut self, refusal: LookupRefusal) -> LookupError {
-        match refusal {
-            LookupRefusal::UnknownName => LookupError::UnknownName,
-            LookupRefusal::UnknownField => LookupError::UnknownField,
-            LookupRefusal::TooLarge => LookupError::AnswerTooLarge,
-            LookupRefusal::Unavailable(why) => {
-                self.unavailable = Some(why);
-                LookupError::Unavailable
-            }
-        }
+    /// Asks the server for records.
+    fn find(&self, request: LookupRequest) -> Result<types::Found, LookupError> {
+        let WireLookupAnswer { answers, records } = self.ask(request)?;
+        Ok(types::Found { records: types::Batch { bytes: records.bytes, ends: records.ends }, answers })
     }
 
     /// Splits the ids of a lookup. Fails if there are too many.
@@ -138,39 +141,28 @@ impl StoreState {
 impl source_lookup::Host for StoreState {
     fn find(&mut self, source: String, field: String, keys: types::Batch) -> Result<Result<types::Found, LookupError>> {
         self.count_call()?;
-        let Some(sources) = self.sources.clone() else { return Ok(Err(LookupError::UnknownName)) };
         if keys.ends.len() > self.bounds.lookup_keys {
             return Ok(Err(LookupError::TooManyKeys));
         }
-        let keys = keys.into();
-        let Some(keys) = unpack(&keys) else {
+        let keys: Batch = keys.into();
+        if unpack(&keys).is_none() {
             wasmtime::bail!("the keys of a lookup are not a batch: their ends do not fit their bytes");
-        };
-        let found = sources.find(&source, &field, &keys, self.bounds.lookup_bytes);
-        self.answer(found)
+        }
+        Ok(Self::find(self, LookupRequest::Find(source, field, keys)))
     }
 }
 
 impl record_lookup::Host for StoreState {
     fn exist(&mut self, entity_type: String, ids: Vec<u8>) -> Result<Result<Vec<u8>, LookupError>> {
         self.count_call()?;
-        let Some(records) = self.records.clone() else { return Ok(Err(LookupError::UnknownName)) };
-        Ok(match self.ids(&ids) {
-            Ok(ids) => records.exist(&entity_type, &ids).map_err(|refusal| self.refuse(refusal)),
-            Err(error) => Err(error),
-        })
+        let ids = self.ids(&ids);
+        Ok(ids.and_then(|ids| self.ask(LookupRequest::Exist(entity_type, ids))).map(|answer| answer.records.bytes))
     }
 
     fn read(&mut self, entity_type: String, ids: Vec<u8>) -> Result<Result<types::Found, LookupError>> {
         self.count_call()?;
-        let Some(records) = self.records.clone() else { return Ok(Err(LookupError::UnknownName)) };
-        match self.ids(&ids) {
-            Ok(ids) => {
-                let found = records.read(&entity_type, &ids, self.bounds.lookup_bytes);
-                self.answer(found)
-            }
-            Err(error) => Ok(Err(error)),
-        }
+        let ids = self.ids(&ids);
+        Ok(ids.and_then(|ids| self.find(LookupRequest::Read(entity_type, ids))))
     }
 
     fn referring(
@@ -180,14 +172,8 @@ impl record_lookup::Host for StoreState {
         ids: Vec<u8>,
     ) -> Result<Result<types::Found, LookupError>> {
         self.count_call()?;
-        let Some(records) = self.records.clone() else { return Ok(Err(LookupError::UnknownName)) };
-        match self.ids(&ids) {
-            Ok(ids) => {
-                let found = records.referring(&entity_type, &field, &ids, self.bounds.lookup_bytes);
-                self.answer(found)
-            }
-            Err(error) => Ok(Err(error)),
-        }
+        let ids = self.ids(&ids);
+        Ok(ids.and_then(|ids| self.find(LookupRequest::Referring(entity_type, field, ids))))
     }
 }
 
@@ -205,7 +191,8 @@ impl log::Host for StoreState {
                 log::Level::Warning => Level::Warning,
                 log::Level::Error => Level::Error,
             };
-            self.logs.push(RawLogEntry { level, code: Confidential::word(&code), position });
+            let code = code[..code.floor_char_boundary(MAX_WORD_BYTES)].to_owned();
+            self.logs.push(WireLogEntry { level, code, position });
         }
         Ok(())
     }

@@ -1,0 +1,106 @@
+//! Worker processes. Each compiles a component, or runs one plugin of one tenant.
+
+pub(crate) mod launcher;
+pub(crate) mod pool;
+
+use std::os::fd::BorrowedFd;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, setpriority_process};
+use serde::Serialize;
+
+use crate::worker::launcher::Started;
+use sluice_plugin_protocol::{Channel, ChannelError, Reply, Request, Walls};
+
+/// Maximum length in bytes of a reply that has no result of a plugin.
+const MAX_REPLY_BYTES: usize = 8 << 20;
+
+/// Maximum time in which a worker sets itself up. It takes 20 ms on an idle machine; on a busy one it waits for a
+/// processor.
+const START_TIME: Duration = Duration::from_secs(60);
+
+/// Time after which a call has less priority than those of other plugins, so that a plugin that computes for seconds does
+/// not slow down others.
+const SLOW_CALL: Duration = Duration::from_millis(250);
+
+/// Priority of a slow call, as `nice` has it.
+const SLOW_PRIORITY: i32 = 15;
+
+/// A worker process. It is killed when this is dropped.
+pub(crate) struct Worker {
+    child: Child,
+    channel: Channel,
+    /// False once the worker cannot be used any more.
+    usable: bool,
+    /// True once the worker has less priority. It cannot get it back.
+    slow: bool,
+}
+
+impl Worker {
+    /// Sets a started process up. Returns it with its walls.
+    pub fn set_up((child, socket): Started, stack_bytes: usize) -> Result<(Self, Walls), ChannelError> {
+        let channel = Channel::new(socket, MAX_REPLY_BYTES);
+        let mut worker = Self { child, channel, usable: true, slow: false };
+        let deadline = Instant::now() + START_TIME;
+        worker.send(&Request::Start { stack_bytes: stack_bytes as u64 }, None, deadline)?;
+        match worker.receive(deadline)?.0 {
+            Reply::Ready(walls) => Ok((worker, walls)),
+            _ => Err(ChannelError::Malformed),
+        }
+    }
+
+    /// Sends a request, with a file if there is one.
+    pub fn send<M: Serialize>(
+        &mut self,
+        request: &M,
+        file: Option<BorrowedFd<'_>>,
+        deadline: Instant,
+    ) -> Result<(), ChannelError> {
+        let sent = self.channel.send(request, file, Some(deadline));
+        self.usable &= sent.is_ok();
+        sent
+    }
+
+    /// Receives a reply, and its file if it has one.
+    pub fn receive(&mut self, deadline: Instant) -> Result<(Reply, Option<std::os::fd::OwnedFd>), ChannelError> {
+        let slow = Instant::now() + SLOW_CALL;
+        if !self.slow && slow < deadline && !self.channel.wait_for_message(slow)? {
+            self.slow = true;
+            let pid = Pid::from_child(&self.child);
+            // Without effect at worst: the priority only shares processors out.
+            let _ = setpriority_process(Some(pid), SLOW_PRIORITY);
+        }
+        let received = self.channel.receive(Some(deadline));
+        self.usable &= received.is_ok();
+        received
+    }
+
+    /// Sets the maximum length of replies in bytes.
+    pub fn set_max_reply_bytes(&mut self, bytes: usize) {
+        self.channel.set_max_bytes(bytes);
+    }
+
+    /// Marks the worker as unusable: the plugin in it may have control of it.
+    pub fn distrust(&mut self) {
+        self.usable = false;
+    }
+
+    /// Returns true if another call can use the worker.
+    pub fn is_reusable(&self) -> bool {
+        self.usable && !self.slow
+    }
+
+    /// Returns the process's id.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Fails only if the process has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
