@@ -11,13 +11,12 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sluice_config::PluginLimits;
 use sluice_contract::{Batch, Context, LookupAnswer, LookupRefusal, SourceLookup};
 use sluice_demo::Bank;
 use sluice_mapper_berka::Berka;
 use sluice_mapper_smallest::Smallest;
 use sluice_model::{Digest, World};
-use sluice_plugin_host::{Engine, MapperInstance, MapperPlugin, Usage};
+use sluice_plugin_host::{Engine, EngineOptions, MapperInstance, MapperPlugin, Usage, WorkerCommand};
 use sluice_sdk::bindings::types as native;
 use sluice_sdk::{__export, Mapper};
 
@@ -134,7 +133,12 @@ fn batches(lines: &str, size: usize) -> Vec<Batch> {
 }
 
 fn main() {
-    let engine = Engine::new(PluginLimits::default(), None).expect("an engine");
+    // The measured plugins run in workers, and this program is the worker as well.
+    if std::env::args().any(|argument| argument == WorkerCommand::ARGUMENT) {
+        sluice_plugin_worker::run();
+        return;
+    }
+    let engine = Engine::new(EngineOptions::default()).expect("an engine");
     let other = |name: &str, bytes: &[u8]| MapperPlugin::new(&engine, name, Digest::of(bytes), bytes).expect("it fits");
     let (_, name, bytes) =
         sluice_embedded::plugins().find(|(world, ..)| *world == World::Mapper).expect("a mapper is embedded");

@@ -15,8 +15,8 @@ mod shared_bytes;
 
 pub use channel::{Channel, ChannelError};
 pub use message::{
-    CallFailure, CallRequest, CallResult, CallReturn, CallValue, CompiledComponent, Description,
-    InspectedComponent, LookupRequest, PluginCall, PluginWorld, ProcessLimits, Rejection, Reply, Request, Walls, WireLogEntry,
+    CallFailure, CallRequest, CallResult, CallReturn, CallValue, CompiledComponent, Description, InspectedComponent,
+    LookupRequest, PluginCall, PluginWorld, ProcessLimits, Rejection, Reply, Request, Walls, WireLogEntry,
     WireLookupAnswer, WireLookupRefusal,
 };
 pub use shared_bytes::SharedBytes;

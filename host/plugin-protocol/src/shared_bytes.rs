@@ -8,8 +8,7 @@ use std::os::unix::fs::FileExt as _;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
 
 /// Seals after which bytes and length of a file stay as they are.
-const SEALS: SealFlags =
-    SealFlags::WRITE.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::SEAL);
+const SEALS: SealFlags = SealFlags::WRITE.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::SEAL);
 
 /// Bytes in sealed memory. The server and its workers pass them to each other without a copy.
 #[derive(Debug)]

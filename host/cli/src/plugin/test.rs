@@ -45,7 +45,8 @@ pub fn run(args: &TestArgs) -> Result<u8> {
     let config = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
     let file = project.component();
     let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let engine = Engine::new(EngineOptions { plugin: config.plugin, worker: config.worker, ..EngineOptions::default() })?;
+    let engine =
+        Engine::new(EngineOptions { plugin: config.plugin, worker: config.worker, ..EngineOptions::default() })?;
     let plugin = MapperPlugin::new(&engine, &file.display().to_string(), Digest::of(&bytes), &bytes)?;
     progress.line(&format!("{cases} in the sandbox:"));
     let mut different = 0;

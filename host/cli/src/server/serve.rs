@@ -52,7 +52,12 @@ pub async fn run(args: ServeArgs) -> Result<u8> {
     let listener =
         TcpListener::bind(&args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let stop = stop_signal()?;
-    sluice_server::serve(listener, Options { data_dir: args.data_dir, config, mappers: args.mapper, ..Options::default() }, stop).await?;
+    sluice_server::serve(
+        listener,
+        Options { data_dir: args.data_dir, config, mappers: args.mapper, ..Options::default() },
+        stop,
+    )
+    .await?;
     tracing::info!("stopped");
     Ok(0)
 }

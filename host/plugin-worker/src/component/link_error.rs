@@ -2,8 +2,8 @@
 
 use wasmtime::component::Component;
 
-use crate::engine::wasmtime_errors::missing_import;
 use crate::component::import_hints::import_hint;
+use crate::engine::wasmtime_errors::missing_import;
 
 /// Returns the reason why a component cannot be linked: it imports something that the host does not offer, or its exports
 /// do not fit the contract.

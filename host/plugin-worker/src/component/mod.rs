@@ -21,13 +21,15 @@ pub(crate) fn compile(
     limits: &PluginLimits,
 ) -> Result<(Vec<u8>, CompiledComponent), String> {
     bounds::check(bytes, limits)?;
-    let pooled = engines.pooled().and_then(|engine| {
-        Component::new(&engine.wasmtime, bytes).map_err(|error| format!("{error:#}"))
-    });
+    let pooled = engines
+        .pooled()
+        .and_then(|engine| Component::new(&engine.wasmtime, bytes).map_err(|error| format!("{error:#}")));
     let refused = |error: wasmtime::Error| format!("it is not a component that can be compiled: {error:#}");
     let (component, not_pooled) = match pooled {
         Ok(component) => (component, None),
-        Err(reason) => (Component::new(&engines.on_demand().map_err(refused)?.wasmtime, bytes).map_err(refused)?, Some(reason)),
+        Err(reason) => {
+            (Component::new(&engines.on_demand().map_err(refused)?.wasmtime, bytes).map_err(refused)?, Some(reason))
+        }
     };
     let code = component.serialize().map_err(refused)?;
     let ty = component.component_type();

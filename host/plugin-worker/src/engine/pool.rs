@@ -41,6 +41,7 @@ pub(crate) fn pooled() -> InstanceAllocationStrategy {
         .max_tables_per_component(TABLES)
         .table_elements(TABLE_ELEMENTS)
         .total_gc_heaps(1)
+        .total_stacks(1)
         // The limiter of a store sets the actual limit.
         .max_memory_size(1 << 32)
         .linear_memory_keep_resident(RESIDENT_BYTES)

@@ -21,13 +21,16 @@ pub(crate) fn add_to_linker(linker: &mut Linker<StoreState>) -> wasmtime::Result
     wasmtime_wasi::p2::add_to_linker_sync(linker)?;
     linker.allow_shadowing(true);
     let mut poll = linker.instance("wasi:io/poll@0.2.12")?;
-    poll.func_wrap("poll", |mut store: StoreContextMut<'_, StoreState>, (pollables,): (Vec<Resource<DynPollable>>,)| {
-        store.data_mut().count_call()?;
-        if pollables.is_empty() {
-            wasmtime::bail!("it polls an empty list");
-        }
-        Ok(((0..pollables.len() as u32).collect::<Vec<u32>>(),))
-    })?;
+    poll.func_wrap(
+        "poll",
+        |mut store: StoreContextMut<'_, StoreState>, (pollables,): (Vec<Resource<DynPollable>>,)| {
+            store.data_mut().count_call()?;
+            if pollables.is_empty() {
+                wasmtime::bail!("it polls an empty list");
+            }
+            Ok(((0..pollables.len() as u32).collect::<Vec<u32>>(),))
+        },
+    )?;
     poll.func_wrap("[method]pollable.ready", |_: StoreContextMut<'_, StoreState>, (_,): (Resource<DynPollable>,)| {
         Ok((true,))
     })?;

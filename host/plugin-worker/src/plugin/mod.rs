@@ -65,8 +65,12 @@ impl LoadedPlugin {
     /// Links a component. Otherwise returns the reason why it cannot be linked.
     pub fn link(engine: &PluginEngine, component: Component, world: PluginWorld) -> Result<Self, String> {
         let pre = match world {
-            PluginWorld::Mapper => engine.mappers.instantiate_pre(&component).and_then(MapperPre::new).map(LinkedWorld::Mapper),
-            PluginWorld::Domain => engine.domains.instantiate_pre(&component).and_then(DomainPre::new).map(LinkedWorld::Domain),
+            PluginWorld::Mapper => {
+                engine.mappers.instantiate_pre(&component).and_then(MapperPre::new).map(LinkedWorld::Mapper)
+            }
+            PluginWorld::Domain => {
+                engine.domains.instantiate_pre(&component).and_then(DomainPre::new).map(LinkedWorld::Domain)
+            }
             PluginWorld::Platform => {
                 engine.platforms.instantiate_pre(&component).and_then(PlatformPre::new).map(LinkedWorld::Platform)
             }

@@ -98,7 +98,8 @@ mod tests {
     #[test]
     fn runs_beside_the_runtime() {
         let directory = tempfile::tempdir().unwrap();
-        let options = Options { data_dir: directory.path().to_owned(), worker: test_worker::command(), ..Options::default() };
+        let options =
+            Options { data_dir: directory.path().to_owned(), worker: test_worker::command(), ..Options::default() };
         let runtime = runtime();
         let _entered = runtime.enter();
         let app = AsyncApp::new(App::open(&options).unwrap());

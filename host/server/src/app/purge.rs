@@ -133,7 +133,8 @@ mod tests {
     use sluice_model::{DOMAINS, Job, JobKind, JobState, MigrationEvent, StagingStatus, Tenant};
 
     fn open(data_dir: &std::path::Path, days: Option<u32>) -> Arc<App> {
-        let mut options = Options { data_dir: data_dir.to_owned(), worker: test_worker::command(), ..Options::default() };
+        let mut options =
+            Options { data_dir: data_dir.to_owned(), worker: test_worker::command(), ..Options::default() };
         options.config.retention.days_after_import = days;
         App::open(&options).unwrap()
     }

@@ -140,7 +140,12 @@ fn contains_bytes(migration: &Migration, wanted: &[u8]) -> bool {
 fn begin(data_dir: &Path, config: Config) -> ServerRun {
     let guest = data_dir.with_extension("wasm");
     std::fs::write(&guest, sluice_tests::guest("panics")).unwrap();
-    begin_with(Options { data_dir: data_dir.to_owned(), config, mappers: vec![guest] })
+    begin_with(Options {
+        data_dir: data_dir.to_owned(),
+        config,
+        mappers: vec![guest],
+        worker: crate::harness::worker(),
+    })
 }
 
 async fn delete(migration: &Migration) -> u16 {

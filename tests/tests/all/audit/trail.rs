@@ -225,7 +225,12 @@ async fn accepts_one_scope_and_one_key_only() {
 
 fn begin(data_dir: &Path) -> (&'static Server, oneshot::Sender<()>, std::thread::JoinHandle<()>) {
     let (stop, stopped) = oneshot::channel();
-    let options = Options { data_dir: data_dir.to_owned(), config: Config::default(), mappers: vec![] };
+    let options = Options {
+        data_dir: data_dir.to_owned(),
+        config: Config::default(),
+        mappers: vec![],
+        worker: crate::harness::worker(),
+    };
     let (server, ended) = start(options, async { stopped.await.unwrap_or_default() });
     (Box::leak(Box::new(server)), stop, ended)
 }

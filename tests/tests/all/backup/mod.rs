@@ -42,7 +42,7 @@ impl BackupFolder {
     pub fn begin_with(&self, name: &str, mut config: Config) -> ServerRun {
         config.http.requests_per_second = 1_000_000;
         config.http.request_burst = 1_000_000;
-        begin_with(Options { data_dir: self.path(name), config, mappers: vec![] })
+        begin_with(Options { data_dir: self.path(name), config, mappers: vec![], worker: crate::harness::worker() })
     }
 
     fn run(&self, arguments: &[&str]) -> Output {

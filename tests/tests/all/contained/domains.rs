@@ -3,7 +3,7 @@
 use sluice_config::PluginLimits;
 use sluice_contract::{Batch, Context, PluginError};
 use sluice_model::Digest;
-use sluice_plugin_host::{DomainPlugin, Engine, FailedRecord, Usage};
+use sluice_plugin_host::{DomainPlugin, FailedRecord, Usage};
 
 use sluice_tests::wat::domain;
 
@@ -36,7 +36,7 @@ fn broken(export: usize, plugin: &std::sync::Arc<DomainPlugin>) -> Result<Vec<Fa
 #[test]
 fn attributes_failures_in_each_export_to_the_plugin() {
     let limits = PluginLimits { batch_millis: 100, narrowing_millis: 50, ..PluginLimits::default() };
-    let engine = Engine::new(limits, None).unwrap();
+    let engine = crate::harness::engine(limits);
     for (does, code_of_export, code) in EXPORTS {
         for (export, name) in ["validate", "plan", "generate"].into_iter().enumerate() {
             let mut exports = ["unreachable"; 3];

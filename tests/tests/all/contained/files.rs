@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use sluice_config::PluginLimits;
-use sluice_plugin_host::{Engine, inspect};
+use sluice_plugin_host::inspect;
 
 use super::rows::{ExpectedResult, REFUSED};
 use sluice_tests::wat::{Shape, component, description};
@@ -72,7 +72,7 @@ fn doubling(times: usize) -> String {
 fn refuses_each_file_in_one_sentence() {
     let mut limits = PluginLimits { memory_bytes: 32 << 20, file_bytes: 8 << 20, ..PluginLimits::default() };
     limits.batch_millis = 300;
-    let engine = Engine::new(limits, None).unwrap();
+    let engine = crate::harness::engine(limits);
     let made = REFUSED.iter().map(|row| {
         let ExpectedResult::Refused(words) = row.fate else {
             panic!("{} has another expected result than a refusal", row.file)
@@ -87,7 +87,7 @@ fn refuses_each_file_in_one_sentence() {
     for (name, description, file, expected) in all {
         let began = Instant::now();
         let message =
-            inspect(&engine, name, &file).map(|_| ()).map_or_else(|error| error.to_string(), |()| String::new());
+            inspect(&engine, name, None, &file).map(|_| ()).map_or_else(|error| error.to_string(), |()| String::new());
         let sentence = message.contains(name) && !message.contains('\n') && message.len() < 400;
         if !sentence || !message.contains(expected) {
             wrong.push(format!("{name}: not a sentence with {expected:?}: {message}"));

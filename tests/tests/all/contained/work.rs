@@ -50,7 +50,12 @@ fn server(config: Config, rows: &[Row]) -> &'static Server {
         std::fs::write(&file, component(row.file, row.shape)).unwrap();
         file
     };
-    let options = Options { data_dir: dir.join("data"), config, mappers: rows.iter().map(file).collect() };
+    let options = Options {
+        data_dir: dir.join("data"),
+        config,
+        mappers: rows.iter().map(file).collect(),
+        worker: crate::harness::worker(),
+    };
     Box::leak(Box::new(start(options, std::future::pending()).0))
 }
 

@@ -57,7 +57,12 @@ pub fn shared() -> &'static Server {
     static SHARED: OnceLock<Server> = OnceLock::new();
     SHARED.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap().keep();
-        let options = Options { data_dir: dir.join("data"), config: config(), mappers: mappers(&dir) };
+        let options = Options {
+            data_dir: dir.join("data"),
+            config: config(),
+            mappers: mappers(&dir),
+            worker: crate::harness::worker(),
+        };
         start(options, std::future::pending()).0
     })
 }

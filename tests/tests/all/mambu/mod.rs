@@ -44,7 +44,7 @@ pub fn server(platforms: Vec<(String, PlatformConfig)>) -> &'static Server {
     config.http.request_burst = 1_000_000;
     config.http.concurrent_requests = 10_000;
     let data_dir = tempfile::tempdir().unwrap().keep().join("data");
-    let options = Options { data_dir, config, mappers: vec![] };
+    let options = Options { data_dir, config, mappers: vec![], worker: crate::harness::worker() };
     Box::leak(Box::new(start(options, std::future::pending()).0))
 }
 

@@ -172,7 +172,8 @@ async fn stops_a_running_import_when_its_plugin_is_revoked() {
     let mut config = Config::default();
     config.import.transaction_records = 1_000;
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { data_dir: dir.path().join("data"), config, mappers: vec![] };
+    let options =
+        Options { data_dir: dir.path().join("data"), config, mappers: vec![], worker: crate::harness::worker() };
     let (server, _) = start(options, std::future::pending());
     let server: &'static Server = Box::leak(Box::new(server));
     let cast = ApprovalClients::of(server, "default").await;
@@ -325,7 +326,8 @@ async fn requires_signatures_and_bounded_limits_if_configured() {
     config.registry.plugins_per_tenant = 1;
     config.plugin.file_bytes = 4 << 20;
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { data_dir: dir.path().join("data"), config, mappers: vec![] };
+    let options =
+        Options { data_dir: dir.path().join("data"), config, mappers: vec![], worker: crate::harness::worker() };
     let (server, _) = start(options, std::future::pending());
     let server: &'static Server = Box::leak(Box::new(server));
     let cast = ApprovalClients::of(server, "signing").await;
@@ -369,7 +371,12 @@ async fn operator_replaces_a_domain_plugin_for_a_tenant() {
     let component = variant(&domain_component(server, "Counterparties").await, b'd');
     let digest = Digest::of(&component).to_string();
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { data_dir: dir.path().join("data"), config: Config::default(), mappers: vec![] };
+    let options = Options {
+        data_dir: dir.path().join("data"),
+        config: Config::default(),
+        mappers: vec![],
+        worker: crate::harness::worker(),
+    };
     let (own, _) = start(options, std::future::pending());
     let own: &'static Server = Box::leak(Box::new(own));
     let push = own.request(Method::POST, "/plugins").header("content-type", "application/wasm");

@@ -1,7 +1,7 @@
 //! Files that are no plugin for this host: each is refused in one sentence, before a server starts.
 
 use sluice_config::{Config, PluginLimits};
-use sluice_plugin_host::{Engine, inspect};
+use sluice_plugin_host::inspect;
 use sluice_server::app::{App, Options};
 
 /// An empty core module.
@@ -34,9 +34,9 @@ fn check(name: &str, message: &str, expected: &[&str]) {
 
 #[test]
 fn inspection_refuses_files_that_are_no_plugin() {
-    let engine = Engine::new(PluginLimits::default(), None).unwrap();
+    let engine = crate::harness::engine(PluginLimits::default());
     for (name, bytes, expected) in files() {
-        let error = inspect(&engine, name, &bytes).map(|_| ()).unwrap_err();
+        let error = inspect(&engine, name, None, &bytes).map(|_| ()).unwrap_err();
         check(name, &error.to_string(), expected);
     }
 }
@@ -47,8 +47,12 @@ fn server_refuses_files_that_are_no_plugin_before_it_starts() {
     for (name, bytes, expected) in files() {
         let file = dir.path().join(format!("{name}.wasm"));
         std::fs::write(&file, bytes).unwrap();
-        let options =
-            Options { data_dir: dir.path().join("data"), config: Config::default(), mappers: vec![file.clone()] };
+        let options = Options {
+            data_dir: dir.path().join("data"),
+            config: Config::default(),
+            mappers: vec![file.clone()],
+            worker: crate::harness::worker(),
+        };
         let error = App::open(&options).map(|_| ()).unwrap_err();
         check(name, &format!("{error:#}"), expected);
     }

@@ -21,7 +21,12 @@ const VARIANT: &str = "berka-b-closed";
 async fn begin(dir: &std::path::Path) -> (ServerRun, [String; 2]) {
     let file = dir.join("variant.wasm");
     std::fs::write(&file, sluice_tests::guest(VARIANT)).unwrap();
-    let options = Options { data_dir: dir.join("data"), config: Config::default(), mappers: vec![file] };
+    let options = Options {
+        data_dir: dir.join("data"),
+        config: Config::default(),
+        mappers: vec![file],
+        worker: crate::harness::worker(),
+    };
     let life = begin_with(options);
     let mappers = shared().get("/migration-assistance/mappers").await.json();
     let embedded = mappers["items"].as_array().unwrap().iter().find(|mapper| mapper["name"] == "berka").unwrap();

@@ -23,7 +23,12 @@ pub fn bank(customers: u64, spoil: Option<&str>) -> Vec<(&'static str, Vec<u8>)>
 }
 
 fn begin(data_dir: &Path) -> ServerRun {
-    begin_with(Options { data_dir: data_dir.to_owned(), config: Config::default(), mappers: vec![] })
+    begin_with(Options {
+        data_dir: data_dir.to_owned(),
+        config: Config::default(),
+        mappers: vec![],
+        worker: crate::harness::worker(),
+    })
 }
 
 /// Loads a bank with records that are invalid at upload or at validation, and a record without a mapper.

@@ -19,7 +19,10 @@ pub fn server() -> &'static Server {
     let mut config = Config::default();
     config.http.requests_per_second = 1_000_000;
     config.http.request_burst = 1_000_000;
-    Box::leak(Box::new(start(Options { data_dir, config, mappers: vec![] }, std::future::pending()).0))
+    Box::leak(Box::new(
+        start(Options { data_dir, config, mappers: vec![], worker: crate::harness::worker() }, std::future::pending())
+            .0,
+    ))
 }
 
 /// Returns the number of rows that a migration has in the target, of each entity type.

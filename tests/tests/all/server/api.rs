@@ -103,7 +103,7 @@ fn limited(dir: &std::path::Path) -> Server {
     config.http.concurrent_requests = 2;
     config.http.json_bytes = 1_000;
     config.upload.max_bytes = 10_000;
-    let options = Options { data_dir: dir.into(), config, mappers: vec![] };
+    let options = Options { data_dir: dir.into(), config, mappers: vec![], worker: crate::harness::worker() };
     start(options, std::future::pending()).0
 }
 
@@ -210,7 +210,7 @@ async fn ends_slow_uploads() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = Config::default();
     config.upload.idle_seconds = 1;
-    let options = Options { data_dir: dir.path().into(), config, mappers: vec![] };
+    let options = Options { data_dir: dir.path().into(), config, mappers: vec![], worker: crate::harness::worker() };
     let server: &'static Server = Box::leak(Box::new(start(options, std::future::pending()).0));
     for trickles in [false, true] {
         let migration = server.register(None, &["Counterparties"]).await;

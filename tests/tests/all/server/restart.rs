@@ -23,7 +23,12 @@ pub struct ServerRun {
 }
 
 fn begin(data_dir: &Path) -> ServerRun {
-    begin_with(Options { data_dir: data_dir.to_owned(), config: Config::default(), mappers: vec![] })
+    begin_with(Options {
+        data_dir: data_dir.to_owned(),
+        config: Config::default(),
+        mappers: vec![],
+        worker: crate::harness::worker(),
+    })
 }
 
 pub fn begin_with(options: Options) -> ServerRun {
@@ -193,7 +198,12 @@ async fn refuses_a_second_server_on_the_same_directory() {
     let dir = tempfile::tempdir().unwrap();
     let life = begin(dir.path());
     life.server.get("/health/live").await;
-    let options = Options { data_dir: dir.path().to_owned(), config: Config::default(), mappers: vec![] };
+    let options = Options {
+        data_dir: dir.path().to_owned(),
+        config: Config::default(),
+        mappers: vec![],
+        worker: crate::harness::worker(),
+    };
     let error = sluice_server::app::App::open(&options).map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("another server is using"), "{error:#}");
     life.end().await;

@@ -46,7 +46,7 @@ async fn accepts_tokens_of_a_configured_issuer() {
         jwks_url: publish(json!({"keys": [jwk]})).await,
     });
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { data_dir: dir.path().into(), config, mappers: vec![] };
+    let options = Options { data_dir: dir.path().into(), config, mappers: vec![], worker: crate::harness::worker() };
     let server: &'static Server = Box::leak(Box::new(start(options, std::future::pending()).0));
 
     let now = get_current_timestamp();
@@ -98,7 +98,8 @@ async fn serves_tls_only_with_a_certificate() {
     let mut config = Config::default();
     config.http.certificate_file = Some(certificate);
     config.http.certificate_key_file = Some(key);
-    let options = Options { data_dir: dir.path().join("data"), config, mappers: vec![] };
+    let options =
+        Options { data_dir: dir.path().join("data"), config, mappers: vec![], worker: crate::harness::worker() };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -151,7 +152,8 @@ async fn client_says_why_it_refuses_a_certificate() {
         let mut config = Config::default();
         config.http.certificate_file = Some(certificate);
         config.http.certificate_key_file = Some(key);
-        let options = Options { data_dir: dir.path().join("data"), config, mappers: vec![] };
+        let options =
+            Options { data_dir: dir.path().join("data"), config, mappers: vec![], worker: crate::harness::worker() };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -173,7 +175,12 @@ async fn client_says_why_it_refuses_a_certificate() {
 #[tokio::test(flavor = "multi_thread")]
 async fn listens_locally_without_clients() {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { data_dir: dir.path().into(), config: Config::default(), mappers: vec![] };
+    let options = Options {
+        data_dir: dir.path().into(),
+        config: Config::default(),
+        mappers: vec![],
+        worker: crate::harness::worker(),
+    };
     let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
     let refused = serve(listener, options, std::future::pending()).await.unwrap_err().to_string();
     assert!(refused.contains("sluice client create"), "{refused}");

@@ -178,7 +178,7 @@ fn limited(dir: &std::path::Path) -> &'static Server {
     let mut config = Config::default();
     config.upload.max_bytes = 4 << 20;
     config.upload.max_expansion = 300;
-    let options = Options { data_dir: dir.into(), config, mappers: vec![] };
+    let options = Options { data_dir: dir.into(), config, mappers: vec![], worker: crate::harness::worker() };
     Box::leak(Box::new(start(options, std::future::pending()).0))
 }
 

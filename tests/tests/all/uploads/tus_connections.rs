@@ -98,7 +98,7 @@ async fn enforces_limits_and_expiry() {
     let mut config = Config::default();
     config.upload.resumable_uploads = 2;
     config.upload.resumable_bytes = 1_000;
-    let options = Options { data_dir: dir.path().into(), config, mappers: vec![] };
+    let options = Options { data_dir: dir.path().into(), config, mappers: vec![], worker: crate::harness::worker() };
     let server: &'static Server = Box::leak(Box::new(start(options, std::future::pending()).0));
     let migration = migration(server).await;
     let path = migration.path("/sources/client/uploads");
@@ -127,7 +127,12 @@ async fn enforces_limits_and_expiry() {
 #[tokio::test(flavor = "multi_thread")]
 async fn resumes_uploads_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let options = || Options { data_dir: dir.path().join("data"), config: Config::default(), mappers: vec![] };
+    let options = || Options {
+        data_dir: dir.path().join("data"),
+        config: Config::default(),
+        mappers: vec![],
+        worker: crate::harness::worker(),
+    };
     let body = clients(1..=2_000);
     let life = begin_with(options());
     let migration = migration(life.server).await;
@@ -180,7 +185,12 @@ async fn creates_one_upload_for_a_repeated_request() {
     let data_dir = dir.path().join("data");
     let mut config = Config::default();
     config.upload.resumable_uploads = 1;
-    let options = || Options { data_dir: data_dir.clone(), config: config.clone(), mappers: vec![] };
+    let options = || Options {
+        data_dir: data_dir.clone(),
+        config: config.clone(),
+        mappers: vec![],
+        worker: crate::harness::worker(),
+    };
     let mut life = begin_with(options());
     let mut migration = migration(life.server).await;
     let (path, metadata) = (migration.path("/sources/client/uploads"), lines());
@@ -228,7 +238,12 @@ fn open_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 #[tokio::test(flavor = "multi_thread")]
 async fn unfinished_uploads_hold_no_files() {
     let dir = tempfile::tempdir().unwrap();
-    let options = || Options { data_dir: dir.path().join("data"), config: Config::default(), mappers: vec![] };
+    let options = || Options {
+        data_dir: dir.path().join("data"),
+        config: Config::default(),
+        mappers: vec![],
+        worker: crate::harness::worker(),
+    };
     let body = clients(1..=3);
     let mut life = begin_with(options());
     assert!(!open_below(dir.path()).is_empty(), "the catalogue is open");
