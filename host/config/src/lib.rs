@@ -40,6 +40,8 @@ pub struct Config {
     pub audit: AuditLimits,
     /// Retention of staged records.
     pub retention: Retention,
+    /// Limits of the staging areas' open files.
+    pub staging: StagingLimits,
     /// Retention of trials and comparisons.
     pub trial: TrialLimits,
     /// Platforms with an API of their own, by name. None by default: the server has the embedded platform only.
@@ -171,6 +173,24 @@ pub struct KeyLocations {
     pub master_key_file: Option<PathBuf>,
     /// Directory of the wrapped keys. `keys` in the data directory.
     pub directory: Option<PathBuf>,
+}
+
+/// Limits of the staging areas' open files.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StagingLimits {
+    /// Number of seconds after which the server closes the files of a migration that nobody uses. 60: opening them again
+    /// takes milliseconds.
+    pub idle_seconds: u64,
+    /// Maximum number of migrations whose files stay open while nobody uses them. 128: each has about five descriptors, and
+    /// a process usually may have 1,024.
+    pub idle_migrations: usize,
+}
+
+impl Default for StagingLimits {
+    fn default() -> Self {
+        Self { idle_seconds: 60, idle_migrations: 128 }
+    }
 }
 
 /// Retention of staged records.
@@ -339,6 +359,7 @@ impl Config {
             http,
             audit,
             retention,
+            staging,
             trial,
             platforms,
         } = self;
@@ -376,6 +397,8 @@ impl Config {
             ("audit.refusals_per_second", audit.refusals_per_second.into(), 1, u32::MAX.into()),
             ("audit.strangers_per_minute", audit.strangers_per_minute.into(), 1, u32::MAX.into()),
             ("retention.check_seconds", retention.check_seconds, 1, MAX_DURATION),
+            ("staging.idle_seconds", staging.idle_seconds, 1, MAX_DURATION),
+            ("staging.idle_migrations", staging.idle_migrations as u64, 0, 1 << 20),
             ("trial.max_keep_hours", trial.max_keep_hours, 0, 8_760),
             ("trial.difference_hours", trial.difference_hours, 1, 8_760),
         ];

@@ -66,9 +66,15 @@ impl SourceLookup for LoadedSources {
         let seen = self.seen.get(source).copied().unwrap_or_default();
         let mut found = LookupAnswer::default();
         for (index, key) in keys.iter().enumerate() {
-            let bodies = self.area.find(StreamName::Source(source), by, hash(&[key]), seen);
-            for body in bodies.map_err(PipelineError::from).map_err(unavailable)? {
-                add(&mut found, index, &body, max_bytes)?;
+            // The answer is limited while it grows: one key may have any number of records.
+            let mut refusal = None;
+            let searched = self.area.find(StreamName::Source(source), by, hash(&[key]), seen, &mut |body| {
+                refusal = add(&mut found, index, &body, max_bytes).err();
+                refusal.is_none()
+            });
+            searched.map_err(PipelineError::from).map_err(unavailable)?;
+            if let Some(refusal) = refusal {
+                return Err(refusal);
             }
         }
         Ok(found)
@@ -98,7 +104,13 @@ impl KnownRecords {
     fn staged(&self, entity_type: &str, id: [u8; 16]) -> Result<Option<Vec<u8>>, StagingError> {
         match &self.growing {
             Some((growing, length)) if *growing == *entity_type => {
-                Ok(self.area.find(StreamName::Records(entity_type), None, id, *length)?.pop())
+                let mut last = None;
+                let keep = &mut |body| {
+                    last = Some(body);
+                    true
+                };
+                self.area.find(StreamName::Records(entity_type), None, id, *length, keep)?;
+                Ok(last)
             }
             _ => self.area.read(entity_type, id),
         }

@@ -1,6 +1,9 @@
 //! Starts and stops a server.
 
+use std::time::Duration;
+
 use anyhow::Result;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sluice_audit::{Action, AuditEntry, AuditScope};
 use sluice_data_dir::ADMIN_FILE;
 use sluice_model::Actor;
@@ -15,6 +18,7 @@ pub async fn serve(
     options: Options,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
+    raise_descriptor_limit();
     let address = listener.local_addr()?;
     let data_dir = options.data_dir.clone();
     let app = tokio::task::spawn_blocking(move || {
@@ -40,13 +44,21 @@ pub async fn serve(
     let settling = tokio::spawn(app.jobs().clone().run_completion_retries());
     let progress = tokio::spawn(app.jobs().clone().run_progress_saves());
     let retention = tokio::spawn(purge::enforce_retention(app.clone()));
-    let jobs = app.jobs().clone();
+    let idle = tokio::spawn(purge::close_idle_areas(app.clone()));
+    let (jobs, stopped) = (app.jobs().clone(), app.clone());
+    let patience = Duration::from_secs(http.shutdown_seconds);
     let stopping = async move {
         shutdown.await;
         jobs.stop();
+        // A plugin that still runs after this time cannot hold up the end.
+        tokio::spawn(async move {
+            tokio::time::sleep(patience).await;
+            let _ = stopped.spawn_blocking(|app| app.registry.close()).await;
+        });
     };
     let served = crate::http::serve(listener, router, &http, stopping).await;
     retention.abort();
+    idle.abort();
     settling.abort();
     progress.abort();
     served?;
@@ -57,4 +69,13 @@ pub async fn serve(
     })
     .await??;
     Ok(())
+}
+
+/// Raises the limit of open descriptors as far as the system allows: each connection and each open migration has some.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    if let Err(error) = raised {
+        tracing::warn!(code = "DESCRIPTOR_LIMIT", %error, "cannot raise the limit of open descriptors");
+    }
 }

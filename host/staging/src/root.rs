@@ -1,7 +1,8 @@
 //! The data directory, with a directory and a key for each migration. Only this module opens a directory by its path.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -21,18 +22,54 @@ pub struct StagingRoot {
     pub(crate) migrations: Dir,
     path: PathBuf,
     keys: Arc<Keyring>,
-    open: Mutex<OpenAreas>,
+    /// Maximum number of areas that stay open while nobody uses them.
+    max_idle: usize,
+    /// Areas by migration. It is locked for a moment only: opening an area locks the area's own slot.
+    areas: Mutex<HashMap<Uuid, Arc<AreaSlot>>>,
 }
 
-/// Open areas by migration. `None` if the migration was erased, so that a request that began before the erasure does not
-/// create the directory again.
-type OpenAreas = HashMap<Uuid, Option<Arc<StagingArea>>>;
+/// Place of a migration's area.
+struct AreaSlot(Mutex<AreaSlotState>);
 
-/// Returns the area of a migration, if it is open. Fails if the migration was erased.
-fn open_area(open: &OpenAreas, migration: Uuid) -> Result<Option<Arc<StagingArea>>, StagingError> {
-    match open.get(&migration) {
-        Some(None) => Err(StagingError::Erased),
-        area => Ok(area.cloned().flatten()),
+/// State of a place.
+struct AreaSlotState {
+    /// The area, if it is open.
+    area: Option<Arc<StagingArea>>,
+    /// True once the migration was erased, so that a request that began before the erasure does not create the directory
+    /// again.
+    erased: bool,
+    /// Time of the last use.
+    used: Instant,
+}
+
+impl AreaSlot {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(AreaSlotState { area: None, erased: false, used: Instant::now() })))
+    }
+
+    fn state(&self) -> Result<MutexGuard<'_, AreaSlotState>, StagingError> {
+        self.0.lock().map_err(|_| StagingError::Closed)
+    }
+}
+
+impl AreaSlotState {
+    /// Returns the area, if it is open. Fails if the migration was erased.
+    fn opened(&mut self) -> Result<Option<Arc<StagingArea>>, StagingError> {
+        if self.erased {
+            return Err(StagingError::Erased);
+        }
+        self.used = Instant::now();
+        Ok(self.area.clone())
+    }
+
+    /// Returns true if the place remembers nothing.
+    fn is_vacant(&self) -> bool {
+        self.area.is_none() && !self.erased
+    }
+
+    /// Returns true if the area is open and nobody has it.
+    fn is_idle(&self) -> bool {
+        self.area.as_ref().is_some_and(|area| Arc::strong_count(area) == 1)
     }
 }
 
@@ -42,25 +79,32 @@ pub fn key_name(migration: Uuid) -> String {
 }
 
 impl StagingRoot {
-    /// Opens the data directory. Creates it if it does not exist.
-    pub fn open(data_dir: &Path, keys: Arc<Keyring>) -> Result<Self, StagingError> {
+    /// Opens the data directory. Creates it if it does not exist. At most `max_idle` areas stay open while nobody uses them.
+    pub fn open(data_dir: &Path, keys: Arc<Keyring>, max_idle: usize) -> Result<Self, StagingError> {
         std::fs::create_dir_all(data_dir)?;
         let data = Dir::open_ambient_dir(data_dir, ambient_authority())?;
         data.create_dir_all("migrations")?;
         let path = data_dir.join("migrations");
-        Ok(Self { migrations: data.open_dir("migrations")?, path, keys, open: Mutex::default() })
+        Ok(Self { migrations: data.open_dir("migrations")?, path, keys, max_idle, areas: Mutex::default() })
+    }
+
+    /// Returns the place of a migration's area.
+    fn slot(&self, migration: Uuid) -> Result<Arc<AreaSlot>, StagingError> {
+        let mut areas = self.areas.lock().map_err(|_| StagingError::Closed)?;
+        Ok(areas.entry(migration).or_insert_with(AreaSlot::new).clone())
     }
 
     /// Returns the staging area of a migration, if it is open.
     pub fn opened(&self, migration: Uuid) -> Result<Option<Arc<StagingArea>>, StagingError> {
-        open_area(&*self.open.lock().map_err(|_| StagingError::Closed)?, migration)
+        self.slot(migration)?.state()?.opened()
     }
 
     /// Opens the staging area of a migration and creates it if it is new. `acknowledged` is the version that the area is
-    /// known to have reached.
+    /// known to have reached. Only callers of the same migration wait while it is opened.
     pub fn area(&self, migration: Uuid, acknowledged: u64) -> Result<Arc<StagingArea>, StagingError> {
-        let mut open = self.open.lock().map_err(|_| StagingError::Closed)?;
-        if let Some(area) = open_area(&open, migration)? {
+        let slot = self.slot(migration)?;
+        let mut state = slot.state()?;
+        if let Some(area) = state.opened()? {
             return Ok(area);
         }
         let (name, key) = (migration.to_string(), key_name(migration));
@@ -77,8 +121,44 @@ impl StagingRoot {
         };
         let (dir, path) = (self.migrations.open_dir(&name)?, self.path.join(&name));
         let area = Arc::new(StagingArea::open(dir, path, sealer, acknowledged)?);
-        open.insert(migration, Some(area.clone()));
+        state.area = Some(area.clone());
+        drop(state);
+        self.close_idle(Duration::MAX, self.max_idle)?;
         Ok(area)
+    }
+
+    /// Closes areas that nobody uses: those that were not used for this time, and the longest unused ones beyond a number.
+    /// A closed area is opened again when it is needed. Returns the number of closed areas.
+    pub fn close_idle(&self, unused: Duration, most: usize) -> Result<usize, StagingError> {
+        let mut areas = self.areas.lock().map_err(|_| StagingError::Closed)?;
+        let now = Instant::now();
+        let mut idle: Vec<(Instant, Uuid)> = vec![];
+        for (migration, slot) in &*areas {
+            // A slot that is locked is in use.
+            if let Ok(state) = slot.0.try_lock()
+                && state.is_idle()
+            {
+                idle.push((state.used, *migration));
+            }
+        }
+        idle.sort_unstable();
+        let beyond = idle.len().saturating_sub(most);
+        let (mut closed, mut checked) = (vec![], 0);
+        for (used, migration) in idle {
+            if checked >= beyond && now.duration_since(used) < unused {
+                break;
+            }
+            checked += 1;
+            if let Some(slot) = areas.get(&migration)
+                && let Ok(mut state) = slot.0.try_lock()
+                && state.is_idle()
+            {
+                closed.extend(state.area.take());
+            }
+        }
+        areas.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.0.try_lock().is_ok_and(|state| !state.is_vacant()));
+        drop(areas);
+        Ok(closed.len())
     }
 
     /// Fails if the first block says that another version of Sluice wrote a migration's journal.
@@ -102,13 +182,15 @@ impl StagingRoot {
     /// Destroys a migration's key and then removes its directory. Idempotent. After the first step no copy of the
     /// directory can be read, even if the second one fails.
     pub fn erase(&self, migration: Uuid) -> Result<(), StagingError> {
-        let mut open = self.open.lock().map_err(|_| StagingError::Closed)?;
-        if let Some(Some(area)) = open.insert(migration, None) {
+        let slot = self.slot(migration)?;
+        let mut state = slot.state()?;
+        state.erased = true;
+        if let Some(area) = state.area.take() {
             area.close();
         }
         self.keys.destroy(&key_name(migration))?;
         // The remaining files are unreadable and may be large, so other requests do not wait for their removal.
-        drop(open);
+        drop(state);
         // Only trial workspaces contain files that are not sealed. They are overwritten.
         let _ = self.migrations.open_dir(migration.to_string()).map(|home| trial_workspace::remove_all(&home));
         match self.migrations.remove_dir_all(migration.to_string()) {

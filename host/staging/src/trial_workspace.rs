@@ -179,7 +179,7 @@ mod tests {
     fn workspaces_are_removed() {
         let held = tempfile::tempdir().unwrap();
         let keys = sluice_keys::Keyring::open(&held.path().join("keys"), &held.path().join("master.key")).unwrap();
-        let root = StagingRoot::open(held.path(), Arc::new(keys)).unwrap();
+        let root = StagingRoot::open(held.path(), Arc::new(keys), 100).unwrap();
         let id = Uuid::new_v4();
         let area = root.area(id, 0).unwrap();
         let trials = held.path().join("migrations").join(id.to_string()).join(TRIALS);

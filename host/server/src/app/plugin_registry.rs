@@ -94,6 +94,16 @@ impl PluginRegistry {
         Ok(registry)
     }
 
+    /// Kills all plugin workers. Calls that run fail, and none starts any more.
+    pub fn close(&self) {
+        self.library.engine().close();
+    }
+
+    /// Returns the number of plugin workers at work, and their maximum.
+    pub fn workers(&self) -> (usize, usize) {
+        self.library.engine().workers()
+    }
+
     /// Returns the configured platforms, each with its plugin.
     pub fn platforms(&self) -> Result<Platforms> {
         let mut platforms = Platforms::new();

@@ -104,6 +104,20 @@ impl App {
     }
 }
 
+/// Closes, at each interval, the files of migrations that nobody uses.
+pub(crate) async fn close_idle_areas(app: AsyncApp) {
+    let limits = app.config().staging.clone();
+    let unused = Duration::from_secs(limits.idle_seconds);
+    let mut clock = tokio::time::interval(unused.max(Duration::from_secs(1)));
+    loop {
+        clock.tick().await;
+        let closed = app.spawn_blocking(move |app| app.staging.close_idle(unused, limits.idle_migrations)).await;
+        if !matches!(closed, Ok(Ok(_))) {
+            tracing::error!(code = "STAGING_FAILED", "cannot close the files of unused migrations");
+        }
+    }
+}
+
 /// Purges, at each interval, the migrations, trials and uploads that are due.
 pub(crate) async fn enforce_retention(app: AsyncApp) {
     let retention = &app.config().retention;

@@ -40,7 +40,8 @@ impl App {
             );
         }
         let keys = Arc::new(open_keys(data_dir, &options.config)?);
-        let staging = StagingRoot::open(data_dir, keys.clone()).with_context(cannot_open)?;
+        let staging = StagingRoot::open(data_dir, keys.clone(), options.config.staging.idle_migrations)
+            .with_context(cannot_open)?;
         let config = Arc::new(options.config.clone());
         let sealer = keys.sealer("plugin-cache").context("cannot read the key of the plugin cache")?;
         let cache = CodeCache::new(plugin_directory(data_dir, "plugin-cache")?, sealer, config.worker.cache_bytes);

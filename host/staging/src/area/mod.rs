@@ -230,27 +230,28 @@ impl StagingArea {
         inner.body(number, ordinal).map(Some)
     }
 
-    /// Returns the records whose field (`None`: the identifying key) has this key, as of the time when the stream was
-    /// `limit` entries long. A record that was replaced later is returned as it was, so the result never changes.
+    /// Passes the records whose field (`None`: the identifying key) has this key to `found`, until it returns false. They are
+    /// those of the time when the stream was `limit` entries long. A record that was replaced later is passed as it was, so
+    /// the result never changes. One record is in memory at a time.
     pub fn find(
         &self,
         stream: StreamName,
         field: Option<&str>,
         key: Key,
         limit: u64,
-    ) -> Result<Vec<Vec<u8>>, StagingError> {
+        found: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> Result<(), StagingError> {
         let fields: Vec<String> = field.iter().map(|&field| field.to_owned()).collect();
-        let Some(number) = self.prepare(stream, &fields)? else { return Ok(vec![]) };
+        let Some(number) = self.prepare(stream, &fields)? else { return Ok(()) };
         let inner = self.read_inner()?;
         let state = &inner.streams[number as usize];
         let ordinals = inner.index(number, field.unwrap_or(OWN_KEY)).find(key)?;
-        let mut found = vec![];
         for ordinal in ordinals.into_iter().filter(|ordinal| *ordinal < limit) {
-            if state.lives(ordinal) || inner.lived(number, ordinal, limit)? {
-                found.push(inner.body(number, ordinal)?);
+            if (state.lives(ordinal) || inner.lived(number, ordinal, limit)?) && !found(inner.body(number, ordinal)?) {
+                break;
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Makes everything appended so far durable.

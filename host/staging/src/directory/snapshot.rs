@@ -200,7 +200,7 @@ mod tests {
         let [live, copy] = ["live", "copy"].map(|name| held.path().join(name));
         std::fs::create_dir_all(&live).unwrap();
         let keys = Arc::new(Keyring::open(&held.path().join("keys"), &held.path().join("master.key")).unwrap());
-        let root = StagingRoot::open(&live, keys.clone()).unwrap();
+        let root = StagingRoot::open(&live, keys.clone(), 100).unwrap();
         let (id, upload) = (Uuid::from_bytes([1; 16]), Uuid::from_bytes([2; 16]));
         let area = root.area(id, 0).unwrap();
         stage(&area, 0..50);
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(copied.verify(id, None, version, &mut |_| {}).unwrap(), DirectorySummary { streams: None, ..whole });
         let behind = copied.verify(id, None, version + 1, &mut |_| {});
         assert!(matches!(behind, Err(StagingError::Behind { .. })), "{behind:?}");
-        let restored = StagingRoot::open(&copy, keys).unwrap().area(id, version).unwrap();
+        let restored = StagingRoot::open(&copy, keys, 100).unwrap().area(id, version).unwrap();
         assert_eq!(read(&restored), was);
         assert_eq!(restored.lines("said", 0, 9).unwrap().0, [b"a line"]);
         let received = restored.resumable_upload(upload).unwrap().unwrap();

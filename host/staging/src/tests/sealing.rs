@@ -212,13 +212,13 @@ fn a_directory_without_its_key_is_not_opened() {
     let keys = || Arc::new(Keyring::open(&held.path().join("keys"), &held.path().join("master.key")).unwrap());
     let (id, other) = (Uuid::from_bytes([1; 16]), Uuid::from_bytes([2; 16]));
     let [directory, copy] = ["migrations", "copies"].map(|folder| held.path().join(folder).join(id.to_string()));
-    let root = StagingRoot::open(held.path(), keys()).unwrap();
+    let root = StagingRoot::open(held.path(), keys(), 100).unwrap();
     for id in [id, other] {
         stage(&root.area(id, 0).unwrap(), &["a canary".to_owned()]);
     }
     drop(root);
 
-    let root = StagingRoot::open(held.path(), keys()).unwrap();
+    let root = StagingRoot::open(held.path(), keys(), 100).unwrap();
     let area = root.area(id, 0).unwrap();
     let reading = area.reader(RECORDS, 0).unwrap();
     assert_eq!(read(&area).unwrap(), ["a canary"]);
@@ -235,7 +235,7 @@ fn a_directory_without_its_key_is_not_opened() {
     drop(root);
 
     std::fs::rename(&copy, &directory).unwrap();
-    let root = StagingRoot::open(held.path(), keys()).unwrap();
+    let root = StagingRoot::open(held.path(), keys(), 100).unwrap();
     for _ in 0..2 {
         assert!(matches!(root.area(id, 0).map(|_| ()), Err(StagingError::KeyGone)), "no new key is made");
     }
