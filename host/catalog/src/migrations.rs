@@ -183,6 +183,23 @@ impl Catalog {
         Ok(after)
     }
 
+    /// Returns the ids of a tenant's migrations that are not purged.
+    pub fn migrations_of(&self, tenant: &Tenant) -> Result<Vec<Uuid>, CatalogError> {
+        let connection = self.lock();
+        let query = "SELECT reference_id FROM migrations WHERE tenant = ? AND staging <> ?";
+        let mut query = connection.prepare_cached(query)?;
+        let of = params![tenant.as_str(), word(StagingStatus::Purged)];
+        let ids = query.query_map(of, |row| read(row, 0, |text| text.parse().ok()))?;
+        Ok(ids.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Returns the number of a tenant's migrations that are not purged.
+    pub fn count_migrations(&self, of: &Tenant) -> Result<u64, CatalogError> {
+        let count = "SELECT count(*) FROM migrations WHERE tenant = ? AND staging <> ?";
+        let purged = word(StagingStatus::Purged);
+        Ok(self.lock().query_row(count, params![of.as_str(), purged], |row| row.get(0))?)
+    }
+
     /// Stores the durable version of a staging area, if it is higher than the stored one.
     pub fn acknowledge(&self, id: Uuid, version: u64) -> Result<(), CatalogError> {
         acknowledge(&self.lock(), id, version)?;

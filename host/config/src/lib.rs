@@ -42,6 +42,8 @@ pub struct Config {
     pub retention: Retention,
     /// Limits of the staging areas' open files.
     pub staging: StagingLimits,
+    /// Quotas of each tenant.
+    pub tenant: TenantLimits,
     /// Retention of trials and comparisons.
     pub trial: TrialLimits,
     /// Platforms with an API of their own, by name. None by default: the server has the embedded platform only.
@@ -173,6 +175,30 @@ pub struct KeyLocations {
     pub master_key_file: Option<PathBuf>,
     /// Directory of the wrapped keys. `keys` in the data directory.
     pub directory: Option<PathBuf>,
+}
+
+/// Quotas of each tenant.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TenantLimits {
+    /// Maximum number of uploads that the server works on for one tenant at the same time. 32: each has a thread and some
+    /// megabytes.
+    pub uploads: usize,
+    /// Maximum number of jobs that run for one tenant at the same time. 16: each has some threads.
+    pub jobs: usize,
+    /// Maximum number of plugins that one tenant pushes at the same time. 2: one is inspected while the next one arrives.
+    pub pushes: usize,
+    /// Maximum number of migrations of one tenant that are not purged. 1,000: rehearsals included.
+    pub migrations: u64,
+    /// Maximum number of bytes that one tenant's migrations take on disk. 256 GiB: some hundred million records. The server
+    /// measures at the beginning of each upload, and stops an upload that exceeds the rest.
+    pub disk_bytes: u64,
+}
+
+impl Default for TenantLimits {
+    fn default() -> Self {
+        Self { uploads: 32, jobs: 16, pushes: 2, migrations: 1_000, disk_bytes: 256 << 30 }
+    }
 }
 
 /// Limits of the staging areas' open files.
@@ -360,6 +386,7 @@ impl Config {
             audit,
             retention,
             staging,
+            tenant,
             trial,
             platforms,
         } = self;
@@ -399,6 +426,11 @@ impl Config {
             ("retention.check_seconds", retention.check_seconds, 1, MAX_DURATION),
             ("staging.idle_seconds", staging.idle_seconds, 1, MAX_DURATION),
             ("staging.idle_migrations", staging.idle_migrations as u64, 0, 1 << 20),
+            ("tenant.uploads", tenant.uploads as u64, 1, 1 << 20),
+            ("tenant.jobs", tenant.jobs as u64, 1, 1 << 20),
+            ("tenant.pushes", tenant.pushes as u64, 1, 1 << 20),
+            ("tenant.migrations", tenant.migrations, 0, 1 << 30),
+            ("tenant.disk_bytes", tenant.disk_bytes, 0, u64::MAX),
             ("trial.max_keep_hours", trial.max_keep_hours, 0, 8_760),
             ("trial.difference_hours", trial.difference_hours, 1, 8_760),
         ];

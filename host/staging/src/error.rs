@@ -50,6 +50,9 @@ pub enum StagingError {
     /// An earlier write failed. The state on disk is unknown until the area is opened again.
     #[error("staging is closed after a failed write; it is recovered when the server starts again")]
     Closed,
+    /// The journal has reached its maximum of bytes.
+    #[error("the migrations of the tenant take as many bytes on disk as its quota allows")]
+    QuotaReached,
     /// The records exist, but their key does not.
     #[error("the key of this migration was destroyed or is not in the key directory")]
     KeyGone,

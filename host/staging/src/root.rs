@@ -161,6 +161,14 @@ impl StagingRoot {
         Ok(closed.len())
     }
 
+    /// Returns the number of bytes that a migration's directory takes on disk.
+    pub fn bytes(&self, migration: Uuid) -> Result<u64, StagingError> {
+        match if_exists(self.migrations.open_dir(migration.to_string()))? {
+            Some(home) => Ok(bytes_below(&home)?),
+            None => Ok(0),
+        }
+    }
+
     /// Fails if the first block says that another version of Sluice wrote a migration's journal.
     fn check_version(&self, migration: Uuid) -> Result<(), StagingError> {
         let Some(journal) = if_exists(self.migrations.open_dir(format!("{migration}/{JOURNAL}")))? else {
@@ -198,4 +206,18 @@ impl StagingRoot {
             _ => Ok(()),
         }
     }
+}
+
+/// Returns the number of bytes of all files below a directory. A file that disappears meanwhile does not count.
+fn bytes_below(dir: &Dir) -> std::io::Result<u64> {
+    let mut bytes = 0;
+    for entry in dir.entries()? {
+        let entry = entry?;
+        let Ok(metadata) = entry.metadata() else { continue };
+        bytes += match metadata.is_dir() {
+            true => entry.open_dir().map_or(Ok(0), |below| bytes_below(&below))?,
+            false => metadata.len(),
+        };
+    }
+    Ok(bytes)
 }

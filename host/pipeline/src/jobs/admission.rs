@@ -350,7 +350,7 @@ mod tests {
                 let _entered = handle.enter();
                 starting.begin_upload(quick, "a").map(drop).unwrap();
                 starting.begin_exclusive(quick).map(drop).unwrap();
-                done.send(starting.start(context, Task::Counts, entry()).unwrap()).unwrap();
+                done.send(starting.start(context, Task::Counts, entry(), ()).unwrap()).unwrap();
             });
             let job = finished.recv_timeout(Duration::from_secs(30)).expect("the start waited for another migration");
             runtime.block_on(jobs.ended(job));
@@ -363,13 +363,13 @@ mod tests {
             let handle = runtime.handle().clone();
             std::thread::spawn(move || {
                 let _entered = handle.enter();
-                jobs.start(context, kind, entry())
+                jobs.start(context, kind, entry(), ())
             })
         };
         let starting = start(Task::Undo(crate::UndoOptions { preview: true, abandoned: false }));
         begun.recv().unwrap();
         work_of_the_quick();
-        assert!(matches!(jobs.start(server.context(slow), Task::Counts, entry()), Err(StartError::JobRunning)));
+        assert!(matches!(jobs.start(server.context(slow), Task::Counts, entry(), ()), Err(StartError::JobRunning)));
         assert!(matches!(jobs.reserve_job(slow, JobKind::Import).map(drop), Err(StartError::JobRunning)));
         answer.send(false).unwrap();
         assert!(matches!(starting.join().unwrap(), Err(StartError::Store(_))));

@@ -27,12 +27,13 @@ use sluice_model::{
 
 impl Jobs {
     /// Starts a job on a migration, and returns its id. `started` is the audit entry that names the caller. It is saved
-    /// together with the job before the job begins.
+    /// together with the job before the job begins. `permit` is dropped when the job has ended.
     pub fn start(
         self: &Arc<Self>,
         context: MigrationContext,
         task: Task,
         started: AuditEntry,
+        permit: impl Send + 'static,
     ) -> Result<Uuid, StartError> {
         let (migration, kind) = (context.migration.reference_id, task.kind());
         self.retry_completions_of(migration);
@@ -50,7 +51,10 @@ impl Jobs {
         // The job before it was paused when its server stopped.
         progress.pause(paused);
         reservation.confirm();
-        tokio::task::spawn_blocking(move || run(&jobs, &context, job, &task, &progress, (version, validators)));
+        tokio::task::spawn_blocking(move || {
+            run(&jobs, &context, job, &task, &progress, (version, validators));
+            drop(permit);
+        });
         Ok(id)
     }
 

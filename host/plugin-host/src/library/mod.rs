@@ -6,7 +6,7 @@ pub(crate) mod plugins;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, OpenOptions};
 
 use crate::engine::{CompiledCode, Engine};
 use crate::worlds::domain::DomainPlugin;
@@ -58,6 +58,15 @@ impl Library {
         // The directory is synced, so that the file's name is durable as well.
         self.files.open(".")?.sync_all()?;
         Ok(digest)
+    }
+
+    /// Returns an empty file without a name, for a component that arrives. It is gone when it is closed.
+    pub fn scratch(&self) -> std::io::Result<std::fs::File> {
+        let name = format!("{}.part", uuid::Uuid::new_v4());
+        let mut options = OpenOptions::new();
+        let file = self.files.open_with(&name, options.read(true).write(true).create_new(true))?;
+        self.files.remove_file(&name)?;
+        Ok(file.into_std())
     }
 
     /// Reads the component with this digest. Fails if the file is missing or has other content.

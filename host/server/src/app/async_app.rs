@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use tracing::Span;
 
-use super::{App, UploadRegistry};
+use super::{App, TenantPermits, UploadRegistry};
 use crate::access::AccessError;
 use sluice_config::Config;
 use sluice_metrics::Metrics;
@@ -58,7 +58,12 @@ impl AsyncApp {
         &self.0.jobs
     }
 
-    /// Returns the resumable uploads that a request or a task uses.
+    /// Returns the permits for work of tenants.
+    pub fn permits(&self) -> &Arc<TenantPermits> {
+        &self.0.permits
+    }
+
+    /// Returns the resumable uploads in use.
     pub fn uploads(&self) -> &UploadRegistry {
         &self.0.uploads
     }

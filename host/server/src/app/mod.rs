@@ -6,6 +6,8 @@ mod cells;
 mod plugin_registry;
 pub(crate) mod purge;
 mod startup;
+mod tenant_disk;
+mod tenant_permits;
 #[cfg(test)]
 mod test_worker;
 mod upload_registry;
@@ -24,10 +26,12 @@ use sluice_pipeline::{MigrationContext, Platforms};
 use sluice_plugin_host::{Usage, WorkerCommand};
 use sluice_staging::{StagingArea, StagingError, StagingRoot};
 use sluice_target::Target;
+use tenant_disk::TenantDisk;
 
 pub use async_app::{AsyncApp, spawn_blocking};
 pub use audit_author::AuditAuthor;
 pub use plugin_registry::{PluginPush, PluginRegistry, PushError, signed_text};
+pub use tenant_permits::{TenantPermit, TenantPermits, TenantQuota, TenantWork};
 pub use upload_registry::{LeaseRequest, UploadLease, UploadRegistry, UploadSlot, UploadStage};
 
 /// Options to start a server with.
@@ -66,6 +70,10 @@ pub struct App {
     pub jobs: Arc<Jobs>,
     /// Resumable uploads in use.
     pub uploads: UploadRegistry,
+    /// Bytes that tenants take on disk.
+    disk: TenantDisk,
+    /// Permits for work of tenants.
+    pub permits: Arc<TenantPermits>,
     staging: StagingRoot,
     /// Lock of the data directory. It keeps a second server away as long as this one lives.
     _lock: std::fs::File,
@@ -90,6 +98,24 @@ impl App {
             tracing::warn!(code = "CATALOGUE_FAILED", %migration, %error, "cannot record how much of staging is durable");
         }
         Ok(area)
+    }
+
+    /// Limits the journal of a migration that an upload begins to fill: it may take the rest of its tenant's quota.
+    ///
+    /// # Errors
+    ///
+    /// Fails if nothing is left of the quota.
+    pub fn limit_disk(&self, migration: &Migration, area: &StagingArea) -> Result<(), StartError> {
+        let all = self.disk.of_tenant(&migration.tenant, || {
+            let ids = self.store.migrations_of(&migration.tenant)?;
+            ids.into_iter().map(|id| Ok(self.staging.bytes(id)?)).sum::<Result<u64, StartError>>()
+        })?;
+        let left = self.config.tenant.disk_bytes.saturating_sub(all);
+        if left == 0 {
+            return Err(StagingError::QuotaReached.into());
+        }
+        area.set_max_bytes(area.bytes()?.saturating_add(left));
+        Ok(())
     }
 
     /// Returns the dependencies of work on a migration.

@@ -94,6 +94,11 @@ impl PluginRegistry {
         Ok(registry)
     }
 
+    /// Returns an empty file without a name, for a component that arrives.
+    pub fn scratch(&self) -> std::io::Result<std::fs::File> {
+        self.library.scratch()
+    }
+
     /// Kills all plugin workers. Calls that run fail, and none starts any more.
     pub fn close(&self) {
         self.library.engine().close();

@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result};
 use cap_std::fs::Dir;
 use jiff::Timestamp;
 
-use super::{App, Options, PluginRegistry, UploadRegistry};
+use super::tenant_disk::TenantDisk;
+use super::{App, Options, PluginRegistry, TenantPermits, UploadRegistry};
 use crate::access::{Access, NewClient};
 use sluice_audit::{Action, AuditEntry, AuditScope};
 use sluice_catalog::{Catalog, LogEntry, Trail};
@@ -83,6 +84,8 @@ impl App {
             metrics,
             trail,
             uploads: UploadRegistry::default(),
+            disk: TenantDisk::default(),
+            permits: TenantPermits::new(options.config.tenant.clone()),
             staging,
             _lock: lock,
         });

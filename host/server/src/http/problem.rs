@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::AccessError;
+use crate::app::TenantQuota;
 use sluice_catalog::{CatalogError, TrailError, TransitionError};
 use sluice_connector::PlatformError;
 use sluice_contract::PluginError;
@@ -56,6 +57,9 @@ impl LoggableError for TargetError {}
 impl LoggableError for PipelineError {}
 impl LoggableError for TrailError {}
 impl LoggableError for KeyError {}
+
+/// Seconds after which a client may try again what a quota of its tenant refused.
+const QUOTA_SECONDS: u64 = 5;
 
 impl Problem {
     /// Makes a problem with this status, code and detail.
@@ -123,6 +127,11 @@ impl Problem {
     pub fn too_many(code: &'static str, seconds: u64) -> Self {
         let detail = message!("The client has sent too many requests. Try again in {} s.", seconds);
         Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail).with(header::RETRY_AFTER, seconds.to_string())
+    }
+
+    /// Returns the problem of a tenant that has reached a quota.
+    pub fn quota(code: &'static str, detail: impl Into<Message>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail).with(header::RETRY_AFTER, QUOTA_SECONDS.to_string())
     }
 
     /// Makes a problem with status 422.
@@ -227,6 +236,12 @@ impl From<StagingError> for Problem {
         match error {
             // Another request purged the migration after this one found it.
             StagingError::Erased => StartError::Refused(TransitionRefusal::Purged).into(),
+            StagingError::QuotaReached => {
+                let detail = "The tenant's migrations take as many bytes on disk as its quota allows \
+                              (`tenant.disk_bytes`). Records with a result are saved. Purge migrations that are done, \
+                              then send the table again.";
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "DISK_QUOTA", detail)
+            }
             // The operator needs to know which failure this is.
             StagingError::KeyGone => {
                 let detail = "The key of this migration is missing: it was destroyed, or is not in the key directory. Its \
@@ -306,6 +321,12 @@ impl From<PluginError> for Problem {
 impl From<TransitionError> for Problem {
     fn from(error: TransitionError) -> Self {
         StartError::from(error).into()
+    }
+}
+
+impl From<TenantQuota> for Problem {
+    fn from(quota: TenantQuota) -> Self {
+        Self::quota("TENANT_QUOTA", quota.detail())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Errors of an upload.
 
+use crate::app::TenantQuota;
 use sluice_framing::{BodyFormat, ForeignFormat};
 use sluice_model::Message;
 use sluice_pipeline::jobs::StartError;
@@ -25,6 +26,9 @@ pub enum IngestError {
     /// The body ended before its end.
     #[error("the body ended early: {}", .0.code())]
     BrokenOff(RecordStreamError),
+    /// The tenant has reached a quota.
+    #[error(transparent)]
+    Quota(#[from] TenantQuota),
     /// The upload cannot begin.
     #[error(transparent)]
     Start(#[from] StartError),

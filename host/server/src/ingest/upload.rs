@@ -13,7 +13,7 @@ use super::request_body::{BodyPieces, paced};
 use super::table_check::missing_key;
 use super::work::{Loader, UploadAudit, work};
 use super::{ContentCoding, IngestError, IngestOutcome, ResultError, UploadKind};
-use crate::app::{AsyncApp, AuditAuthor};
+use crate::app::{AsyncApp, AuditAuthor, TenantPermit, TenantWork};
 use sluice_config::UploadLimits;
 use sluice_contract::SourceTable;
 use sluice_framing::{
@@ -63,8 +63,11 @@ impl UploadIngest {
     pub async fn stream_results<P: ResultError>(self, body: Body, load: impl Loader) -> Result<SpoolReader, P> {
         let (migration, stream) = (self.migration.clone(), self.kind.stream(&self.stream));
         let opened = self.app.blocking(move |app| {
+            let permit = app.permits.begin(&migration.tenant, TenantWork::Upload)?;
             let guard = app.jobs.begin_upload(migration.reference_id, &stream)?;
-            Ok::<_, IngestError>((guard, app.migration_context(migration)?))
+            let context = app.migration_context(migration)?;
+            app.limit_disk(&context.migration, &context.area)?;
+            Ok::<_, IngestError>(((guard, permit), context))
         });
         let (guard, context) = opened.await?;
         let limits = &self.app.config().upload;
@@ -80,7 +83,7 @@ impl UploadIngest {
     /// Processes a body that was received before, with `load`, and writes the results to a file.
     pub async fn keep_results<P: ResultError>(
         self,
-        guard: UploadGuard,
+        guard: (UploadGuard, TenantPermit),
         context: MigrationContext,
         body: impl Stream<Item = Result<Bytes, RecordStreamError>> + Send + 'static,
         results: SealedFile,
@@ -98,7 +101,7 @@ impl UploadIngest {
 
     fn begin<P: ResultError>(
         self,
-        guard: UploadGuard,
+        (guard, permit): (UploadGuard, TenantPermit),
         context: MigrationContext,
         (first, pieces): (Bytes, BodyPieces),
         results: ResultWriter,
@@ -112,7 +115,10 @@ impl UploadIngest {
         let body = sluice_pipeline::RecordStream { parts: receive, shape };
         app.spawn_blocking(move |app| {
             let audit = UploadAudit { app, author, stream, kind, table };
-            work(&context, guard, &audit, body, results, load)
+            let outcome = work(&context, guard, &audit, body, results, load);
+            // The work goes on after its client has disconnected, and so does the permit.
+            drop(permit);
+            outcome
         })
     }
 }

@@ -358,6 +358,7 @@ impl StagingArea {
         uploaded: Option<&UploadedForm>,
     ) -> Result<StagingEffects, StagingError> {
         // Checked before the transaction, because a failed transaction closes the area.
+        self.check_room()?;
         if records.iter().any(|record| record.products.len() > MAX_PRODUCTS) {
             return Err(StagingError::TooLarge { part: "the list of records made from a source record" });
         }

@@ -135,6 +135,7 @@ impl StagingArea {
         entries: &mut UploadEntries,
         records: &[DirectRecord],
     ) -> Result<StagingEffects, StagingError> {
+        self.check_room()?;
         self.transaction(|transaction| {
             let staged = transaction.stream(StreamName::Records(entity_type))?;
             let refused = transaction.live_stream(StreamName::Refused(entity_type))?;

@@ -11,6 +11,7 @@ pub(crate) mod upload_entries;
 pub(crate) mod withdraw;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use cap_std::fs::Dir;
@@ -75,6 +76,8 @@ pub struct StagingArea {
     pub(crate) inner: RwLock<AreaState>,
     /// Lock for reading and appending lists of lines.
     pub(crate) lists: Mutex<()>,
+    /// Number of bytes of the journal beyond which nothing is staged.
+    max_bytes: AtomicU64,
 }
 
 /// Journal, streams and indexes of a staging area.
@@ -126,7 +129,30 @@ impl StagingArea {
         let (failed, erased) = (false, false);
         let inner =
             AreaState { journal, streams, registry, indexes, cache, index_dir, sealer: sealer.clone(), failed, erased };
-        Ok(Self { dir, path, sealer, inner: RwLock::new(inner), lists: Mutex::default() })
+        Ok(Self {
+            dir,
+            path,
+            sealer,
+            inner: RwLock::new(inner),
+            lists: Mutex::default(),
+            max_bytes: AtomicU64::new(u64::MAX),
+        })
+    }
+
+    /// Returns the number of bytes of the journal.
+    pub fn bytes(&self) -> Result<u64, StagingError> {
+        self.read_inner()?.journal.bytes()
+    }
+
+    /// Sets the number of bytes of the journal beyond which nothing is staged. One batch may exceed it.
+    pub fn set_max_bytes(&self, bytes: u64) {
+        self.max_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Fails if the journal has reached its maximum.
+    pub(crate) fn check_room(&self) -> Result<(), StagingError> {
+        let most = self.max_bytes.load(Ordering::Relaxed);
+        if most != u64::MAX && self.bytes()? >= most { Err(StagingError::QuotaReached) } else { Ok(()) }
     }
 
     /// Closes the area before its records are erased. Readers that are at work fail from now on.

@@ -147,6 +147,13 @@ impl Journal {
         Ok(journal)
     }
 
+    /// Returns the number of bytes of all segments.
+    pub fn bytes(&self) -> Result<u64, StagingError> {
+        let earlier = self.segments.iter().rev().skip(1);
+        let lengths = earlier.map(|segment| Ok(segment.metadata()?.len())).sum::<io::Result<u64>>()?;
+        Ok(lengths + self.length)
+    }
+
     /// Appends a group and returns the positions of its blocks. The group is durable once the file returned by
     /// [`Journal::tail`] is synced.
     pub fn append(&mut self, group: &mut BlockGroup) -> Result<Vec<BlockRef>, StagingError> {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::response::no_job;
 use super::tasks::{JobRequest, task};
-use crate::app::AsyncApp;
+use crate::app::{AsyncApp, TenantWork};
 use crate::http::auth::authz::{Caller, CanMigrate};
 use crate::http::migrations::mapper::store_mapper;
 use crate::http::problem::Problem;
@@ -54,7 +54,8 @@ pub async fn start(
             store_mapper(app, &caller, id, Some(MapperRef { digest, name }))?;
             context = app.migration_context(caller.whole_migration(app, &id.to_string())?)?;
         }
-        Ok(Json(app.jobs.start(context, task, caller.entry(Action::JobStarted))?))
+        let permit = app.permits.begin(&context.migration.tenant, TenantWork::Job)?;
+        Ok(Json(app.jobs.start(context, task, caller.entry(Action::JobStarted), permit)?))
     })
     .await
 }

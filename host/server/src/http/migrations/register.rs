@@ -99,6 +99,15 @@ pub async fn register(
             |PendingCreation { id, begun }| {
                 let now = jiff::Timestamp::now();
                 let known = if begun { app.store.migration(id)? } else { None };
+                let most = app.config.tenant.migrations;
+                if known.is_none() && app.store.count_migrations(&tenant)? >= most {
+                    let detail = message!(
+                        "The tenant has {} migrations, which is its maximum (`tenant.migrations`). Purge those that are \
+                         done: DELETE /migration-assistance/migrations/ID.",
+                        most
+                    );
+                    return Err(Problem::quota("TENANT_QUOTA", detail));
+                }
                 let migration = match known {
                     Some(migration) => migration,
                     None => app.store.register(id, tenant.clone(), components, mapper, target, now)?,

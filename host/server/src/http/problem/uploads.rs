@@ -28,6 +28,7 @@ impl From<IngestError> for Problem {
             }
             IngestError::EndedEarly => Self::bad_request("BODY_BROKEN_OFF", "The body ended before its first record."),
             IngestError::BrokenOff(reason) => reason.into(),
+            IngestError::Quota(error) => error.into(),
             IngestError::Start(error) => error.into(),
             IngestError::Failure(failure) => failure.into(),
             IngestError::Staging(error) => error.into(),

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::headers::{UploadForm, form};
 use super::upload::{UploadCompletion, UploadCounts, UploadResource, write_description};
-use crate::app::{App, AsyncApp, AuditAuthor, UploadStage};
+use crate::app::{App, AsyncApp, AuditAuthor, TenantPermit, TenantWork, UploadStage};
 use crate::http::problem::Problem;
 use crate::http::sources::described::described_source;
 use crate::ingest::{IngestOutcome, UploadIngest, UploadKind, whole_stream};
@@ -20,6 +20,7 @@ use sluice_model::{Actor, StagingStatus, TransitionRefusal};
 use sluice_pipeline::jobs::{StartError, UploadGuard};
 use sluice_pipeline::{MigrationContext, RecordStreamError, StreamPart, load_source};
 use sluice_plugin_host::MapperPlugin;
+use sluice_staging::StagingError;
 use sluice_staging::{SealedFile, SealedFileReader};
 
 /// Maximum time between two checks whether an upload can begin. Usually the end of the work it waits for is notified.
@@ -31,7 +32,7 @@ const WAITING_PIECES: usize = 8;
 /// An upload that can begin, with everything that its work needs.
 struct PreparedUpload {
     upload: UploadResource,
-    guard: UploadGuard,
+    guard: (UploadGuard, TenantPermit),
     context: MigrationContext,
     mapper: Arc<MapperPlugin>,
     described: SourceTable,
@@ -151,6 +152,7 @@ fn prepare(app: &App, migration: Uuid, id: Uuid) -> Result<UploadReadiness, Prob
         Err(problem) => return Err(problem),
     };
     let stream = UploadKind::Source { mapper: mapper.digest }.stream(&described.name);
+    let Ok(permit) = app.permits.begin(&migration.tenant, TenantWork::Upload) else { return Ok(Wait) };
     let guard = match app.jobs.begin_upload(migration.reference_id, &stream) {
         Ok(guard) => guard,
         Err(StartError::Stopping | StartError::Gone | StartError::Refused(TransitionRefusal::Purged)) => {
@@ -160,6 +162,12 @@ fn prepare(app: &App, migration: Uuid, id: Uuid) -> Result<UploadReadiness, Prob
         Err(error) => return Err(error.into()),
     };
     let context = app.migration_context(migration)?;
+    match app.limit_disk(&context.migration, &context.area) {
+        Err(StartError::Staging(StagingError::QuotaReached)) => {
+            return Ok(Refused(Box::new(upload), StagingError::QuotaReached.into()));
+        }
+        limited => limited?,
+    }
     let mut lease = upload.slot.lease_blocking();
     lease.open(&upload.folder)?;
     // The stage changes under the lease: either a request that deletes the upload sees that it runs, or this function sees
@@ -169,7 +177,16 @@ fn prepare(app: &App, migration: Uuid, id: Uuid) -> Result<UploadReadiness, Prob
     };
     upload.slot.step(UploadStage::Waiting, UploadStage::Running);
     let (reader, results) = (bytes.read()?, upload.folder.create_results()?);
-    Ok(Ready(Box::new(PreparedUpload { upload, guard, context, mapper, described, form, reader, results })))
+    Ok(Ready(Box::new(PreparedUpload {
+        upload,
+        guard: (guard, permit),
+        context,
+        mapper,
+        described,
+        form,
+        reader,
+        results,
+    })))
 }
 
 impl PreparedUpload {
