@@ -20,8 +20,7 @@ use sluice_model::{Actor, StagingStatus, TransitionRefusal};
 use sluice_pipeline::jobs::{StartError, UploadGuard};
 use sluice_pipeline::{MigrationContext, RecordStreamError, StreamPart, load_source};
 use sluice_plugin_host::MapperPlugin;
-use sluice_staging::StagingError;
-use sluice_staging::{SealedFile, SealedFileReader};
+use sluice_staging::{SealedFile, SealedFileReader, StagingError};
 
 /// Maximum time between two checks whether an upload can begin. Usually the end of the work it waits for is notified.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
