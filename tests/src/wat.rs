@@ -19,9 +19,15 @@ const WORLD: &str = "
 world hostile {
   include mapper;
   import wasi:clocks/monotonic-clock@0.2.0;
+  import wasi:io/poll@0.2.0;
   import wasi:random/random@0.2.0;
 }
-package wasi:io@0.2.0 { interface poll { resource pollable; } }
+package wasi:io@0.2.0 {
+  interface poll {
+    resource pollable { ready: func() -> bool; block: func(); }
+    poll: func(in: list<borrow<pollable>>) -> list<u32>;
+  }
+}
 package wasi:clocks@0.2.0 {
   interface monotonic-clock {
     use wasi:io/poll@0.2.0.{pollable};

@@ -1,0 +1,10 @@
+;; Polls without end.
+;;= deed
+(func $deed (local $p i32)
+  (local.set $p (call $subscribe (i64.const 3600000000000)))
+  (loop $x (call $block (local.get $p)) (br $x)))
+;;= imports
+(import "wasi:clocks/monotonic-clock@0.2.0" "subscribe-duration" (func $subscribe (param i64) (result i32)))
+(import "wasi:io/poll@0.2.0" "poll" (func $poll (param i32 i32 i32)))
+(import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))
+(import "wasi:io/poll@0.2.0" "[method]pollable.ready" (func $ready (param i32) (result i32)))
