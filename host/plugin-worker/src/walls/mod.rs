@@ -15,6 +15,8 @@
 //! Each is raised as far as the kernel has it. The server logs which are missing, and with `worker.require_walls` it does
 //! not start without them.
 
+#[cfg(test)]
+mod drill;
 mod system_calls;
 
 use std::sync::OnceLock;
