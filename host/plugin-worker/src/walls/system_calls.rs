@@ -19,7 +19,6 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_munmap,
     libc::SYS_memfd_create,
     libc::SYS_ftruncate,
-    libc::SYS_fcntl,
     libc::SYS_fstat,
     libc::SYS_lseek,
     // The socket to the server and files that came over it.
@@ -50,8 +49,6 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_exit_group,
     libc::SYS_getpid,
     libc::SYS_getrandom,
-    // Limits of its own: they can only become narrower, and the call for other processes needs a capability.
-    libc::SYS_prlimit64,
     // The C library tries it and falls back to `clone` if the kernel does not have it: see `restrict`.
     libc::SYS_clone3,
 ];
@@ -62,6 +59,10 @@ const MACHINE: &[libc::c_long] = &[libc::SYS_poll];
 /// Further calls of the C library on this machine.
 #[cfg(not(target_arch = "x86_64"))]
 const MACHINE: &[libc::c_long] = &[];
+
+/// Commands about descriptors that are allowed.
+const DESCRIPTOR_COMMANDS: &[libc::c_int] =
+    &[libc::F_DUPFD_CLOEXEC, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_ADD_SEALS, libc::F_GET_SEALS];
 
 /// Number of the control call with which wasmtime reads which pages of a memory are dirty, on a descriptor of its own.
 const PAGEMAP_SCAN: u64 = 0xc060_6610;
@@ -83,6 +84,11 @@ pub(super) fn restrict() -> Result<(), String> {
     rules.insert(libc::SYS_clone, vec![argument(0, SeccompCmpOp::MaskedEq(CLONE_THREAD), CLONE_THREAD)?]);
     rules.insert(libc::SYS_ioctl, vec![argument(1, SeccompCmpOp::Eq, PAGEMAP_SCAN)?]);
     rules.insert(libc::SYS_prctl, vec![argument(0, SeccompCmpOp::Eq, libc::PR_SET_NAME as u64)?]);
+    // Limits of its own, which can only become narrower.
+    rules.insert(libc::SYS_prlimit64, vec![argument(0, SeccompCmpOp::Eq, 0)?]);
+    // Other commands could make the kernel send signals to another process.
+    let commands = DESCRIPTOR_COMMANDS.iter().map(|command| argument(1, SeccompCmpOp::Eq, *command as u64));
+    rules.insert(libc::SYS_fcntl, commands.collect::<Result<_, _>>()?);
     // `abort` sends the signal to its own thread.
     rules.insert(libc::SYS_tgkill, vec![argument(0, SeccompCmpOp::Eq, std::process::id().into())?]);
     let filter = |rules, otherwise, then| {
