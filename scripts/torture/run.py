@@ -33,6 +33,7 @@ import selfcheck
 import smalldisk
 import syscalls
 import uploads
+import workers
 from client import Workload
 from dataset import Dataset
 from report import Report
@@ -45,6 +46,7 @@ PARTS = {
     "syscalls": syscalls,
     "smalldisk": smalldisk,
     "uploads": uploads,
+    "workers": workers,
     "crowd": crowd,
     "damage": damage,
     "mambu": mambu,
