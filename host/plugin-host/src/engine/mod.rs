@@ -2,13 +2,14 @@
 
 pub(crate) mod code_cache;
 
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::engine::code_cache::CodeCache;
 use crate::worker::Worker;
 use crate::worker::launcher::WorkerCommand;
-use crate::worker::pool::{WorkerKey, WorkerLease, WorkerPool};
+use crate::worker::pool::{ATTEMPTS, WorkerError, WorkerKey, WorkerLease, WorkerPool};
 use sluice_config::{PluginLimits, WorkerLimits};
 use sluice_contract::PluginError;
 use sluice_model::{Digest, Tenant};
@@ -139,18 +140,31 @@ impl Engine {
         let permit = self.pool.permit(owner)?;
         let mut lease = permit.with(self.pool.start()?)?;
         let deadline = Instant::now() + Duration::from_secs(limits.compile_seconds);
-        let worker = lease.worker();
         let request = Request::Compile { limits: self.limits.clone(), process };
-        let sent = worker.send(&request, Some(std::os::fd::AsFd::as_fd(&component)), deadline);
-        let reply = sent.and_then(|()| worker.receive(deadline)).map_err(|error| match error {
-            ChannelError::TimedOut => refused(format!(
-                "compiling it takes more than {} seconds (worker.compile_seconds): make it smaller",
-                limits.compile_seconds
-            )),
-            _ => refused(format!(
-                "compiling it takes more than {most} bytes of memory (worker.compile_memory_bytes): make it smaller"
-            )),
-        })?;
+        let mut attempt = 1;
+        let reply = loop {
+            let worker = lease.worker();
+            let sent = worker.send(&request, Some(component.as_fd()), deadline);
+            match sent.and_then(|()| worker.receive(deadline)) {
+                Ok(reply) => break reply,
+                Err(ChannelError::TimedOut) => {
+                    return Err(refused(format!(
+                        "compiling it takes more than {} seconds (worker.compile_seconds): make it smaller",
+                        limits.compile_seconds
+                    )));
+                }
+                // The system may end a process by chance.
+                Err(_) if attempt < ATTEMPTS => attempt += 1,
+                Err(_) => {
+                    return Err(refused(format!(
+                        "the process that compiles it ends: it takes more than {most} bytes of memory \
+                         (worker.compile_memory_bytes), or its code is longer than {} (worker.code_bytes). Make it smaller",
+                        limits.code_bytes
+                    )));
+                }
+            }
+            lease.replace(self.pool.start()?)?;
+        };
         let (component, code) = match reply {
             (Reply::Compiled(component), Some(code)) => (component, code),
             (Reply::Rejected(Rejection::Component(reason)), _) => return Err(refused(reason)),
@@ -198,7 +212,7 @@ impl Engine {
             let rejected = self.load(worker, world, code, process)?;
             rejected.map_or(Ok(()), |reason| {
                 rejection = Some(reason);
-                Err(PluginError::Engine("the code cannot be loaded".into()))
+                Err(WorkerError::Failed(PluginError::Engine("the code cannot be loaded".into())))
             })
         });
         match (leased, rejection) {
@@ -213,15 +227,15 @@ impl Engine {
         world: PluginWorld,
         code: &CompiledCode,
         process: ProcessLimits,
-    ) -> Result<Option<Rejection>, PluginError> {
+    ) -> Result<Option<Rejection>, WorkerError> {
         let deadline = Instant::now() + Duration::from_secs(self.pool.limits().compile_seconds);
         let request = Request::Load { world, pooled: code.component.pooled, process };
-        let sent = worker.send(&request, Some(std::os::fd::AsFd::as_fd(&code.code)), deadline);
+        let sent = worker.send(&request, Some(code.code.as_fd()), deadline);
         match sent.and_then(|()| worker.receive(deadline)) {
             Ok((Reply::Loaded, _)) => Ok(None),
             Ok((Reply::Rejected(rejection), _)) => Ok(Some(rejection)),
-            Ok(_) => Err(PluginError::Engine("a plugin worker answered something else".into())),
-            Err(error) => Err(PluginError::Engine(format!("a plugin worker ended while it loaded: {error}"))),
+            Ok(_) => Err(WorkerError::Died(ChannelError::Malformed)),
+            Err(error) => Err(WorkerError::Died(error)),
         }
     }
 

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::{CompiledCode, Engine};
 use crate::worker::Worker;
+use crate::worker::pool::ATTEMPTS;
 use isolate::{CallError, IsolationResult, isolate};
 use log::{RawLog, RawLogEntry};
 use lookups::Lookups;
@@ -249,7 +250,7 @@ pub(crate) fn described<C>(
     let refused = |reason: String| PluginError::Refused { name: name.into(), reason };
     let PluginSource { owner, digest, bytes, mut code } = source;
     let limits = engine.limits.clone();
-    let mut is_new = false;
+    let (mut is_new, mut attempt) = (false, 1);
     let description = loop {
         let mut lease = match engine.lease(owner, digest, world, &code, &limits)? {
             Ok(lease) => lease,
@@ -268,6 +269,11 @@ pub(crate) fn described<C>(
             Ok((Reply::Described(description), _)) => break description,
             Ok((Reply::Rejected(Rejection::Component(reason)), _)) => return Err(refused(reason)),
             Ok(_) => return Err(PluginError::Engine("a plugin worker answered something else".into())),
+            // The system may end a process by chance.
+            Err(ChannelError::Closed) if attempt < ATTEMPTS => {
+                worker.distrust();
+                attempt += 1;
+            }
             Err(error) => {
                 worker.distrust();
                 let cause = if matches!(error, ChannelError::TimedOut) { Cause::TimedOut } else { Cause::WorkerDied };

@@ -12,7 +12,7 @@ use crate::worker::launcher::{Launcher, WorkerCommand};
 use sluice_config::WorkerLimits;
 use sluice_contract::PluginError;
 use sluice_model::{Digest, Tenant};
-use sluice_plugin_protocol::{PluginWorld, ProcessLimits, Walls};
+use sluice_plugin_protocol::{ChannelError, PluginWorld, ProcessLimits, Walls};
 
 /// Key of workers that can replace each other. A worker never serves two tenants, nor two plugins.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +55,26 @@ struct PoolState {
     /// Idle workers, the one that was used last at the end.
     idle: VecDeque<(WorkerKey, Worker, Instant)>,
     closed: bool,
+}
+
+/// Number of times that a worker is started for the same purpose, if it dies before it has run a plugin.
+pub(crate) const ATTEMPTS: u32 = 3;
+
+/// Reason why a worker is not prepared.
+pub(crate) enum WorkerError {
+    /// It died, or did not answer.
+    Died(ChannelError),
+    /// The work is refused.
+    Failed(PluginError),
+}
+
+impl From<WorkerError> for PluginError {
+    fn from(error: WorkerError) -> Self {
+        match error {
+            WorkerError::Died(error) => Self::Engine(format!("plugin workers end before they answer: {error}")),
+            WorkerError::Failed(error) => error,
+        }
+    }
 }
 
 /// Permission to use a worker, until it is dropped.
@@ -119,7 +139,7 @@ impl WorkerPool {
     pub fn lease(
         &self,
         key: WorkerKey,
-        load: impl FnOnce(&mut Worker) -> Result<(), PluginError>,
+        mut load: impl FnMut(&mut Worker) -> Result<(), WorkerError>,
     ) -> Result<WorkerLease<'_>, PluginError> {
         let permit = self.permit(key.tenant.as_ref())?;
         let idle = {
@@ -127,15 +147,22 @@ impl WorkerPool {
             let position = state.idle.iter().rposition(|(known, ..)| *known == key);
             position.and_then(|position| state.idle.remove(position)).map(|(_, worker, _)| worker)
         };
-        let is_new = idle.is_none();
-        let worker = match idle {
-            Some(worker) => worker,
-            None => self.start()?,
-        };
-        // A worker that fails to load has no key, so it ends.
-        let mut lease = permit.with(worker)?;
-        if is_new {
-            load(lease.worker())?;
+        if let Some(worker) = idle {
+            let mut lease = permit.with(worker)?;
+            lease.key = Some(key);
+            return Ok(lease);
+        }
+        let mut lease = permit.with(self.start()?)?;
+        let mut attempt = 1;
+        loop {
+            match load(lease.worker()) {
+                Ok(()) => break,
+                // The system may end a process by chance.
+                Err(WorkerError::Died(_)) if attempt < ATTEMPTS => attempt += 1,
+                // A worker that fails to load has no key, so it ends.
+                Err(error) => return Err(error.into()),
+            }
+            lease.replace(self.start()?)?;
         }
         lease.key = Some(key);
         Ok(lease)
@@ -143,6 +170,17 @@ impl WorkerPool {
 
     /// Starts a worker.
     pub fn start(&self) -> Result<Worker, PluginError> {
+        let mut attempt = 1;
+        loop {
+            match self.start_once() {
+                // The system may end a process by chance.
+                Err(_) if attempt < ATTEMPTS => attempt += 1,
+                started => return started,
+            }
+        }
+    }
+
+    fn start_once(&self) -> Result<Worker, PluginError> {
         let failed = |reason: String| PluginError::Engine(format!("a plugin worker cannot be started: {reason}"));
         let started = self.launcher.launch().map_err(|error| failed(error.to_string()))?;
         let (worker, walls) = Worker::set_up(started, self.stack_bytes).map_err(|error| failed(error.to_string()))?;
@@ -205,6 +243,23 @@ impl Drop for WorkerPermit<'_> {
 }
 
 impl WorkerLease<'_> {
+    /// Puts another worker in the place of one that died.
+    pub fn replace(&mut self, worker: Worker) -> Result<(), PluginError> {
+        let mut state = self.permit.pool.state();
+        if state.closed {
+            return Err(PluginError::Engine("the server stops".into()));
+        }
+        let (pid, died) = (worker.pid(), self.worker.replace(worker));
+        if let Some(died) = &died {
+            let pid = died.pid();
+            state.running.retain(|running| *running != pid);
+        }
+        state.running.push(pid);
+        drop(state);
+        drop(died);
+        Ok(())
+    }
+
     /// Returns the worker.
     pub fn worker(&mut self) -> &mut Worker {
         self.worker.as_mut().expect("a lease has its worker until it is dropped")
