@@ -91,6 +91,11 @@ impl Worker {
         self.usable && !self.slow
     }
 
+    /// Returns true if the process has not ended.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Returns the process's id.
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child)

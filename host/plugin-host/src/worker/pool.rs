@@ -142,11 +142,8 @@ impl WorkerPool {
         mut load: impl FnMut(&mut Worker) -> Result<(), WorkerError>,
     ) -> Result<WorkerLease<'_>, PluginError> {
         let permit = self.permit(key.tenant.as_ref())?;
-        let idle = {
-            let mut state = self.state();
-            let position = state.idle.iter().rposition(|(known, ..)| *known == key);
-            position.and_then(|position| state.idle.remove(position)).map(|(_, worker, _)| worker)
-        };
+        let idle =
+            std::iter::from_fn(|| self.take_idle(&key)).find_map(|mut worker| worker.is_alive().then_some(worker));
         if let Some(worker) = idle {
             let mut lease = permit.with(worker)?;
             lease.key = Some(key);
@@ -166,6 +163,13 @@ impl WorkerPool {
         }
         lease.key = Some(key);
         Ok(lease)
+    }
+
+    /// Takes an idle worker with this key, the one that was used last.
+    fn take_idle(&self, key: &WorkerKey) -> Option<Worker> {
+        let mut state = self.state();
+        let position = state.idle.iter().rposition(|(known, ..)| known == key)?;
+        state.idle.remove(position).map(|(_, worker, _)| worker)
     }
 
     /// Starts a worker.
