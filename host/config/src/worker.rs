@@ -19,7 +19,8 @@ pub struct WorkerLimits {
     pub idle_processes: usize,
     /// Number of seconds after which an idle worker may end. 60.
     pub idle_seconds: u64,
-    /// Maximum time for compiling a component, in seconds. 60: a Python component of 18 MB takes 4 on two processors.
+    /// Maximum time for compiling a component, in seconds. 120: a Python component of 18 MB takes 4 on two processors, and
+    /// much more on a machine that is busy.
     pub compile_seconds: u64,
     /// Maximum memory of a worker that compiles, in bytes. 2 GiB: a Python component of 18 MB takes about 700 MB.
     pub compile_memory_bytes: u64,
@@ -38,7 +39,7 @@ impl Default for WorkerLimits {
             processes_per_tenant: 16,
             idle_processes: 16,
             idle_seconds: 60,
-            compile_seconds: 60,
+            compile_seconds: 120,
             compile_memory_bytes: 2 << 30,
             code_bytes: 512 << 20,
             cache_bytes: 4 << 30,

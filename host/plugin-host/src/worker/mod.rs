@@ -20,9 +20,12 @@ const MAX_REPLY_BYTES: usize = 8 << 20;
 /// processor.
 const START_TIME: Duration = Duration::from_secs(60);
 
-/// Time after which a call has less priority than those of other plugins, so that a plugin that computes for seconds does
-/// not slow down others.
-const SLOW_CALL: Duration = Duration::from_millis(250);
+/// Time between two looks at how long a call has computed.
+const SLOW_CHECK: Duration = Duration::from_millis(250);
+
+/// Time on a processor after which a call has less priority than those of other plugins, so that a plugin that computes for
+/// seconds does not slow down others.
+const SLOW_CALL: Duration = Duration::from_millis(200);
 
 /// Priority of a slow call, as `nice` has it.
 const SLOW_PRIORITY: i32 = 15;
@@ -64,16 +67,29 @@ impl Worker {
 
     /// Receives a reply, and its file if it has one.
     pub fn receive(&mut self, deadline: Instant) -> Result<(Reply, Option<std::os::fd::OwnedFd>), ChannelError> {
-        let slow = Instant::now() + SLOW_CALL;
-        if !self.slow && slow < deadline && !self.channel.wait_for_message(slow)? {
-            self.slow = true;
-            let pid = Pid::from_child(&self.child);
-            // Without effect at worst: the priority only shares processors out.
-            let _ = setpriority_process(Some(pid), SLOW_PRIORITY);
+        let mut before = None;
+        while !self.slow {
+            let check = Instant::now() + SLOW_CHECK;
+            if check >= deadline || self.channel.wait_for_message(check)? {
+                break;
+            }
+            let now = self.computed();
+            if now.saturating_sub(*before.get_or_insert(now)) >= SLOW_CALL {
+                self.slow = true;
+                // Without effect at worst: the priority only shares processors out.
+                let _ = setpriority_process(Some(self.pid()), SLOW_PRIORITY);
+            }
         }
         let received = self.channel.receive(Some(deadline));
         self.usable &= received.is_ok();
         received
+    }
+
+    /// Returns the time that the worker's first thread has spent on a processor. Zero if the system does not say.
+    fn computed(&self) -> Duration {
+        let text = std::fs::read_to_string(format!("/proc/{}/schedstat", self.child.id())).unwrap_or_default();
+        let nanos = text.split(' ').next().and_then(|first| first.parse().ok());
+        Duration::from_nanos(nanos.unwrap_or_default())
     }
 
     /// Sets the maximum length of replies in bytes.

@@ -12,6 +12,15 @@ pub(crate) fn exceeded_transfer_limit(error: &wasmtime::Error) -> bool {
     error.chain().any(|cause| cause.to_string() == HOSTCALL_FUEL_EXHAUSTED)
 }
 
+/// Returns true if the system gave no memory to the process.
+pub(crate) fn is_out_of_memory(error: &wasmtime::Error) -> bool {
+    let no_memory = |error: &std::io::Error| error.raw_os_error() == Some(libc::ENOMEM);
+    error.chain().any(|cause| {
+        cause.downcast_ref::<rustix::io::Errno>().is_some_and(|errno| *errno == rustix::io::Errno::NOMEM)
+            || cause.downcast_ref().is_some_and(no_memory)
+    })
+}
+
 /// Returns the import that a component cannot be linked without. Returns `None` for any other error. The linker of
 /// components reports an import by its text only; the text has the name in backticks.
 pub(crate) fn missing_import<'e>(error: &'e wasmtime::Error, component: &Component) -> Option<&'e str> {

@@ -2,7 +2,7 @@
 
 use wasmtime::{Trap, WasmBacktrace};
 
-use crate::engine::wasmtime_errors::{exceeded_transfer_limit, is_from_guest};
+use crate::engine::wasmtime_errors::{exceeded_transfer_limit, is_from_guest, is_out_of_memory};
 use crate::plugin::state::StoreState;
 use sluice_contract::Cause;
 use sluice_plugin_protocol::CallFailure;
@@ -14,7 +14,7 @@ const MAX_FRAMES: usize = 12;
 pub(crate) fn classify(error: &wasmtime::Error, state: &mut StoreState) -> CallFailure {
     let panic = state.panic.take();
     let output = state.output();
-    let cause = if state.limits.denied {
+    let cause = if state.limits.denied || is_out_of_memory(error) {
         Cause::OutOfMemory
     } else if state.too_many_calls() {
         Cause::TooManyCalls

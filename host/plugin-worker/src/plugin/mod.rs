@@ -20,7 +20,7 @@ use crate::bindings::platform::{Platform, PlatformPre};
 use crate::bindings::types;
 use crate::component::link_error::link_error;
 use crate::engine::PluginEngine;
-use crate::engine::wasmtime_errors::is_from_guest;
+use crate::engine::wasmtime_errors::{is_from_guest, is_out_of_memory};
 use classify::classify;
 use sluice_config::PluginLimits;
 use sluice_contract::wire::{Batch, Context};
@@ -101,7 +101,7 @@ impl LoadedPlugin {
         let bindings = self.instantiate(&mut store).map_err(|error| {
             // The types of exports are compared with the contract after the instantiation, and not when the component is
             // linked.
-            if store.data().limits.denied || is_from_guest(&error) {
+            if store.data().limits.denied || is_out_of_memory(&error) || is_from_guest(&error) {
                 failed(&error, store.data_mut())
             } else {
                 link_error(&self.component, &error)

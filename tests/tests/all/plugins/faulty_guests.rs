@@ -30,7 +30,7 @@ const fn case(guest: &'static str, poison: &'static str, fate: PoisonResult) -> 
 
 use PoisonResult::{Quarantined, Rejected};
 
-const TIME: &[Case] = &[case("endless-loop", "true", Quarantined("PLUGIN_TIMED_OUT", "interrupt"))];
+const TIME: &[Case] = &[case("endless-loop", "true", Quarantined("PLUGIN_TIMED_OUT", "took more than"))];
 
 const SPACE: &[Case] = &[
     case("memory-bomb", "true", Quarantined("PLUGIN_OUT_OF_MEMORY", "")),
