@@ -3,6 +3,7 @@
 
 mod domains;
 mod files;
+mod quotas;
 mod rows;
 mod work;
 
