@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::AccessError;
 use super::token::{permissions, tenant};
@@ -44,6 +45,8 @@ struct ExternalClaims {
     #[serde(default)]
     scope: String,
     tenant: String,
+    /// Label; absent if all migrations of the tenant are granted.
+    label: Option<Uuid>,
     /// Components; absent if every domain is granted.
     domains: Option<Vec<String>>,
 }
@@ -89,6 +92,7 @@ impl ExternalIssuer {
             client: format!("ext.{}", id.ok_or(AccessError::InvalidToken)?),
             until: Timestamp::from_second(claims.exp).ok(),
             tenant: tenant(&claims.tenant).ok_or(AccessError::InvalidToken)?,
+            label: claims.label,
             permissions: permissions(&claims.scope),
             domains: domains.ok_or(AccessError::InvalidToken)?,
         })

@@ -133,6 +133,7 @@ impl App {
         }
         let new = NewClient {
             tenant: Some(Tenant::default_tenant()),
+            label: None,
             permissions: vec![Permission::Migrate, Permission::Approve, Permission::Admin],
             domains: Grant::all_domains(),
             expires_at: None,

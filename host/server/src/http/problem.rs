@@ -119,6 +119,12 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "TENANT_NOT_GRANTED", detail)
     }
 
+    /// Returns the problem for a client that names another label.
+    pub fn label_not_granted() -> Self {
+        let detail = "The client may use its own label only.";
+        Self::new(StatusCode::FORBIDDEN, "LABEL_NOT_GRANTED", detail)
+    }
+
     /// Returns the problem for a client that has reached a limit.
     pub fn too_many(code: &'static str, seconds: u64) -> Self {
         let detail = message!("The client has sent too many requests. Try again in {} s.", seconds);

@@ -127,7 +127,7 @@ pub async fn issue(
         Some(scope) => match scope.split(' ').map(Permission::parse).collect::<Option<Vec<_>>>() {
             Some(asked) => Some(asked),
             None => {
-                let description = "scope must be some of: read, migrate, approve, admin, separated by spaces.";
+                let description = "scope must be some of: audit, read, migrate, approve, admin, separated by spaces.";
                 return Ok(refused(StatusCode::BAD_REQUEST, "invalid_scope", description));
             }
         },
@@ -152,18 +152,19 @@ pub async fn issue(
 
 /// Issue a token for a tenant and a label
 ///
-/// Follows Akkuro's API: the broker key is the tenant, and the token carries the label's reference id.
+/// Follows Akkuro's API: the broker key is the tenant. The token gives access to the migrations of this label alone.
+/// Migrations that are registered with it get the label.
 #[utoipa::path(
     get, path = "/authentication/token/{broker-key}/{label-reference-id}", tag = "Access",
     operation_id = "issueLabelToken",
     params(
         ("broker-key" = String, Path, description = "Tenant of the client."),
-        ("label-reference-id" = Uuid, Path, description = "A UUID, which the token carries as `label`."),
+        ("label-reference-id" = Uuid, Path, description = "Label: a UUID. A client with a label of its own gets tokens for this label alone."),
     ),
     responses(
         (status = 200, body = TokenResponse),
         (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 401, body = Problem, content_type = "application/problem+json", description = "The client or its secret is not known, the client has another tenant, or it was revoked or has expired."),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "The client or its secret is not known, the client has another tenant or label, or it was revoked or has expired."),
     ),
     security(("basic" = [])),
 )]
