@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::output::OutputClosed;
+use crate::output::{OutputClosed, warn};
 
 fn main() -> ExitCode {
     let cli = match commands::Cli::try_parse() {
@@ -33,13 +33,13 @@ fn main() -> ExitCode {
     };
     match commands::run(cli) {
         Ok(_) if panics::happened() => {
-            eprintln!("error: a part of the command failed because of a defect: see the message above (HOST_PANICKED)");
+            warn("error: a part of the command failed because of a defect: see the message above (HOST_PANICKED)\n");
             ExitCode::FAILURE
         }
         Ok(code) => code.into(),
         Err(error) if error.is::<OutputClosed>() => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            warn(&format!("error: {error:#}\n"));
             ExitCode::FAILURE
         }
     }
