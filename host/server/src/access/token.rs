@@ -79,7 +79,7 @@ impl Access {
         Self {
             keys: TokenKeys::new(store.clone(), ring, limits),
             store,
-            external: limits.issuer.clone().map(ExternalIssuer::new),
+            external: limits.issuer.clone().map(|issuer| ExternalIssuer::new(issuer, limits)),
             token_seconds: limits.token_seconds,
         }
     }
@@ -204,7 +204,7 @@ mod tests {
         let held = tempfile::tempdir().unwrap();
         let store = Arc::new(Catalog::open(&held.path().join("catalogue.db")).unwrap());
         let ring = Arc::new(Keyring::open(&held.path().join("keys"), &held.path().join("master.key")).unwrap());
-        let limits = AccessLimits { token_seconds: 100, signing_key_days: 1, issuer: None };
+        let limits = AccessLimits { token_seconds: 100, signing_key_days: 1, ..AccessLimits::default() };
         let access = Access::new(store.clone(), ring.clone(), &limits);
         let start = Timestamp::from_second(1_800_000_000).unwrap();
         let at = |seconds: i64| start + seconds.seconds();

@@ -3,6 +3,7 @@
 mod async_app;
 mod audit_author;
 mod cells;
+mod disk_probe;
 mod plugin_registry;
 pub(crate) mod purge;
 mod startup;
@@ -22,6 +23,8 @@ use sluice_pipeline::{MigrationContext, Platforms};
 use sluice_plugin_host::Usage;
 use sluice_staging::{StagingArea, StagingError, StagingRoot};
 use sluice_target::Target;
+
+use disk_probe::DiskProbe;
 
 pub use async_app::{AsyncApp, spawn_blocking};
 pub use audit_author::AuditAuthor;
@@ -63,6 +66,7 @@ pub struct App {
     /// Resumable uploads in use.
     pub uploads: UploadRegistry,
     staging: StagingRoot,
+    disk: DiskProbe,
     /// Lock of the data directory. It keeps a second server away as long as this one lives.
     _lock: std::fs::File,
 }
@@ -123,6 +127,7 @@ impl App {
             return Err("STOPPING");
         }
         self.store.check().map_err(|_| "CATALOGUE_FAILED")?;
-        self.target.progress(uuid::Uuid::nil(), "").map(drop).map_err(|_| "TARGET_FAILED")
+        self.target.progress(uuid::Uuid::nil(), "").map(drop).map_err(|_| "TARGET_FAILED")?;
+        if self.disk.is_writable(self.config.http.ready_free_bytes) { Ok(()) } else { Err("DISK_FULL") }
     }
 }
