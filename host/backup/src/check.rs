@@ -152,7 +152,7 @@ pub(super) fn check_contents(
     let is_staged = |file: &&BackupFile| file.path.starts_with("migrations/");
     progress.step_started("Checking staging", manifest.files.iter().filter(is_staged).map(|file| file.bytes).sum());
     let domains = Grant::all_domains();
-    let all = Grant { client: String::new(), tenant: None, permissions: vec![], domains, until: None };
+    let all = Grant { client: String::new(), tenant: None, label: None, permissions: vec![], domains, until: None };
     let directories = MigrationDirectories::open(folder)?;
     let (migrations, _) = store.migrations(&all, Pagination { offset: 0, limit: i64::MAX as u64 })?;
     let mut checked = vec![];

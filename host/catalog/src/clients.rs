@@ -6,8 +6,8 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::{Catalog, CatalogError};
 use sluice_model::{ApiClient, Domain, Permission, SecretHash};
 
-const COLUMNS: &str =
-    "id, tenant, permissions, domains, created_at, expires_at, revoked_at, secret, old_secret, old_secret_until";
+const COLUMNS: &str = "id, tenant, permissions, domains, created_at, expires_at, revoked_at, secret, old_secret,
+    old_secret_until, label";
 
 fn client(row: &Row) -> rusqlite::Result<ApiClient> {
     let bad = |index: usize| rusqlite::Error::InvalidColumnType(index, String::new(), rusqlite::types::Type::Text);
@@ -28,6 +28,7 @@ fn client(row: &Row) -> rusqlite::Result<ApiClient> {
         revoked_at: time(6)?,
         secret: hash(7)?.ok_or_else(|| bad(7))?,
         old_secret: hash(8)?.zip(time(9)?),
+        label: row.get::<_, Option<String>>(10)?.map(|label| label.parse().map_err(|_| bad(10))).transpose()?,
     })
 }
 
@@ -42,7 +43,7 @@ impl Catalog {
         let domains: Vec<&str> = client.domains.iter().map(|domain| domain.component).collect();
         let old = client.old_secret.as_ref();
         self.lock().execute(
-            &format!("INSERT INTO clients ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+            &format!("INSERT INTO clients ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
             params![
                 client.id,
                 client.tenant.as_ref().map(|tenant| tenant.as_str()),
@@ -54,6 +55,7 @@ impl Catalog {
                 client.secret.0,
                 old.map(|(hash, _)| hash.0),
                 text(old.map(|(_, until)| *until)),
+                client.label.map(|label| label.to_string()),
             ],
         )?;
         Ok(())

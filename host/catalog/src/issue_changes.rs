@@ -149,13 +149,26 @@ impl Catalog {
     /// Clears the issues of a phase before it runs again. At most `max_kept` listed issues remain for the history of
     /// their records. They are not counted any more.
     pub fn clear_issues(&self, migration: Uuid, phase: Phase, max_kept: u64) -> Result<(), CatalogError> {
+        self.clear_issues_of(migration, phase, None, max_kept)
+    }
+
+    /// Clears the issues of a phase as [`Catalog::clear_issues`] does, of these streams alone if `streams` is given.
+    pub fn clear_issues_of(
+        &self,
+        migration: Uuid,
+        phase: Phase,
+        streams: Option<&[&str]>,
+        max_kept: u64,
+    ) -> Result<(), CatalogError> {
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
         let (id, phase, earlier) = (migration.to_string(), phase.as_str(), format!("{EARLIER}{}", phase.as_str()));
+        let streams = streams.map(|streams| serde_json::json!(streams).to_string());
+        let of = "migration = ?1 AND phase = ?2 AND (?3 IS NULL OR stream IN (SELECT value FROM json_each(?3)))";
         transaction
-            .execute("UPDATE issues SET phase = ?3 WHERE migration = ?1 AND phase = ?2", params![id, phase, earlier])?;
+            .execute(&format!("UPDATE issues SET phase = ?4 WHERE {of}"), params![id, phase, streams, earlier])?;
         forget_earlier(&transaction, &id, &earlier, max_kept)?;
-        transaction.execute("DELETE FROM issue_counts WHERE migration = ? AND phase = ?", params![id, phase])?;
+        transaction.execute(&format!("DELETE FROM issue_counts WHERE {of}"), params![id, phase, streams])?;
         Ok(transaction.commit()?)
     }
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::migrations::{acknowledge, step, validate};
 use super::{Catalog, CatalogError, LogEntry, Pagination, Trail, TrailError, TransitionError, logs};
 use sluice_audit::{AuditEntry, AuditScope};
-use sluice_model::{Digest, Job, JobKind, JobState, MigrationEvent, SafeReport};
+use sluice_model::{Digest, Domain, Grant, Job, JobKind, JobState, Migration, MigrationEvent, SafeReport};
 
 /// An error of storing the beginning or the end of a job.
 #[derive(Debug, thiserror::Error)]
@@ -43,13 +43,29 @@ pub struct JobEnd {
     pub logged: LogEntry,
 }
 
-const COLUMNS: &str = "id, migration, kind, state, started_at, finished_at, done, total, result";
+const COLUMNS: &str = "id, migration, kind, state, started_at, finished_at, done, total, result, domains";
+
+/// Condition for a row of `jobs`: the job works on no other domains than those of the JSON list `?2`.
+pub(super) const SEEN_JOB: &str = "(domains IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM json_each('[\"' || replace(domains, ',', '\",\"') || '\"]') AS own
+    WHERE own.value NOT IN (SELECT value FROM json_each(?2))))";
+
+/// Returns the names of domains in the API.
+pub(super) fn component_names(domains: &[&'static Domain]) -> Vec<&'static str> {
+    domains.iter().map(|domain| domain.component).collect()
+}
+
+/// Returns the JSON list of the domains to which a grant restricts the view of a migration. `None` is no restriction.
+pub(super) fn granted_names(grant: &Grant, migration: &Migration) -> Option<String> {
+    grant.restricted_to(migration).map(|domains| serde_json::json!(component_names(&domains)).to_string())
+}
 
 fn job(row: &Row) -> rusqlite::Result<Job> {
     let text = |index: usize| row.get::<_, String>(index);
     let bad = |index: usize| rusqlite::Error::InvalidColumnType(index, String::new(), rusqlite::types::Type::Text);
     let finished: Option<String> = row.get(5)?;
-    let result: Option<String> = row.get(8)?;
+    let (result, domains): (Option<String>, Option<String>) = (row.get(8)?, row.get(9)?);
+    let domains = domains.map(|names| names.split(',').map(Domain::by_component).collect::<Option<Vec<_>>>());
     Ok(Job {
         id: text(0)?.parse().map_err(|_| bad(0))?,
         migration: text(1)?.parse().map_err(|_| bad(1))?,
@@ -60,13 +76,14 @@ fn job(row: &Row) -> rusqlite::Result<Job> {
         done: row.get(6)?,
         total: row.get(7)?,
         result: result.and_then(|result| serde_json::from_str(&result).ok()).map(SafeReport::from_storage),
+        domains: domains.map(|domains| domains.ok_or_else(|| bad(9))).transpose()?,
     })
 }
 
 fn put(connection: &Connection, job: &Job) -> rusqlite::Result<usize> {
     connection.execute(
-        "INSERT INTO jobs (id, migration, kind, state, started_at, finished_at, done, total, result)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        "INSERT INTO jobs (id, migration, kind, state, started_at, finished_at, done, total, result, domains)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (id) DO UPDATE SET state = excluded.state, finished_at = excluded.finished_at,
              done = excluded.done, total = excluded.total, result = excluded.result",
         params![
@@ -79,6 +96,7 @@ fn put(connection: &Connection, job: &Job) -> rusqlite::Result<usize> {
             job.done,
             job.total,
             job.result.as_ref().map(ToString::to_string),
+            job.domains.as_ref().map(|domains| component_names(domains).join(",")),
         ],
     )
 }
@@ -143,15 +161,24 @@ impl Catalog {
             .optional()?)
     }
 
-    /// Returns jobs of a migration, newest first, and their total number.
-    pub fn jobs(&self, migration: Uuid, page: Pagination) -> Result<(Vec<Job>, u64), CatalogError> {
+    /// Returns jobs of a migration that the grant lets a client see, newest first, and their total number.
+    pub fn jobs(
+        &self,
+        migration: &Migration,
+        grant: &Grant,
+        page: Pagination,
+    ) -> Result<(Vec<Job>, u64), CatalogError> {
         let connection = self.lock();
-        let id = migration.to_string();
-        let mut query = connection.prepare(&format!(
-            "SELECT {COLUMNS} FROM jobs WHERE migration = ? ORDER BY number DESC LIMIT ? OFFSET ?"
-        ))?;
-        let items = query.query_map(params![id, page.limit, page.offset], job)?.collect::<rusqlite::Result<_>>()?;
-        let total = connection.query_row("SELECT count(*) FROM jobs WHERE migration = ?", [id], |row| row.get(0))?;
+        let (id, granted) = (migration.reference_id.to_string(), granted_names(grant, migration));
+        let seen = format!("migration = ?1 AND (?2 IS NULL OR {SEEN_JOB})");
+        let mut query = connection
+            .prepare(&format!("SELECT {COLUMNS} FROM jobs WHERE {seen} ORDER BY number DESC LIMIT ?3 OFFSET ?4"))?;
+        let items =
+            query.query_map(params![id, granted, page.limit, page.offset], job)?.collect::<rusqlite::Result<_>>()?;
+        let total =
+            connection.query_row(&format!("SELECT count(*) FROM jobs WHERE {seen}"), params![id, granted], |row| {
+                row.get(0)
+            })?;
         Ok((items, total))
     }
 
@@ -246,8 +273,18 @@ mod tests {
         let status = || catalog.migration(migration).unwrap().unwrap().status;
         let before = status();
         let (id, kind, state) = (Uuid::now_v7(), JobKind::Validate, JobState::Running);
-        let job =
-            Job { id, migration, kind, state, started_at: now, finished_at: None, done: 0, total: 0, result: None };
+        let job = Job {
+            id,
+            migration,
+            kind,
+            domains: None,
+            state,
+            started_at: now,
+            finished_at: None,
+            done: 0,
+            total: 0,
+            result: None,
+        };
         let started = AuditEntry::new(Actor::Server, Action::JobStarted).job(id, kind);
         let refusal = "CREATE TRIGGER full BEFORE INSERT ON jobs BEGIN SELECT RAISE(ABORT, 'full'); END";
         catalog.lock().execute_batch(refusal).unwrap();
@@ -272,8 +309,18 @@ mod tests {
         let migration = registered.unwrap().reference_id;
         catalog.transition(migration, MigrationEvent::Changed).unwrap();
         let (id, kind, state) = (Uuid::now_v7(), JobKind::Counts, JobState::Running);
-        let job =
-            Job { id, migration, kind, state, started_at: now, finished_at: None, done: 0, total: 0, result: None };
+        let job = Job {
+            id,
+            migration,
+            kind,
+            domains: None,
+            state,
+            started_at: now,
+            finished_at: None,
+            done: 0,
+            total: 0,
+            result: None,
+        };
         let entry = || AuditEntry::new(Actor::Server, Action::JobStarted).job(id, kind);
         trail.begin_job(&job, MigrationEvent::CountsStart, &entry()).unwrap();
         catalog.save_progress(&[(id, 7, 9)]).unwrap();

@@ -71,12 +71,12 @@ CREATE TABLE IF NOT EXISTS migrations (
     mapper TEXT, mapper_digest TEXT,
     registered_at TEXT NOT NULL, staging TEXT NOT NULL, import TEXT NOT NULL,
     validated_version INTEGER, validated_by TEXT, purged_at TEXT, target TEXT,
-    acknowledged INTEGER NOT NULL DEFAULT 0
+    acknowledged INTEGER NOT NULL DEFAULT 0, label TEXT, log_entries INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, migration TEXT NOT NULL, kind TEXT NOT NULL,
     state TEXT NOT NULL, started_at TEXT NOT NULL, finished_at TEXT, done INTEGER NOT NULL, total INTEGER NOT NULL,
-    result TEXT
+    result TEXT, domains TEXT
 );
 CREATE INDEX IF NOT EXISTS jobs_of_migration ON jobs (migration);
 CREATE TABLE IF NOT EXISTS paused_jobs (
@@ -96,12 +96,13 @@ CREATE TABLE IF NOT EXISTS issue_counts (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS logs (
     number INTEGER PRIMARY KEY AUTOINCREMENT, migration TEXT NOT NULL, at TEXT NOT NULL, severity TEXT NOT NULL,
-    component TEXT, job TEXT, code TEXT NOT NULL, figures TEXT NOT NULL
+    component TEXT, job TEXT, code TEXT NOT NULL, figures TEXT NOT NULL, entry INTEGER NOT NULL DEFAULT 0
 );
-CREATE INDEX IF NOT EXISTS logs_of_migration ON logs (migration);
+DROP INDEX IF EXISTS logs_of_migration;
+CREATE INDEX IF NOT EXISTS log_entries_of_migration ON logs (migration, entry);
 CREATE TABLE IF NOT EXISTS clients (
     id TEXT PRIMARY KEY, tenant TEXT, permissions TEXT NOT NULL, domains TEXT NOT NULL, created_at TEXT NOT NULL,
-    expires_at TEXT, revoked_at TEXT, secret BLOB NOT NULL, old_secret BLOB, old_secret_until TEXT
+    expires_at TEXT, revoked_at TEXT, secret BLOB NOT NULL, old_secret BLOB, old_secret_until TEXT, label TEXT
 );
 CREATE TABLE IF NOT EXISTS token_keys (id TEXT PRIMARY KEY, created_at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS idempotency (

@@ -5,8 +5,9 @@ use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::jobs::{SEEN_JOB, component_names, granted_names};
 use super::{Catalog, CatalogError, Pagination};
-use sluice_model::{Code, Domain, Level, SafeReport, SafeValue};
+use sluice_model::{Code, Domain, Grant, Level, Migration, SafeReport, SafeValue};
 
 /// A new entry for a migration's log. It accepts safe values; a text does not compile:
 ///
@@ -97,8 +98,14 @@ pub struct LogFilter {
 
 /// Adds an entry to a migration's log. The caller notifies [`Catalog::log_changes`] after the commit.
 pub(super) fn log(connection: &Connection, migration: Uuid, entry: &LogEntry) -> rusqlite::Result<usize> {
+    // The migration counts its entries itself: a number says nothing about other migrations, and none is used again after
+    // a purge.
+    let count = "UPDATE migrations SET log_entries = log_entries + 1 WHERE reference_id = ?";
+    connection.prepare_cached(count)?.execute([migration.to_string()])?;
     connection.execute(
-        "INSERT INTO logs (migration, at, severity, component, job, code, figures) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO logs (migration, at, severity, component, job, code, figures, entry)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,
+             (SELECT coalesce(max(log_entries), 0) FROM migrations WHERE reference_id = ?1))",
         params![
             migration.to_string(),
             entry.at.to_string(),
@@ -114,56 +121,70 @@ pub(super) fn log(connection: &Connection, migration: Uuid, entry: &LogEntry) ->
 impl Catalog {
     /// Adds an entry to a migration's log.
     pub fn log(&self, migration: Uuid, entry: &LogEntry) -> Result<(), CatalogError> {
-        log(&self.lock(), migration, entry)?;
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        log(&transaction, migration, entry)?;
+        transaction.commit()?;
+        drop(connection);
         self.log_changes.send_replace(());
         Ok(())
     }
 
-    /// Returns log entries of a migration that match the filter, oldest first, and their total number.
+    /// Returns log entries of a migration that match the filter and that the grant lets a client see, oldest first, and
+    /// their total number.
     pub fn logs(
         &self,
-        migration: Uuid,
+        migration: &Migration,
+        grant: &Grant,
         filter: &LogFilter,
         page: Pagination,
     ) -> Result<(Vec<StoredLogEntry>, u64), CatalogError> {
         let connection = self.lock();
-        let matching = "migration = ?1 AND (?2 IS NULL OR severity = ?2) AND (?3 IS NULL OR component = ?3)
-             AND (?4 IS NULL OR code = ?4) AND (?5 IS NULL OR job = ?5)";
+        let seen = seen_entry();
+        let matching = format!(
+            "migration = ?1 AND (?2 IS NULL OR {seen}) AND (?3 IS NULL OR severity = ?3)
+             AND (?4 IS NULL OR component = ?4) AND (?5 IS NULL OR code = ?5) AND (?6 IS NULL OR job = ?6)"
+        );
         let LogFilter { severity, component, code, job } = filter;
-        let (id, job) = (migration.to_string(), job.map(|job| job.to_string()));
+        let (id, job) = (migration.reference_id.to_string(), job.map(|job| job.to_string()));
+        let granted = granted_names(grant, migration);
         let mut query = connection.prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM logs WHERE {matching} ORDER BY number LIMIT ?6 OFFSET ?7"
+            "SELECT {COLUMNS} FROM logs WHERE {matching} ORDER BY entry LIMIT ?7 OFFSET ?8"
         ))?;
         let items = query
-            .query_map(params![id, severity, component, code, job, page.limit, page.offset], entry)?
+            .query_map(params![id, granted, severity, component, code, job, page.limit, page.offset], entry)?
             .collect::<rusqlite::Result<_>>()?;
         let total = connection.query_row(
             &format!("SELECT count(*) FROM logs WHERE {matching}"),
-            params![id, severity, component, code, job],
+            params![id, granted, severity, component, code, job],
             |row| row.get(0),
         )?;
         Ok((items, total))
     }
 
-    /// Returns log entries of a migration after this number, oldest first, each with its number.
+    /// Returns log entries of a migration after this number, oldest first, each with its number. With `granted`, the names
+    /// of domains, it returns those of these domains alone.
     pub fn logs_after(
         &self,
         migration: Uuid,
         number: u64,
+        granted: Option<&[&'static Domain]>,
         limit: u64,
     ) -> Result<Vec<(u64, StoredLogEntry)>, CatalogError> {
-        let connection = self.lock();
+        let (connection, seen) = (self.lock(), seen_entry());
         let mut query = connection.prepare_cached(&format!(
-            "SELECT {COLUMNS}, number FROM logs WHERE migration = ? AND number > ? ORDER BY number LIMIT ?"
+            "SELECT {COLUMNS}, entry FROM logs WHERE migration = ?1 AND (?2 IS NULL OR {seen}) AND entry > ?3
+             ORDER BY entry LIMIT ?4"
         ))?;
-        let entries =
-            query.query_map(params![migration.to_string(), number, limit], |row| Ok((row.get(6)?, entry(row)?)))?;
+        let granted = granted.map(|domains| serde_json::json!(component_names(domains)).to_string());
+        let of = params![migration.to_string(), granted, number, limit];
+        let entries = query.query_map(of, |row| Ok((row.get(6)?, entry(row)?)))?;
         Ok(entries.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Returns the number of a migration's last log entry, or 0 before the first.
     pub fn last_log(&self, migration: Uuid) -> Result<u64, CatalogError> {
-        let last = "SELECT coalesce(max(number), 0) FROM logs WHERE migration = ?";
+        let last = "SELECT coalesce(max(log_entries), 0) FROM migrations WHERE reference_id = ?";
         Ok(self.lock().query_row(last, [migration.to_string()], |row| row.get(0))?)
     }
 
@@ -171,6 +192,15 @@ impl Catalog {
     pub fn log_changes(&self) -> tokio::sync::watch::Receiver<()> {
         self.log_changes.subscribe()
     }
+}
+
+/// Returns the condition for a row of `logs`: it is about a domain of the JSON list `?2`, or was written by a job of these
+/// domains.
+fn seen_entry() -> String {
+    format!(
+        "(component IN (SELECT value FROM json_each(?2))
+          OR (component IS NULL AND job IN (SELECT id FROM jobs WHERE migration = ?1 AND {SEEN_JOB})))"
+    )
 }
 
 const COLUMNS: &str = "at, severity, component, job, code, figures";

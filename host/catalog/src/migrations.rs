@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::{Catalog, CatalogError, Pagination};
 use sluice_model::{
-    Digest, Domain, Grant, ImportStatus, MapperRef, Migration, MigrationEvent, MigrationStatus, Name, StagingStatus,
-    Tenant, TransitionRefusal,
+    Digest, Domain, Grant, ImportStatus, MapperRef, Migration, MigrationEvent, MigrationOwner, MigrationStatus, Name,
+    StagingStatus, TransitionRefusal,
 };
 
 /// An error of changing the status of a migration.
@@ -31,7 +31,7 @@ impl From<rusqlite::Error> for TransitionError {
 }
 
 const COLUMNS: &str =
-    "reference_id, tenant, components, mapper, registered_at, staging, import, purged_at, mapper_digest, target";
+    "reference_id, tenant, components, mapper, registered_at, staging, import, purged_at, mapper_digest, target, label";
 
 /// Returns the name of an enum value, as the API shows it. The catalog stores this name.
 fn word<T: serde::Serialize>(value: T) -> String {
@@ -63,6 +63,8 @@ fn migration(row: &Row) -> rusqlite::Result<Migration> {
         status: MigrationStatus { staging: read(row, 5, from_word)?, import: read(row, 6, from_word)? },
         purged_at: row.get::<_, Option<String>>(7)?.and_then(|at| at.parse().ok()),
         target: row.get::<_, Option<String>>(9)?.map(|target| Name::from_storage(&target)),
+        // A label that cannot be read hides the migration from clients of any label.
+        label: row.get::<_, Option<String>>(10)?.map(|label| label.parse().unwrap_or_default()),
     })
 }
 
@@ -77,8 +79,8 @@ pub(super) fn insert(connection: &Connection, migration: &Migration) -> rusqlite
     let components: Vec<&str> = migration.components.iter().map(|domain| domain.component).collect();
     connection.execute(
         "INSERT INTO migrations (reference_id, tenant, components, mapper, mapper_digest, registered_at, staging, import,
-             target)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             target, label)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         params![
             migration.reference_id.to_string(),
             migration.tenant.as_str(),
@@ -89,6 +91,7 @@ pub(super) fn insert(connection: &Connection, migration: &Migration) -> rusqlite
             word(migration.status.staging),
             word(migration.status.import),
             migration.target.as_deref(),
+            migration.label.map(|label| label.to_string()),
         ],
     )
 }
@@ -130,15 +133,24 @@ impl Catalog {
     pub fn register(
         &self,
         reference_id: Uuid,
-        tenant: Tenant,
+        owner: impl Into<MigrationOwner>,
         components: Vec<&'static Domain>,
         mapper: Option<MapperRef>,
         target: Option<Name>,
         now: Timestamp,
     ) -> Result<Migration, CatalogError> {
-        let status = MigrationStatus::NEW;
-        let migration =
-            Migration { reference_id, tenant, components, mapper, target, registered_at: now, status, purged_at: None };
+        let MigrationOwner { tenant, label } = owner.into();
+        let migration = Migration {
+            reference_id,
+            tenant,
+            label,
+            components,
+            mapper,
+            target,
+            registered_at: now,
+            status: MigrationStatus::NEW,
+            purged_at: None,
+        };
         insert(&self.lock(), &migration)?;
         Ok(migration)
     }
@@ -154,15 +166,20 @@ impl Catalog {
         // The names of domains are constants of this workspace and need no quoting.
         let covers = |domain: &&Domain| format!("instr(',' || components || ',', ',{},') > 0", domain.component);
         let granted: Vec<String> = grant.domains.iter().map(covers).collect();
-        let seen = format!("(?1 IS NULL OR tenant = ?1) AND ({})", [vec!["0".into()], granted].concat().join(" OR "));
+        let seen = format!(
+            "(?1 IS NULL OR tenant = ?1) AND (?2 IS NULL OR label = ?2) AND ({})",
+            [vec!["0".into()], granted].concat().join(" OR ")
+        );
         let tenant = grant.tenant.as_ref().map(|tenant| tenant.as_str());
+        let label = grant.label.map(|label| label.to_string());
         let mut query = connection.prepare(&format!(
-            "SELECT {COLUMNS} FROM migrations WHERE {seen} ORDER BY number DESC LIMIT ?2 OFFSET ?3"
+            "SELECT {COLUMNS} FROM migrations WHERE {seen} ORDER BY number DESC LIMIT ?3 OFFSET ?4"
         ))?;
-        let items =
-            query.query_map(params![tenant, page.limit, page.offset], migration)?.collect::<rusqlite::Result<_>>()?;
+        let items = query
+            .query_map(params![tenant, label, page.limit, page.offset], migration)?
+            .collect::<rusqlite::Result<_>>()?;
         let count = format!("SELECT count(*) FROM migrations WHERE {seen}");
-        Ok((items, connection.query_row(&count, [tenant], |row| row.get(0))?))
+        Ok((items, connection.query_row(&count, params![tenant, label], |row| row.get(0))?))
     }
 
     /// Sets or removes the mapper of a migration.

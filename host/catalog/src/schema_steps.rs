@@ -7,14 +7,23 @@ pub(super) const STEPS: &[&str] = &[
     "ALTER TABLE migrations ADD COLUMN acknowledged INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE issues ADD COLUMN upload INTEGER",
     "ALTER TABLE issues ADD COLUMN first_line INTEGER",
+    "ALTER TABLE migrations ADD COLUMN label TEXT",
+    "ALTER TABLE clients ADD COLUMN label TEXT",
+    "ALTER TABLE jobs ADD COLUMN domains TEXT",
+    // Entries were numbered across all migrations. They keep their numbers, which clients may have received.
+    "ALTER TABLE migrations ADD COLUMN log_entries INTEGER NOT NULL DEFAULT 0;
+     ALTER TABLE logs ADD COLUMN entry INTEGER NOT NULL DEFAULT 0;
+     UPDATE logs SET entry = number;
+     UPDATE migrations SET log_entries =
+         (SELECT coalesce(max(entry), 0) FROM logs WHERE logs.migration = migrations.reference_id)",
 ];
 
 #[cfg(test)]
 mod tests {
     use rusqlite::Connection;
 
-    use super::super::{Catalog, CatalogError};
-    use sluice_model::{DOMAINS, Tenant};
+    use super::super::{Catalog, CatalogError, LogEntry};
+    use sluice_model::{DOMAINS, Level, Tenant};
 
     /// Opening a catalog of version 0 upgrades it and keeps its migrations. A catalog of a later version is refused.
     #[test]
@@ -36,15 +45,26 @@ mod tests {
                 .reference_id
         };
         let older = Connection::open(&path).unwrap();
+        Catalog::open(&path).unwrap().log(id, &LogEntry::new(Level::Info, "FIRST")).unwrap();
         let undo = "ALTER TABLE migrations DROP COLUMN target; ALTER TABLE migrations DROP COLUMN acknowledged;
                     ALTER TABLE issues DROP COLUMN upload; ALTER TABLE issues DROP COLUMN first_line;
+                    ALTER TABLE migrations DROP COLUMN label; ALTER TABLE clients DROP COLUMN label;
+                    ALTER TABLE jobs DROP COLUMN domains; ALTER TABLE migrations DROP COLUMN log_entries;
+                    DROP INDEX log_entries_of_migration; ALTER TABLE logs DROP COLUMN entry;
+                    UPDATE sqlite_sequence SET seq = 40 WHERE name = 'logs';
+                    INSERT INTO logs (migration, at, severity, code, figures) VALUES ('{id}', '', '', 'OLD', '{}');
                     PRAGMA user_version = 0";
-        older.execute_batch(undo).unwrap();
+        older.execute_batch(&undo.replace("{id}", &id.to_string())).unwrap();
         drop(older);
         for _ in 0..2 {
             let catalog = Catalog::open(&path).unwrap();
             assert_eq!(catalog.migration(id).unwrap().unwrap().target, None);
             assert_eq!(catalog.acknowledged(id).unwrap(), 0);
+            let numbers = |after| {
+                let entries = catalog.logs_after(id, after, None, 10).unwrap();
+                entries.into_iter().map(|(number, _)| number).collect::<Vec<_>>()
+            };
+            assert_eq!((numbers(1), catalog.last_log(id).unwrap()), (vec![41], 41), "entries keep their numbers");
         }
         let newer = Connection::open(&path).unwrap();
         newer.pragma_update(None, "user_version", 1_000).unwrap();

@@ -21,7 +21,7 @@ use clap::Parser;
 
 use sluice_plugin_host::WorkerCommand;
 
-use crate::output::OutputClosed;
+use crate::output::{OutputClosed, warn};
 
 fn main() -> ExitCode {
     // A worker has its own life: no command line, no runtime with threads, no log.
@@ -39,13 +39,13 @@ fn main() -> ExitCode {
     };
     match commands::run(cli) {
         Ok(_) if panics::happened() => {
-            eprintln!("error: a part of the command failed because of a defect: see the message above (HOST_PANICKED)");
+            warn("error: a part of the command failed because of a defect: see the message above (HOST_PANICKED)\n");
             ExitCode::FAILURE
         }
         Ok(code) => code.into(),
         Err(error) if error.is::<OutputClosed>() => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            warn(&format!("error: {error:#}\n"));
             ExitCode::FAILURE
         }
     }

@@ -1,9 +1,12 @@
 //! Progress on standard error: bars on a terminal, one line a step elsewhere, nothing if quiet.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use sluice_model::printable;
+
+use crate::output::warn;
 
 /// Ways in which progress is shown.
 #[derive(Clone, Copy)]
@@ -29,7 +32,7 @@ impl ProgressDisplay {
             None => "{prefix:22} {spinner} {msg}",
         };
         bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.set_prefix(step.to_owned());
+        bar.set_prefix(printable(step).into_owned());
         bar.enable_steady_tick(Duration::from_millis(200));
         bar
     }
@@ -37,8 +40,7 @@ impl ProgressDisplay {
     /// Writes a line about a finished step.
     pub fn line(self, text: &str) {
         if self.lines {
-            // A closed standard error does not stop the work.
-            let _ = writeln!(std::io::stderr(), "{text}");
+            warn(&format!("{text}\n"));
         }
     }
 }

@@ -43,6 +43,18 @@ pub struct SluiceClient {
     token: Arc<tokio::sync::Mutex<Option<(String, Instant)>>>,
 }
 
+/// Parses the address of a server.
+fn parse_address(server: &str) -> Result<Url, ClientError> {
+    let url = Url::parse(server).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.ok_or_else(|| ClientError::InvalidAddress { address: server.to_owned() })
+}
+
+/// Returns true if an address is of this machine.
+fn is_local(url: &Url) -> bool {
+    let address = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    address == "localhost" || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 #[derive(Deserialize)]
 struct AccessTokenView {
     access_token: String,
@@ -55,18 +67,35 @@ impl SluiceClient {
     ///
     /// # Errors
     ///
-    /// Fails if the address is not an HTTP URL ([`ClientError::InvalidAddress`]) or TLS cannot be set up
-    /// ([`ClientError::Setup`]).
+    /// Fails if the address is not an HTTP URL ([`ClientError::InvalidAddress`]), if it is plain HTTP on another machine
+    /// ([`ClientError::PlainHttp`]), or if TLS cannot be set up ([`ClientError::Setup`]).
     pub fn new(
         server: &str,
         credentials: Option<Credentials>,
         ca: Option<reqwest::Certificate>,
     ) -> Result<Self, ClientError> {
-        let Some(url) = Url::parse(server).ok().filter(|url| matches!(url.scheme(), "http" | "https")) else {
-            return Err(ClientError::InvalidAddress { address: server.to_owned() });
-        };
+        let url = parse_address(server)?;
+        if url.scheme() == "http" && !is_local(&url) {
+            return Err(ClientError::PlainHttp { address: server.to_owned() });
+        }
+        Self::allowing_plain_http(server, credentials, ca)
+    }
+
+    /// Returns a client as [`SluiceClient::new`] does, also for plain HTTP on another machine. Secrets, tokens and records
+    /// then cross the network unprotected, unless something else protects them.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the address is not an HTTP URL ([`ClientError::InvalidAddress`]) or TLS cannot be set up
+    /// ([`ClientError::Setup`]).
+    pub fn allowing_plain_http(
+        server: &str,
+        credentials: Option<Credentials>,
+        ca: Option<reqwest::Certificate>,
+    ) -> Result<Self, ClientError> {
+        let url = parse_address(server)?;
         let mut http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
-        if matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
+        if is_local(&url) {
             http = http.no_proxy();
         }
         if let Some(ca) = ca {
@@ -342,5 +371,29 @@ impl SluiceClient {
             Ok(problem) if problem.code.is_some() => ClientError::Refused { status, problem },
             _ => ClientError::NotSluice { server, path, status },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_stays_on_this_machine() {
+        for (address, refused) in [
+            ("http://127.0.0.1:8080", false),
+            ("http://127.0.0.2", false),
+            ("http://[::1]:8080", false),
+            ("http://localhost:8080", false),
+            ("https://sluice.example.com", false),
+            ("http://sluice.example.com", true),
+            ("HTTP://10.0.0.1:8080", true),
+            ("http://localhost.example.com", true),
+            ("http://127.0.0.1@sluice.example.com", true),
+        ] {
+            let made = SluiceClient::new(address, None, None);
+            assert_eq!(matches!(made, Err(ClientError::PlainHttp { .. })), refused, "{address}");
+            assert!(SluiceClient::allowing_plain_http(address, None, None).is_ok(), "{address}");
+        }
     }
 }

@@ -16,6 +16,15 @@ pub enum ClientError {
         /// The address that was given.
         address: String,
     },
+    /// The server's address is plain HTTP on another machine.
+    #[error(
+        "{address} is plain HTTP on another machine: anybody on the way could read the secret and the records. Use \
+         https://, or allow it with --allow-http if the way is protected"
+    )]
+    PlainHttp {
+        /// The address that was given.
+        address: String,
+    },
     /// The HTTP client could not be set up.
     #[error(transparent)]
     Setup(reqwest::Error),

@@ -1,9 +1,13 @@
 //! The configuration: every limit with its default and its reason. A configuration file (TOML) overrides defaults.
 
+mod access;
+mod http;
 mod platform;
 mod plugin;
 mod worker;
 
+pub use access::{AccessLimits, Issuer};
+pub use http::HttpLimits;
 pub use platform::{Flow, PlatformConfig};
 pub use plugin::PluginLimits;
 pub use worker::WorkerLimits;
@@ -83,85 +87,6 @@ pub struct AuditLimits {
 impl Default for AuditLimits {
     fn default() -> Self {
         Self { refusals_per_second: 5, strangers_per_minute: 6 }
-    }
-}
-
-/// Settings of tokens.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AccessLimits {
-    /// Lifetime of a token in seconds. 900: long enough for a piece of work, short enough that a leaked token soon
-    /// expires.
-    pub token_seconds: u64,
-    /// Number of days after which the server signs tokens with a new key. 30.
-    pub signing_key_days: u64,
-    /// External issuer whose tokens the server accepts too.
-    pub issuer: Option<Issuer>,
-}
-
-impl Default for AccessLimits {
-    fn default() -> Self {
-        Self { token_seconds: 900, signing_key_days: 30, issuer: None }
-    }
-}
-
-/// An external issuer of tokens. Its tokens carry `tenant` (`*` for every tenant), `scope` (permissions separated by
-/// spaces) and optionally `domains` (a list of components). A token without `domains` grants every domain.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Issuer {
-    /// Required `iss` of the tokens.
-    pub issuer: String,
-    /// Required `aud` of the tokens.
-    pub audience: String,
-    /// URL at which the issuer publishes its keys.
-    pub jwks_url: String,
-}
-
-/// Limits of the HTTP server.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct HttpLimits {
-    /// File with the certificate chain (PEM). With a certificate and its key, the server accepts TLS only.
-    pub certificate_file: Option<PathBuf>,
-    /// File with the certificate's private key (PEM).
-    pub certificate_key_file: Option<PathBuf>,
-    /// Maximum length of a JSON body in bytes. 64 KiB: registrations are small. Uploads of records have their own
-    /// limits.
-    pub json_bytes: usize,
-    /// Maximum average number of requests per second of one client. 100: a client that sends more is in a loop.
-    pub requests_per_second: u32,
-    /// Number of requests that one client may send at once before the average applies. 200.
-    pub request_burst: u32,
-    /// Maximum number of concurrent requests of one client. 32: each upload and each event stream is one.
-    pub concurrent_requests: usize,
-    /// Maximum number of concurrent connections. 1,024: each costs tens of kilobytes.
-    pub connections: usize,
-    /// Maximum wait in seconds for the head of a request, for a JSON body and for a TLS handshake. 10: these are small.
-    pub head_seconds: u64,
-    /// Maximum time in seconds that a client may take to read a part of a response. 60: after that the client is gone.
-    pub write_seconds: u64,
-    /// Maximum wait in seconds for running requests when the server stops. 30: the time that orchestrators grant.
-    pub shutdown_seconds: u64,
-    /// Number of hours for which the server keeps the response to a `POST` with an `Idempotency-Key`. 24.
-    pub idempotency_hours: u64,
-}
-
-impl Default for HttpLimits {
-    fn default() -> Self {
-        Self {
-            certificate_file: None,
-            certificate_key_file: None,
-            json_bytes: 64 << 10,
-            requests_per_second: 100,
-            request_burst: 200,
-            concurrent_requests: 32,
-            connections: 1_024,
-            head_seconds: 10,
-            write_seconds: 60,
-            shutdown_seconds: 30,
-            idempotency_hours: 24,
-        }
     }
 }
 
@@ -412,14 +337,22 @@ impl Config {
             ("records.listed_issues", records.listed_issues, 0, i64::MAX as u64),
             ("access.token_seconds", access.token_seconds, 1, MAX_DURATION),
             ("access.signing_key_days", access.signing_key_days, 1, 3_650),
+            ("access.issuer_seconds", access.issuer_seconds, 1, 3_600),
+            ("access.issuer_bytes", access.issuer_bytes as u64, 1, 1 << 30),
+            ("access.wrong_secrets", access.wrong_secrets.into(), 0, u32::MAX.into()),
+            ("access.wrong_secrets_per_address", access.wrong_secrets_per_address.into(), 0, u32::MAX.into()),
+            ("access.backoff_seconds", access.backoff_seconds, 1, 86_400),
             ("http.json_bytes", http.json_bytes as u64, 1, 1 << 30),
             ("http.requests_per_second", http.requests_per_second.into(), 1, u32::MAX.into()),
             ("http.request_burst", http.request_burst.into(), 1, u32::MAX.into()),
             ("http.concurrent_requests", http.concurrent_requests as u64, 1, 1 << 20),
             ("http.connections", http.connections as u64, 1, 1 << 20),
+            ("http.connections_per_address", http.connections_per_address as u64, 1, 1 << 20),
             ("http.head_seconds", http.head_seconds, 1, MAX_DURATION),
+            ("http.idle_seconds", http.idle_seconds, 1, MAX_DURATION),
             ("http.write_seconds", http.write_seconds, 1, MAX_DURATION),
             ("http.shutdown_seconds", http.shutdown_seconds, 0, MAX_DURATION),
+            ("http.ready_millis", http.ready_millis, 1, 60_000),
             ("http.idempotency_hours", http.idempotency_hours, 1, 87_600),
             ("audit.refusals_per_second", audit.refusals_per_second.into(), 1, u32::MAX.into()),
             ("audit.strangers_per_minute", audit.strangers_per_minute.into(), 1, u32::MAX.into()),
@@ -435,6 +368,9 @@ impl Config {
             ("trial.difference_hours", trial.difference_hours, 1, 8_760),
         ];
         check_ranges(ranges)?;
+        if access.issuer.as_ref().is_some_and(|issuer| !access::is_secure_url(&issuer.jwks_url)) {
+            anyhow::bail!("access.issuer.jwks_url has to begin with https://, or with http:// and a loopback address");
+        }
         for (name, platform) in platforms {
             check_ranges(&platform.ranges()).with_context(|| format!("platforms.{name}"))?;
         }

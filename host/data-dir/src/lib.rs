@@ -1,11 +1,15 @@
 //! Layout of a data directory: file names, the lock that excludes a second server, and the locations of the keys.
 
+mod private;
+
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use sluice_config::Config;
 use sluice_keys::{KeyError, Keyring};
+
+pub use private::{create_private_files, make_private};
 
 /// Name of the embedded platform's database in the data directory.
 pub const TARGET_FILE: &str = "platform.db";

@@ -1,6 +1,7 @@
 //! An API client, as the catalog stores it.
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::{Domain, Grant, Permission, Tenant};
 
@@ -15,6 +16,8 @@ pub struct ApiClient {
     pub id: String,
     /// Tenant whose migrations the client may access. `None` grants access to every tenant.
     pub tenant: Option<Tenant>,
+    /// Label whose migrations the client may access. `None` grants access to all migrations of the tenant.
+    pub label: Option<Uuid>,
     /// Permissions of the client.
     pub permissions: Vec<Permission>,
     /// Domains on which the client may use its permissions.
@@ -42,6 +45,7 @@ impl ApiClient {
         Grant {
             client: self.id.clone(),
             tenant: self.tenant.clone(),
+            label: self.label,
             permissions: self.permissions.clone(),
             domains: self.domains.clone(),
             until: None,

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use super::{DOMAINS, Domain, Migration, Permission};
+use super::{DOMAINS, Domain, Job, Migration, Permission};
 
 /// Maximum length of a tenant's name in bytes.
 const MAX_TENANT_BYTES: usize = 63;
@@ -66,6 +67,8 @@ pub struct Grant {
     pub client: String,
     /// Tenant whose migrations the client may access. `None` grants access to every tenant.
     pub tenant: Option<Tenant>,
+    /// Label whose migrations the client may access. `None` grants access to all migrations of the tenant.
+    pub label: Option<Uuid>,
     /// Permissions of the client.
     pub permissions: Vec<Permission>,
     /// Domains of those migrations that the client may access.
@@ -83,6 +86,23 @@ impl Grant {
     /// Returns true if the client may see this tenant's migrations.
     pub fn sees(&self, tenant: &Tenant) -> bool {
         self.tenant.as_ref().is_none_or(|own| own == tenant)
+    }
+
+    /// Returns true if the client may see this migration at least in part, as far as tenant and label decide it.
+    pub fn sees_migration(&self, migration: &Migration) -> bool {
+        self.sees(&migration.tenant) && self.label.is_none_or(|own| migration.label == Some(own))
+    }
+
+    /// Returns the domains to which the grant restricts work on a migration. `None` is no restriction.
+    pub fn restricted_to(&self, migration: &Migration) -> Option<Vec<&'static Domain>> {
+        let granted = || migration.components.iter().copied().filter(|domain| self.holds(domain)).collect();
+        (!self.holds_all(migration)).then(granted)
+    }
+
+    /// Returns true if the client may see a job of this migration. A job of the whole migration needs all domains.
+    pub fn sees_job(&self, migration: &Migration, job: &Job) -> bool {
+        let domains = job.domains.as_ref().unwrap_or(&migration.components);
+        domains.iter().all(|domain| self.holds(domain))
     }
 
     /// Returns true if the grant includes the domain.

@@ -1,12 +1,10 @@
 //! Jobs: long work with progress, cancellation and a result.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Code, SafeReport};
+use super::{Code, Domain, SafeReport};
 
 /// The kind of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -134,6 +132,8 @@ pub struct Job {
     pub migration: Uuid,
     /// Kind of the job.
     pub kind: JobKind,
+    /// Domains that the job works on. `None` is the whole migration.
+    pub domains: Option<Vec<&'static Domain>>,
     /// State of the job.
     pub state: JobState,
     /// Time of the start.
@@ -142,68 +142,10 @@ pub struct Job {
     pub finished_at: Option<Timestamp>,
     /// Number of processed records.
     pub done: u64,
-    /// Number of records to process, as far as it is known.
+    /// Number of records to process.
     pub total: u64,
     /// Result of the job, or its failure.
     pub result: Option<SafeReport>,
-}
-
-/// The progress of a running job. The job's worker and its observers share it.
-#[derive(Debug, Default)]
-pub struct Progress {
-    done: AtomicU64,
-    total: AtomicU64,
-    removed: AtomicU64,
-    cancelled: AtomicBool,
-    paused: AtomicBool,
-}
-
-impl Progress {
-    /// Adds records to the total.
-    pub fn expect(&self, records: u64) {
-        self.total.fetch_add(records, Relaxed);
-    }
-
-    /// Adds processed records.
-    pub fn advance(&self, records: u64) {
-        self.done.fetch_add(records, Relaxed);
-    }
-
-    /// Adds rows that were removed from the target.
-    pub fn remove(&self, rows: u64) {
-        self.removed.fetch_add(rows, Relaxed);
-    }
-
-    /// Returns the number of rows that were removed from the target.
-    pub fn removed(&self) -> u64 {
-        self.removed.load(Relaxed)
-    }
-
-    /// Returns the number of processed records and the total.
-    pub fn counts(&self) -> (u64, u64) {
-        let done = self.done.load(Relaxed);
-        (done, self.total.load(Relaxed).max(done))
-    }
-
-    /// Requests that the job stops at its next batch.
-    pub fn cancel(&self) {
-        self.cancelled.store(true, Relaxed);
-    }
-
-    /// Requests that the job pauses, or resumes.
-    pub fn pause(&self, paused: bool) {
-        self.paused.store(paused, Relaxed);
-    }
-
-    /// Returns true if a pause is requested.
-    pub fn is_paused(&self) -> bool {
-        self.paused.load(Relaxed)
-    }
-
-    /// Returns true if cancellation is requested.
-    pub fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Relaxed)
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,21 @@ use uuid::Uuid;
 
 use super::{Domain, MapperRef, MigrationStatus, Name, Tenant};
 
+/// The owner of a migration: a tenant, or one of its labels.
+#[derive(Clone, Debug)]
+pub struct MigrationOwner {
+    /// Tenant that owns the migration.
+    pub tenant: Tenant,
+    /// Label of the tenant.
+    pub label: Option<Uuid>,
+}
+
+impl From<Tenant> for MigrationOwner {
+    fn from(tenant: Tenant) -> Self {
+        Self { tenant, label: None }
+    }
+}
+
 /// A registered migration from an old system to the platform.
 #[derive(Clone, Debug)]
 pub struct Migration {
@@ -12,6 +27,8 @@ pub struct Migration {
     pub reference_id: Uuid,
     /// Tenant that owns the migration. Other tenants cannot see it.
     pub tenant: Tenant,
+    /// Label of the tenant that the migration belongs to. Clients of another label cannot see it.
+    pub label: Option<Uuid>,
     /// Domains that the migration covers.
     pub components: Vec<&'static Domain>,
     /// Mapper of the source tables, if the migration has one.

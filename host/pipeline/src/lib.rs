@@ -32,5 +32,6 @@ pub use reporting::{
     provenance, records_with_issue, verify_counts,
 };
 pub use trial::{CompareOptions, Sample, TrialOptions, differences};
+pub use validate::ValidateOptions;
 
 pub(crate) use error::Interrupt;

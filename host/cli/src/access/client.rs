@@ -25,7 +25,10 @@ pub enum ClientCommand {
         /// Tenant whose migrations the client sees; * for all tenants
         #[arg(long, value_name = "NAME", default_value = "default", value_parser = tenant)]
         tenant: TenantChoice,
-        /// Permissions of the client, separated by commas: read, migrate, approve, admin
+        /// Label of the tenant whose migrations the client sees: a UUID [default: all of the tenant]
+        #[arg(long, value_name = "UUID")]
+        label: Option<uuid::Uuid>,
+        /// Permissions of the client, separated by commas: audit, read, migrate, approve, admin
         #[arg(long, value_name = "LIST", required = true, value_delimiter = ',', value_parser = permission)]
         permission: Vec<Permission>,
         /// Components that the permissions apply to [default: all]
@@ -79,7 +82,7 @@ fn tenant(name: &str) -> Result<TenantChoice, sluice_model::InvalidTenantName> {
 }
 
 fn permission(name: &str) -> Result<Permission, &'static str> {
-    Permission::parse(name).ok_or("a permission is one of read, migrate, approve, admin")
+    Permission::parse(name).ok_or("a permission is one of audit, read, migrate, approve, admin")
 }
 
 fn domain(name: &str) -> Result<&'static Domain, String> {
@@ -91,10 +94,11 @@ fn domain(name: &str) -> Result<&'static Domain, String> {
 pub fn run(command: ClientCommand) -> Result<u8> {
     let now = Timestamp::now();
     match command {
-        ClientCommand::Create { tenant, permission, domains, expires_in, json, data_dir } => {
+        ClientCommand::Create { tenant, label, permission, domains, expires_in, json, data_dir } => {
             let domains = if domains.is_empty() { Grant::all_domains() } else { domains };
             let expires_at = expires_in.map(|days| now + SignedDuration::from_hours(i64::from(days) * 24));
-            let (client, credentials) = NewClient { tenant, permissions: permission, domains, expires_at }.make(now);
+            let (client, credentials) =
+                NewClient { tenant, label, permissions: permission, domains, expires_at }.make(now);
             data_dir.audit(Action::ClientMade, |entry| entry.client(&client.id))?;
             data_dir.store()?.add_client(&client)?;
             print_credentials(&client, &credentials, json)?;
@@ -161,6 +165,7 @@ fn client_json(client: &ApiClient) -> Value {
     json!({
         "id": client.id,
         "tenant": client.tenant.as_ref().map_or("*", |tenant| tenant.as_str()),
+        "label": client.label,
         "permissions": client.permissions,
         "domains": client.domains.iter().map(|domain| domain.component).collect::<Vec<_>>(),
         "createdAt": client.created_at.to_string(),
@@ -170,7 +175,11 @@ fn client_json(client: &ApiClient) -> Value {
 }
 
 fn tenant_name(client: &ApiClient) -> String {
-    client.tenant.as_ref().map_or("every tenant".into(), |tenant| tenant.as_str().into())
+    let tenant = client.tenant.as_ref().map_or("every tenant", |tenant| tenant.as_str());
+    match client.label {
+        Some(label) => format!("{tenant}, label {label}"),
+        None => tenant.into(),
+    }
 }
 
 fn permissions(client: &ApiClient) -> String {

@@ -20,7 +20,7 @@ use crate::format::counted;
 use crate::migration::run::report::{MigrationEnding, MigrationReport};
 use crate::migration::run::report_text;
 use crate::migration::run::steps::{self, IgnoredFile, MigrationOptions, SourceTables, TableFile, TableLength};
-use crate::output::{OutputArgs, print};
+use crate::output::{OutputArgs, print, warn};
 use crate::progress::ProgressDisplay;
 use crate::server::local_server::LocalServer;
 
@@ -129,7 +129,7 @@ pub async fn run(args: DemoArgs) -> Result<u8> {
     };
     print(&out)?;
     if let Some(error) = &report.error {
-        eprintln!("error: {error}");
+        warn(&format!("error: {error}\n"));
     }
     Ok(report.ending.exit_code())
 }

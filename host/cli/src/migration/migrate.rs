@@ -13,7 +13,7 @@ use crate::migration::run::report_text;
 use crate::migration::run::steps::{self, MigrationOptions};
 use crate::migration::source_directory::SourceDirectory;
 use crate::migration::source_files::CsvArgs;
-use crate::output::{OutputArgs, print};
+use crate::output::{OutputArgs, print, warn};
 use crate::server::login::LoginArgs;
 
 /// Arguments of `sluice migrate`.
@@ -85,7 +85,7 @@ pub async fn run(args: MigrateArgs) -> Result<u8> {
         print(&text(&report, &continue_command, &flags, &dir))?;
     }
     if let Some(error) = &report.error {
-        eprintln!("error: {error}");
+        warn(&format!("error: {error}\n"));
     }
     Ok(report.ending.exit_code())
 }

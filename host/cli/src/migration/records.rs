@@ -10,7 +10,7 @@ use sluice_client::{HeaderMap, MIGRATIONS_PATH, PageView, SluiceClient};
 
 use crate::format::counted;
 use crate::migration::args::{MigrationArgs, OutcomeArg};
-use crate::output::write;
+use crate::output::{warn, write};
 
 /// Arguments of `sluice records`.
 #[derive(Args)]
@@ -109,7 +109,7 @@ async fn download(client: &SluiceClient, path: &str, source: &str, destination: 
         })
         .await?;
     if destination.written {
-        note.into_iter().for_each(|note| eprint!("{note}"));
+        note.into_iter().for_each(|note| warn(&note));
     }
     Ok(())
 }
@@ -138,8 +138,8 @@ async fn write_file(client: &SluiceClient, path: &str, source: &str, dir: &Path)
         .await?;
     if let Some((place, mut file)) = file {
         file.flush().with_context(|| format!("cannot write {}", place.display()))?;
-        eprintln!("Wrote {}", place.display());
-        note.into_iter().for_each(|note| eprint!("{note}"));
+        warn(&format!("Wrote {}\n", place.display()));
+        note.into_iter().for_each(|note| warn(&note));
     }
     Ok(())
 }

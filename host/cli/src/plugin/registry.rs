@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 use sluice_client::{Method, PageView, SluiceClient};
 use sluice_keys::{Signer, random};
-use sluice_model::{Digest, from_hex, to_hex};
+use sluice_model::{Digest, from_hex, printable_line, to_hex};
 use sluice_server::app::signed_text;
 
 use crate::format::{grouped, table};
@@ -212,7 +212,7 @@ async fn list(json: bool, server: &ServerArgs) -> Result<u8> {
         print(&format!("{:#}\n", json!({"items": items})))?;
         return Ok(0);
     }
-    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let text = |value: &Value| printable_line(value.as_str().unwrap_or("-")).into_owned();
     let rows = items.iter().map(|plugin| {
         let approved = if plugin["approved"] == true { "approved" } else { "not approved" };
         let cells = [&plugin["name"], &plugin["version"], &plugin["world"], &plugin["tenant"], &plugin["origin"]];
@@ -232,7 +232,6 @@ async fn approve(args: &PluginDigestArgs, limits: Vec<(String, u64)>, yes: bool)
             bail!("an approval needs an answer: read what the plugin may do, and pass --yes");
         }
         print("\nApprove it for imports? [y/N] ")?;
-        std::io::stdout().flush()?;
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;
         if !matches!(answer.trim(), "y" | "Y" | "yes") {
@@ -270,7 +269,8 @@ fn key(file: &Path) -> Result<u8> {
 
 /// Returns a plugin's properties, imports, limits and approvals as tables.
 fn plugin_text(plugin: &Value) -> String {
-    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    // A name of two lines would look like two.
+    let text = |value: &Value| printable_line(value.as_str().unwrap_or("-")).into_owned();
     let list = |value: &Value, format: &dyn Fn(&Value) -> String| {
         value.as_array().map(|items| items.iter().map(format).collect::<Vec<_>>().join("\n")).unwrap_or_default()
     };

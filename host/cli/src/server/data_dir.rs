@@ -7,7 +7,7 @@ use clap::Args;
 use sluice_audit::{Action, AuditEntry, AuditScope};
 use sluice_catalog::{Catalog, Trail};
 use sluice_config::Config;
-use sluice_data_dir::{CATALOG_FILE, key_locations, open_keys};
+use sluice_data_dir::{CATALOG_FILE, create_private_files, key_locations, make_private, open_keys};
 use sluice_keys::{Keyring, Signer};
 use sluice_model::Actor;
 
@@ -31,7 +31,9 @@ impl DataDirArgs {
     /// Opens the catalogue, and creates it if there is none.
     pub fn store(&self) -> Result<Catalog> {
         let cannot_use = || format!("cannot use {} as a data directory", self.data_dir.display());
-        std::fs::create_dir_all(&self.data_dir).with_context(cannot_use)?;
+        // The command may run before the first start of the server.
+        create_private_files();
+        make_private(&self.data_dir).with_context(cannot_use)?;
         Catalog::open(&self.data_dir.join(CATALOG_FILE)).with_context(cannot_use)
     }
 

@@ -19,6 +19,9 @@ pub struct LoginArgs {
     /// machine trusts
     #[arg(long, value_name = "FILE", env = "SLUICE_CA_FILE")]
     ca_file: Option<PathBuf>,
+    /// Allow plain HTTP to another machine, where others could read the secret and the records
+    #[arg(long, env = "SLUICE_ALLOW_HTTP", value_parser = clap::builder::BoolishValueParser::new())]
+    allow_http: bool,
 }
 
 impl LoginArgs {
@@ -41,6 +44,7 @@ impl LoginArgs {
             sluice_client::Certificate::from_pem(&pem)
                 .with_context(|| format!("{} holds no certificate", file.display()))
         });
-        Ok(SluiceClient::new(server, self.credentials()?, ca.transpose()?)?)
+        let make = if self.allow_http { SluiceClient::allowing_plain_http } else { SluiceClient::new };
+        Ok(make(server, self.credentials()?, ca.transpose()?)?)
     }
 }

@@ -48,6 +48,7 @@ fn install_panic_hook() {
 /// Runs the server and returns the exit code.
 pub async fn run(args: ServeArgs) -> Result<u8> {
     install_panic_hook();
+    sluice_data_dir::create_private_files();
     let config = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
     let listener =
         TcpListener::bind(&args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;

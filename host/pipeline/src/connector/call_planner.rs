@@ -60,6 +60,8 @@ impl<'a> CallPlanner<'a> {
         for_each_bundle(context, kind, progress, &mut |entries, batch| {
             let platform = self.platform;
             let made = self.instance.plan(kind, platform.config.flow, platform.settings(), &batch)?;
+            // Records without a plan end here. The caller advances by the others.
+            progress.advance((entries.len() as u64).saturating_sub(made.items.len() as u64));
             let key = |position: u32| entries[position as usize].key;
             let listed = |position: u32, issue: Issue| ListedIssue {
                 stream: kind.entity_type.clone(),

@@ -44,10 +44,9 @@ impl ImportRun<'_> {
     /// Does nothing if no record was staged and the plugin is the same since the last time.
     pub(crate) fn generate(&mut self, plugin: &Arc<DomainPlugin>, generation: &Generation) -> Result<(), Interrupt> {
         let context = self.context;
-        let migration = context.migration.reference_id;
         // Generated records follow from staged ones. If nothing was staged since, nothing is generated.
-        let marker = format!("generated:{}:{}", generation.entity_type, plugin.digest);
-        if context.target.progress(migration, &marker)? == context.area.version()? {
+        let marker = generation_marker(plugin, generation);
+        if context.is_generated(&marker)? {
             return Ok(());
         }
         let entity_type = plugin
@@ -63,7 +62,9 @@ impl ImportRun<'_> {
         let mut earlier = self.has_generated(&entity_type.name)?.then(|| EarlierRecords::new(made_before));
         let known = KnownRecords::new(context.area.clone(), context.target.clone(), context.plugins.clone());
         let known = Arc::new(known.before(&entity_type.name, made_before));
-        progress_expect(self.progress, context, &generation.source)?;
+        // An earlier generation of this import may have changed the number.
+        let expected = self.expected.get(&marker).copied().unwrap_or(0);
+        self.progress.expect_instead(expected, context.area.count(StreamName::Records(&generation.source))?);
         generate_all(context, plugin, generation, known, self.progress, |made| {
             self.stage_generated(plugin, generation, made, earlier.as_mut())
         })?;
@@ -72,7 +73,7 @@ impl ImportRun<'_> {
             self.delete_outdated(&entity_type.name, &earlier)?;
         }
         context.area.sync()?;
-        progress_expect(self.progress, context, &generation.entity_type)?;
+        self.progress.expect(context.records_to_import(&generation.entity_type)?);
         self.import_entity_type(plugin, &entity_type)?;
         // If records were skipped, the next import generates again.
         if self.skipped == skipped {
@@ -232,7 +233,20 @@ fn generate_batch(
     Ok(GeneratedBatch { entries, generated, validation: validator.validate(entity_type, &packed) })
 }
 
-fn progress_expect(progress: &Progress, context: &MigrationContext, entity_type: &str) -> Result<(), PipelineError> {
-    progress.expect(context.area.count(StreamName::Records(entity_type))?);
-    Ok(())
+/// Returns the name of the position that says that a generation is complete.
+pub(super) fn generation_marker(plugin: &DomainPlugin, generation: &Generation) -> String {
+    format!("generated:{}:{}", generation.entity_type, plugin.digest)
+}
+
+impl MigrationContext {
+    /// Returns true if a generation is complete, and no record was staged since.
+    pub(super) fn is_generated(&self, marker: &str) -> Result<bool, PipelineError> {
+        Ok(self.target.progress(self.migration.reference_id, marker)? == self.area.version()?)
+    }
+
+    /// Returns the number of staged records of an entity type that are not in the target yet.
+    pub(super) fn records_to_import(&self, entity_type: &str) -> Result<u64, PipelineError> {
+        let reached = self.target.progress(self.migration.reference_id, entity_type)?;
+        Ok(self.area.count_from(StreamName::Records(entity_type), reached)?)
+    }
 }

@@ -51,6 +51,8 @@ pub(crate) struct ImportRun<'a> {
     removals: Removals,
     /// Names of the positions that say which generations are complete.
     generated: Vec<String>,
+    /// Number of records that each generation is expected to read, by its marker.
+    expected: HashMap<String, u64>,
 }
 
 /// An import into the table of one entity type, with rows in progress.

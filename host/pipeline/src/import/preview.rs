@@ -23,7 +23,13 @@ use sluice_target::{RecordPath, visit};
 pub(crate) fn preview(context: &MigrationContext, progress: &Progress) -> Result<(bool, SafeValue), Interrupt> {
     let migration = context.migration.reference_id;
     let (mut by_type, mut to_generate) = (vec![], BTreeMap::<Name, u64>::new());
-    for stage in stages(&context.plugins, &context.migration) {
+    let stages = stages(&context.plugins, &context.migration);
+    for stage in &stages {
+        if let ImportStage::Generate(_, generation) = stage {
+            progress.expect(context.area.count(StreamName::Records(&generation.source))?);
+        }
+    }
+    for stage in stages {
         match stage {
             ImportStage::Import(_, entity_type) => {
                 context.target.prepare(&entity_type)?;
@@ -62,12 +68,14 @@ fn count_generated(
     generation: &Generation,
     progress: &Progress,
 ) -> Result<u64, Interrupt> {
-    let Some(entity_type) = plugin.entity_type(&generation.entity_type) else { return Ok(0) };
+    let Some(entity_type) = plugin.entity_type(&generation.entity_type) else {
+        progress.advance(context.area.count(StreamName::Records(&generation.source))?);
+        return Ok(0);
+    };
     let staged = StagedByReference::read(context, entity_type, progress)?;
     let known = KnownRecords::new(context.area.clone(), context.target.clone(), context.plugins.clone());
     let known = Arc::new(ImportedSoon { known, area: context.area.clone(), staged });
     let mut records = 0;
-    progress.expect(context.area.count(StreamName::Records(&generation.source))?);
     generate_all(context, plugin, generation, known.clone(), progress, |batch| {
         progress.advance(batch.entries.len() as u64);
         let ids = batch.validation?.ids;

@@ -12,7 +12,7 @@ use super::stages::{ImportStage, stages};
 use super::{ImportRun, listed};
 use crate::{Interrupt, MigrationContext, PipelineError};
 use sluice_contract::EntityType;
-use sluice_model::{Issue, Name, Progress, SafeValue, Severity};
+use sluice_model::{Issue, Migration, Name, Progress, SafeValue, Severity};
 use sluice_staging::StreamName;
 use sluice_target::{IdSets, ReferringRow, ReferringRows, RemovedRows, RowRemoval, TargetError};
 
@@ -70,13 +70,14 @@ impl MigrationContext {
         Ok(self.target.referring_rows(&types, removed, NAMED_ROWS, &|| progress.is_cancelled())?)
     }
 
-    /// Returns the referring rows for a report. Of rows of another tenant it shows nothing but their number.
+    /// Returns the referring rows for a report. Of rows of another tenant or label it shows nothing but their number.
     pub(super) fn show_referring(&self, referring: &ReferringRows) -> Result<SafeValue, PipelineError> {
         let mut shown = vec![];
         for ReferringRow { entity_type, id, migration, to_type, to } in &referring.first {
             let of = self.store.migration(*migration)?;
             let mut row = vec![("entityType", SafeValue::from(to_type.clone())), ("referenceId", (*to).into())];
-            if of.is_some_and(|of| of.tenant == self.migration.tenant) {
+            let own = |of: Migration| of.tenant == self.migration.tenant && of.label == self.migration.label;
+            if of.is_some_and(own) {
                 row.push(("referringType", entity_type.clone().into()));
                 row.push(("referringId", (*id).into()));
                 row.push(("migration", (*migration).into()));

@@ -2,6 +2,7 @@
 
 use hashbrown::HashMap;
 
+use super::generate::generation_marker;
 use super::removal::Removals;
 use super::stages::{ImportStage, stages};
 use super::{ImportRun, preview};
@@ -36,11 +37,21 @@ pub(crate) fn import(
     let lease = context.target.begin_import(&cancelled)?;
     context.check_validated()?;
     let stages = stages(&context.plugins, &context.migration);
+    let mut expected = HashMap::new();
     for stage in &stages {
-        if let ImportStage::Import(_, entity_type) = stage {
-            context.target.prepare(entity_type)?;
-            let end = context.area.length(StreamName::Records(&entity_type.name))?;
-            progress.expect(end.saturating_sub(context.target.progress(migration, &entity_type.name)?));
+        match stage {
+            ImportStage::Import(_, entity_type) => {
+                context.target.prepare(entity_type)?;
+                progress.expect(context.records_to_import(&entity_type.name)?);
+            }
+            ImportStage::Generate(plugin, generation) => {
+                let marker = generation_marker(plugin, generation);
+                if !context.is_generated(&marker)? {
+                    let records = context.area.count(StreamName::Records(&generation.source))?;
+                    progress.expect(records);
+                    expected.insert(marker, records);
+                }
+            }
         }
     }
     let mut run = ImportRun {
@@ -51,6 +62,7 @@ pub(crate) fn import(
         figures: vec![],
         removals: Removals::default(),
         generated: vec![],
+        expected,
     };
     for stage in &stages {
         if let ImportStage::Import(plugin, entity_type) = stage {

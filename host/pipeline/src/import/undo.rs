@@ -42,6 +42,7 @@ pub(crate) fn undo(
     }
     let refused = referring.count > 0;
     if preview || refused {
+        progress.advance(rows.values().sum());
         let mut result = vec![("preview", SafeValue::from(preview)), ("wouldRemove", SafeValue::table(rows))];
         if refused {
             result.push(("referring", context.show_referring(&referring)?));

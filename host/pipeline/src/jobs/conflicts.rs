@@ -23,8 +23,8 @@ const KINDS: usize = JobKind::ALL.len();
 const fn row(starting: JobKind) -> [bool; KINDS] {
     match starting {
         //                    validate import counts remap trial compare replay plan  undo
-        JobKind::Validate => [FREE,    FREE,  FREE,  WAIT, FREE, FREE,   FREE,  FREE, FREE],
-        JobKind::Import   => [FREE,    FREE,  FREE,  WAIT, WAIT, WAIT,   FREE,  FREE, WAIT],
+        JobKind::Validate => [WAIT,    WAIT,  FREE,  WAIT, FREE, FREE,   FREE,  FREE, FREE],
+        JobKind::Import   => [WAIT,    FREE,  FREE,  WAIT, WAIT, WAIT,   FREE,  FREE, WAIT],
         JobKind::Counts   => [FREE,    FREE,  FREE,  WAIT, FREE, FREE,   FREE,  FREE, WAIT],
         JobKind::Remap    => [WAIT,    WAIT,  WAIT,  WAIT, WAIT, WAIT,   WAIT,  WAIT, WAIT],
         JobKind::Trial    => [FREE,    WAIT,  FREE,  WAIT, WAIT, WAIT,   FREE,  FREE, FREE],
@@ -38,6 +38,17 @@ const fn row(starting: JobKind) -> [bool; KINDS] {
 /// Returns true if a job of kind `starting` has to wait while a job of kind `running` of the same migration runs.
 pub(super) const fn has_to_wait(starting: JobKind, running: JobKind) -> bool {
     row(starting)[running as usize]
+}
+
+/// Returns the reason for which a job of kind `starting` has to wait for a job of kind `running`.
+///
+/// A validation and an import name the migration's status. A validation of some domains does not change it.
+pub(super) fn job_refusal(starting: JobKind, running: JobKind) -> StartError {
+    match (starting, running) {
+        (JobKind::Validate | JobKind::Import, JobKind::Validate) => StartError::Refused(TransitionRefusal::Validating),
+        (JobKind::Validate, JobKind::Import) => StartError::Refused(TransitionRefusal::Importing),
+        _ => StartError::JobRunning,
+    }
 }
 
 /// Returns the reason for which an upload cannot begin while a job of this kind runs.
@@ -66,6 +77,8 @@ mod tests {
     const CONFLICTS: &[(JobKind, JobKind)] = {
         use JobKind::*;
         &[
+            (Validate, Validate),
+            (Validate, Import),
             (Remap, Validate),
             (Remap, Import),
             (Remap, Counts),

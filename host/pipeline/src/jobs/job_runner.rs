@@ -43,7 +43,18 @@ impl Jobs {
         let validators = context.validators_digest()?;
         let event = self.start_event(&context, &task, (version, validators))?;
         let (id, started_at, state) = (reservation.id, Timestamp::now(), JobState::Running);
-        let job = Job { id, migration, kind, state, started_at, finished_at: None, done: 0, total: 0, result: None };
+        let job = Job {
+            id,
+            migration,
+            kind,
+            domains: task.domains(),
+            state,
+            started_at,
+            finished_at: None,
+            done: 0,
+            total: 0,
+            result: None,
+        };
         let started = started.job(id, kind).plugins(plugins_of(&context, &task));
         let paused = self.catalogue.is_paused(migration, kind).map_err(StartError::from)?;
         self.catalogue.begin_job(&job, event, &started)?;
@@ -71,7 +82,10 @@ impl Jobs {
                 Err(StartError::Refused(TransitionRefusal::NothingStaged))
             }
             JobKind::Import if task.is_preview() => Ok(MigrationEvent::CountsStart),
-            JobKind::Validate => Ok(MigrationEvent::ValidationStarts),
+            JobKind::Validate if task.domains().is_none() => Ok(MigrationEvent::ValidationStarts),
+            JobKind::Validate if staging == StagingStatus::Pending => {
+                Err(StartError::Refused(TransitionRefusal::NothingStaged))
+            }
             JobKind::Import => {
                 // The status tells that a validation passed. The version tells that it was of the records as they are.
                 let validated = staging == StagingStatus::Validated;
@@ -101,9 +115,13 @@ impl Jobs {
             {
                 Err(StartError::Refused(TransitionRefusal::NothingStaged))
             }
-            JobKind::Counts | JobKind::Trial | JobKind::Compare | JobKind::Replay | JobKind::Plan | JobKind::Undo => {
-                Ok(MigrationEvent::CountsStart)
-            }
+            JobKind::Validate
+            | JobKind::Counts
+            | JobKind::Trial
+            | JobKind::Compare
+            | JobKind::Replay
+            | JobKind::Plan
+            | JobKind::Undo => Ok(MigrationEvent::CountsStart),
         }
     }
 }
@@ -148,10 +166,6 @@ fn run(
     };
     let event = task.end_event(outcome.completed, context.platform.is_none());
     (job.done, job.total) = progress.counts();
-    if outcome.completed.is_some() {
-        // The total was estimated from the length of the streams, deleted records included.
-        job.total = job.done;
-    }
     job.state = outcome.state;
     job.finished_at = Some(Timestamp::now());
     job.result = Some(outcome.result);
@@ -229,7 +243,7 @@ fn execute(
         (Task::Import(options), None) => import(context, *options, progress),
         (Task::Undo(options), None) => undo(context, options.preview, progress),
         (Task::Counts, None) => counted(count(context, progress)?),
-        (Task::Validate, _) => validate(context, progress),
+        (Task::Validate(options), _) => validate(context, options, progress),
         (Task::Trial(options), _) => trial(context, options, id, progress),
         // A comparison succeeds also if the two mappers differ.
         (Task::Compare(options), _) => Ok((true, compare(context, options, id, progress)?)),

@@ -18,6 +18,9 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// nothing.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 
+/// Time between two looks for jobs whose total has become known. A job that is killed early shows its total, too.
+const TOTAL_INTERVAL: Duration = Duration::from_millis(200);
+
 /// The end of one job that is not in the catalogue yet.
 pub(super) struct PendingCompletion {
     /// The end to be saved.
@@ -86,8 +89,8 @@ impl Jobs {
 
     /// Saves the progress of running jobs at regular intervals, for as long as the server runs.
     pub async fn run_progress_saves(self: Arc<Self>) {
-        let mut clock = tokio::time::interval(PROGRESS_INTERVAL);
-        let mut saved = vec![];
+        let mut clock = tokio::time::interval(TOTAL_INTERVAL);
+        let (mut saved, mut saved_at) = (vec![], tokio::time::Instant::now());
         loop {
             clock.tick().await;
             let counts = |(id, running): (&Uuid, &super::RunningJob)| {
@@ -95,10 +98,14 @@ impl Jobs {
                 (*id, done, total)
             };
             let running: Vec<(Uuid, u64, u64)> = self.lock().jobs.iter().map(counts).collect();
-            if running == saved {
+            let is_new = |(job, _, total): &(Uuid, u64, u64)| {
+                *total > 0 && !saved.iter().any(|(known, _, known_total)| known == job && *known_total > 0)
+            };
+            if running == saved || (saved_at.elapsed() < PROGRESS_INTERVAL && !running.iter().any(is_new)) {
                 continue;
             }
             saved.clone_from(&running);
+            saved_at = tokio::time::Instant::now();
             let jobs = self.clone();
             // A progress that is not saved is saved with the next one.
             let _ = tokio::task::spawn_blocking(move || jobs.catalogue.save_progress(&running)).await;
@@ -141,6 +148,7 @@ mod tests {
                 id,
                 migration,
                 kind,
+                domains: None,
                 state: JobState::Running,
                 started_at: now,
                 finished_at: None,

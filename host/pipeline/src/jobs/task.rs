@@ -1,13 +1,13 @@
 //! The work of a job, with its options.
 
-use sluice_model::{Digest, JobKind, MigrationEvent};
+use sluice_model::{Digest, Domain, JobKind, MigrationEvent};
 
-use crate::{CompareOptions, ImportOptions, PlanOptions, RemapOptions, TrialOptions, UndoOptions};
+use crate::{CompareOptions, ImportOptions, PlanOptions, RemapOptions, TrialOptions, UndoOptions, ValidateOptions};
 
 /// The work of a job.
 pub enum Task {
-    /// Validates all staged records.
-    Validate,
+    /// Validates staged records: all, or those of some domains.
+    Validate(ValidateOptions),
     /// Imports all staged records into the target.
     Import(ImportOptions),
     /// Compares counts and sums of the staged records with those of the target.
@@ -30,7 +30,7 @@ impl Task {
     /// Returns the kind of the job.
     pub fn kind(&self) -> JobKind {
         match self {
-            Task::Validate => JobKind::Validate,
+            Task::Validate(_) => JobKind::Validate,
             Task::Import(_) => JobKind::Import,
             Task::Counts => JobKind::Counts,
             Task::Remap(_) => JobKind::Remap,
@@ -45,10 +45,18 @@ impl Task {
     /// Returns the digests of the plugins that the options name, beside the plugins of the migration.
     pub(super) fn plugin_digests(&self) -> Vec<Digest> {
         match self {
-            Task::Validate | Task::Import(_) | Task::Counts | Task::Replay | Task::Plan(_) | Task::Undo(_) => vec![],
+            Task::Validate(_) | Task::Import(_) | Task::Counts | Task::Replay | Task::Plan(_) | Task::Undo(_) => vec![],
             Task::Remap(options) => vec![options.mapper.digest],
             Task::Trial(options) => options.mapper.iter().map(|mapper| mapper.digest).collect(),
             Task::Compare(options) => vec![options.from.digest, options.to.digest],
+        }
+    }
+
+    /// Returns the domains that the task works on. `None` is the whole migration.
+    pub(super) fn domains(&self) -> Option<Vec<&'static Domain>> {
+        match self {
+            Task::Validate(options) => options.domains.clone(),
+            _ => None,
         }
     }
 
@@ -68,9 +76,11 @@ impl Task {
             return None;
         }
         match (self, completed) {
-            (Task::Validate, Some(true)) => Some(MigrationEvent::ValidationPassed),
-            (Task::Validate, Some(false)) => Some(MigrationEvent::ValidationFoundErrors),
-            (Task::Validate, None) => Some(MigrationEvent::ValidationStopped),
+            // The records of the other domains may be invalid.
+            (Task::Validate(ValidateOptions { domains: Some(_) }), _) => None,
+            (Task::Validate(_), Some(true)) => Some(MigrationEvent::ValidationPassed),
+            (Task::Validate(_), Some(false)) => Some(MigrationEvent::ValidationFoundErrors),
+            (Task::Validate(_), None) => Some(MigrationEvent::ValidationStopped),
             (Task::Import(_), Some(true)) => Some(MigrationEvent::ImportFinished),
             (Task::Import(_), Some(false) | None) => Some(MigrationEvent::ImportStopped),
             (Task::Undo(_), Some(true)) if embedded => Some(MigrationEvent::ImportUndone),

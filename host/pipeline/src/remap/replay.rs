@@ -129,14 +129,19 @@ pub fn replay_all(context: &MigrationContext, progress: &Progress) -> Result<(bo
     }
     let mut found = ReplayTotals::default();
     for source in &sources {
+        let mut records = context.area.count(StreamName::Source(source))?;
         for number in 0..context.area.batches(source)? {
             if progress.is_cancelled() {
                 return Err(Interrupt::Cancelled);
             }
             if let Some(batch) = context.area.batch(source, number)? {
-                found.compare(context, source, &batch, progress)?;
+                let read = found.compare(context, source, &batch)?.min(records);
+                records -= read;
+                progress.advance(read);
             }
         }
+        // No mapper got these records: they had no key, or were no JSON.
+        progress.advance(records);
     }
     let different = found.different.len() as u64 + found.more;
     let ids = found.different.into_iter().map(|(entity_type, id)| {
@@ -164,29 +169,25 @@ struct ReplayTotals {
 }
 
 impl ReplayTotals {
-    /// Maps a batch replayed, and compares the staged records with the result.
-    fn compare(
-        &mut self,
-        context: &MigrationContext,
-        source: &str,
-        batch: &SourceBatch,
-        progress: &Progress,
-    ) -> Result<(), PipelineError> {
-        let mut staged = vec![];
+    /// Maps a batch again, and compares the staged records with the result. Returns the number of source records that
+    /// are still staged as they came with the batch.
+    fn compare(&mut self, context: &MigrationContext, source: &str, batch: &SourceBatch) -> Result<u64, PipelineError> {
+        let (mut staged, mut read) = (vec![], 0);
         for (position, member) in batch.members.iter().enumerate() {
             let Some((entry, _)) = context.area.entry(StreamName::Source(source), member.ordinal)? else { continue };
             // An unchanged record is compared with the batch that it first came with.
+            let lives = context.area.lives(StreamName::Source(source), member.ordinal)?;
+            read += u64::from(lives && entry.upload == batch.upload);
             if entry.upload == batch.upload && entry.status == SourceStatus::Mapped as u8 {
                 staged.extend(self.products(context, &entry)?.into_iter().map(|product| (position as u32, product)));
             }
         }
-        progress.advance(batch.members.len() as u64);
         if staged.is_empty() {
-            return Ok(());
+            return Ok(read);
         }
         let Some(replayed) = replay_batch(context, source, batch)? else {
             self.unknown += staged.len() as u64;
-            return Ok(());
+            return Ok(read);
         };
         for (position, (entity_type, id, hashed)) in staged {
             if replayed.produced(position, &entity_type).any(|produced| hash(&[produced]) == hashed) {
@@ -197,7 +198,7 @@ impl ReplayTotals {
                 self.more += 1;
             }
         }
-        Ok(())
+        Ok(read)
     }
 
     /// Returns the staged records that were produced from a source record.

@@ -55,7 +55,11 @@ pub fn compare(
     for source in &options.from.description.sources {
         total += context.area.count(StreamName::Source(&source.name))?;
     }
-    progress.expect(2 * total);
+    let mut to_total = 0;
+    for source in &options.to.description.sources {
+        to_total += context.area.count(StreamName::Source(&source.name))?;
+    }
+    progress.expect(total + to_total);
     let filter = SampleFilter::of(options.sample, total);
     let from = ComparisonSide::map(context, &workspace, "from", &options.from, filter, progress)?;
     let to = ComparisonSide::map(context, &workspace, "to", &options.to, filter, progress)?;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::validate::validate;
+use crate::validate::{ValidateOptions, validate};
 use crate::{Interrupt, MigrationContext, PipelineError};
 use sluice_catalog::{IssueFilter, Pagination, Phase};
 use sluice_model::{Name, Progress};
@@ -27,7 +27,7 @@ pub fn skip_invalid(
         if valid || !remove_invalid(trial_context, incomplete, &mut invalid)? {
             break;
         }
-        valid = validate(trial_context, progress)?.0;
+        valid = validate(trial_context, &ValidateOptions::default(), progress)?.0;
     }
     Ok(invalid)
 }

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::import::{ImportOptions, import};
 use crate::remap::remap_run::RemapRun;
 use crate::reporting::counts::{Outcomes, by_currency, count, count_sources, counted_entity_types};
-use crate::validate::validate;
+use crate::validate::{ValidateOptions, validate};
 use crate::{Interrupt, MigrationContext, PipelineError};
 pub use compare::{CompareOptions, compare, differences};
 use left_out::{Origins, each_error, skip_invalid};
@@ -31,7 +31,7 @@ use sluice_catalog::{Catalog, IssueTotal, Phase};
 use sluice_model::{Cell, Digest, Name, PluginTitle, Progress, SafeValue};
 use sluice_plugin_host::{MapperPlugin, ResourceUsage, Usage};
 use sluice_staging::{
-    DirectRecord, Origin, StagedBatch, StagingArea, StreamName, TRIALS, TrialWorkspace, UploadEntries,
+    DirectRecord, Origin, StagedBatch, StagedEntry, StagingArea, StreamName, TRIALS, TrialWorkspace, UploadEntries,
 };
 use sluice_target::{EmbeddedTarget, Target as _};
 use target::TrialTarget;
@@ -66,25 +66,32 @@ pub fn trial(
     let direct = count_direct(context, mapper.as_deref())?;
     let total = total(context, mapper.as_deref(), direct)?;
     let filter = SampleFilter::of(options.sample, total);
-    progress.expect(total);
+    // Each record counts once for each of four steps: read, validate, import, count.
+    progress.expect(total * 4);
     let mut steps = StepTimings::default();
     if let Some(mapper) = &mapper {
         steps.time("map", || map_all(&context.area, &trial_context, mapper, filter, progress))?;
     }
-    let copy = || if direct > 0 { copy_direct(context, &trial_context, filter) } else { Ok(0) };
+    let copy = || if direct > 0 { copy_direct(context, &trial_context, filter, progress) } else { Ok(0) };
     let copied = steps.time("copy", copy)?;
+    // Generated records of an earlier import are neither mapped nor copied.
+    progress.advance(total.saturating_sub(progress.counts().0));
     let mut issues = issues(&trial_context, Phase::Load)?;
-    let valid = steps.time("validate", || validate(&trial_context, progress))?.0;
+    let valid = steps
+        .time("validate", || progress.step(total, |step| validate(&trial_context, &ValidateOptions::default(), step)))?
+        .0;
     issues.extend(self::issues(&trial_context, Phase::Validate)?);
     let mut incomplete = Origins::default();
-    let invalid = steps.time("leave out", || skip_invalid(&trial_context, valid, &mut incomplete, progress))?;
-    let (whole, imported) = steps.time("import", || import(&trial_context, ImportOptions::default(), progress))?;
+    let invalid = steps
+        .time("leave out", || progress.step(0, |step| skip_invalid(&trial_context, valid, &mut incomplete, step)))?;
+    let (whole, imported) =
+        steps.time("import", || progress.step(total, |step| import(&trial_context, ImportOptions::default(), step)))?;
     issues.extend(self::issues(&trial_context, Phase::Import)?);
     each_error(&trial_context, Phase::Import, |entity_type, id| incomplete.add(&trial_context, entity_type, id))?;
     let outcomes = count_sources(&trial_context)?;
     let fate = RecordFates::new(copied, &outcomes, incomplete.len());
     let taken = fate.taken;
-    let (agree, counts) = steps.time("count", || count(&trial_context, progress))?;
+    let (agree, counts) = steps.time("count", || progress.step(total, |step| count(&trial_context, step)))?;
     let sample = options.sample.map(|Sample { records, seed }| {
         SafeValue::table([("records", SafeValue::from(records)), ("seed", seed.into()), ("chosen", taken.into())])
     });
@@ -193,12 +200,15 @@ fn copy_direct(
     context: &MigrationContext,
     trial_context: &MigrationContext,
     filter: SampleFilter,
+    progress: &Progress,
 ) -> Result<u64, PipelineError> {
     let (limits, mut taken) = (&context.config.upload, 0);
     for (_, entity_type) in counted_entity_types(&context.plugins, &context.migration) {
         let mut reader = context.area.reader(StreamName::Records(&entity_type.name), 0)?;
         let mut staged = StagedBatch::default();
         while reader.next_batch(&mut staged, limits.batch_records, limits.batch_bytes)? {
+            let direct = |entry: &&StagedEntry| matches!(entry.origin, Origin::Line(_));
+            progress.advance(staged.entries.iter().filter(direct).count() as u64);
             let chosen: Vec<DirectRecord> = staged
                 .entries
                 .iter()

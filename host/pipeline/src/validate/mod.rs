@@ -14,22 +14,43 @@ use crate::quarantine::{QuarantinePosition, quarantine};
 use crate::{Interrupt, MigrationContext};
 use sluice_catalog::{IssueTotal, ListedIssue, Phase};
 use sluice_contract::{Batch, EntityType, PluginError, TallyEntry, TallyRule};
-use sluice_model::{Issue, Progress, SafeValue, Severity};
+use sluice_model::{Domain, Issue, Progress, SafeValue, Severity};
 use sluice_plugin_host::{DomainPlugin, ValidationOutput};
 use sluice_staging::{Origin, StagedBatch, StagedEntry, StreamName};
 use tallies::{Tallies, TallyPart};
 
-/// Validates all staged records. Returns true if there is no error, and the figures by code.
-pub fn validate(context: &MigrationContext, progress: &Progress) -> Result<(bool, SafeValue), Interrupt> {
+/// Options of a validation.
+#[derive(Clone, Debug, Default)]
+pub struct ValidateOptions {
+    /// Domains whose records are validated; all if none. A validation of some domains does not change the status of the
+    /// migration.
+    pub domains: Option<Vec<&'static Domain>>,
+}
+
+impl ValidateOptions {
+    fn covers(&self, plugin: &DomainPlugin) -> bool {
+        let of = |domains: &Vec<&'static Domain>| domains.iter().any(|of| plugin.description.domain == of.component);
+        self.domains.as_ref().is_none_or(of)
+    }
+}
+
+/// Validates staged records. Returns true if there is no error, and the figures by code.
+pub fn validate(
+    context: &MigrationContext,
+    options: &ValidateOptions,
+    progress: &Progress,
+) -> Result<(bool, SafeValue), Interrupt> {
     let migration = context.migration.reference_id;
-    context.store.clear_issues(migration, Phase::Validate, context.config.records.listed_issues)?;
     let types: Vec<(Arc<DomainPlugin>, EntityType)> = stages(&context.plugins, &context.migration)
         .into_iter()
         .filter_map(|stage| match stage {
-            ImportStage::Import(plugin, entity_type) => Some((plugin, entity_type)),
-            ImportStage::Generate(..) => None,
+            ImportStage::Import(plugin, entity_type) if options.covers(&plugin) => Some((plugin, entity_type)),
+            ImportStage::Import(..) | ImportStage::Generate(..) => None,
         })
         .collect();
+    let streams: Vec<&str> = types.iter().map(|(_, entity_type)| &*entity_type.name).collect();
+    let streams = options.domains.is_some().then_some(&streams[..]);
+    context.store.clear_issues_of(migration, Phase::Validate, streams, context.config.records.listed_issues)?;
     for (_, entity_type) in &types {
         progress.expect(context.area.count(StreamName::Records(&entity_type.name))?);
     }
@@ -41,7 +62,9 @@ pub fn validate(context: &MigrationContext, progress: &Progress) -> Result<(bool
     let mut issues = vec![];
     report_tallies(context, &types, tallies, &mut issues)?;
     context.store.add_issues(migration, Phase::Validate, &issues, context.config.records.listed_issues)?;
-    Ok(summary(records, context.store.issue_counts(migration, Phase::Validate)?))
+    let mut counts = context.store.issue_counts(migration, Phase::Validate)?;
+    counts.retain(|count| streams.is_none_or(|streams| streams.contains(&&*count.stream)));
+    Ok(summary(records, counts))
 }
 
 /// Returns true if no issue is an error, and the figures by code. Warnings stop nothing.

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use sluice_keys as keys;
 use sluice_keys::Credentials;
@@ -29,6 +30,8 @@ pub(super) fn knows(client: &ApiClient, secret: &SecretHash, now: Timestamp) -> 
 pub struct NewClient {
     /// Tenant whose migrations the client sees; none for every tenant.
     pub tenant: Option<Tenant>,
+    /// Label whose migrations the client sees; none for all of the tenant.
+    pub label: Option<Uuid>,
     /// Permissions of the client.
     pub permissions: Vec<Permission>,
     /// Domains that the client may work on.
@@ -45,6 +48,7 @@ impl NewClient {
         let client = ApiClient {
             id: credentials.id.clone(),
             tenant: self.tenant,
+            label: self.label,
             permissions: self.permissions,
             domains: self.domains,
             created_at: now,

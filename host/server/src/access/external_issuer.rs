@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::AccessError;
 use super::token::{permissions, tenant};
-use sluice_config::Issuer;
+use sluice_config::{AccessLimits, Issuer};
 use sluice_model::{Domain, Grant};
 
 /// Minimum time between two reads of the issuer's keys. Tokens with invented key ids do not cause more reads.
@@ -21,9 +22,6 @@ const MOST_AGE: Duration = Duration::from_secs(5 * 60);
 
 /// Age at which the keys become invalid, even if the issuer cannot be reached.
 const OLDEST: Duration = Duration::from_secs(60 * 60);
-
-/// Timeout of a request to the issuer.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Accepted signature algorithms. None of them needs a shared secret.
 const ALGORITHMS: [Algorithm; 7] = [
@@ -44,6 +42,8 @@ struct ExternalClaims {
     #[serde(default)]
     scope: String,
     tenant: String,
+    /// Label; absent if all migrations of the tenant are granted.
+    label: Option<Uuid>,
     /// Components; absent if every domain is granted.
     domains: Option<Vec<String>>,
 }
@@ -51,6 +51,8 @@ struct ExternalClaims {
 /// The configured issuer.
 pub struct ExternalIssuer {
     issuer: Issuer,
+    /// Maximum length of the document with the keys.
+    most_bytes: usize,
     http: reqwest::Client,
     held: Mutex<Option<(Instant, JwkSet)>>,
     /// Time of the last attempt to read the keys.
@@ -59,9 +61,17 @@ pub struct ExternalIssuer {
 
 impl ExternalIssuer {
     /// Makes an issuer. Its keys are read when they are first needed.
-    pub fn new(issuer: Issuer) -> Self {
-        let http = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
-        Self { issuer, http: http.build().unwrap_or_default(), held: Mutex::default(), attempted: Default::default() }
+    pub fn new(issuer: Issuer, limits: &AccessLimits) -> Self {
+        // The time is that of the whole answer.
+        let patience = Duration::from_secs(limits.issuer_seconds);
+        let http = reqwest::Client::builder().timeout(patience).redirect(reqwest::redirect::Policy::none());
+        Self {
+            issuer,
+            most_bytes: limits.issuer_bytes,
+            http: http.build().unwrap_or_default(),
+            held: Mutex::default(),
+            attempted: Default::default(),
+        }
     }
 
     /// Verifies a token and returns its grant.
@@ -89,6 +99,7 @@ impl ExternalIssuer {
             client: format!("ext.{}", id.ok_or(AccessError::InvalidToken)?),
             until: Timestamp::from_second(claims.exp).ok(),
             tenant: tenant(&claims.tenant).ok_or(AccessError::InvalidToken)?,
+            label: claims.label,
             permissions: permissions(&claims.scope),
             domains: domains.ok_or(AccessError::InvalidToken)?,
         })
@@ -134,17 +145,32 @@ impl ExternalIssuer {
 
     async fn read(&self) -> Result<JwkSet, AccessError> {
         let read = async {
-            let answer = self.http.get(&self.issuer.jwks_url).send().await?.error_for_status()?;
-            answer.json::<JwkSet>().await
+            let mut answer = self.http.get(&self.issuer.jwks_url).send().await?.error_for_status()?;
+            let mut document = vec![];
+            while let Some(piece) = answer.chunk().await? {
+                document.extend_from_slice(&piece);
+                if document.len() > self.most_bytes {
+                    return Ok(None);
+                }
+            }
+            Ok::<_, reqwest::Error>(Some(document))
         };
-        read.await.map_err(|error| {
-            tracing::warn!(
-                code = "ISSUER_UNAVAILABLE",
-                timeout = error.is_timeout(),
-                status = error.status().map(|status| status.as_u16()),
-                "cannot read the keys of the configured issuer"
-            );
-            AccessError::IssuerUnavailable
-        })
+        let (mut timeout, mut status, mut bytes) = (false, None, None);
+        match read.await {
+            Ok(Some(document)) => match serde_json::from_slice::<JwkSet>(&document) {
+                Ok(keys) => return Ok(keys),
+                Err(_) => bytes = Some(document.len()),
+            },
+            Ok(None) => bytes = Some(self.most_bytes),
+            Err(error) => (timeout, status) = (error.is_timeout(), error.status().map(|status| status.as_u16())),
+        }
+        tracing::warn!(
+            code = "ISSUER_UNAVAILABLE",
+            timeout,
+            status,
+            bytes,
+            "cannot read the keys of the configured issuer, or they are longer than access.issuer_bytes"
+        );
+        Err(AccessError::IssuerUnavailable)
     }
 }

@@ -79,7 +79,7 @@ impl Access {
         Self {
             keys: TokenKeys::new(store.clone(), ring, limits),
             store,
-            external: limits.issuer.clone().map(ExternalIssuer::new),
+            external: limits.issuer.clone().map(|issuer| ExternalIssuer::new(issuer, limits)),
             token_seconds: limits.token_seconds,
         }
     }
@@ -97,7 +97,8 @@ impl Access {
         found.filter(|client| known && client.is_active(now)).ok_or(AccessError::InvalidClient)
     }
 
-    /// Issues a token for a client: with all of its permissions, or with the requested ones.
+    /// Issues a token for a client: with all of its permissions, or with the requested ones. A token with a label gives
+    /// access to migrations of this label alone.
     pub fn issue(
         &self,
         client: &ApiClient,
@@ -106,6 +107,9 @@ impl Access {
         now: Timestamp,
     ) -> Result<IssuedToken, AccessError> {
         let grant = client.grant();
+        if grant.label.is_some_and(|own| label.is_some_and(|asked| asked != own)) {
+            return Err(AccessError::InvalidClient);
+        }
         let permissions = match asked {
             Some(asked) if asked.is_empty() || !asked.iter().all(|permission| grant.may(*permission)) => {
                 return Err(AccessError::InvalidScope);
@@ -155,6 +159,10 @@ impl Access {
         let client = self.store.client(&claims.sub)?.filter(|client| client.is_active(now));
         let mut grant = client.ok_or(AccessError::InvalidToken)?.grant();
         grant.until = Timestamp::from_second(claims.exp).ok();
+        grant.label = match (grant.label, claims.label) {
+            (Some(own), Some(label)) if own != label => return Err(AccessError::InvalidToken),
+            (own, label) => own.or(label),
+        };
         let permissions = permissions(&claims.scope);
         grant.permissions = permissions.into_iter().filter(|permission| grant.may(*permission)).collect();
         Ok(Some(grant))
@@ -196,12 +204,13 @@ mod tests {
         let held = tempfile::tempdir().unwrap();
         let store = Arc::new(Catalog::open(&held.path().join("catalogue.db")).unwrap());
         let ring = Arc::new(Keyring::open(&held.path().join("keys"), &held.path().join("master.key")).unwrap());
-        let limits = AccessLimits { token_seconds: 100, signing_key_days: 1, issuer: None };
+        let limits = AccessLimits { token_seconds: 100, signing_key_days: 1, ..AccessLimits::default() };
         let access = Access::new(store.clone(), ring.clone(), &limits);
         let start = Timestamp::from_second(1_800_000_000).unwrap();
         let at = |seconds: i64| start + seconds.seconds();
         let (permissions, domains) = (vec![Permission::Read], Grant::all_domains());
-        let (client, credentials) = NewClient { tenant: None, permissions, domains, expires_at: None }.make(start);
+        let (client, credentials) =
+            NewClient { tenant: None, label: None, permissions, domains, expires_at: None }.make(start);
         store.add_client(&client).unwrap();
         access.authenticate(&client.id, &credentials.secret, start).unwrap();
         let issue = |now| access.issue(&client, None, None, now).unwrap().token;

@@ -3,6 +3,7 @@
 mod async_app;
 mod audit_author;
 mod cells;
+mod disk_probe;
 mod plugin_registry;
 pub(crate) mod purge;
 mod startup;
@@ -27,6 +28,8 @@ use sluice_plugin_host::{Usage, WorkerCommand};
 use sluice_staging::{StagingArea, StagingError, StagingRoot};
 use sluice_target::Target;
 use tenant_disk::TenantDisk;
+
+use disk_probe::DiskProbe;
 
 pub use async_app::{AsyncApp, spawn_blocking};
 pub use audit_author::AuditAuthor;
@@ -71,10 +74,11 @@ pub struct App {
     /// Resumable uploads in use.
     pub uploads: UploadRegistry,
     /// Bytes that tenants take on disk.
-    disk: TenantDisk,
+    tenant_disk: TenantDisk,
     /// Permits for work of tenants.
     pub permits: Arc<TenantPermits>,
     staging: StagingRoot,
+    disk: DiskProbe,
     /// Lock of the data directory. It keeps a second server away as long as this one lives.
     _lock: std::fs::File,
 }
@@ -106,7 +110,7 @@ impl App {
     ///
     /// Fails if nothing is left of the quota.
     pub fn limit_disk(&self, migration: &Migration, area: &StagingArea) -> Result<(), StartError> {
-        let all = self.disk.of_tenant(&migration.tenant, || {
+        let all = self.tenant_disk.of_tenant(&migration.tenant, || {
             let ids = self.store.migrations_of(&migration.tenant)?;
             ids.into_iter().map(|id| Ok(self.staging.bytes(id)?)).sum::<Result<u64, StartError>>()
         })?;
@@ -153,6 +157,11 @@ impl App {
             return Err("STOPPING");
         }
         self.store.check().map_err(|_| "CATALOGUE_FAILED")?;
-        self.target.progress(uuid::Uuid::nil(), "").map(drop).map_err(|_| "TARGET_FAILED")
+        self.target.progress(uuid::Uuid::nil(), "").map(drop).map_err(|_| "TARGET_FAILED")?;
+        let (busy, most) = self.registry.workers();
+        if busy >= most {
+            return Err("WORKERS_BUSY");
+        }
+        if self.disk.is_writable(self.config.http.ready_free_bytes) { Ok(()) } else { Err("DISK_FULL") }
     }
 }

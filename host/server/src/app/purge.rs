@@ -167,8 +167,18 @@ mod tests {
         }
         let (kind, state, finished_at) = (JobKind::Import, JobState::Succeeded, Some(at));
         let job = Uuid::now_v7();
-        let job =
-            Job { id: job, migration: id, kind, state, started_at: at, finished_at, done: 1, total: 1, result: None };
+        let job = Job {
+            id: job,
+            migration: id,
+            kind,
+            domains: None,
+            state,
+            started_at: at,
+            finished_at,
+            done: 1,
+            total: 1,
+            result: None,
+        };
         app.trail.begin_job(&job, CountsStart, &AuditEntry::new(Actor::Server, Action::JobStarted)).unwrap();
         id
     }

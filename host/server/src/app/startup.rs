@@ -1,6 +1,5 @@
 //! Opens a data directory: recovers from a kill, registers plugins, and makes the first client.
 
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,12 +8,14 @@ use cap_std::fs::Dir;
 use jiff::Timestamp;
 
 use super::tenant_disk::TenantDisk;
-use super::{App, Options, PluginRegistry, TenantPermits, UploadRegistry};
+use super::{App, DiskProbe, Options, PluginRegistry, TenantPermits, UploadRegistry};
 use crate::access::{Access, NewClient};
 use sluice_audit::{Action, AuditEntry, AuditScope};
 use sluice_catalog::{Catalog, LogEntry, Trail};
 use sluice_config::Config;
-use sluice_data_dir::{ADMIN_FILE, CATALOG_FILE, RESTORED_FILE, RESTORING_DIR, TARGET_FILE, lock_directory, open_keys};
+use sluice_data_dir::{
+    ADMIN_FILE, CATALOG_FILE, RESTORED_FILE, RESTORING_DIR, TARGET_FILE, lock_directory, make_private, open_keys,
+};
 use sluice_keys::Credentials;
 use sluice_metrics::Metrics;
 use sluice_model::{Actor, Grant, Level, Name, Permission, Tenant};
@@ -30,9 +31,11 @@ impl App {
         let data_dir = &options.data_dir;
         options.config.check().context("the configuration is not valid")?;
         let cannot_open = || format!("cannot open {}", data_dir.display());
-        // The directory holds the records of every tenant. Only the server's user may read it, unless the operator made it
-        // with other permissions.
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir).with_context(cannot_open)?;
+        // The directory holds the records of every tenant. Only the server's user may read it.
+        let changed = make_private(data_dir).with_context(cannot_open)?;
+        if changed > 0 {
+            tracing::warn!(code = "MODES_TIGHTENED", changed, "other users could read files of the data directory");
+        }
         let lock = lock_directory(data_dir)?;
         if data_dir.join(RESTORING_DIR).exists() {
             anyhow::bail!(
@@ -70,6 +73,8 @@ impl App {
                 report_ids(&entity_type.name, target.canonicalise_ids(entity_type)?);
             }
         }
+        // Databases that were made just now have the modes of the process.
+        make_private(data_dir).with_context(cannot_open)?;
         let metrics = Arc::new(Metrics::default());
         let signer = keys.signer("audit").context("cannot read the key of the audit trail")?;
         let trail = Arc::new(Trail::new(store.clone(), signer));
@@ -84,9 +89,10 @@ impl App {
             metrics,
             trail,
             uploads: UploadRegistry::default(),
-            disk: TenantDisk::default(),
+            tenant_disk: TenantDisk::default(),
             permits: TenantPermits::new(options.config.tenant.clone()),
             staging,
+            disk: DiskProbe::new(data_dir),
             _lock: lock,
         });
         let digests = app.registry.embedded_digests();
@@ -146,6 +152,7 @@ impl App {
         }
         let new = NewClient {
             tenant: Some(Tenant::default_tenant()),
+            label: None,
             permissions: vec![Permission::Migrate, Permission::Approve, Permission::Admin],
             domains: Grant::all_domains(),
             expires_at: None,

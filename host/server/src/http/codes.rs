@@ -3,7 +3,10 @@
 use axum::Json;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use maud::{DOCTYPE, Markup, html};
+use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use crate::http::problem::Problem;
@@ -60,7 +63,11 @@ pub async fn read(PathParams(code): PathParams<String>, headers: HeaderMap) -> R
     }
     let definition = sluice_codes::find(&code).ok_or_else(|| no_code(&code))?;
     if html {
-        return Ok(([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page(definition)).into_response());
+        let fields = [
+            (header::CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
+            (header::CONTENT_SECURITY_POLICY, page_policy()),
+        ];
+        return Ok((fields, page(definition)).into_response());
     }
     Ok(Json(definition).into_response())
 }
@@ -75,6 +82,14 @@ fn no_code(code: &str) -> Problem {
         message!("The server has no such code. Similar codes: {}.", similar)
     };
     Problem::not_found("NO_SUCH_CODE", detail)
+}
+
+/// Returns the policy of a page: its own style, and nothing else.
+fn page_policy() -> String {
+    let style = BASE64_STANDARD.encode(Sha256::digest(STYLE));
+    format!(
+        "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
 }
 
 /// Returns a definition as an HTML page that loads nothing else.

@@ -123,6 +123,20 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "TENANT_NOT_GRANTED", detail)
     }
 
+    /// Returns the problem for a client that has to wait after wrong secrets.
+    pub fn wrong_secrets(seconds: u64) -> Self {
+        let detail =
+            message!("Too many wrong secrets of this client or from this address. Try again in {} s.", seconds);
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_WRONG_SECRETS", detail)
+            .with(header::RETRY_AFTER, seconds.to_string())
+    }
+
+    /// Returns the problem for a client that names another label.
+    pub fn label_not_granted() -> Self {
+        let detail = "The client may use its own label only.";
+        Self::new(StatusCode::FORBIDDEN, "LABEL_NOT_GRANTED", detail)
+    }
+
     /// Returns the problem for a client that has reached a limit.
     pub fn too_many(code: &'static str, seconds: u64) -> Self {
         let detail = message!("The client has sent too many requests. Try again in {} s.", seconds);

@@ -9,12 +9,13 @@ use utoipa_axum::routes;
 
 use super::auth::authn;
 use super::auth::client_limits::ClientLimits;
+use super::auth::failed_secrets::FailedSecrets;
 use super::auth::refusals::RefusalLog;
 use super::auth::tokens;
 use super::problem::Problem;
 use super::{
-    audit, codes, connector, jobs, migrations, monitoring, observe, openapi, plugins, records, schemas, sources, tus,
-    uploads,
+    audit, codes, connector, jobs, migrations, monitoring, observe, openapi, plugins, records, schemas,
+    security_headers, sources, tus, uploads,
 };
 use crate::app::AsyncApp;
 
@@ -87,6 +88,7 @@ fn tus_routes() -> OpenApiRouter<AsyncApp> {
 pub fn router(app: AsyncApp) -> Router {
     let limits = Arc::new(ClientLimits::new(&app.config().http));
     let refusals = Arc::new(RefusalLog::new(&app));
+    let failures = Arc::new(FailedSecrets::new(&app.config().access));
     let json_bytes = app.config().http.json_bytes;
     let (public, public_api) = public_routes().split_for_parts();
     let (private, mut api) = client_routes().split_for_parts();
@@ -94,13 +96,17 @@ pub fn router(app: AsyncApp) -> Router {
     let admit = middleware::from_fn_with_state((app.clone(), limits), authn::admit);
     let routes = public
         .merge(private.route_layer(admit))
-        .merge(openapi::pages())
+        .merge(openapi::pages().layer(middleware::map_response(security_headers::of_browser)))
         .fallback(|| async { Problem::no_path() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(DefaultBodyLimit::max(json_bytes))
         .layer(axum::Extension(openapi::OpenApiDocument::new(api)))
+        .layer(axum::Extension(failures))
         .layer(middleware::from_fn_with_state((app.clone(), refusals), observe::observe))
         .with_state(app);
     // The method is replaced before the request is routed.
-    Router::new().fallback_service(routes).layer(middleware::map_request(tus::headers::override_method))
+    Router::new()
+        .fallback_service(routes)
+        .layer(middleware::map_request(tus::headers::override_method))
+        .layer(middleware::map_response(security_headers::add))
 }

@@ -6,12 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum_server::accept::Accept;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use axum_server::{Handle, Server};
-use tokio::net::TcpStream;
-use tokio_io_timeout::TimeoutStream;
 
+use super::connections::BoundedAcceptor;
 use sluice_config::HttpLimits;
 
 /// Serves on `listener` until `shutdown`. Then waits for running requests, up to the configured time.
@@ -28,17 +26,14 @@ pub async fn serve(
         shutdown.await;
         stop.graceful_shutdown(Some(patience));
     });
-    let bounded = BoundedAcceptor {
-        handle: handle.clone(),
-        connections: limits.connections,
-        write: Duration::from_secs(limits.write_seconds),
-    };
+    let bounded = BoundedAcceptor::new(handle.clone(), limits);
     let head = Duration::from_secs(limits.head_seconds);
     let mut server: Server<SocketAddr> = axum_server::from_tcp(listener.into_std()?)?.handle(handle);
-    server.http_builder().http1().header_read_timeout(head);
+    // Between two requests a connection may be silent for this time. HTTP/1 counts it to the time of the next head.
+    server.http_builder().http1().header_read_timeout(Duration::from_secs(limits.idle_seconds));
     // HTTP/1 only: an idle HTTP/1 connection ends, and a silent client could keep an HTTP/2 connection open.
     let server = server.first_request_timeout(head).http1_only();
-    let service = router.into_make_service();
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let served = match (&limits.certificate_file, &limits.certificate_key_file) {
         (Some(certificate), Some(key)) => {
             let mut tls = (*RustlsConfig::from_pem_file(certificate, key).await?.get_inner()).clone();
@@ -54,29 +49,4 @@ pub async fn serve(
     };
     stopping.abort();
     served
-}
-
-/// Acceptor that limits the number of connections, and ends those whose client does not read.
-#[derive(Clone)]
-struct BoundedAcceptor {
-    handle: Handle<SocketAddr>,
-    connections: usize,
-    write: Duration,
-}
-
-impl<S> Accept<TcpStream, S> for BoundedAcceptor {
-    type Stream = std::pin::Pin<Box<TimeoutStream<TcpStream>>>;
-    type Service = S;
-    type Future = std::future::Ready<io::Result<(Self::Stream, S)>>;
-
-    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        if self.handle.connection_count() > self.connections {
-            return std::future::ready(Err(io::Error::other("too many connections")));
-        }
-        // Results are small, and clients wait for them.
-        let _ = stream.set_nodelay(true);
-        let mut bounded = TimeoutStream::new(stream);
-        bounded.set_write_timeout(Some(self.write));
-        std::future::ready(Ok((Box::pin(bounded), service)))
-    }
 }

@@ -9,7 +9,7 @@ use super::{IngestError, ResultError};
 use crate::app::{App, AuditAuthor};
 use sluice_audit::{Action, AuditScope};
 use sluice_catalog::LogEntry;
-use sluice_model::{Digest, Level, Name, UploadLines};
+use sluice_model::{Digest, Domain, Level, Name, UploadLines};
 use sluice_pipeline::jobs::UploadGuard;
 use sluice_pipeline::{self, MigrationContext, PipelineError, ResultWriter, UploadSummary};
 
@@ -65,6 +65,13 @@ impl UploadAudit<'_> {
         let begun = self.author.entry(Action::UploadBegun).upload(number).stream(&self.stream);
         self.app.audit(AuditScope::Migration(id), begun.plugins(self.plugins(context)))?;
         Ok(number)
+    }
+
+    /// Returns the domain that the upload is about. Tables of a source concern the migration as a whole.
+    fn domain(&self, context: &MigrationContext) -> Option<&'static Domain> {
+        let of_source = matches!(self.kind, UploadKind::Source { .. });
+        let plugin = context.plugins.of_entity_type(&self.stream).filter(|_| !of_source)?;
+        Domain::by_component(&plugin.description.domain)
     }
 
     fn plugins<'a>(&'a self, context: &'a MigrationContext) -> impl Iterator<Item = Digest> {
@@ -196,6 +203,10 @@ pub fn work<P: ResultError>(
         Err(failure) => LogEntry::new(Level::Error, failure.code())
             .with("kind", audit.kind.word())
             .with("stream", audit.stream.clone()),
+    };
+    let entry = match audit.domain(context) {
+        Some(domain) => entry.of(domain),
+        None => entry,
     };
     if let Err(error) = context.store.log(context.migration.reference_id, &entry) {
         tracing::error!(code = "CATALOGUE_FAILED", %error, "cannot log the end of an upload");

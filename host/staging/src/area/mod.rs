@@ -179,6 +179,19 @@ impl StagingArea {
         Ok(inner.number(stream).map_or(0, |number| inner.streams[number as usize].live()))
     }
 
+    /// Returns the number of live entries of a stream from an ordinal on.
+    pub fn count_from(&self, stream: StreamName, from: u64) -> Result<u64, StagingError> {
+        let inner = self.read_inner()?;
+        Ok(inner.number(stream).map_or(0, |number| inner.streams[number as usize].live_from(from)))
+    }
+
+    /// Returns true if an entry of a stream was neither replaced nor deleted.
+    pub fn lives(&self, stream: StreamName, ordinal: u64) -> Result<bool, StagingError> {
+        let inner = self.read_inner()?;
+        let stream = inner.number(stream).map(|number| &inner.streams[number as usize]);
+        Ok(stream.is_some_and(|stream| ordinal < stream.length && stream.lives(ordinal)))
+    }
+
     /// Returns the length of a stream: the ordinal after the last one.
     pub fn length(&self, stream: StreamName) -> Result<u64, StagingError> {
         let inner = self.read_inner()?;

@@ -29,4 +29,31 @@ impl Bitmap {
     pub fn count(&self) -> u64 {
         self.count
     }
+
+    /// Returns the number of ordinals in the bitmap from this one on.
+    pub fn count_from(&self, from: u64) -> u64 {
+        let first = to_index(from / 64);
+        let Some(word) = self.words.get(first) else { return 0 };
+        let rest = self.words[first + 1..].iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
+        u64::from((word >> (from % 64)).count_ones()) + rest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_from_any_ordinal() {
+        let ordinals = [0, 1, 63, 64, 65, 127, 128, 400];
+        let mut bitmap = Bitmap::default();
+        for ordinal in ordinals {
+            bitmap.set(ordinal);
+            bitmap.set(ordinal);
+        }
+        for from in 0..600 {
+            let expected = ordinals.iter().filter(|ordinal| **ordinal >= from).count() as u64;
+            assert_eq!(bitmap.count_from(from), expected, "from {from}");
+        }
+    }
 }

@@ -48,6 +48,11 @@ impl StreamState {
     pub fn live(&self) -> u64 {
         self.length - self.dead.count()
     }
+
+    /// Returns the number of live entries from an ordinal on.
+    pub fn live_from(&self, from: u64) -> u64 {
+        self.length.saturating_sub(from).saturating_sub(self.dead.count_from(from))
+    }
 }
 
 /// A block with the state of its entries.

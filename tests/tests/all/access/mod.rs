@@ -1,6 +1,8 @@
-//! Access to the API and to stored data: permissions, tokens, privacy and erasure.
+//! Access to the API and to stored data: permissions, domains, labels, tokens, privacy and erasure.
 
+mod domains;
 mod erasure;
+mod labels;
 mod privacy;
 mod routes;
 mod tokens;

@@ -109,7 +109,8 @@ const ROUTES: &[(&str, &str, [u16; 12])] = &[
         "/migration-assistance/migrations/{id}/uploads/{number}",
         [401, 403, 403, 200, 403, 403, 403, 403, 403, 403, 403, 404],
     ),
-    ("get", "/migration-assistance/migrations/{id}/jobs", [401, 200, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404]),
+    // A client of one domain sees the jobs of this domain.
+    ("get", "/migration-assistance/migrations/{id}/jobs", [401, 200, 200, 200, 200, 403, 200, 200, 200, 403, 404, 404]),
     (
         "get",
         "/migration-assistance/migrations/{id}/jobs/{job}",
@@ -118,7 +119,8 @@ const ROUTES: &[(&str, &str, [u16; 12])] = &[
     (
         "put",
         "/migration-assistance/migrations/{id}/jobs/{job}",
-        [401, 403, 403, 200, 403, 403, 403, 403, 403, 403, 403, 404],
+        // A validation of the client's own domains.
+        [401, 403, 403, 200, 403, 403, 403, 200, 200, 403, 403, 404],
     ),
     (
         "put",
@@ -164,11 +166,11 @@ const ROUTES: &[(&str, &str, [u16; 12])] = &[
         "/migration-assistance/migrations/{id}/issues/counts",
         [401, 200, 200, 200, 200, 403, 200, 200, 200, 403, 404, 404],
     ),
-    ("get", "/migration-assistance/migrations/{id}/logs", [401, 200, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404]),
+    ("get", "/migration-assistance/migrations/{id}/logs", [401, 200, 200, 200, 200, 403, 200, 200, 200, 403, 404, 404]),
     (
         "get",
         "/migration-assistance/migrations/{id}/events",
-        [401, 200, 200, 200, 200, 403, 403, 403, 403, 403, 404, 404],
+        [401, 200, 200, 200, 200, 403, 200, 200, 200, 403, 404, 404],
     ),
     (
         "get",

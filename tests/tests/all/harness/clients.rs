@@ -27,6 +27,7 @@ pub fn client(server: &Server, made: ClientProperties, expires_at: Option<jiff::
     let domains: Vec<&'static Domain> = made.domains.iter().filter_map(|name| Domain::by_component(name)).collect();
     let new = NewClient {
         tenant: Some(made.tenant.parse().unwrap()),
+        label: None,
         permissions: vec![made.permission],
         domains: if domains.is_empty() { Grant::all_domains() } else { domains },
         expires_at,

@@ -49,6 +49,9 @@ fn config() -> Config {
     config.http.request_burst = 1_000_000;
     config.http.concurrent_requests = 10_000;
     config.access.token_seconds = 24 * 60 * 60;
+    config.access.wrong_secrets = 0;
+    config.access.wrong_secrets_per_address = 0;
+    config.http.connections_per_address = config.http.connections;
     config
 }
 

@@ -3,11 +3,12 @@
 mod berka;
 mod decisions;
 mod exclusion;
+mod facilities;
 mod faults;
 mod kills;
 mod pace;
 mod restored;
-mod small;
+pub mod small;
 
 use mock_mambu::{BRANCH_KEY, FEE_KEY, MockMambu, MockOptions, MockServer, PRODUCT_KEY};
 use reqwest::Method;

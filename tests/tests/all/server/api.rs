@@ -272,7 +272,9 @@ async fn filters_the_log() {
         ("?code=UPLOAD_ENDED", 1),
         ("?code=UPLOAD_ENDED&severity=info", 0),
         (&format!("?job={id}"), 1),
-        ("?component=Counterparties", 0),
+        // The upload is about its domain; the validation is about all of them.
+        ("?component=Counterparties", 1),
+        ("?component=Collaterals", 0),
     ] {
         assert_eq!(migration.get(&format!("/logs{query}")).await["total"], total, "{query}");
     }

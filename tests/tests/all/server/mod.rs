@@ -2,6 +2,8 @@
 
 mod api;
 pub mod concurrent_migrations;
+mod hygiene;
+mod job_totals;
 mod migrations;
 pub mod restart;
 mod transport;

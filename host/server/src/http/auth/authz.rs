@@ -9,10 +9,11 @@ use axum::http::request::Parts;
 use uuid::Uuid;
 
 use crate::app::{App, AuditAuthor};
+use crate::http::jobs::response::find_job;
 use crate::http::observe::RequestId;
 use crate::http::problem::Problem;
 use sluice_audit::{Action, AuditEntry, AuditScope};
-use sluice_model::{Actor, Domain, Grant, Migration, Permission, Tenant};
+use sluice_model::{Actor, Domain, Grant, Job, Migration, Permission, Tenant};
 
 /// A required permission, as a type. The signature of a handler shows which permission it requires.
 pub trait RequiredPermission {
@@ -111,6 +112,14 @@ impl<N> Caller<N> {
         if self.grant.sees(&tenant) { Ok(tenant) } else { Err(Problem::tenant_not_granted()) }
     }
 
+    /// Returns the label that the client registers migrations for: its own, or the named one if it has none.
+    pub fn label(&self, named: Option<Uuid>) -> Result<Option<Uuid>, Problem> {
+        match (self.grant.label, named) {
+            (Some(own), Some(named)) if own != named => Err(Problem::label_not_granted()),
+            (own, named) => Ok(own.or(named)),
+        }
+    }
+
     /// Returns a migration that the client may see at least in part. Fails for another tenant's migration as if it did not
     /// exist.
     pub fn migration(&self, app: &App, id: &str) -> Result<Migration, Problem> {
@@ -118,7 +127,7 @@ impl<N> Caller<N> {
         let id: Uuid = id.parse().map_err(|_| Problem::no_migration())?;
         let found = app.store.migration(id)?;
         let migration =
-            found.filter(|migration| self.grant.sees(&migration.tenant)).ok_or_else(Problem::no_migration)?;
+            found.filter(|migration| self.grant.sees_migration(migration)).ok_or_else(Problem::no_migration)?;
         match migration.components.iter().find(|domain| !self.grant.holds(domain)) {
             Some(domain) if !migration.components.iter().any(|domain| self.grant.holds(domain)) => {
                 Err(Problem::domain_not_granted(domain))
@@ -134,6 +143,18 @@ impl<N> Caller<N> {
             Some(domain) => Err(Problem::domain_not_granted(domain)),
             None => Ok(migration),
         }
+    }
+
+    /// Returns a job of a migration, and the migration. Fails for a job of other domains.
+    pub fn job(&self, app: &App, id: &str, job: &str) -> Result<(Migration, Job), Problem> {
+        let migration = self.migration(app, id)?;
+        let job = find_job(app, &migration, job);
+        if let (Ok(job), Some(other)) = (&job, migration.components.iter().find(|domain| !self.grant.holds(domain)))
+            && !self.grant.sees_job(&migration, job)
+        {
+            return Err(Problem::domain_not_granted(other));
+        }
+        Ok((migration, job?))
     }
 
     /// Returns a migration if the client was granted this domain.

@@ -84,7 +84,7 @@ impl RefusalLog {
         let of_state = [StatusCode::CONFLICT, StatusCode::PRECONDITION_FAILED, StatusCode::UNPROCESSABLE_ENTITY];
         let seen = migration.filter(|_| of_state.contains(&status)).filter(|id| {
             let found = app.store.migration(*id).ok().flatten();
-            grant.zip(found).is_some_and(|(grant, found)| grant.sees(&found.tenant))
+            grant.zip(found).is_some_and(|(grant, found)| grant.sees_migration(&found))
         });
         let (scope, entry) = match seen {
             Some(id) => (AuditScope::Migration(id), entry),

@@ -1,16 +1,21 @@
 //! Issuing tokens: by OAuth 2 client credentials (RFC 6749), and as Akkuro's API does.
 
-use axum::Json;
-use axum::extract::State;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::{AccessError, IssuedToken};
-use crate::app::AsyncApp;
+use crate::app::{App, AsyncApp};
 use crate::http::auth::authn::basic;
+use crate::http::auth::failed_secrets::FailedSecrets;
 use crate::http::problem::{Problem, ProblemCode};
 use crate::http::request::extract::{BufferedBody, PathParams};
 use sluice_model::Permission;
@@ -78,7 +83,29 @@ fn never_stored(mut response: Response) -> Response {
     response
 }
 
+/// Checks a client's secret, unless the client or its address has to wait after wrong secrets.
+async fn check(
+    app: &AsyncApp,
+    failures: &FailedSecrets,
+    peer: SocketAddr,
+    id: &str,
+    issue: impl FnOnce(&App, &str) -> Result<IssuedToken, AccessError> + Send + 'static,
+) -> Result<Result<IssuedToken, AccessError>, Problem> {
+    if let Some(seconds) = failures.wait(id, peer.ip(), Instant::now()) {
+        return Err(Problem::wrong_secrets(seconds));
+    }
+    let owned = id.to_owned();
+    let checked = app.spawn_blocking(move |app| issue(app, &owned)).await?;
+    match &checked {
+        Err(AccessError::InvalidClient) => failures.failed(id, peer.ip(), Instant::now()),
+        _ => failures.succeeded(id, peer.ip(), Instant::now()),
+    }
+    Ok(checked)
+}
+
 /// Issue a token for a client's id and secret
+///
+/// After wrong secrets the client, or its address, has to wait: the answer is 429 with `Retry-After`.
 #[utoipa::path(
     post, path = "/oauth2/token", tag = "Access", operation_id = "issueToken",
     request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
@@ -87,11 +114,14 @@ fn never_stored(mut response: Response) -> Response {
         (status = 400, body = TokenErrorResponse, description = "The request is malformed."),
         (status = 401, body = TokenErrorResponse, description = "The client or its secret is not known, or the client was revoked or has expired."),
         (status = 413, body = Problem, content_type = "application/problem+json"),
+        (status = 429, body = Problem, content_type = "application/problem+json", description = "The client or its address sent wrong secrets and has to wait."),
     ),
     security((), ("basic" = [])),
 )]
 pub async fn issue(
     State(app): State<AsyncApp>,
+    Extension(failures): Extension<Arc<FailedSecrets>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     BufferedBody(form): BufferedBody,
 ) -> Result<Response, Problem> {
@@ -127,18 +157,18 @@ pub async fn issue(
         Some(scope) => match scope.split(' ').map(Permission::parse).collect::<Option<Vec<_>>>() {
             Some(asked) => Some(asked),
             None => {
-                let description = "scope must be some of: read, migrate, approve, admin, separated by spaces.";
+                let description = "scope must be some of: audit, read, migrate, approve, admin, separated by spaces.";
                 return Ok(refused(StatusCode::BAD_REQUEST, "invalid_scope", description));
             }
         },
         None => None,
     };
     let now = jiff::Timestamp::now();
-    let issued = app.spawn_blocking(move |app| {
-        let client = app.access.authenticate(&id, &secret, now)?;
+    let checked = check(&app, &failures, peer, &id, move |app, id| {
+        let client = app.access.authenticate(id, &secret, now)?;
         app.access.issue(&client, asked, None, now)
     });
-    match issued.await? {
+    match checked.await? {
         Ok(issued) => Ok(never_stored(Json(TokenResponse::from(issued)).into_response())),
         Err(error @ AccessError::InvalidClient) => {
             Ok(refused(StatusCode::UNAUTHORIZED, "invalid_client", format!("{error}.")))
@@ -152,23 +182,27 @@ pub async fn issue(
 
 /// Issue a token for a tenant and a label
 ///
-/// Follows Akkuro's API: the broker key is the tenant, and the token carries the label's reference id.
+/// Follows Akkuro's API: the broker key is the tenant. The token gives access to the migrations of this label alone.
+/// Migrations that are registered with it get the label.
 #[utoipa::path(
     get, path = "/authentication/token/{broker-key}/{label-reference-id}", tag = "Access",
     operation_id = "issueLabelToken",
     params(
         ("broker-key" = String, Path, description = "Tenant of the client."),
-        ("label-reference-id" = Uuid, Path, description = "A UUID, which the token carries as `label`."),
+        ("label-reference-id" = Uuid, Path, description = "Label: a UUID. A client with a label of its own gets tokens for this label alone."),
     ),
     responses(
         (status = 200, body = TokenResponse),
         (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 401, body = Problem, content_type = "application/problem+json", description = "The client or its secret is not known, the client has another tenant, or it was revoked or has expired."),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "The client or its secret is not known, the client has another tenant or label, or it was revoked or has expired."),
+        (status = 429, body = Problem, content_type = "application/problem+json", description = "The client or its address sent wrong secrets and has to wait."),
     ),
     security(("basic" = [])),
 )]
 pub async fn issue_for_label(
     State(app): State<AsyncApp>,
+    Extension(failures): Extension<Arc<FailedSecrets>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     PathParams((broker, label)): PathParams<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -177,8 +211,8 @@ pub async fn issue_for_label(
     };
     let (id, secret) = basic(&headers).ok_or_else(Problem::basic_required)?;
     let now = jiff::Timestamp::now();
-    let issued = app.spawn_blocking(move |app| {
-        let client = app.access.authenticate(&id, &secret, now)?;
+    let issued = check(&app, &failures, peer, &id, move |app, id| {
+        let client = app.access.authenticate(id, &secret, now)?;
         // A client that sees every tenant does not get a token for one.
         if client.tenant.as_ref().is_none_or(|tenant| tenant.as_str() != broker) {
             return Err(AccessError::InvalidClient);

@@ -5,7 +5,6 @@ use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::response::find_job;
 use crate::app::AsyncApp;
 use crate::http::auth::authz::{Caller, CanMigrate};
 use crate::http::problem::Problem;
@@ -29,8 +28,7 @@ pub async fn cancel(
     PathParams((id, job)): PathParams<(String, String)>,
 ) -> Result<StatusCode, Problem> {
     app.blocking(move |app| {
-        let migration = caller.whole_migration(app, &id)?;
-        let job = find_job(app, &migration, &job)?;
+        let (migration, job) = caller.job(app, &id, &job)?;
         match app.jobs.progress(job.id) {
             Some(progress) => {
                 let asked = caller.entry(Action::JobCancelAsked).job(job.id, job.kind);
@@ -75,8 +73,7 @@ pub async fn pause(
     BufferedBody(bytes): BufferedBody,
 ) -> Result<StatusCode, Problem> {
     app.blocking(move |app| {
-        let migration = caller.whole_migration(app, &id)?;
-        let job = find_job(app, &migration, &job)?;
+        let (migration, job) = caller.job(app, &id, &job)?;
         let paused = bytes.is_empty() || json::<PauseRequest>(&headers, &bytes, r#"{"paused":true}"#)?.paused;
         let Some(progress) = app.jobs.progress(job.id) else {
             return Err(Problem::conflict("JOB_ENDED", "The job has ended already."));

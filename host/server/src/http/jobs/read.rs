@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 
-use super::response::{JobResponse, find_job, job_response, no_job};
+use super::response::{JobResponse, job_response, no_job};
 use crate::app::AsyncApp;
 use crate::http::auth::authz::{Caller, CanAudit};
 use crate::http::paging::{PageQuery, PageResponse, QueryString};
@@ -32,11 +32,7 @@ pub async fn read(
     headers: HeaderMap,
 ) -> Result<Json<JobResponse>, Problem> {
     accepts_json(&headers)?;
-    let found = app.blocking(move |app| {
-        let migration = caller.whole_migration(app, &id)?;
-        find_job(app, &migration, &job)
-    });
-    let job = found.await?;
+    let (_, job) = app.blocking(move |app| caller.job(app, &id, &job)).await?;
     let _ = tokio::time::timeout(wait(&headers), app.jobs().ended(job.id)).await;
     app.blocking(move |app| {
         let job = app.store.job(job.migration, job.id)?.ok_or_else(no_job)?;
@@ -46,6 +42,8 @@ pub async fn read(
 }
 
 /// List a migration's jobs, the newest first
+///
+/// A client that was granted some of the migration's domains sees the jobs of these.
 #[utoipa::path(
     get, path = "/migration-assistance/migrations/{id}/jobs", tag = "Jobs", operation_id = "listJobs",
     params(("id" = Uuid, Path, description = "Reference id of the migration."), PageQuery),
@@ -61,8 +59,8 @@ pub async fn list(
     accepts_json(&headers)?;
     let page = query.page(&[])?;
     app.blocking(move |app| {
-        let migration = caller.whole_migration(app, &id)?;
-        let (jobs, total) = app.store.jobs(migration.reference_id, page)?;
+        let migration = caller.migration(app, &id)?;
+        let (jobs, total) = app.store.jobs(&migration, caller.grant(), page)?;
         Ok(PageResponse::new(jobs.into_iter().map(|job| job_response(app, job)).collect(), total, page))
     })
     .await

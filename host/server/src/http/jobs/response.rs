@@ -16,11 +16,15 @@ pub struct JobResponse {
     job_id: Uuid,
     kind: JobKind,
     state: JobState,
+    /// Domains that the job works on; absent if it works on the whole migration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    components: Option<Vec<&'static str>>,
     /// True if the running job is paused.
     paused: bool,
     /// Records that were processed.
     done: u64,
-    /// Records to process, as far as known.
+    /// Records to process. An import adds the records that it generates when it has generated them. A trial counts each
+    /// record once for each of its four steps.
     total: u64,
     /// Average number of records a second.
     records_per_second: Option<f64>,
@@ -50,6 +54,7 @@ pub fn job_response(app: &App, job: Job) -> JobResponse {
         job_id: job.id,
         kind: job.kind,
         state: job.state,
+        components: job.domains.map(|domains| domains.iter().map(|domain| domain.component).collect()),
         paused: progress.is_some_and(|progress| progress.is_paused()),
         done,
         total,

@@ -15,11 +15,14 @@ use crate::http::request::extract::{BufferedBody, PathParams};
 use crate::http::request::media::accepts_json;
 use sluice_audit::Action;
 use sluice_model::{JobKind, MapperRef};
+use sluice_pipeline::ValidateOptions;
 use sluice_pipeline::jobs::Task;
 
 /// Start a job
 ///
-/// Returns the job's id as a JSON string. Some kinds of jobs accept options as a JSON object.
+/// Returns the job's id as a JSON string. Some kinds of jobs accept options as a JSON object. A client that was granted
+/// some of the migration's domains can start a validation: it validates the records of these domains, and does not change
+/// the status of the migration.
 #[utoipa::path(
     put, path = "/migration-assistance/migrations/{id}/jobs/{job}", tag = "Jobs", operation_id = "startJob",
     params(("id" = Uuid, Path, description = "Reference id of the migration."), ("job" = JobKind, Path, description = "Kind of the job.")),
@@ -41,10 +44,18 @@ pub async fn start(
 ) -> Result<Json<Uuid>, Problem> {
     accepts_json(&headers)?;
     app.blocking(move |app| {
-        let migration = caller.whole_migration(app, &id)?;
-        let kind = JobKind::parse(&kind).ok_or_else(no_job)?;
+        let kind = JobKind::parse(&kind);
+        let migration = match kind {
+            Some(JobKind::Validate) => caller.migration(app, &id)?,
+            _ => caller.whole_migration(app, &id)?,
+        };
+        let kind = kind.ok_or_else(no_job)?;
+        let domains = caller.grant().restricted_to(&migration);
         let mut context = app.migration_context(migration)?;
-        let task = task(&context, kind, &headers, &bytes)?;
+        let task = match kind {
+            JobKind::Validate => Task::Validate(ValidateOptions { domains }),
+            _ => task(&context, kind, &headers, &bytes)?,
+        };
         if let Task::Remap(options) = &task
             && context.migration.mapper.as_ref().is_none_or(|own| own.digest != options.mapper.digest)
         {

@@ -13,7 +13,7 @@ use crate::http::request::extract::json;
 use sluice_model::{Digest, JobKind, Name, message};
 use sluice_pipeline::jobs::Task;
 use sluice_pipeline::{
-    CompareOptions, ImportOptions, MigrationContext, RemapOptions, Sample, TrialOptions, UndoOptions,
+    CompareOptions, ImportOptions, MigrationContext, RemapOptions, Sample, TrialOptions, UndoOptions, ValidateOptions,
 };
 use sluice_plugin_host::MapperPlugin;
 
@@ -143,7 +143,7 @@ impl From<SampleRequest> for Sample {
 /// Returns the task for a kind of job and a request body. Does not read the body if the kind has no options.
 pub fn task(context: &MigrationContext, kind: JobKind, headers: &HeaderMap, bytes: &[u8]) -> Result<Task, Problem> {
     match kind {
-        JobKind::Validate => Ok(Task::Validate),
+        JobKind::Validate => Ok(Task::Validate(ValidateOptions::default())),
         JobKind::Import => {
             let shape = r#"{"preview":true,"remove":true}, each optional"#;
             let ImportRequest { preview, remove } = options_or_default(headers, bytes, shape)?;

@@ -5,6 +5,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::mapper::known_mapper;
 use super::response::{MigrationResponse, migration_response};
@@ -16,7 +17,7 @@ use crate::http::request::extract::{BufferedBody, json};
 use crate::http::request::media::accepts_json;
 use sluice_audit::{Action, AuditScope};
 use sluice_catalog::{LogEntry, PendingCreation, StoredResponse};
-use sluice_model::{DOMAINS, Domain, Level, Name, message};
+use sluice_model::{DOMAINS, Domain, Level, MigrationOwner, Name, message};
 
 /// A domain's name in the API.
 struct ComponentName;
@@ -50,6 +51,10 @@ pub struct RegistrationRequest {
     #[serde(default)]
     #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "default")]
     tenant: Option<String>,
+    /// Label of the tenant that the migration belongs to. A client with a label gets its own.
+    #[serde(default)]
+    #[schema(example = json!(null))]
+    label: Option<Uuid>,
 }
 
 /// Returns the configured platform with this name.
@@ -88,43 +93,39 @@ pub async fn register(
         json(&headers, &bytes, r#"{"components":["Counterparties"],"mapper":"berka"}, mapper optional"#)?;
     let components = components(&caller, &registration.components)?;
     let tenant = caller.tenant(registration.tenant.as_deref())?;
+    let label = caller.label(registration.label)?;
     app.blocking(move |app| {
         let mapper = known_mapper(app, &tenant, registration.mapper.as_deref())?;
         let target = known_target(app, registration.target.as_deref())?;
-        idempotency::once(
-            app,
-            &caller.grant().client,
-            &headers,
-            &[b"registerMigration", tenant.as_str().as_bytes(), &bytes],
-            |PendingCreation { id, begun }| {
-                let now = jiff::Timestamp::now();
-                let known = if begun { app.store.migration(id)? } else { None };
-                let most = app.config.tenant.migrations;
-                if known.is_none() && app.store.count_migrations(&tenant)? >= most {
-                    let detail = message!(
-                        "The tenant has {} migrations, which is its maximum (`tenant.migrations`). Purge those that are \
-                         done: DELETE /migration-assistance/migrations/ID.",
-                        most
-                    );
-                    return Err(Problem::quota("TENANT_QUOTA", detail));
+        let mut request: Vec<&[u8]> = vec![b"registerMigration", tenant.as_str().as_bytes(), &bytes];
+        request.extend(label.as_ref().map(|label| &label.as_bytes()[..]));
+        idempotency::once(app, &caller.grant().client, &headers, &request, |PendingCreation { id, begun }| {
+            let now = jiff::Timestamp::now();
+            let known = if begun { app.store.migration(id)? } else { None };
+            let most = app.config.tenant.migrations;
+            if known.is_none() && app.store.count_migrations(&tenant)? >= most {
+                let detail = message!(
+                    "The tenant has {} migrations, which is its maximum (`tenant.migrations`). Purge those that are done: \
+                     DELETE /migration-assistance/migrations/ID.",
+                    most
+                );
+                return Err(Problem::quota("TENANT_QUOTA", detail));
+            }
+            let migration = match known {
+                Some(migration) => migration,
+                None => {
+                    let owner = MigrationOwner { tenant: tenant.clone(), label };
+                    app.store.register(id, owner, components, mapper, target, now)?
                 }
-                let migration = match known {
-                    Some(migration) => migration,
-                    None => app.store.register(id, tenant.clone(), components, mapper, target, now)?,
-                };
-                app.store.log(id, &LogEntry::new(Level::Info, "MIGRATION_REGISTERED"))?;
-                let context = app.migration_context(migration)?;
-                let registered = caller.entry(Action::MigrationRegistered).plugins(context.plugin_digests());
-                app.audit(AuditScope::Migration(id), registered)?;
-                let location = Some(format!("/migration-assistance/migrations/{id}"));
-                let shown = migration_response(app, caller.grant(), context.migration)?;
-                Ok(StoredResponse {
-                    status: 201,
-                    location,
-                    body: serde_json::to_vec(&shown).expect("a response is JSON"),
-                })
-            },
-        )
+            };
+            app.store.log(id, &LogEntry::new(Level::Info, "MIGRATION_REGISTERED"))?;
+            let context = app.migration_context(migration)?;
+            let registered = caller.entry(Action::MigrationRegistered).plugins(context.plugin_digests());
+            app.audit(AuditScope::Migration(id), registered)?;
+            let location = Some(format!("/migration-assistance/migrations/{id}"));
+            let shown = migration_response(app, caller.grant(), context.migration)?;
+            Ok(StoredResponse { status: 201, location, body: serde_json::to_vec(&shown).expect("a response is JSON") })
+        })
     })
     .await
 }

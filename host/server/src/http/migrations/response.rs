@@ -19,6 +19,9 @@ pub struct MigrationResponse {
     /// Tenant that owns it.
     #[schema(example = "default")]
     tenant: String,
+    /// Label of the tenant that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<Uuid>,
     #[serde(flatten)]
     figures: MigrationFigures,
     /// Domains of the migration that the client was granted.
@@ -100,6 +103,7 @@ pub fn migration_response(app: &App, grant: &Grant, migration: Migration) -> Res
     Ok(MigrationResponse {
         reference_id: migration.reference_id,
         tenant: migration.tenant.as_str().into(),
+        label: migration.label,
         figures: total,
         components,
         mapper: migration.mapper.as_ref().map(|mapper| mapper.name.clone()),

@@ -19,7 +19,7 @@ use crate::http::jobs::response::job_response;
 use crate::http::paging::QueryString;
 use crate::http::problem::Problem;
 use crate::http::request::extract::PathParams;
-use sluice_model::Grant;
+use sluice_model::{Grant, Migration};
 
 /// Log entries read at once.
 const ENTRIES: u64 = 100;
@@ -47,7 +47,8 @@ struct EventResponse {
 ///
 /// `log` is an entry of the log, with its number as the event's id. `job` is the progress of a running job, once a second,
 /// and its end. The stream ends when the request's token expires. A client that reconnects with `Last-Event-ID` gets the
-/// entries that it missed. Without it the stream begins with the next event.
+/// entries that it missed. Without it the stream begins with the next event. Each migration numbers its entries from 1. A
+/// client that was granted some of the migration's domains gets the events of these.
 #[utoipa::path(
     get, path = "/migration-assistance/migrations/{id}/events", tag = "Monitoring", operation_id = "streamEvents",
     params(
@@ -70,13 +71,16 @@ pub async fn stream(
         Some(_) => return Err(Problem::bad_request("INVALID_PARAMETER", "follow must be true or false.")),
     };
     let feed = app.blocking(move |app| {
-        let migration = caller.whole_migration(app, &id)?.reference_id;
+        let migration = caller.migration(app, &id)?;
+        let last = app.store.last_log(migration.reference_id)?;
         let last_entry = match headers.get("last-event-id") {
-            Some(value) => value.to_str().ok().and_then(|value| value.parse().ok()).ok_or_else(|| {
+            Some(value) => value.to_str().ok().and_then(|value| value.parse::<u64>().ok()).ok_or_else(|| {
                 Problem::bad_request("INVALID_PARAMETER", "Last-Event-ID must be the id of an event of this stream.")
             })?,
-            None => app.store.last_log(migration)?,
+            None => last,
         };
+        // A restored backup may have fewer entries than the client has received.
+        let last_entry = last_entry.min(last);
         Ok::<_, Problem>(EventFeed { grant: caller.grant().clone(), migration, last_entry, running: vec![] })
     });
     let feed = feed.await?;
@@ -89,7 +93,7 @@ pub async fn stream(
 /// Reader of a migration's events.
 struct EventFeed {
     grant: Grant,
-    migration: Uuid,
+    migration: Migration,
     /// Number of the last log entry that was read.
     last_entry: u64,
     /// Jobs that ran at the last read.
@@ -112,7 +116,9 @@ impl EventFeed {
             return None;
         }
         let mut events = vec![];
-        let entries = app.store.logs_after(self.migration, self.last_entry, ENTRIES).ok()?;
+        let migration = self.migration.reference_id;
+        let granted = self.grant.restricted_to(&self.migration);
+        let entries = app.store.logs_after(migration, self.last_entry, granted.as_deref(), ENTRIES).ok()?;
         let complete = (entries.len() as u64) < ENTRIES;
         for (number, entry) in entries {
             self.last_entry = number;
@@ -120,10 +126,13 @@ impl EventFeed {
             events.push(event.json_data(log_entry_response(entry)).ok()?);
         }
         if complete {
-            let now = app.jobs.running(self.migration);
+            let now = app.jobs.running(migration);
             let ended = self.running.iter().filter(|job| !now.contains(job));
             for job in ended.chain(now.iter().filter(|_| progress)) {
-                let Ok(Some(job)) = app.store.job(self.migration, *job) else { continue };
+                let Ok(Some(job)) = app.store.job(migration, *job) else { continue };
+                if !self.grant.sees_job(&self.migration, &job) {
+                    continue;
+                }
                 events.push(Event::default().event("job").json_data(job_response(app, job)).ok()?);
             }
             self.running = now;

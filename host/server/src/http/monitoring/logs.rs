@@ -72,6 +72,8 @@ fn filter(query: &QueryString) -> Result<LogFilter, Problem> {
 }
 
 /// Read a migration's log, the oldest entry first
+///
+/// A client that was granted some of the migration's domains sees the entries about these, and of their jobs.
 #[utoipa::path(
     get, path = "/migration-assistance/migrations/{id}/logs", tag = "Monitoring", operation_id = "listLogs",
     params(("id" = Uuid, Path, description = "Reference id of the migration."), PageQuery, LogQuery),
@@ -88,8 +90,8 @@ pub async fn list(
     let page = query.page(&["severity", "component", "code", "job"])?;
     let filter = filter(&query)?;
     app.blocking(move |app| {
-        let migration = caller.whole_migration(app, &id)?;
-        let (entries, total) = app.store.logs(migration.reference_id, &filter, page)?;
+        let migration = caller.migration(app, &id)?;
+        let (entries, total) = app.store.logs(&migration, caller.grant(), &filter, page)?;
         Ok(PageResponse::new(entries.into_iter().map(log_entry_response).collect(), total, page))
     })
     .await
