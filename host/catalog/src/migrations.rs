@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Catalog, CatalogError, Pagination};
 use sluice_model::{
     Digest, Domain, Grant, ImportStatus, MapperRef, Migration, MigrationEvent, MigrationOwner, MigrationStatus, Name,
-    StagingStatus, TransitionRefusal,
+    StagingStatus, Tenant, TransitionRefusal,
 };
 
 /// An error of changing the status of a migration.
