@@ -10,6 +10,7 @@ mod jobs;
 mod logs;
 mod migrations;
 mod plugins;
+mod reference_grants;
 mod restore_points;
 mod schema_steps;
 mod source_outcomes;
@@ -26,6 +27,7 @@ pub use issues::{IssueFilter, IssueTotal, ListedIssue, Phase, RecordIssue, Super
 pub use jobs::{JobEnd, JobError};
 pub use logs::{LogEntry, LogFilter, StoredLogEntry};
 pub use migrations::TransitionError;
+pub use reference_grants::{GrantedTenants, ReferenceGrant};
 pub use source_outcomes::SourceOutcomeCount;
 pub use uploads::{CatalogUpload, UploadEnd};
 
@@ -71,12 +73,12 @@ CREATE TABLE IF NOT EXISTS migrations (
     mapper TEXT, mapper_digest TEXT,
     registered_at TEXT NOT NULL, staging TEXT NOT NULL, import TEXT NOT NULL,
     validated_version INTEGER, validated_by TEXT, purged_at TEXT, target TEXT,
-    acknowledged INTEGER NOT NULL DEFAULT 0
+    acknowledged INTEGER NOT NULL DEFAULT 0, last_log INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, migration TEXT NOT NULL, kind TEXT NOT NULL,
     state TEXT NOT NULL, started_at TEXT NOT NULL, finished_at TEXT, done INTEGER NOT NULL, total INTEGER NOT NULL,
-    result TEXT
+    result TEXT, client TEXT
 );
 CREATE INDEX IF NOT EXISTS jobs_of_migration ON jobs (migration);
 CREATE TABLE IF NOT EXISTS paused_jobs (
@@ -96,9 +98,9 @@ CREATE TABLE IF NOT EXISTS issue_counts (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS logs (
     number INTEGER PRIMARY KEY AUTOINCREMENT, migration TEXT NOT NULL, at TEXT NOT NULL, severity TEXT NOT NULL,
-    component TEXT, job TEXT, code TEXT NOT NULL, figures TEXT NOT NULL
+    component TEXT, job TEXT, code TEXT NOT NULL, figures TEXT NOT NULL, sequence INTEGER
 );
-CREATE INDEX IF NOT EXISTS logs_of_migration ON logs (migration);
+CREATE INDEX IF NOT EXISTS logs_by_sequence ON logs (migration, sequence);
 CREATE TABLE IF NOT EXISTS clients (
     id TEXT PRIMARY KEY, tenant TEXT, permissions TEXT NOT NULL, domains TEXT NOT NULL, created_at TEXT NOT NULL,
     expires_at TEXT, revoked_at TEXT, secret BLOB NOT NULL, old_secret BLOB, old_secret_until TEXT
@@ -145,9 +147,15 @@ impl Catalog {
         connection.pragma_update(None, "secure_delete", "ON")?;
         sluice_sqlite::upgrade_schema(&mut connection, "migrations", schema_steps::STEPS)?
             .map_err(CatalogError::NewerVersion)?;
-        for schema in
-            [SCHEMA, uploads::SCHEMA, source_outcomes::SCHEMA, audit::SCHEMA, plugins::SCHEMA, restore_points::SCHEMA]
-        {
+        for schema in [
+            SCHEMA,
+            uploads::SCHEMA,
+            source_outcomes::SCHEMA,
+            audit::SCHEMA,
+            plugins::SCHEMA,
+            restore_points::SCHEMA,
+            reference_grants::SCHEMA,
+        ] {
             connection.execute_batch(schema)?;
         }
         Ok(Self { connection: Mutex::new(connection), log_changes: tokio::sync::watch::Sender::new(()) })

@@ -1,7 +1,7 @@
 //! The log of a migration: entries of a code and safe values, with their time.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -95,10 +95,17 @@ pub struct LogFilter {
     pub job: Option<Uuid>,
 }
 
-/// Adds an entry to a migration's log. The caller notifies [`Catalog::log_changes`] after the commit.
+/// Adds an entry to a migration's log, in the caller's transaction. The caller notifies [`Catalog::log_changes`] after the
+/// commit.
+///
+/// The migration counts its entries itself: a number of all migrations would tell how much others do.
 pub(super) fn log(connection: &Connection, migration: Uuid, entry: &LogEntry) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached("UPDATE migrations SET last_log = last_log + 1 WHERE reference_id = ?")?
+        .execute([migration.to_string()])?;
     connection.execute(
-        "INSERT INTO logs (migration, at, severity, component, job, code, figures) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO logs (migration, at, severity, component, job, code, figures, sequence)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT last_log FROM migrations WHERE reference_id = ?1))",
         params![
             migration.to_string(),
             entry.at.to_string(),
@@ -114,7 +121,11 @@ pub(super) fn log(connection: &Connection, migration: Uuid, entry: &LogEntry) ->
 impl Catalog {
     /// Adds an entry to a migration's log.
     pub fn log(&self, migration: Uuid, entry: &LogEntry) -> Result<(), CatalogError> {
-        log(&self.lock(), migration, entry)?;
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        log(&transaction, migration, entry)?;
+        transaction.commit()?;
+        drop(connection);
         self.log_changes.send_replace(());
         Ok(())
     }
@@ -132,7 +143,7 @@ impl Catalog {
         let LogFilter { severity, component, code, job } = filter;
         let (id, job) = (migration.to_string(), job.map(|job| job.to_string()));
         let mut query = connection.prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM logs WHERE {matching} ORDER BY number LIMIT ?6 OFFSET ?7"
+            "SELECT {COLUMNS} FROM logs WHERE {matching} ORDER BY sequence LIMIT ?6 OFFSET ?7"
         ))?;
         let items = query
             .query_map(params![id, severity, component, code, job, page.limit, page.offset], entry)?
@@ -154,7 +165,7 @@ impl Catalog {
     ) -> Result<Vec<(u64, StoredLogEntry)>, CatalogError> {
         let connection = self.lock();
         let mut query = connection.prepare_cached(&format!(
-            "SELECT {COLUMNS}, number FROM logs WHERE migration = ? AND number > ? ORDER BY number LIMIT ?"
+            "SELECT {COLUMNS}, sequence FROM logs WHERE migration = ? AND sequence > ? ORDER BY sequence LIMIT ?"
         ))?;
         let entries =
             query.query_map(params![migration.to_string(), number, limit], |row| Ok((row.get(6)?, entry(row)?)))?;
@@ -163,8 +174,8 @@ impl Catalog {
 
     /// Returns the number of a migration's last log entry, or 0 before the first.
     pub fn last_log(&self, migration: Uuid) -> Result<u64, CatalogError> {
-        let last = "SELECT coalesce(max(number), 0) FROM logs WHERE migration = ?";
-        Ok(self.lock().query_row(last, [migration.to_string()], |row| row.get(0))?)
+        let last = "SELECT last_log FROM migrations WHERE reference_id = ?";
+        Ok(self.lock().query_row(last, [migration.to_string()], |row| row.get(0)).optional()?.unwrap_or(0))
     }
 
     /// Returns a receiver that is notified when an entry is added to any log.

@@ -7,6 +7,14 @@ pub(super) const STEPS: &[&str] = &[
     "ALTER TABLE migrations ADD COLUMN acknowledged INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE issues ADD COLUMN upload INTEGER",
     "ALTER TABLE issues ADD COLUMN first_line INTEGER",
+    "ALTER TABLE jobs ADD COLUMN client TEXT",
+    // Entries of a log are numbered by migration. Earlier ones keep their numbers, so that a client that reconnects gets none
+    // twice.
+    "ALTER TABLE logs ADD COLUMN sequence INTEGER;
+     UPDATE logs SET sequence = number;
+     DROP INDEX IF EXISTS logs_of_migration;
+     ALTER TABLE migrations ADD COLUMN last_log INTEGER NOT NULL DEFAULT 0;
+     UPDATE migrations SET last_log = coalesce((SELECT max(number) FROM logs WHERE migration = reference_id), 0)",
 ];
 
 #[cfg(test)]
@@ -38,6 +46,8 @@ mod tests {
         let older = Connection::open(&path).unwrap();
         let undo = "ALTER TABLE migrations DROP COLUMN target; ALTER TABLE migrations DROP COLUMN acknowledged;
                     ALTER TABLE issues DROP COLUMN upload; ALTER TABLE issues DROP COLUMN first_line;
+                    ALTER TABLE jobs DROP COLUMN client; DROP INDEX logs_by_sequence;
+                    ALTER TABLE logs DROP COLUMN sequence; ALTER TABLE migrations DROP COLUMN last_log;
                     PRAGMA user_version = 0";
         older.execute_batch(undo).unwrap();
         drop(older);

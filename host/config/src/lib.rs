@@ -1,8 +1,10 @@
 //! The configuration: every limit with its default and its reason. A configuration file (TOML) overrides defaults.
 
+mod approval;
 mod platform;
 mod plugin;
 
+pub use approval::{ApprovalConfig, FourEyes, LimitAboveMaximum, PluginMaxima};
 pub use platform::{Flow, PlatformConfig};
 pub use plugin::PluginLimits;
 
@@ -20,6 +22,8 @@ pub struct Config {
     pub upload: UploadLimits,
     /// Limits of plugins.
     pub plugin: PluginLimits,
+    /// Settings of approvals.
+    pub approval: ApprovalConfig,
     /// Limits of the plugin registry.
     pub registry: RegistryLimits,
     /// Limits of imports.
@@ -325,6 +329,7 @@ impl Config {
         let Self {
             upload,
             plugin: _,
+            approval,
             registry,
             import,
             records,
@@ -374,6 +379,7 @@ impl Config {
             ("trial.difference_hours", trial.difference_hours, 1, 8_760),
         ];
         check_ranges(ranges)?;
+        check_ranges(&approval.maxima.ranges()).context("approval.maxima")?;
         for (name, platform) in platforms {
             check_ranges(&platform.ranges()).with_context(|| format!("platforms.{name}"))?;
         }

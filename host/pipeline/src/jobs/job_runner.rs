@@ -20,6 +20,7 @@ use crate::validate::validate;
 use crate::{Interrupt, MigrationContext, PipelineError};
 use sluice_audit::{Action, AuditEntry};
 use sluice_catalog::{JobEnd, LogEntry};
+use sluice_config::FourEyes;
 use sluice_model::{
     Actor, Blame, Digest, Job, JobKind, JobState, Level, Message, MigrationEvent, Progress, SafeReport, SafeValue,
     StagingStatus, TransitionRefusal,
@@ -43,7 +44,10 @@ impl Jobs {
         let event = self.start_event(&context, &task, (version, validators))?;
         let (id, started_at, state) = (reservation.id, Timestamp::now(), JobState::Running);
         let job = Job { id, migration, kind, state, started_at, finished_at: None, done: 0, total: 0, result: None };
-        let started = started.job(id, kind).plugins(plugins_of(&context, &task));
+        let mut started = started.job(id, kind).plugins(plugins_of(&context, &task));
+        if kind == JobKind::Import && !task.is_preview() {
+            started = name_validator(&context, started)?;
+        }
         let paused = self.catalogue.is_paused(migration, kind).map_err(StartError::from)?;
         self.catalogue.begin_job(&job, event, &started)?;
         let (jobs, progress) = (self.clone(), reservation.progress.clone());
@@ -102,6 +106,20 @@ impl Jobs {
             }
         }
     }
+}
+
+/// Adds the client that validated the records to the audit entry of an import. Refuses the import if the configuration wants
+/// two clients for both.
+fn name_validator(context: &MigrationContext, started: AuditEntry) -> Result<AuditEntry, StartError> {
+    let validator = context.store.last_client(context.migration.reference_id, JobKind::Validate)?;
+    let needs_two = context.config.approval.needs_two(FourEyes::Import);
+    if needs_two && validator.as_deref().is_none_or(|validator| started.actor_client() == Some(validator)) {
+        return Err(StartError::ValidatedBySameClient);
+    }
+    Ok(match validator {
+        Some(validator) => started.client(&validator),
+        None => started,
+    })
 }
 
 /// Returns the digests of the plugins that work on a task, each once.

@@ -22,6 +22,7 @@ mod schemas;
 mod server;
 mod sources;
 mod streamed;
+mod tenants;
 mod tus;
 mod uploads;
 

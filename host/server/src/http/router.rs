@@ -13,8 +13,8 @@ use super::auth::refusals::RefusalLog;
 use super::auth::tokens;
 use super::problem::Problem;
 use super::{
-    audit, codes, connector, jobs, migrations, monitoring, observe, openapi, plugins, records, schemas, sources, tus,
-    uploads,
+    audit, codes, connector, jobs, migrations, monitoring, observe, openapi, plugins, records, schemas, sources,
+    tenants, tus, uploads,
 };
 use crate::app::AsyncApp;
 
@@ -71,6 +71,8 @@ fn client_routes() -> OpenApiRouter<AsyncApp> {
         .routes(routes!(plugins::approvals::approve, plugins::approvals::revoke))
         .routes(routes!(plugins::plugin_keys::list))
         .routes(routes!(plugins::plugin_keys::add, plugins::plugin_keys::revoke))
+        .routes(routes!(tenants::reference_grants::list))
+        .routes(routes!(tenants::reference_grants::give, tenants::reference_grants::remove))
         .routes(routes!(monitoring::metrics::read))
 }
 

@@ -16,7 +16,7 @@ use crate::http::request::extract::{BufferedBody, json};
 use crate::http::request::media::accepts_json;
 use sluice_audit::{Action, AuditScope};
 use sluice_catalog::{LogEntry, PendingCreation, StoredResponse};
-use sluice_model::{DOMAINS, Domain, Level, Name, message};
+use sluice_model::{DOMAINS, Domain, Level, Name, Tenant, message};
 
 /// A domain's name in the API.
 struct ComponentName;
@@ -52,14 +52,15 @@ pub struct RegistrationRequest {
     tenant: Option<String>,
 }
 
-/// Returns the configured platform with this name.
-fn known_target(app: &App, target: Option<&str>) -> Result<Option<Name>, Problem> {
+/// Returns the configured platform with this name, if the tenant may use it. To a tenant other platforms do not exist.
+fn known_target(app: &App, tenant: &Tenant, target: Option<&str>) -> Result<Option<Name>, Problem> {
     let Some(target) = target else { return Ok(None) };
-    match app.platforms.get(target) {
+    match app.platform_of(tenant, target) {
         Some(platform) => Ok(Some(platform.name.clone())),
         None => {
-            let names: Vec<&Name> = app.platforms.values().map(|platform| &platform.name).collect();
-            let detail = message!("The server's configuration has no such platform. Platforms: {}.", names);
+            let names: Vec<&Name> = app.platforms_of(tenant).map(|platform| &platform.name).collect();
+            let detail =
+                message!("The server's configuration has no such platform for the tenant. Platforms: {}.", names);
             Err(Problem::unprocessable("UNKNOWN_TARGET", detail))
         }
     }
@@ -90,7 +91,7 @@ pub async fn register(
     let tenant = caller.tenant(registration.tenant.as_deref())?;
     app.blocking(move |app| {
         let mapper = known_mapper(app, &tenant, registration.mapper.as_deref())?;
-        let target = known_target(app, registration.target.as_deref())?;
+        let target = known_target(app, &tenant, registration.target.as_deref())?;
         idempotency::once(
             app,
             &caller.grant().client,
