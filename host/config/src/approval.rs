@@ -92,14 +92,8 @@ impl Default for PluginMaxima {
     }
 }
 
-/// A limit of an approval that is above its maximum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LimitAboveMaximum {
-    /// Name of the limit.
-    pub name: &'static str,
-    /// Maximum of the limit.
-    pub maximum: u64,
-}
+/// The name of a limit and its maximum.
+pub type LimitMaximum = (&'static str, u64);
 
 impl PluginMaxima {
     fn named(&self) -> [(&'static str, u64); 15] {
@@ -134,25 +128,25 @@ impl PluginMaxima {
     }
 
     /// Returns the maximum of each limit: the higher one of the section `plugin` and of these maxima.
-    fn of<'a>(&'a self, own: &'a PluginLimits) -> impl Iterator<Item = LimitAboveMaximum> + 'a {
+    fn of<'a>(&'a self, own: &'a PluginLimits) -> impl Iterator<Item = LimitMaximum> + 'a {
         let own = own.ranges();
         self.named().into_iter().map(move |(name, maximum)| {
             let own = own.iter().find(|(own, ..)| own.strip_prefix("plugin.") == Some(name));
-            LimitAboveMaximum { name, maximum: own.map_or(maximum, |(_, own, ..)| maximum.max(*own)) }
+            (name, own.map_or(maximum, |(_, own, ..)| maximum.max(*own)))
         })
     }
 
     /// Returns the first of these limits that is above its maximum, or `None`. `own` are the limits of the server.
-    pub fn above(&self, own: &PluginLimits, limits: &BTreeMap<String, u64>) -> Option<LimitAboveMaximum> {
-        self.of(own).find(|most| limits.get(most.name).is_some_and(|limit| *limit > most.maximum))
+    pub fn above(&self, own: &PluginLimits, limits: &BTreeMap<String, u64>) -> Option<LimitMaximum> {
+        self.of(own).find(|(name, maximum)| limits.get(*name).is_some_and(|limit| limit > maximum))
     }
 
     /// Returns these limits, none above its maximum. An approval may be older than the maxima.
     pub fn lower(&self, own: &PluginLimits, limits: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
         let mut lowered = limits.clone();
-        for most in self.of(own) {
-            if let Some(limit) = lowered.get_mut(most.name) {
-                *limit = most.maximum.min(*limit);
+        for (name, maximum) in self.of(own) {
+            if let Some(limit) = lowered.get_mut(name) {
+                *limit = maximum.min(*limit);
             }
         }
         lowered
@@ -191,7 +185,7 @@ mod tests {
         ] {
             let limits = BTreeMap::from([(name.to_owned(), value)]);
             let above = maxima.above(&own, &limits);
-            assert_eq!(above.map(|above| (above.name, above.maximum)), refused.map(|most| (name, most)), "{value}");
+            assert_eq!(above, refused.map(|most| (name, most)), "{value}");
             assert_eq!(maxima.lower(&own, &limits)[name], applies, "{name} {value}");
         }
     }

@@ -4,7 +4,7 @@ mod approval;
 mod platform;
 mod plugin;
 
-pub use approval::{ApprovalConfig, FourEyes, LimitAboveMaximum, PluginMaxima};
+pub use approval::{ApprovalConfig, FourEyes, LimitMaximum, PluginMaxima};
 pub use platform::{Flow, PlatformConfig};
 pub use plugin::PluginLimits;
 

@@ -1,6 +1,8 @@
-//! Access to the API and to stored data: permissions, tokens, privacy and erasure.
+//! Access to the API and to stored data: permissions, tenants, tokens, privacy and erasure.
 
 mod erasure;
 mod privacy;
 mod routes;
+mod tenants;
 mod tokens;
+mod two_clients;

@@ -15,7 +15,7 @@ use crate::http::problem::Problem;
 use crate::http::request::extract::{BufferedBody, PathParams, json};
 use crate::http::request::media::accepts_json;
 use sluice_audit::{Action, AuditScope};
-use sluice_config::{FourEyes, LimitAboveMaximum};
+use sluice_config::{FourEyes, LimitMaximum};
 use sluice_model::{Approval, LimitOverrides, Permission, RegisteredPlugin, Tenant, World, message};
 
 /// An approval of a plugin.
@@ -122,7 +122,7 @@ pub async fn approve(
     .await
 }
 
-fn above_maximum(LimitAboveMaximum { name, maximum }: LimitAboveMaximum) -> Problem {
+fn above_maximum((name, maximum): LimitMaximum) -> Problem {
     let detail = message!(
         "The limit {} may be at most {}, which approval.maxima in the server's configuration sets.",
         name,
