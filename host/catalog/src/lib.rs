@@ -73,7 +73,7 @@ CREATE TABLE IF NOT EXISTS migrations (
     mapper TEXT, mapper_digest TEXT,
     registered_at TEXT NOT NULL, staging TEXT NOT NULL, import TEXT NOT NULL,
     validated_version INTEGER, validated_by TEXT, purged_at TEXT, target TEXT,
-    acknowledged INTEGER NOT NULL DEFAULT 0, last_log INTEGER NOT NULL DEFAULT 0
+    acknowledged INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, migration TEXT NOT NULL, kind TEXT NOT NULL,
@@ -100,6 +100,7 @@ CREATE TABLE IF NOT EXISTS logs (
     number INTEGER PRIMARY KEY AUTOINCREMENT, migration TEXT NOT NULL, at TEXT NOT NULL, severity TEXT NOT NULL,
     component TEXT, job TEXT, code TEXT NOT NULL, figures TEXT NOT NULL, sequence INTEGER
 );
+CREATE TABLE IF NOT EXISTS log_numbers (migration TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS logs_by_sequence ON logs (migration, sequence);
 CREATE TABLE IF NOT EXISTS clients (
     id TEXT PRIMARY KEY, tenant TEXT, permissions TEXT NOT NULL, domains TEXT NOT NULL, created_at TEXT NOT NULL,

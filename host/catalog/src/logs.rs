@@ -100,12 +100,15 @@ pub struct LogFilter {
 ///
 /// The migration counts its entries itself: a number of all migrations would tell how much others do.
 pub(super) fn log(connection: &Connection, migration: Uuid, entry: &LogEntry) -> rusqlite::Result<usize> {
-    connection
-        .prepare_cached("UPDATE migrations SET last_log = last_log + 1 WHERE reference_id = ?")?
-        .execute([migration.to_string()])?;
+    let number: i64 = connection
+        .prepare_cached(
+            "INSERT INTO log_numbers (migration, last) VALUES (?, 1) ON CONFLICT DO UPDATE SET last = last + 1
+             RETURNING last",
+        )?
+        .query_row([migration.to_string()], |row| row.get(0))?;
     connection.execute(
         "INSERT INTO logs (migration, at, severity, component, job, code, figures, sequence)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT last_log FROM migrations WHERE reference_id = ?1))",
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         params![
             migration.to_string(),
             entry.at.to_string(),
@@ -114,6 +117,7 @@ pub(super) fn log(connection: &Connection, migration: Uuid, entry: &LogEntry) ->
             entry.job.map(|job| job.to_string()),
             &*entry.code,
             SafeReport::from(SafeValue::table(entry.figures.iter().cloned())).to_string(),
+            number,
         ],
     )
 }
@@ -174,7 +178,7 @@ impl Catalog {
 
     /// Returns the number of a migration's last log entry, or 0 before the first.
     pub fn last_log(&self, migration: Uuid) -> Result<u64, CatalogError> {
-        let last = "SELECT last_log FROM migrations WHERE reference_id = ?";
+        let last = "SELECT last FROM log_numbers WHERE migration = ?";
         Ok(self.lock().query_row(last, [migration.to_string()], |row| row.get(0)).optional()?.unwrap_or(0))
     }
 

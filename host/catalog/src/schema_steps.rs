@@ -13,8 +13,8 @@ pub(super) const STEPS: &[&str] = &[
     "ALTER TABLE logs ADD COLUMN sequence INTEGER;
      UPDATE logs SET sequence = number;
      DROP INDEX IF EXISTS logs_of_migration;
-     ALTER TABLE migrations ADD COLUMN last_log INTEGER NOT NULL DEFAULT 0;
-     UPDATE migrations SET last_log = coalesce((SELECT max(number) FROM logs WHERE migration = reference_id), 0)",
+     CREATE TABLE log_numbers (migration TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;
+     INSERT INTO log_numbers SELECT migration, max(number) FROM logs GROUP BY migration",
 ];
 
 #[cfg(test)]
@@ -47,7 +47,7 @@ mod tests {
         let undo = "ALTER TABLE migrations DROP COLUMN target; ALTER TABLE migrations DROP COLUMN acknowledged;
                     ALTER TABLE issues DROP COLUMN upload; ALTER TABLE issues DROP COLUMN first_line;
                     ALTER TABLE jobs DROP COLUMN client; DROP INDEX logs_by_sequence;
-                    ALTER TABLE logs DROP COLUMN sequence; ALTER TABLE migrations DROP COLUMN last_log;
+                    ALTER TABLE logs DROP COLUMN sequence; DROP TABLE log_numbers;
                     PRAGMA user_version = 0";
         older.execute_batch(undo).unwrap();
         drop(older);

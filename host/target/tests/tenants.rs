@@ -305,3 +305,17 @@ fn lookups_read_an_index() {
     ];
     assert_eq!(indexes, expected.map(|(name, columns)| (name.into(), columns.into())));
 }
+
+/// Only the files that make statements for one tenant, and the schema steps, write the name of a table into a statement.
+#[test]
+fn one_file_makes_statements_on_rows() {
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for file in std::fs::read_dir(source).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let named = ["FROM", "INTO", "UPDATE", "JOIN"].map(|word| format!("{word} \\\"{{"));
+        let makes_statements = named.iter().any(|named| text.contains(named));
+        assert_eq!(makes_statements, ["table.rs", "upgrade.rs"].contains(&&*name), "{name}");
+    }
+}

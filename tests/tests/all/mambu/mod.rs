@@ -4,6 +4,7 @@ mod berka;
 mod decisions;
 mod exclusion;
 mod faults;
+mod granted;
 mod kills;
 mod pace;
 mod restored;
