@@ -209,10 +209,12 @@ pub trait Target: Send + Sync {
         stopped: &dyn Fn() -> bool,
     ) -> Result<TargetFigures, TargetError>;
 
-    /// Begins an import. Waits while rows are removed, and calls `cancelled` meanwhile. Imports run beside each other.
+    /// Begins an import. Waits while rows are removed to which its records may refer, and calls `cancelled` meanwhile.
+    /// Imports run beside each other.
     fn begin_import(&self, cancelled: &dyn Fn() -> bool) -> Result<TargetLease<'_>, TargetError>;
 
-    /// Begins a removal of rows. Waits while imports run, of any migration, and calls `cancelled` meanwhile.
+    /// Begins a removal of rows. Waits while imports run whose records may refer to them, of any migration, and calls
+    /// `cancelled` meanwhile.
     fn begin_removal(&self, cancelled: &dyn Fn() -> bool) -> Result<TargetLease<'_>, TargetError>;
 
     /// Returns bytes that change whenever a lookup may find less than before: if rows are removed, or a grant to refer to

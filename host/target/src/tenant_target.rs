@@ -189,11 +189,11 @@ impl Target for TenantTarget {
     }
 
     fn begin_import(&self, cancelled: &dyn Fn() -> bool) -> Result<TargetLease<'_>, TargetError> {
-        self.database.import_lease(cancelled)
+        self.database.import_lease(self.tenant, &self.lenders, cancelled)
     }
 
     fn begin_removal(&self, cancelled: &dyn Fn() -> bool) -> Result<TargetLease<'_>, TargetError> {
-        self.database.removal_lease(cancelled)
+        self.database.removal_lease(self.tenant, &self.borrowers, cancelled)
     }
 
     fn lookup_state(&self) -> Result<Vec<u8>, TargetError> {

@@ -211,6 +211,36 @@ fn a_grant_lets_references_through() {
     assert_eq!(found.count, 0);
 }
 
+/// Which lease waits for which: holder, what it holds, and who waits for it beside the tenant itself, with the grant that
+/// south's records may refer to north's rows.
+#[test]
+fn leases_wait_for_the_rows_they_concern() {
+    let world = World::new();
+    let (south, north, third) = (tenant("south"), tenant("north"), world.of("third"));
+    let borrower = world.scope(&TenantScope { tenant: south.clone(), lenders: vec![north.clone()], borrowers: vec![] });
+    let owner = world.scope(&TenantScope { tenant: north, lenders: vec![], borrowers: vec![south] });
+    let waits = |target: &TenantTarget, removes: bool| {
+        let lease = if removes { target.begin_removal(&|| true) } else { target.begin_import(&|| true) };
+        lease.is_err()
+    };
+    for (holder, removes, waiting) in [
+        // Of third, south and north, whether an import waits and whether a removal waits.
+        (&third, false, [(false, true), (false, false), (false, false)]),
+        (&third, true, [(true, true), (false, false), (false, false)]),
+        (&borrower, false, [(false, false), (false, true), (false, true)]),
+        (&borrower, true, [(false, false), (true, true), (false, false)]),
+        (&owner, false, [(false, false), (false, false), (false, true)]),
+        (&owner, true, [(false, false), (true, false), (true, true)]),
+    ] {
+        let lease = if removes { holder.begin_removal(&|| false) } else { holder.begin_import(&|| false) };
+        let lease = lease.unwrap();
+        let found = [&third, &borrower, &owner].map(|target| (waits(target, false), waits(target, true)));
+        assert_eq!(found, waiting, "{removes}");
+        drop(lease);
+        assert!(![&third, &borrower, &owner].iter().any(|target| waits(target, true)));
+    }
+}
+
 /// A database of the version before tenants: each row goes to the tenant of its migration, altered rows stay altered, and a
 /// row of an unknown migration is seen by nobody.
 #[test]
