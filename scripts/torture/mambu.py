@@ -102,7 +102,7 @@ class PlatformTurn(Turn):
         (self.workspace.folder / "password").write_text(PASSWORD)
         mambu = MockMambu(mock_binary)
         config = (
-            f'[platforms.mambu]\nbase_url = "{mambu.url}/api"\nuser = "{USER}"\n'
+            f'[platforms.mambu]\ntenants = ["default"]\nbase_url = "{mambu.url}/api"\nuser = "{USER}"\n'
             f'password_file = "{self.workspace.folder}/password"\n'
             f"calls_per_second = {calls_per_second}\nparallel_calls = 8\nretry_millis = 5\n"
             f'flow = "{flow}"\n[platforms.mambu.settings]\nproductKey = "{PRODUCT_KEY}"\n'

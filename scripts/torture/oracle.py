@@ -226,7 +226,7 @@ def check_counts(observed):
 
 
 #: Columns that describe the import of a row.
-METADATA_COLUMNS = re.compile("sluice_(origin|position|hash|check)")
+METADATA_COLUMNS = re.compile("sluice_(origin|position|hash|check|tenant)")
 
 
 def row_text(row):

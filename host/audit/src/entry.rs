@@ -72,6 +72,10 @@ pub enum Action {
     PluginKeyAdded,
     /// A key that verifies plugins was revoked.
     PluginKeyRevoked,
+    /// An operator let the records of a tenant refer to rows of another tenant. The entry has both.
+    ReferenceGrantGiven,
+    /// An operator took such a grant back.
+    ReferenceGrantTaken,
 }
 
 /// The outcome of an action.
@@ -96,6 +100,7 @@ pub struct AuditEntry {
     migration: Option<Uuid>,
     client: Option<String>,
     tenant: Option<Tenant>,
+    owner: Option<Tenant>,
     job: Option<(Uuid, JobKind)>,
     state: Option<JobState>,
     upload: Option<u32>,
@@ -132,6 +137,7 @@ impl AuditEntry {
             migration: None,
             client: None,
             tenant: None,
+            owner: None,
             job: None,
             state: None,
             upload: None,
@@ -185,6 +191,12 @@ impl AuditEntry {
         self
     }
 
+    /// Adds the tenant that owns the rows which a reference grant concerns.
+    pub fn owner(mut self, owner: &Tenant) -> Self {
+        self.owner = Some(owner.clone());
+        self
+    }
+
     /// Adds the job.
     pub fn job(mut self, id: Uuid, kind: JobKind) -> Self {
         self.job = Some((id, kind));
@@ -227,6 +239,15 @@ impl AuditEntry {
         self
     }
 
+    /// Returns the id of the client that performs the action, if a client does. An id that is not plain is replaced by its
+    /// digest.
+    pub fn actor_client(&self) -> Option<&str> {
+        match &self.actor {
+            Actor::Client(id) => Some(id),
+            Actor::Operator | Actor::Server | Actor::Unknown => None,
+        }
+    }
+
     /// Returns the time of the action.
     pub(super) fn at(&self) -> Timestamp {
         self.at
@@ -250,6 +271,7 @@ impl AuditEntry {
             migration: self.migration,
             client: self.client.as_deref(),
             tenant: self.tenant.as_ref(),
+            owner: self.owner.as_ref(),
             job: self.job.map(|(id, _)| id),
             kind: self.job.map(|(_, kind)| kind),
             state: self.state,
@@ -281,6 +303,8 @@ struct EntryFields<'a> {
     client: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<&'a Tenant>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'a Tenant>,
     #[serde(skip_serializing_if = "Option::is_none")]
     job: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -117,6 +117,9 @@ impl Trail {
         self.append_with(AuditScope::Migration(job.migration), started, |transaction| {
             step(transaction, job.migration, event)?;
             put(transaction, job).map_err(CatalogError::from)?;
+            let started_by = "UPDATE jobs SET client = ? WHERE id = ?";
+            let client = params![started.actor_client(), job.id.to_string()];
+            transaction.execute(started_by, client).map_err(CatalogError::from)?;
             Ok(())
         })
     }
@@ -149,6 +152,19 @@ impl Trail {
 }
 
 impl Catalog {
+    /// Returns the id of the client that started the last validation that passed, or the last import that reached its end.
+    /// None if there was none, or an earlier version started it.
+    pub fn last_client(&self, migration: Uuid, kind: JobKind) -> Result<Option<String>, CatalogError> {
+        let states = if kind == JobKind::Validate { "('succeeded')" } else { "('succeeded', 'failed')" };
+        let connection = self.lock();
+        let mut query = connection.prepare_cached(&format!(
+            "SELECT client FROM jobs WHERE migration = ? AND kind = ? AND state IN {states}
+             AND coalesce(result ->> '$.preview', 0) = 0 ORDER BY number DESC LIMIT 1"
+        ))?;
+        let client = query.query_row([&migration.to_string(), kind.as_str()], |row| row.get(0)).optional()?;
+        Ok(client.flatten())
+    }
+
     /// Returns a job of a migration.
     pub fn job(&self, migration: Uuid, id: Uuid) -> Result<Option<Job>, CatalogError> {
         Ok(self

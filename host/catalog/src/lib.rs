@@ -10,6 +10,7 @@ mod jobs;
 mod logs;
 mod migrations;
 mod plugins;
+mod reference_grants;
 mod restore_points;
 mod schema_steps;
 mod source_outcomes;
@@ -26,6 +27,7 @@ pub use issues::{IssueFilter, IssueTotal, ListedIssue, Phase, RecordIssue, Super
 pub use jobs::{JobEnd, JobError};
 pub use logs::{LogEntry, LogFilter, StoredLogEntry};
 pub use migrations::TransitionError;
+pub use reference_grants::{GrantedTenants, ReferenceGrant};
 pub use source_outcomes::SourceOutcomeCount;
 pub use uploads::{CatalogUpload, UploadEnd};
 
@@ -76,7 +78,7 @@ CREATE TABLE IF NOT EXISTS migrations (
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, migration TEXT NOT NULL, kind TEXT NOT NULL,
     state TEXT NOT NULL, started_at TEXT NOT NULL, finished_at TEXT, done INTEGER NOT NULL, total INTEGER NOT NULL,
-    result TEXT, domains TEXT
+    result TEXT, domains TEXT, client TEXT
 );
 CREATE INDEX IF NOT EXISTS jobs_of_migration ON jobs (migration);
 CREATE TABLE IF NOT EXISTS paused_jobs (
@@ -146,9 +148,15 @@ impl Catalog {
         connection.pragma_update(None, "secure_delete", "ON")?;
         sluice_sqlite::upgrade_schema(&mut connection, "migrations", schema_steps::STEPS)?
             .map_err(CatalogError::NewerVersion)?;
-        for schema in
-            [SCHEMA, uploads::SCHEMA, source_outcomes::SCHEMA, audit::SCHEMA, plugins::SCHEMA, restore_points::SCHEMA]
-        {
+        for schema in [
+            SCHEMA,
+            uploads::SCHEMA,
+            source_outcomes::SCHEMA,
+            audit::SCHEMA,
+            plugins::SCHEMA,
+            restore_points::SCHEMA,
+            reference_grants::SCHEMA,
+        ] {
             connection.execute_batch(schema)?;
         }
         Ok(Self { connection: Mutex::new(connection), log_changes: tokio::sync::watch::Sender::new(()) })

@@ -1,7 +1,7 @@
 //! The log of a migration: entries of a code and safe values, with their time.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -96,7 +96,10 @@ pub struct LogFilter {
     pub job: Option<Uuid>,
 }
 
-/// Adds an entry to a migration's log. The caller notifies [`Catalog::log_changes`] after the commit.
+/// Adds an entry to a migration's log, in the caller's transaction. The caller notifies [`Catalog::log_changes`] after the
+/// commit.
+///
+/// The migration counts its entries itself: a number of all migrations would tell how much others do.
 pub(super) fn log(connection: &Connection, migration: Uuid, entry: &LogEntry) -> rusqlite::Result<usize> {
     // The migration counts its entries itself: a number says nothing about other migrations, and none is used again after
     // a purge.
@@ -114,6 +117,7 @@ pub(super) fn log(connection: &Connection, migration: Uuid, entry: &LogEntry) ->
             entry.job.map(|job| job.to_string()),
             &*entry.code,
             SafeReport::from(SafeValue::table(entry.figures.iter().cloned())).to_string(),
+            number,
         ],
     )
 }

@@ -16,6 +16,7 @@ pub(super) const STEPS: &[&str] = &[
      UPDATE logs SET entry = number;
      UPDATE migrations SET log_entries =
          (SELECT coalesce(max(entry), 0) FROM logs WHERE logs.migration = migrations.reference_id)",
+    "ALTER TABLE jobs ADD COLUMN client TEXT",
 ];
 
 #[cfg(test)]
@@ -48,6 +49,7 @@ mod tests {
         Catalog::open(&path).unwrap().log(id, &LogEntry::new(Level::Info, "FIRST")).unwrap();
         let undo = "ALTER TABLE migrations DROP COLUMN target; ALTER TABLE migrations DROP COLUMN acknowledged;
                     ALTER TABLE issues DROP COLUMN upload; ALTER TABLE issues DROP COLUMN first_line;
+                    ALTER TABLE jobs DROP COLUMN client;
                     ALTER TABLE migrations DROP COLUMN label; ALTER TABLE clients DROP COLUMN label;
                     ALTER TABLE jobs DROP COLUMN domains; ALTER TABLE migrations DROP COLUMN log_entries;
                     DROP INDEX log_entries_of_migration; ALTER TABLE logs DROP COLUMN entry;

@@ -98,6 +98,13 @@ enum CliCommand {
     /// Manage the keys that sign tokens
     #[command(subcommand)]
     Keys(access::keys::KeysCommand),
+    /// Let the records of one tenant refer to rows of another one
+    #[command(
+        subcommand,
+        after_help = "Example: sluice reference-grant give south --owner north\n\nThe client needs the permission admin, \
+                      and has to see every tenant.\n\nExit codes: 0 done, 1 something failed."
+    )]
+    ReferenceGrant(access::reference_grant::ReferenceGrantCommand),
     /// Back up a server's data directory without its keys, whether the server runs or not
     #[command(
         after_help = "Example: sluice backup /mnt/backups/2026-11-28 --data-dir ./sluice-data\n\nA backup holds no keys: \
@@ -155,6 +162,7 @@ fn dispatch(command: CliCommand) -> Result<u8> {
         }
         CliCommand::Client(command) => access::client::run(command),
         CliCommand::Keys(command) => access::keys::run(command),
+        CliCommand::ReferenceGrant(command) => block_on(access::reference_grant::run(command)),
         CliCommand::Backup(args) => backup::backup(args),
         CliCommand::Restore(args) => backup::restore(args),
         CliCommand::Plugin(args) => block_on(plugin::run(args)),

@@ -1,12 +1,14 @@
 //! The configuration: every limit with its default and its reason. A configuration file (TOML) overrides defaults.
 
 mod access;
+mod approval;
 mod http;
 mod platform;
 mod plugin;
 mod worker;
 
 pub use access::{AccessLimits, Issuer};
+pub use approval::{ApprovalConfig, FourEyes, LimitMaximum, PluginMaxima};
 pub use http::HttpLimits;
 pub use platform::{Flow, PlatformConfig};
 pub use plugin::PluginLimits;
@@ -28,6 +30,8 @@ pub struct Config {
     pub plugin: PluginLimits,
     /// Limits of the processes that compile and run plugins.
     pub worker: WorkerLimits,
+    /// Settings of approvals.
+    pub approval: ApprovalConfig,
     /// Limits of the plugin registry.
     pub registry: RegistryLimits,
     /// Limits of imports.
@@ -302,6 +306,7 @@ impl Config {
             upload,
             plugin: _,
             worker: _,
+            approval,
             registry,
             import,
             records,
@@ -371,6 +376,7 @@ impl Config {
         if access.issuer.as_ref().is_some_and(|issuer| !access::is_secure_url(&issuer.jwks_url)) {
             anyhow::bail!("access.issuer.jwks_url has to begin with https://, or with http:// and a loopback address");
         }
+        check_ranges(&approval.maxima.ranges()).context("approval.maxima")?;
         for (name, platform) in platforms {
             check_ranges(&platform.ranges()).with_context(|| format!("platforms.{name}"))?;
         }

@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 pub struct PlatformConfig {
     /// Name of the plugin that plans the calls. The platform's name by default.
     pub plugin: Option<String>,
+    /// Tenants whose migrations may go to the platform; `*` for every tenant. None by default: the server calls the platform
+    /// with the operator's credentials, so the operator has to name who uses them.
+    #[serde(default)]
+    pub tenants: Vec<String>,
     /// Address of the API, such as `https://example.mambu.com/api`. It must be `https`, except for a loopback address.
     pub base_url: String,
     /// File with an API key, which the server sends in the header `apikey`. The environment variable
@@ -110,6 +114,11 @@ fn answer_bytes() -> usize {
 }
 
 impl PlatformConfig {
+    /// Returns true if migrations of this tenant may go to the platform.
+    pub fn admits(&self, tenant: &str) -> bool {
+        self.tenants.iter().any(|named| named == "*" || named == tenant)
+    }
+
     /// Returns each numeric setting: its name, its value, its minimum and its maximum.
     pub(super) fn ranges(&self) -> [(&'static str, u64, u64, u64); 8] {
         [

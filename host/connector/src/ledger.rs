@@ -97,7 +97,7 @@ impl Ledger {
 
     /// Checks that this version can read an existing ledger.
     pub fn check_version(path: &Path) -> Result<(), PlatformError> {
-        sql::check_schema_version(&sql::open_read_only(path)?, STEPS)?.map(drop).map_err(PlatformError::Newer)
+        sql::check_schema_version(&sql::open_read_only(path)?, STEPS.len())?.map(drop).map_err(PlatformError::Newer)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Connection> {

@@ -22,7 +22,7 @@ pub struct MigrationContext {
     pub store: Arc<Catalog>,
     /// The catalogue of approvals; none if nothing has to be approved, as in a trial.
     pub approvals: Option<Arc<Catalog>>,
-    /// Target of the import.
+    /// Target of the import, with the rows that the migration's tenant may see.
     pub target: Arc<dyn Target>,
     /// Platform of the import, if it has an API of its own.
     pub platform: Option<Arc<ConnectedPlatform>>,
@@ -66,14 +66,11 @@ impl MigrationContext {
         self.migration.components.iter().filter_map(|domain| self.plugins.domain(domain.component))
     }
 
-    /// Returns one digest over all validators, and over the removals of rows from the target. A validation holds only for
-    /// the validators that made it, and for the rows that it looked up.
+    /// Returns one digest over all validators, and over the state of the rows that they can look up in the target. A
+    /// validation holds only for the validators that made it, and for the rows that it looked up.
     pub fn validators_digest(&self) -> Result<Digest, TargetError> {
         let mut digests: Vec<u8> = self.domains().flat_map(|plugin| *plugin.digest.bytes()).collect();
-        let removals = self.target.removals()?;
-        if removals > 0 {
-            digests.extend_from_slice(&removals.to_le_bytes());
-        }
+        digests.extend_from_slice(&self.target.lookup_state()?);
         Ok(Digest::of(&digests))
     }
 

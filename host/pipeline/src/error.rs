@@ -121,8 +121,9 @@ impl PipelineError {
                     .into()
             }
             PipelineError::Platform(error) => platform_message(error),
-            PipelineError::NoPlatform => "The server has no configuration for the migration's platform. Add \
-                                          [platforms.NAME] to the configuration."
+            PipelineError::NoPlatform => "The server has no configuration for the migration's platform, or does not \
+                                          grant it to the tenant. Add [platforms.NAME] to the configuration, with the \
+                                          tenant in its tenants."
                 .into(),
             PipelineError::Target(_) => "The target cannot be read or written. The server's log has the reason.".into(),
             PipelineError::Outdated => TransitionRefusal::NotValidated.remedy().into(),

@@ -81,7 +81,7 @@ impl SourceLookup for LoadedSources {
     }
 }
 
-/// A domain plugin's view: staged records of this migration, and records of the target.
+/// A domain plugin's view: staged records of this migration, and records of the target that its tenant may see.
 pub struct KnownRecords {
     area: Arc<StagingArea>,
     target: Arc<dyn Target>,
@@ -140,11 +140,11 @@ pub(crate) fn unavailable(failure: impl Into<PipelineError>) -> LookupRefusal {
 
 impl RecordLookup for KnownRecords {
     fn exist(&self, entity_type: &str, ids: &[[u8; 16]]) -> Result<Vec<u8>, LookupRefusal> {
-        self.entity_type(entity_type)?;
+        let described = self.entity_type(entity_type)?;
         let staged = self.are_staged(entity_type, ids).map_err(unavailable)?;
         let elsewhere: Vec<[u8; 16]> =
             ids.iter().zip(&staged).filter(|(_, staged)| !**staged).map(|(id, _)| *id).collect();
-        let mut imported = self.target.exist(entity_type, &elsewhere).map_err(unavailable)?.into_iter();
+        let mut imported = self.target.exist(described, &elsewhere).map_err(unavailable)?.into_iter();
         let place = |staged: bool| if staged { 1 } else { u8::from(imported.next().unwrap_or(false)) * 2 };
         Ok(staged.into_iter().map(place).collect())
     }

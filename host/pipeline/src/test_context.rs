@@ -16,7 +16,7 @@ use sluice_keys::{Sealer, Signer};
 use sluice_model::{DOMAINS, Tenant};
 use sluice_plugin_host::{Engine, EngineOptions, Library, Plugins, Usage};
 use sluice_staging::StagingArea;
-use sluice_target::EmbeddedTarget;
+use sluice_target::{EmbeddedTarget, TenantScope};
 
 /// The parts of a server in a temporary directory.
 pub(crate) struct TestServer {
@@ -66,15 +66,17 @@ impl TestServer {
         };
         let engine = Engine::new(EngineOptions::default()).unwrap();
         let library = Arc::new(Library::new(engine, open()));
-        let target = EmbeddedTarget::open(&self.folder.path().join("platform.db"), &ImportLimits::default()).unwrap();
+        let file = self.folder.path().join("platform.db");
+        let target = Arc::new(EmbeddedTarget::open(&file, &ImportLimits::default(), &|_| None).unwrap());
+        let migration = self.store.migration(migration).unwrap().unwrap();
         MigrationContext {
             config: Arc::new(Config::default()),
             plugins: Arc::new(Plugins::new(Tenant::default_tenant(), library, vec![], Default::default())),
             store: self.store.clone(),
             approvals: None,
-            target: Arc::new(target),
+            target: Arc::new(target.scoped(&TenantScope::of(migration.tenant.clone())).unwrap()),
             platform: None,
-            migration: self.store.migration(migration).unwrap().unwrap(),
+            migration,
             area: Arc::new(StagingArea::open(open(), path.clone(), Sealer::new(&[7; 32]), 0).unwrap()),
             usage: Usage::default(),
         }

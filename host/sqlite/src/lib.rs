@@ -9,7 +9,7 @@ mod wal;
 
 use rusqlite::ErrorCode;
 
-pub use schema_version::{NewerVersion, check_schema_version, upgrade_schema};
+pub use schema_version::{CodeStep, NewerVersion, SchemaStep, check_schema_version, upgrade_schema};
 pub use snapshot::{Snapshot, SnapshotSource, WriteLock, is_intact, load_into_memory, open_read_only};
 pub use wal::check_wal;
 

@@ -15,9 +15,30 @@ pub struct NewerVersion {
     pub known: i64,
 }
 
-/// Returns the version of a database, or an error if it is later than the version that `steps` lead to.
-pub fn check_schema_version(connection: &Connection, steps: &[&str]) -> rusqlite::Result<Result<i64, NewerVersion>> {
-    let known = steps.len() as i64;
+/// A change of a database from one version to the next.
+pub trait SchemaStep {
+    /// Changes the database. The caller's transaction holds the change.
+    fn run(&self, connection: &Connection) -> rusqlite::Result<()>;
+}
+
+impl SchemaStep for &str {
+    fn run(&self, connection: &Connection) -> rusqlite::Result<()> {
+        connection.execute_batch(self)
+    }
+}
+
+/// A step that needs more than SQL statements.
+pub type CodeStep<'a> = &'a dyn Fn(&Connection) -> rusqlite::Result<()>;
+
+impl SchemaStep for CodeStep<'_> {
+    fn run(&self, connection: &Connection) -> rusqlite::Result<()> {
+        self(connection)
+    }
+}
+
+/// Returns the version of a database, or an error if it is later than the version that this many steps lead to.
+pub fn check_schema_version(connection: &Connection, steps: usize) -> rusqlite::Result<Result<i64, NewerVersion>> {
+    let known = steps as i64;
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     Ok(if found > known { Err(NewerVersion { found, known }) } else { Ok(found) })
 }
@@ -28,10 +49,10 @@ pub fn check_schema_version(connection: &Connection, steps: &[&str]) -> rusqlite
 pub fn upgrade_schema(
     connection: &mut Connection,
     first: &str,
-    steps: &[&str],
+    steps: &[impl SchemaStep],
 ) -> rusqlite::Result<Result<(), NewerVersion>> {
     let transaction = connection.transaction()?;
-    let version = match check_schema_version(&transaction, steps)? {
+    let version = match check_schema_version(&transaction, steps.len())? {
         Ok(version) => version,
         Err(newer) => return Ok(Err(newer)),
     };
@@ -40,7 +61,7 @@ pub fn upgrade_schema(
     }
     let has_tables = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?)";
     if transaction.query_row(has_tables, [first], |row| row.get(0))? {
-        steps[version as usize..].iter().try_for_each(|step| transaction.execute_batch(step))?;
+        steps[version as usize..].iter().try_for_each(|step| step.run(&transaction))?;
     }
     transaction.pragma_update(None, "user_version", steps.len() as i64)?;
     transaction.commit().map(Ok)

@@ -15,7 +15,9 @@ use super::TargetError;
 use super::id_repair;
 use super::lease::LeaseState;
 use super::load::SqliteLoad;
-use super::table::TargetTable;
+use super::table::{TargetTable, TenantTable};
+use super::tenants::{self, TenantNumber, TenantNumbers};
+use super::upgrade::{self, TenantOfMigration, VERSION};
 use sluice_config::ImportLimits;
 use sluice_contract::EntityType;
 use sluice_sqlite as sql;
@@ -29,21 +31,17 @@ CREATE TABLE IF NOT EXISTS sluice_progress (
     migration TEXT NOT NULL, entity_type TEXT NOT NULL, position INTEGER NOT NULL,
     row_count INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (migration, entity_type)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS sluice_removals (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS sluice_removals (tenant INTEGER PRIMARY KEY, number INTEGER NOT NULL);
 ";
 
 /// Bytes of a page of a new database. SQLite writes each page with two calls into the log and one into the database.
 /// With its default of 4 KiB these calls took a fifth of the import's writer thread.
 const PAGE_BYTES: usize = 16 << 10;
 
-/// Statements that bring a platform database forward, one for each version. No version has changed the schema yet.
-/// Columns that plugins add are created when they are missing.
-const STEPS: &[&str] = &[];
-
 /// Time after which an import that waits for a table, or for a removal, checks whether it was cancelled.
 pub(super) const CANCEL_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The embedded target.
+/// The embedded target. [`EmbeddedTarget::scoped`] gives access to the rows of one tenant.
 pub struct EmbeddedTarget {
     /// Connection for writes.
     pub(super) writer: Mutex<Connection>,
@@ -59,6 +57,8 @@ pub struct EmbeddedTarget {
     pub(super) returned: Condvar,
     /// Indexes that are known to exist, beside the indexes of the reference ids.
     indexed: Mutex<HashSet<String>>,
+    /// Numbers of the tenants that the process has met.
+    pub(super) tenants: Mutex<TenantNumbers>,
 }
 
 /// Locks a mutex, also after a panic: at worst the panic left a transaction, and its guard has rolled it back.
@@ -87,11 +87,17 @@ pub(super) fn column_names(connection: &Connection, table: &str) -> rusqlite::Re
 }
 
 impl EmbeddedTarget {
-    /// Opens the database, or creates it.
-    pub fn open(path: &FilePath, limits: &ImportLimits) -> Result<Self, TargetError> {
+    /// Opens the database, or creates it. `tenant_of` names the tenants of migrations whose rows an earlier version stored
+    /// without a tenant.
+    ///
+    /// Columns that plugins add are not part of the schema's version: they are created when they are missing.
+    pub fn open(path: &FilePath, limits: &ImportLimits, tenant_of: TenantOfMigration) -> Result<Self, TargetError> {
         let mut writer = connect(path, limits.cache_bytes / 3 * 2, limits.log_bytes)?;
-        sql::upgrade_schema(&mut writer, "sluice_progress", STEPS)?.map_err(TargetError::Newer)?;
+        let add_tenants = |connection: &Connection| upgrade::add_tenants(connection, tenant_of);
+        let steps: [sql::CodeStep; VERSION] = [&add_tenants];
+        sql::upgrade_schema(&mut writer, "sluice_progress", &steps)?.map_err(TargetError::Newer)?;
         writer.execute_batch(SCHEMA)?;
+        writer.execute_batch(tenants::SCHEMA)?;
         writer.execute_batch(id_repair::SCHEMA)?;
         let reader = Mutex::new(connect(path, limits.cache_bytes / 3, limits.log_bytes)?);
         let writer = Mutex::new(writer);
@@ -102,7 +108,7 @@ impl EmbeddedTarget {
     pub fn open_read_only(path: &FilePath) -> Result<Self, TargetError> {
         let open = || {
             let connection = sql::open_read_only(path)?;
-            sql::check_schema_version(&connection, STEPS)?.map_err(TargetError::Newer)?;
+            sql::check_schema_version(&connection, VERSION)?.map_err(TargetError::Newer)?;
             Ok::<_, TargetError>(Mutex::new(connection))
         };
         Ok(Self::new(open()?, open()?))
@@ -117,21 +123,22 @@ impl EmbeddedTarget {
             leases: Mutex::default(),
             returned: Condvar::new(),
             indexed: Mutex::default(),
+            tenants: Mutex::default(),
         }
     }
 
     /// Creates the entity type's table, its missing columns and its unique index.
-    pub(super) fn prepare_table(&self, entity_type: &EntityType) -> Result<(), TargetError> {
+    pub fn prepare(&self, entity_type: &EntityType) -> Result<(), TargetError> {
         let table = TargetTable::new(entity_type);
         let writer = lock(&self.writer);
         let transaction = Transaction::new_unchecked(&writer, TransactionBehavior::Immediate)?;
         transaction.execute(&table.create(), [])?;
-        let there = column_names(&transaction, &table.name)?;
+        let there = column_names(&transaction, table.name())?;
         for statement in table.add_columns(&there) {
             transaction.execute(&statement, [])?;
         }
         // A table without its index was left by an import that was killed. No import writes to it now.
-        if !lock(&self.busy).contains_key(&table.name) {
+        if !lock(&self.busy).contains_key(table.name()) {
             transaction.execute(&table.create_index(), [])?;
         }
         Ok(transaction.commit()?)
@@ -140,13 +147,17 @@ impl EmbeddedTarget {
     /// Creates an index of a column when it is first needed. Building it at once is cheaper than updating it in every
     /// import.
     pub(super) fn index(&self, reader: &Connection, table: &TargetTable, column: &str) -> Result<(), TargetError> {
-        let name = format!("{}_by_{column}", table.name);
+        let (name, create) = table.create_column_index(column);
         if !lock(&self.indexed).contains(&name) {
-            let make = format!("CREATE INDEX IF NOT EXISTS \"{name}\" ON \"{}\" (\"{column}\")", table.name);
-            reader.execute(&make, [])?;
+            reader.execute(&create, [])?;
             lock(&self.indexed).insert(name);
         }
         Ok(())
+    }
+
+    /// Checks that the database can be read.
+    pub fn check(&self) -> Result<(), TargetError> {
+        Ok(lock(&self.reader).query_row("SELECT count(*) FROM sluice_progress WHERE migration = ''", [], |_| Ok(()))?)
     }
 
     /// Saves the position that a migration has reached.
@@ -158,13 +169,15 @@ impl EmbeddedTarget {
     /// Begins an import into the entity type's table, once no other import writes to it.
     pub(super) fn begin_load<'a>(
         &'a self,
+        tenant: TenantNumber,
         migration: Uuid,
         entity_type: &'a EntityType,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<SqliteLoad<'a>, TargetError> {
-        let table = TargetTable::new(entity_type);
+        let table = TenantTable::new(entity_type, tenant);
+        let name = table.table.name();
         let mut busy = lock(&self.busy);
-        while busy.contains_key(&table.name) {
+        while busy.contains_key(name) {
             if cancelled() {
                 return Err(TargetError::Cancelled);
             }
@@ -174,11 +187,10 @@ impl EmbeddedTarget {
                 .unwrap_or_else(std::sync::PoisonError::into_inner)
                 .0;
         }
-        busy.insert(table.name.clone(), migration);
+        busy.insert(name.to_owned(), migration);
         drop(busy);
         let mut load = SqliteLoad::new(self, migration, entity_type, table);
-        let empty = format!("SELECT NOT EXISTS (SELECT 1 FROM \"{}\")", load.table.name);
-        load.bulk = lock(&self.writer).query_row(&empty, [], |row| row.get(0))?;
+        load.bulk = lock(&self.writer).query_row(&load.table.table.is_empty(), [], |row| row.get(0))?;
         Ok(load)
     }
 }

@@ -7,7 +7,8 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehav
 use super::TargetError;
 use super::checksum::TableColumns;
 use super::embedded::{EmbeddedTarget, lock};
-use super::table::TargetTable;
+use super::table::{TargetTable, TenantTable};
+use super::tenants;
 use sluice_contract::{CanonicalIds, ColumnKind, EntityType};
 
 pub(super) const SCHEMA: &str = "
@@ -41,51 +42,59 @@ impl EmbeddedTarget {
         let table = TargetTable::new(entity_type);
         let writer = lock(&self.writer);
         let checked = "SELECT 1 FROM sluice_canonical_ids WHERE table_name = ?";
-        let checked: Option<i64> = writer.query_row(checked, [&table.name], |row| row.get(0)).optional()?;
+        let checked: Option<i64> = writer.query_row(checked, [table.name()], |row| row.get(0)).optional()?;
         let mut repair = IdRepair::default();
         if checked.is_some() {
             return Ok(repair);
         }
-        let (ids, columns) = (CanonicalIds::new(entity_type), TableColumns::of(&writer, &table.name)?);
-        let mut after = i64::MIN;
-        loop {
-            let transaction = Transaction::new_unchecked(&writer, TransactionBehavior::Immediate)?;
-            let (last, old) = old_rows(&transaction, &table, &columns, &ids, after)?;
-            for row in &old {
-                let stored = store(&transaction, &table, &columns, row)?;
-                *(if stored { &mut repair.rewritten } else { &mut repair.left }) += 1;
-            }
-            let end = last.is_none();
-            if end && repair.left == 0 {
-                let note = "INSERT OR IGNORE INTO sluice_canonical_ids (table_name) VALUES (?)";
-                transaction.execute(note, [&table.name])?;
-            }
-            transaction.commit()?;
-            after = last.unwrap_or(after);
-            if end {
-                return Ok(repair);
-            }
+        for tenant in tenants::all(&writer)? {
+            canonicalise_tenant(&writer, entity_type, &TenantTable::new(entity_type, tenant), &mut repair)?;
         }
+        if repair.left == 0 {
+            let note = "INSERT OR IGNORE INTO sluice_canonical_ids (table_name) VALUES (?)";
+            writer.execute(note, [table.name()])?;
+        }
+        Ok(repair)
+    }
+}
+
+/// Rewrites the ids of a tenant's rows.
+fn canonicalise_tenant(
+    writer: &Connection,
+    entity_type: &EntityType,
+    table: &TenantTable,
+    repair: &mut IdRepair,
+) -> Result<(), TargetError> {
+    let (ids, columns) = (CanonicalIds::new(entity_type), TableColumns::of(writer, table.table.name())?);
+    let mut after = i64::MIN;
+    loop {
+        let transaction = Transaction::new_unchecked(writer, TransactionBehavior::Immediate)?;
+        let (last, old) = old_rows(&transaction, table, &columns, &ids, after)?;
+        for row in &old {
+            let stored = store(&transaction, table, &columns, row)?;
+            *(if stored { &mut repair.rewritten } else { &mut repair.left }) += 1;
+        }
+        transaction.commit()?;
+        let Some(last) = last else { return Ok(()) };
+        after = last;
     }
 }
 
 /// Reads some rows after a row number. Returns the last row number, if there is a row, and the rows that have to change.
 fn old_rows(
     connection: &Connection,
-    table: &TargetTable,
+    table: &TenantTable,
     columns: &TableColumns,
     ids: &CanonicalIds,
     after: i64,
 ) -> rusqlite::Result<(Option<i64>, Vec<OldRow>)> {
-    let mut query = connection.prepare_cached(&format!(
-        "SELECT {}, rowid FROM \"{}\" WHERE rowid > ? ORDER BY rowid LIMIT {ROWS}",
-        columns.list, table.name
-    ))?;
+    let condition = format!("rowid > ? ORDER BY rowid LIMIT {ROWS}");
+    let mut query = connection.prepare_cached(&table.scan(&format!("{}, rowid", columns.list), &condition))?;
     let (mut last, mut old, mut rows) = (None, vec![], query.query([after])?);
     while let Some(row) = rows.next()? {
         let number = row.get(columns.columns.len() + 1)?;
         last = Some(number);
-        old.extend(old_row(row, number, table, columns, ids)?);
+        old.extend(old_row(row, number, &table.table, columns, ids)?);
     }
     Ok((last, old))
 }
@@ -121,10 +130,10 @@ fn old_row(
 }
 
 /// Stores the changes of a row. Returns false if another row has its new reference id.
-fn store(connection: &Connection, table: &TargetTable, columns: &TableColumns, row: &OldRow) -> rusqlite::Result<bool> {
-    let key = columns.column(table.key());
+fn store(connection: &Connection, table: &TenantTable, columns: &TableColumns, row: &OldRow) -> rusqlite::Result<bool> {
+    let key = columns.column(table.table.key());
     if let Some((_, id)) = row.changes.iter().find(|(column, _)| Some(*column) == key) {
-        let other = format!("SELECT 1 FROM \"{}\" WHERE \"{}\" = ? AND rowid <> ?", table.name, table.key());
+        let other = format!("{} AND rowid <> ?2", table.find("1", 1));
         if connection.prepare_cached(&other)?.exists(params![id, row.number])? {
             return Ok(false);
         }
@@ -132,7 +141,7 @@ fn store(connection: &Connection, table: &TargetTable, columns: &TableColumns, r
     let sets: Vec<String> =
         row.changes.iter().map(|(column, _)| format!("\"{}\" = ?", columns.columns[*column])).collect();
     let check = format!("\"{}\" = ?", super::table::CHECK);
-    let update = format!("UPDATE \"{}\" SET {}, {check} WHERE rowid = ?", table.name, sets.join(", "));
+    let update = table.set(&format!("{}, {check}", sets.join(", ")), "rowid = ?");
     let values = row.changes.iter().map(|(_, text)| Value::Text(text.clone()));
     let ends = [row.check.map_or(Value::Null, Value::Integer), Value::Integer(row.number)];
     connection.prepare_cached(&update)?.execute(params_from_iter(values.chain(ends)))?;
@@ -142,10 +151,12 @@ fn store(connection: &Connection, table: &TargetTable, columns: &TableColumns, r
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ColumnExtractor, NewRow, RowProvenance, Target};
+    use std::sync::Arc;
+
+    use crate::{ColumnExtractor, NewRow, RowProvenance, Target, TenantScope};
     use sluice_config::ImportLimits;
     use sluice_contract::{Column, Reference};
-    use sluice_model::{Digest, Name};
+    use sluice_model::{Digest, Name, Tenant};
     use uuid::Uuid;
 
     fn things() -> EntityType {
@@ -168,7 +179,8 @@ mod tests {
     fn an_older_table_is_rewritten() {
         let held = tempfile::tempdir().unwrap();
         let (path, things) = (held.path().join("platform.db"), things());
-        let open = || EmbeddedTarget::open(&path, &ImportLimits::default()).unwrap();
+        let open = || Arc::new(EmbeddedTarget::open(&path, &ImportLimits::default(), &|_| None).unwrap());
+        let scoped = |target: &Arc<EmbeddedTarget>| target.scoped(&TenantScope::of(Tenant::default_tenant())).unwrap();
         let target = open();
         target.prepare(&things).unwrap();
         let lower = |last: &str| format!("aaaaaaaa-0000-4000-8000-0000000000{last}");
@@ -180,7 +192,8 @@ mod tests {
         let migration = Uuid::from_u128(1);
         let digest = Digest::of(b"x");
         let provenance = RowProvenance { source: "upload".into(), mapper: None, domain_plugin: digest };
-        let mut load = target.begin(migration, &things, &|| false).unwrap();
+        let rows_of_tenant = scoped(&target);
+        let mut load = rows_of_tenant.begin(migration, &things, &|| false).unwrap();
         for (number, body) in bodies.iter().enumerate() {
             let mut spans = vec![];
             let sum = ColumnExtractor::new(&things).extract(body.as_bytes(), &mut spans);
@@ -191,15 +204,15 @@ mod tests {
             load.store(std::slice::from_ref(&provenance), &mut [row]).unwrap();
         }
         load.finish(Some(1)).unwrap();
-        let unaltered = |target: &EmbeddedTarget| {
-            let figures = target.figures(migration, &things, &[], 10, &|| false).unwrap();
+        let unaltered = |target: &Arc<EmbeddedTarget>| {
+            let figures = scoped(target).figures(migration, &things, &[], 10, &|| false).unwrap();
             (figures.count, figures.unaltered)
         };
         assert_eq!(unaltered(&target), (4, 4));
 
         assert_eq!(target.canonicalise_ids(&things).unwrap(), IdRepair { rewritten: 3, left: 1 });
         assert_eq!(unaltered(&target), (4, 4));
-        drop(target);
+        drop((rows_of_tenant, target));
         let target = open();
         assert_eq!(target.canonicalise_ids(&things).unwrap(), IdRepair { rewritten: 0, left: 1 });
         let connection = Connection::open(&path).unwrap();

@@ -7,12 +7,14 @@ mod embedded;
 mod id_repair;
 mod lease;
 mod load;
-mod read;
 mod record_path;
 mod removal;
 mod row;
 mod scan;
 mod table;
+mod tenant_target;
+mod tenants;
+mod upgrade;
 
 use uuid::Uuid;
 
@@ -23,6 +25,9 @@ pub use record_path::{RecordPath, decimal, money, visit};
 pub use removal::{IdSets, OwnRow, ReferringRow, ReferringRows, RemovedRows, RowRemoval};
 pub use row::{ColumnExtractor, Span};
 pub use scan::add_amount;
+pub use tenant_target::TenantTarget;
+pub use tenants::TenantScope;
+pub use upgrade::TenantOfMigration;
 
 use sluice_contract::{CountGroup, EntityType, LookupAnswer};
 use sluice_model::{Digest, Name};
@@ -144,7 +149,10 @@ pub struct TargetFigures {
     pub sums: Sums,
 }
 
-/// A destination of imports.
+/// A destination of imports, as the tenant of a migration sees it.
+///
+/// A target belongs to one tenant. Its methods neither return nor change rows of another one, and answer as if those rows
+/// did not exist. [`Target::exist`] and [`Target::read`] alone find rows of other tenants, if an operator has granted it.
 pub trait Target: Send + Sync {
     /// Creates or extends the entity type's table. Callers call it before any other method.
     fn prepare(&self, entity_type: &EntityType) -> Result<(), TargetError>;
@@ -169,10 +177,10 @@ pub trait Target: Send + Sync {
     ) -> Result<Box<dyn TargetLoad + 'a>, TargetError>;
 
     /// Returns, for each id, true if the target has the record.
-    fn exist(&self, entity_type: &str, ids: &[[u8; 16]]) -> Result<Vec<bool>, TargetError>;
+    fn exist(&self, entity_type: &EntityType, ids: &[[u8; 16]]) -> Result<Vec<bool>, TargetError>;
 
-    /// Returns, for each id, true if another migration has imported the record.
-    fn foreign(&self, migration: Uuid, entity_type: &str, ids: &[[u8; 16]]) -> Result<Vec<bool>, TargetError>;
+    /// Returns, for each id, true if another migration of the tenant has imported the record.
+    fn foreign(&self, migration: Uuid, entity_type: &EntityType, ids: &[[u8; 16]]) -> Result<Vec<bool>, TargetError>;
 
     /// Returns the record with this id, as JSON.
     fn read(&self, entity_type: &EntityType, id: [u8; 16]) -> Result<Option<Vec<u8>>, TargetError>;
@@ -201,14 +209,17 @@ pub trait Target: Send + Sync {
         stopped: &dyn Fn() -> bool,
     ) -> Result<TargetFigures, TargetError>;
 
-    /// Begins an import. Waits while rows are removed, and calls `cancelled` meanwhile. Imports run beside each other.
+    /// Begins an import. Waits while rows are removed to which its records may refer, and calls `cancelled` meanwhile.
+    /// Imports run beside each other.
     fn begin_import(&self, cancelled: &dyn Fn() -> bool) -> Result<TargetLease<'_>, TargetError>;
 
-    /// Begins a removal of rows. Waits while imports run, of any migration, and calls `cancelled` meanwhile.
+    /// Begins a removal of rows. Waits while imports run whose records may refer to them, of any migration, and calls
+    /// `cancelled` meanwhile.
     fn begin_removal(&self, cancelled: &dyn Fn() -> bool) -> Result<TargetLease<'_>, TargetError>;
 
-    /// Returns a number that grows whenever rows are removed. A validation that looked records up before is outdated.
-    fn removals(&self) -> Result<u64, TargetError>;
+    /// Returns bytes that change whenever a lookup may find less than before: if rows are removed, or a grant to refer to
+    /// another tenant's rows is given or taken back. A validation that looked records up before is outdated. Empty at first.
+    fn lookup_state(&self) -> Result<Vec<u8>, TargetError>;
 
     /// Calls `each` with the rows that a migration has imported, batch by batch.
     fn own_rows(

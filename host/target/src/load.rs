@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::checksum::{RowChecksums, TableColumns};
 use super::embedded::{EmbeddedTarget, lock, set_position};
-use super::table::{HASH, ORIGIN, TargetTable};
+use super::table::{HASH, ORIGIN, TenantTable};
 use super::{NewRow, RowProvenance, StoreCounts, TargetError, TargetLoad, row};
 use sluice_contract::EntityType;
 use sluice_defects::{self, Defect};
@@ -47,7 +47,7 @@ impl Drop for OpenTransaction<'_> {
 
 /// A row with the id of a row to be stored.
 enum ExistingRow {
-    /// A row of another migration.
+    /// A row of another migration of the tenant.
     Foreign,
     /// The same row, unaltered.
     Same,
@@ -62,15 +62,11 @@ struct RowLookup<'a> {
 }
 
 impl<'a> RowLookup<'a> {
-    fn new(writer: &'a Connection, table: &TargetTable) -> rusqlite::Result<Self> {
-        let columns_of_table = TableColumns::of(writer, &table.name)?;
-        let existing = writer.prepare_cached(&format!(
-            "SELECT {}, {HASH}, (SELECT migration FROM sluice_origins WHERE number = {ORIGIN}) FROM \"{}\"
-             WHERE \"{}\" = ?",
-            columns_of_table.list,
-            table.name,
-            table.key()
-        ))?;
+    fn new(writer: &'a Connection, table: &TenantTable) -> rusqlite::Result<Self> {
+        let columns_of_table = TableColumns::of(writer, table.table.name())?;
+        let migration = format!("(SELECT migration FROM sluice_origins WHERE number = {ORIGIN})");
+        let columns = format!("{}, {HASH}, {migration}", columns_of_table.list);
+        let existing = writer.prepare_cached(&table.find(&columns, 1))?;
         Ok(Self { columns_of_table, existing })
     }
 
@@ -96,8 +92,8 @@ pub(super) struct SqliteLoad<'a> {
     target: &'a EmbeddedTarget,
     migration: Uuid,
     entity_type: &'a EntityType,
-    /// Table of the entity type.
-    pub table: TargetTable<'a>,
+    /// The tenant's rows in the table of the entity type.
+    pub table: TenantTable<'a>,
     /// True if the table was empty: rows come first, the index last.
     pub bulk: bool,
     /// The writer with rows that are stored and not committed yet.
@@ -114,7 +110,7 @@ impl<'a> SqliteLoad<'a> {
         target: &'a EmbeddedTarget,
         migration: Uuid,
         entity_type: &'a EntityType,
-        table: TargetTable<'a>,
+        table: TenantTable<'a>,
     ) -> Self {
         Self { target, migration, entity_type, table, bulk: false, open: None, added: 0, expects_new: true }
     }
@@ -123,7 +119,7 @@ impl<'a> SqliteLoad<'a> {
         TargetError::Misfit {
             entity_type: self.entity_type.name.clone(),
             reference_id: Uuid::from_bytes(id),
-            column: self.table.columns[column].name.clone(),
+            column: self.table.table.columns[column].name.clone(),
         }
     }
 
@@ -141,7 +137,7 @@ impl<'a> SqliteLoad<'a> {
                 open.0.execute_batch("BEGIN IMMEDIATE")?;
                 if self.bulk {
                     // Only the first transaction has an index to drop.
-                    open.0.execute(&format!("DROP INDEX IF EXISTS \"{}\"", self.table.index_name()), [])?;
+                    open.0.execute(&self.table.table.drop_index(), [])?;
                 }
                 open
             }
@@ -166,8 +162,10 @@ impl<'a> SqliteLoad<'a> {
         let mut update = writer.prepare_cached(&self.table.update())?;
         // A table that was empty has no existing rows.
         let mut there = if self.bulk { None } else { Some(RowLookup::new(writer, &self.table)?) };
-        let columns = self.table.columns.len();
-        let checks = RowChecksums::new(self.table.names());
+        let columns = self.table.table.columns.len();
+        let checks = RowChecksums::new(self.table.table.names());
+        let tenant = self.table.tenant().value();
+        let tenant_sum = checks.integer(columns + 4, tenant);
         let mut text_buffer = Uuid::encode_buffer();
         let own = self.migration.to_string();
         let put = |statement: &mut Statement, new: &NewRow| -> rusqlite::Result<Result<usize, usize>> {
@@ -175,18 +173,20 @@ impl<'a> SqliteLoad<'a> {
                 Ok(sum) => sum,
                 Err(column) => return Ok(Err(column)),
             };
-            if let Err(column) = row::bind(self.table.columns, new.body, new.spans, statement)? {
+            if let Err(column) = row::bind(self.table.table.columns, new.body, new.spans, statement)? {
                 return Ok(Err(column));
             }
             let (origin, position) = (origins[new.provenance], new.position.cast_signed());
             let checksum = sum
                 .wrapping_add(checks.integer(columns, origin))
                 .wrapping_add(checks.integer(columns + 1, position))
-                .wrapping_add(checks.bytes(columns + 2, &new.hash));
+                .wrapping_add(checks.bytes(columns + 2, &new.hash))
+                .wrapping_add(tenant_sum);
             statement.raw_bind_parameter(columns + 1, origin)?;
             statement.raw_bind_parameter(columns + 2, position)?;
             statement.raw_bind_parameter(columns + 3, &new.hash[..])?;
             statement.raw_bind_parameter(columns + 4, checksum)?;
+            statement.raw_bind_parameter(columns + 5, tenant)?;
             statement.raw_execute().map(Ok)
         };
         for new in rows {
@@ -217,7 +217,7 @@ impl<'a> SqliteLoad<'a> {
                 }
                 Some(ExistingRow::Other) => {
                     stored.updated += 1;
-                    update.raw_bind_parameter(columns + 5, &*id)?;
+                    update.raw_bind_parameter(columns + 6, &*id)?;
                     put(&mut update, new)
                 }
             };
@@ -256,7 +256,7 @@ impl TargetLoad for SqliteLoad<'_> {
     }
 
     fn finish(mut self: Box<Self>, progress: Option<u64>) -> Result<(), TargetError> {
-        let index = self.table.create_index();
+        let index = self.table.table.create_index();
         if let Some(progress) = progress {
             self.within(|_, writer| Ok(writer.execute(&index, [])?))?;
             return self.commit(progress);
@@ -271,7 +271,7 @@ impl Drop for SqliteLoad<'_> {
     fn drop(&mut self) {
         // The next import into the table finds it as it was committed.
         self.open = None;
-        lock(&self.target.busy).remove(&self.table.name);
+        lock(&self.target.busy).remove(self.table.table.name());
         self.target.freed.notify_all();
     }
 }

@@ -9,9 +9,10 @@ use uuid::Uuid;
 use super::TargetError;
 use super::checksum::TableColumns;
 use super::embedded::{EmbeddedTarget, lock};
-use super::read::{of_migration, text};
 use super::record_path::{RecordPath, each, visit};
-use super::table::{ORIGIN, TargetTable, table_name};
+use super::table::{ORIGIN, TenantTable};
+use super::tenant_target::{TenantTarget, of_migration, text};
+use super::tenants::TenantNumber;
 use sluice_contract::EntityType;
 use sluice_framing::scalar_text;
 use sluice_model::Name;
@@ -119,7 +120,7 @@ impl ReferenceColumn {
     }
 }
 
-impl EmbeddedTarget {
+impl TenantTarget {
     /// Calls `each` with the rows that a migration has imported, batch by batch.
     pub(super) fn read_own_rows(
         &self,
@@ -127,12 +128,13 @@ impl EmbeddedTarget {
         entity_type: &EntityType,
         each: &mut dyn FnMut(&[OwnRow]) -> Result<(), TargetError>,
     ) -> Result<(), TargetError> {
-        let (table, ours) = (TargetTable::new(entity_type), of_migration());
-        let query = format!(
-            "SELECT rowid, \"{}\", {ORIGIN} IN (SELECT number FROM sluice_origins WHERE {GENERATED})
-             FROM \"{}\" WHERE {ours} AND rowid > ?2 ORDER BY rowid LIMIT ?3",
-            table.key(),
-            table.name
+        let table = self.own(entity_type);
+        let query = table.scan(
+            &format!(
+                "rowid, \"{}\", {ORIGIN} IN (SELECT number FROM sluice_origins WHERE {GENERATED})",
+                table.table.key()
+            ),
+            &format!("{} AND rowid > ?2 ORDER BY rowid LIMIT ?3", of_migration()),
         );
         let mut after = -1_i64;
         loop {
@@ -140,7 +142,7 @@ impl EmbeddedTarget {
             let mut batch = vec![];
             let mut last = None;
             {
-                let reader = lock(&self.reader);
+                let reader = lock(&self.database.reader);
                 let mut query = reader.prepare_cached(&query)?;
                 let mut rows = query.query(params![migration.to_string(), after, REMOVED_AT_ONCE])?;
                 while let Some(row) = rows.next()? {
@@ -164,12 +166,23 @@ impl EmbeddedTarget {
         most: usize,
         stopped: &dyn Fn() -> bool,
     ) -> Result<ReferringRows, TargetError> {
-        let reader = lock(&self.reader);
-        let mut found = ReferringRows::default();
+        let reader = lock(&self.database.reader);
+        let mut search = ReferenceSearch {
+            reader: &reader,
+            target: self,
+            types,
+            removed,
+            most,
+            stopped,
+            found: ReferringRows::default(),
+        };
         for entity_type in types.iter().filter(|of| !of.references.is_empty()) {
-            search(&reader, entity_type, types, removed, most, stopped, &mut found)?;
+            search.search(entity_type, self.tenant)?;
+            for borrower in &self.borrowers {
+                search.search(entity_type, *borrower)?;
+            }
         }
-        Ok(found)
+        Ok(search.found)
     }
 
     /// Removes rows of a migration, and returns their number.
@@ -184,7 +197,7 @@ impl EmbeddedTarget {
         let mut sum = 0;
         if let Some(ids) = removal.ids {
             for ids in ids.chunks(REMOVED_AT_ONCE) {
-                let rows = self.remove_once(removal, |transaction| delete_ids(transaction, removal, ids))?;
+                let rows = self.remove_once(removal, |transaction| self.delete_ids(transaction, removal, ids))?;
                 sum += rows;
                 removed(rows)?;
             }
@@ -192,7 +205,7 @@ impl EmbeddedTarget {
         }
         let mut after = -1;
         loop {
-            let rows = self.remove_once(removal, |transaction| delete_next(transaction, removal, &mut after))?;
+            let rows = self.remove_once(removal, |transaction| self.delete_next(transaction, removal, &mut after))?;
             if rows == 0 {
                 return Ok(sum);
             }
@@ -207,7 +220,7 @@ impl EmbeddedTarget {
         removal: &RowRemoval,
         delete: impl FnOnce(&Connection) -> rusqlite::Result<u64>,
     ) -> Result<u64, TargetError> {
-        let writer = lock(&self.writer);
+        let writer = lock(&self.database.writer);
         let transaction = Transaction::new_unchecked(&writer, TransactionBehavior::Immediate)?;
         let rows = delete(&transaction)?;
         let position = if removal.ids.is_none() { "position = 0," } else { "" };
@@ -220,20 +233,47 @@ impl EmbeddedTarget {
         )?;
         if rows > 0 && removal.is_referred {
             transaction.execute(
-                "INSERT INTO sluice_removals (one, number) VALUES (1, 1)
+                "INSERT INTO sluice_removals (tenant, number) VALUES (?, 1)
                  ON CONFLICT DO UPDATE SET number = number + 1",
-                [],
+                [self.tenant.value()],
             )?;
         }
         transaction.commit()?;
         Ok(rows)
     }
 
-    /// Returns the number of transactions that have removed rows.
-    pub(super) fn count_removals(&self) -> Result<u64, TargetError> {
+    fn delete_ids(&self, connection: &Connection, removal: &RowRemoval, ids: &[[u8; 16]]) -> rusqlite::Result<u64> {
+        let mut delete = connection.prepare_cached(&self.own(removal.entity_type).delete(&of_migration()))?;
+        let (migration, mut buffer, mut rows) = (removal.migration.to_string(), Uuid::encode_buffer(), 0);
+        for id in ids {
+            rows += delete.execute([migration.as_str(), text(*id, &mut buffer)])? as u64;
+        }
+        Ok(rows)
+    }
+
+    /// Deletes the next rows of a migration, in the order in which they were stored. `after` is the row up to which all are
+    /// deleted: rows of other migrations before it are not read again.
+    fn delete_next(&self, connection: &Connection, removal: &RowRemoval, after: &mut i64) -> rusqlite::Result<u64> {
+        let (table, ours) = (self.own(removal.entity_type), of_migration());
+        let migration = removal.migration.to_string();
+        let next = table.scan("rowid", &format!("rowid > ?2 AND {ours} ORDER BY rowid LIMIT ?3"));
+        let last: Option<i64> = connection
+            .prepare_cached(&format!("SELECT max(rowid) FROM ({next})"))?
+            .query_row(params![migration, *after, REMOVED_AT_ONCE], |row| row.get(0))?;
+        let Some(last) = last else { return Ok(0) };
+        let delete = table.delete_all(&format!("rowid > ?2 AND rowid <= ?3 AND {ours}"));
+        let rows = connection.prepare_cached(&delete)?.execute(params![migration, *after, last])?;
+        *after = last;
+        Ok(rows as u64)
+    }
+}
+
+impl EmbeddedTarget {
+    /// Returns the number of transactions that have removed rows of a tenant.
+    pub(super) fn count_removals(&self, tenant: TenantNumber) -> Result<u64, TargetError> {
         let reader = lock(&self.reader);
-        let mut query = reader.prepare_cached("SELECT number FROM sluice_removals")?;
-        Ok(query.query_row([], |row| row.get(0)).optional()?.unwrap_or(0))
+        let mut query = reader.prepare_cached("SELECT number FROM sluice_removals WHERE tenant = ?")?;
+        Ok(query.query_row([tenant.value()], |row| row.get(0)).optional()?.unwrap_or(0))
     }
 
     /// Removes the positions of a migration without rows, as if it had never been imported.
@@ -244,122 +284,100 @@ impl EmbeddedTarget {
     }
 }
 
-fn delete_ids(connection: &Connection, removal: &RowRemoval, ids: &[[u8; 16]]) -> rusqlite::Result<u64> {
-    let (table, ours) = (TargetTable::new(removal.entity_type), of_migration());
-    let statement = format!("DELETE FROM \"{}\" WHERE \"{}\" = ?2 AND {ours}", table.name, table.key());
-    let mut delete = connection.prepare_cached(&statement)?;
-    let (migration, mut buffer, mut rows) = (removal.migration.to_string(), Uuid::encode_buffer(), 0);
-    for id in ids {
-        rows += delete.execute([migration.as_str(), text(*id, &mut buffer)])? as u64;
-    }
-    Ok(rows)
-}
-
-/// Deletes the next rows of a migration, in the order in which they were stored. `after` is the row up to which all are
-/// deleted: rows of other migrations before it are not read again.
-fn delete_next(connection: &Connection, removal: &RowRemoval, after: &mut i64) -> rusqlite::Result<u64> {
-    let (table, ours) = (table_name(&removal.entity_type.name), of_migration());
-    let migration = removal.migration.to_string();
-    let next = format!(
-        "SELECT max(rowid) FROM
-         (SELECT rowid FROM \"{table}\" WHERE rowid > ?2 AND {ours} ORDER BY rowid LIMIT ?3)"
-    );
-    let last: Option<i64> =
-        connection.prepare_cached(&next)?.query_row(params![migration, *after, REMOVED_AT_ONCE], |row| row.get(0))?;
-    let Some(last) = last else { return Ok(0) };
-    let delete = format!("DELETE FROM \"{table}\" WHERE rowid > ?2 AND rowid <= ?3 AND {ours}");
-    let rows = connection.prepare_cached(&delete)?.execute(params![migration, *after, last])?;
-    *after = last;
-    Ok(rows as u64)
-}
-
-/// Searches one table for rows that stay and refer to rows which are to be removed.
-fn search(
-    reader: &Connection,
-    entity_type: &EntityType,
-    types: &[&EntityType],
-    removed: &RemovedRows,
+/// A search for rows that stay and refer to rows which are to be removed.
+struct ReferenceSearch<'a> {
+    reader: &'a Connection,
+    target: &'a TenantTarget,
+    types: &'a [&'a EntityType],
+    removed: &'a RemovedRows<'a>,
     most: usize,
-    stopped: &dyn Fn() -> bool,
-    found: &mut ReferringRows,
-) -> Result<(), TargetError> {
-    let table = table_name(&entity_type.name);
-    let columns = TableColumns::of(reader, &table)?;
-    let references: Vec<(ReferenceColumn, &EntityType)> = entity_type
-        .references
-        .iter()
-        .filter_map(|reference| {
-            let to = types.iter().find(|of| of.name == *reference.entity_type)?;
-            Some((ReferenceColumn::find(entity_type, &columns, &reference.path)?, *to))
-        })
-        .collect();
-    let (condition, migration) = match removed {
-        RemovedRows::OfMigration(migration) => (format!("NOT {}", of_migration()), migration.to_string()),
-        RemovedRows::Ids(_) => ("?1 = ''".into(), String::new()),
-        RemovedRows::IdsAndGenerated(_, migration) => (
-            format!("NOT ({} AND {ORIGIN} IN (SELECT number FROM sluice_origins WHERE {GENERATED}))", of_migration()),
-            migration.to_string(),
-        ),
-    };
-    let mut query = reader.prepare(&format!(
-        "SELECT {}, (SELECT migration FROM sluice_origins WHERE number = {ORIGIN}) FROM \"{table}\" WHERE {condition}",
-        columns.list
-    ))?;
-    let mut own = vec![];
-    for (_, to) in &references {
-        let (to, ours) = (TargetTable::new(to), of_migration());
-        own.push(reader.prepare(&format!(
-            "SELECT EXISTS (SELECT 1 FROM \"{}\" WHERE \"{}\" = ?2 AND {ours})",
-            to.name,
-            to.key()
-        ))?);
-    }
-    let mut rows = query.query([&migration])?;
-    let (mut ids, mut buffer, mut seen) = (vec![], Uuid::encode_buffer(), 0_u64);
-    while let Some(row) = rows.next()? {
-        if seen % ROWS_BETWEEN_CHECKS == 0 && stopped() {
-            return Err(TargetError::Cancelled);
+    stopped: &'a dyn Fn() -> bool,
+    found: ReferringRows,
+}
+
+impl ReferenceSearch<'_> {
+    /// Searches the rows that one tenant has of an entity type. The rows of a tenant that may refer to the target's own all
+    /// stay. They refer to a row only if their own tenant has none with its id.
+    fn search(&mut self, entity_type: &EntityType, tenant: TenantNumber) -> Result<(), TargetError> {
+        let Self { reader, target, types, removed, .. } = *self;
+        let (table, is_own) = (TenantTable::new(entity_type, tenant), tenant == target.tenant);
+        let columns = TableColumns::of(reader, table.table.name())?;
+        let mut references = vec![];
+        for reference in &entity_type.references {
+            let Some(to) = types.iter().find(|of| of.name == *reference.entity_type) else { continue };
+            let Some(column) = ReferenceColumn::find(entity_type, &columns, &reference.path) else { continue };
+            let of_migration = format!("{} AND {}", target.own(to).find("1", 2), of_migration());
+            let shadow = TenantTable::new(to, tenant).find("1", 1);
+            references.push((column, &to.name, reader.prepare(&of_migration)?, reader.prepare(&shadow)?));
         }
-        seen += 1;
-        let id = row.get_ref(0)?.as_str().ok().and_then(|id| id.parse::<Uuid>().ok()).unwrap_or_default();
+        let (condition, migration) = match removed {
+            RemovedRows::OfMigration(migration) if is_own => (format!("NOT {}", of_migration()), migration.to_string()),
+            RemovedRows::IdsAndGenerated(_, migration) if is_own => {
+                let generated = format!("{ORIGIN} IN (SELECT number FROM sluice_origins WHERE {GENERATED})");
+                (format!("NOT ({} AND {generated})", of_migration()), migration.to_string())
+            }
+            RemovedRows::OfMigration(migration) => ("?1 <> ''".into(), migration.to_string()),
+            RemovedRows::Ids(_) | RemovedRows::IdsAndGenerated(..) => ("?1 = ''".into(), String::new()),
+        };
+        let of = format!("{}, (SELECT migration FROM sluice_origins WHERE number = {ORIGIN})", columns.list);
+        let mut query = reader.prepare(&table.scan(&of, &condition))?;
+        let mut rows = query.query([&migration])?;
+        let (mut ids, mut buffer, mut seen) = (vec![], Uuid::encode_buffer(), 0_u64);
         let goes = |of: &Name, id: Uuid| match removed {
             RemovedRows::OfMigration(_) => false,
             RemovedRows::Ids(ids) | RemovedRows::IdsAndGenerated(ids, _) => {
                 ids.get(of).is_some_and(|ids| ids.contains(id.as_bytes()))
             }
         };
-        if goes(&entity_type.name, id) {
-            continue;
-        }
-        for ((column, to), own) in references.iter().zip(&mut own) {
-            ids.clear();
-            column.ids(row, &mut ids)?;
-            for referred in &ids {
-                let refers = match removed {
-                    RemovedRows::OfMigration(_) => {
-                        own.query_row([migration.as_str(), text(referred.into_bytes(), &mut buffer)], |row| row.get(0))?
+        while let Some(row) = rows.next()? {
+            if seen % ROWS_BETWEEN_CHECKS == 0 && (self.stopped)() {
+                return Err(TargetError::Cancelled);
+            }
+            seen += 1;
+            let id = row.get_ref(0)?.as_str().ok().and_then(|id| id.parse::<Uuid>().ok()).unwrap_or_default();
+            if is_own && goes(&entity_type.name, id) {
+                continue;
+            }
+            for (column, to, of_migration, shadow) in &mut references {
+                ids.clear();
+                column.ids(row, &mut ids)?;
+                for referred in &ids {
+                    let key = text(referred.into_bytes(), &mut buffer);
+                    let refers = match removed {
+                        RemovedRows::OfMigration(_) => of_migration.exists([migration.as_str(), key])?,
+                        _ => goes(to, *referred),
+                    };
+                    if !refers || (!is_own && shadow.exists([&*key])?) {
+                        continue;
                     }
-                    _ => goes(&to.name, *referred),
-                };
-                if !refers {
-                    continue;
-                }
-                found.count += 1;
-                if !matches!(removed, RemovedRows::OfMigration(_)) {
-                    found.referred.entry(to.name.clone()).or_default().insert(referred.into_bytes());
-                }
-                if found.first.len() < most {
-                    let migration = row.get::<_, Option<String>>(columns.columns.len() + 1)?.unwrap_or_default();
-                    found.first.push(ReferringRow {
-                        entity_type: entity_type.name.clone(),
-                        id,
-                        migration: migration.parse().unwrap_or_default(),
-                        to_type: to.name.clone(),
-                        to: *referred,
-                    });
+                    let of: Option<String> = row.get(columns.columns.len() + 1)?;
+                    self.found.add(
+                        self.removed,
+                        self.most,
+                        ReferringRow {
+                            entity_type: entity_type.name.clone(),
+                            id,
+                            migration: of.and_then(|of| of.parse().ok()).unwrap_or_default(),
+                            to_type: (*to).clone(),
+                            to: *referred,
+                        },
+                    );
                 }
             }
         }
+        Ok(())
     }
-    Ok(())
+}
+
+impl ReferringRows {
+    /// Adds a referring row. Names it if fewer than `most` are named.
+    fn add(&mut self, removed: &RemovedRows, most: usize, row: ReferringRow) {
+        self.count += 1;
+        if !matches!(removed, RemovedRows::OfMigration(_)) {
+            self.referred.entry(row.to_type.clone()).or_default().insert(row.to.into_bytes());
+        }
+        if self.first.len() < most {
+            self.first.push(row);
+        }
+    }
 }

@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::checksum::TableColumns;
 use super::embedded::{EmbeddedTarget, lock};
-use super::read::of_migration;
 use super::record_path::{RecordPath, decimal, each, money, visit};
-use super::table::table_name;
+use super::table::TargetTable;
+use super::tenant_target::{TenantTarget, of_migration};
 use super::{Groups, Sums, TargetError, TargetFigures};
 use sluice_contract::{CountGroup, EntityType};
 
@@ -89,7 +89,7 @@ pub fn add_amount(sums: &mut Sums, currency: &str, amount: Decimal) {
     }
 }
 
-impl EmbeddedTarget {
+impl TenantTarget {
     /// Counts and adds up the rows of a migration: see `Target::figures`.
     pub(super) fn scan(
         &self,
@@ -99,9 +99,36 @@ impl EmbeddedTarget {
         most_altered: usize,
         stopped: &dyn Fn() -> bool,
     ) -> Result<TargetFigures, TargetError> {
-        let (table, ours) = (table_name(&entity_type.name), of_migration());
+        let table = self.own(entity_type);
+        let query = |columns: &str| table.scan(columns, &of_migration());
+        self.database.figures(migration, entity_type, query, groups, most_altered, stopped)
+    }
+}
+
+impl EmbeddedTarget {
+    /// Counts and adds up the rows of a migration in a file, whatever tenant they belong to. Whoever has the file sees every
+    /// row, so only a verification without a server uses this. It reads files of versions without tenants as well.
+    pub fn figures_of_file(
+        &self,
+        migration: Uuid,
+        entity_type: &EntityType,
+        groups: &[&CountGroup],
+    ) -> Result<TargetFigures, TargetError> {
+        let query = |columns: &str| TargetTable::new(entity_type).scan_every_tenant(columns, &of_migration());
+        self.figures(migration, entity_type, query, groups, 0, &|| false)
+    }
+
+    fn figures(
+        &self,
+        migration: Uuid,
+        entity_type: &EntityType,
+        query: impl FnOnce(&str) -> String,
+        groups: &[&CountGroup],
+        most_altered: usize,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<TargetFigures, TargetError> {
         let reader = lock(&self.reader);
-        let columns_of_table = TableColumns::of(&reader, &table)?;
+        let columns_of_table = TableColumns::of(&reader, TargetTable::new(entity_type).name())?;
         let described = |path: &str| {
             let described = entity_type.columns.iter().find(|column| column.path == path)?;
             columns_of_table.column(&described.name)
@@ -109,8 +136,7 @@ impl EmbeddedTarget {
         let grouped: Vec<Option<usize>> = groups.iter().map(|group| described(&group.field)).collect();
         let amounts: Vec<AmountColumn> =
             entity_type.amounts.iter().filter_map(|path| AmountColumn::find(path, described)).collect();
-        let mut query =
-            reader.prepare_cached(&format!("SELECT {} FROM \"{table}\" WHERE {ours}", columns_of_table.list))?;
+        let mut query = reader.prepare_cached(&query(&columns_of_table.list))?;
         let mut rows = query.query([migration.to_string()])?;
         let mut figures = TargetFigures::default();
         let mut counted = vec![HashMap::new(); groups.len()];

@@ -83,7 +83,7 @@ impl MockPlatform {
     /// Returns the name and the configuration of the platform for a server.
     pub fn configuration(&self) -> (String, PlatformConfig) {
         let config = json!({
-            "base_url": format!("{}/api", self.url), "user": USER, "password_file": self.password,
+            "tenants": ["default"], "base_url": format!("{}/api", self.url), "user": USER, "password_file": self.password,
             "calls_per_second": CALLS_PER_SECOND, "parallel_calls": 8,
             "settings": {"productKey": PRODUCT_KEY, "feeKey": FEE_KEY},
         });

@@ -28,7 +28,8 @@ pub struct ServerArgs {
 }
 
 impl ServerArgs {
-    fn client(&self) -> Result<SluiceClient> {
+    /// Creates a client of the server.
+    pub fn client(&self) -> Result<SluiceClient> {
         self.login.client(&self.server)
     }
 }

@@ -52,6 +52,9 @@ pub enum StartError {
         /// Digest of the mapper.
         digest: Digest,
     },
+    /// The client that starts the import validated the records itself, or it is not known who did.
+    #[error("the client that validated the records may not import them")]
+    ValidatedBySameClient,
     /// A plugin is missing or not approved.
     #[error(transparent)]
     Plugin(#[from] PipelineError),

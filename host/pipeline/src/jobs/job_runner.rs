@@ -20,6 +20,7 @@ use crate::validate::validate;
 use crate::{Interrupt, MigrationContext, PipelineError};
 use sluice_audit::{Action, AuditEntry};
 use sluice_catalog::{JobEnd, LogEntry};
+use sluice_config::FourEyes;
 use sluice_model::{
     Actor, Blame, Digest, Job, JobKind, JobState, Level, Message, MigrationEvent, Progress, SafeReport, SafeValue,
     StagingStatus, TransitionRefusal,
@@ -55,7 +56,10 @@ impl Jobs {
             total: 0,
             result: None,
         };
-        let started = started.job(id, kind).plugins(plugins_of(&context, &task));
+        let mut started = started.job(id, kind).plugins(plugins_of(&context, &task));
+        if kind == JobKind::Import && !task.is_preview() {
+            started = name_validator(&context, started)?;
+        }
         let paused = self.catalogue.is_paused(migration, kind).map_err(StartError::from)?;
         self.catalogue.begin_job(&job, event, &started)?;
         let (jobs, progress) = (self.clone(), reservation.progress.clone());
@@ -124,6 +128,20 @@ impl Jobs {
             | JobKind::Undo => Ok(MigrationEvent::CountsStart),
         }
     }
+}
+
+/// Adds the client that validated the records to the audit entry of an import. Refuses the import if the configuration wants
+/// two clients for both.
+fn name_validator(context: &MigrationContext, started: AuditEntry) -> Result<AuditEntry, StartError> {
+    let validator = context.store.last_client(context.migration.reference_id, JobKind::Validate)?;
+    let needs_two = context.config.approval.needs_two(FourEyes::Import);
+    if needs_two && validator.as_deref().is_none_or(|validator| started.actor_client() == Some(validator)) {
+        return Err(StartError::ValidatedBySameClient);
+    }
+    Ok(match validator {
+        Some(validator) => started.client(&validator),
+        None => started,
+    })
 }
 
 /// Returns the digests of the plugins that work on a task, each once.

@@ -16,7 +16,8 @@ use sluice_audit::{AuditScope, Head};
 use sluice_catalog::{Catalog, CatalogUpload, IssueTotal, Phase, SourceOutcomeCount, Trail, TrailError};
 use sluice_keys::PublicKey;
 use sluice_model::{
-    Approval, Digest, ImportStatus, Job, JobState, LimitOverrides, Migration, StagingStatus, Tenant, UploadLines,
+    Approval, Digest, ImportStatus, Job, JobKind, JobState, LimitOverrides, Migration, StagingStatus, Tenant,
+    UploadLines,
 };
 use sluice_plugin_host::Plugins;
 
@@ -44,6 +45,12 @@ pub struct EvidenceBundle {
     pub plugins: Vec<PluginEvidence>,
     /// Approvals of these plugins for the migration's tenant, and their revocations, the oldest first.
     pub approvals: Vec<ApprovalEvidence>,
+    /// Client that started the last validation that passed. Absent if it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validated_by: Option<String>,
+    /// Client that started the last import. Absent if it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported_by: Option<String>,
     /// The last counts job with a result.
     pub counts: CountsEvidence,
     /// Imports and undo jobs that removed imported records, oldest first. Absent if there are none.
@@ -121,6 +128,9 @@ pub struct PluginEvidence {
     name: Option<String>,
     version: Option<String>,
     digest: Digest,
+    /// Client that pushed the plugin. Absent if the server was started with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pushed_by: Option<String>,
 }
 
 /// An approval of a plugin for imports.
@@ -281,6 +291,8 @@ pub fn evidence(
         uploads: uploads.into_iter().map(upload).collect(),
         plugins: used,
         approvals,
+        validated_by: store.last_client(id, JobKind::Validate)?,
+        imported_by: store.last_client(id, JobKind::Import)?,
         counts,
         removals: store.removal_jobs(id)?.into_iter().map(removal).collect(),
         sources: store.source_outcomes(id)?,
@@ -330,14 +342,16 @@ fn plugins_used(
     store: &Catalog,
 ) -> Result<Vec<PluginEvidence>, PipelineError> {
     let domains = migration.components.iter().filter_map(|domain| plugins.domain(domain.component));
-    let mut used: Vec<PluginEvidence> = domains
-        .map(|plugin| PluginEvidence {
+    let mut used = vec![];
+    for plugin in domains {
+        used.push(PluginEvidence {
             world: "domain".into(),
             name: Some(plugin.description.name.to_string()),
             version: Some(plugin.description.version.to_string()),
             digest: plugin.digest,
-        })
-        .collect();
+            pushed_by: store.plugin(plugin.digest, Some(&migration.tenant))?.and_then(|kept| kept.client),
+        });
+    }
     let mappers: BTreeSet<Digest> = uploads.iter().filter_map(|upload| upload.mapper).collect();
     for digest in mappers {
         let kept = store.plugin(digest, Some(&migration.tenant))?;
@@ -346,6 +360,7 @@ fn plugins_used(
             name: kept.as_ref().map(|kept| kept.name.to_string()),
             version: kept.as_ref().map(|kept| kept.version.to_string()),
             digest,
+            pushed_by: kept.and_then(|kept| kept.client),
         });
     }
     Ok(used)

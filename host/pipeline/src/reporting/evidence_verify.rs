@@ -10,7 +10,7 @@ use super::evidence::{EvidenceBundle, UploadEvidence};
 use super::line_counts::{LINES, StreamLines, stream_lines};
 use sluice_contract::{Column, ColumnKind, CountGroup, EntityType};
 use sluice_model::{Cell, Name};
-use sluice_target::{EmbeddedTarget, Target, TargetError};
+use sluice_target::{EmbeddedTarget, TargetError};
 
 /// Definition of an entity type's counts: its groups, its amounts, and the columns that hold them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -134,7 +134,7 @@ pub fn verify_counts(bundle: &EvidenceBundle, file: &FilePath) -> Result<Vec<Fig
     for definition in &bundle.definitions {
         let (entity_type, groups) = definition.described()?;
         let groups: Vec<&CountGroup> = groups.iter().collect();
-        side.add(&entity_type, &groups, &target.figures(bundle.migration, &entity_type, &groups, 0, &|| false)?);
+        side.add(&entity_type, &groups, &target.figures_of_file(bundle.migration, &entity_type, &groups)?);
     }
     let text = |rows: Vec<Vec<Cell>>| -> Vec<Vec<String>> {
         rows.iter().map(|row| row.iter().map(Cell::to_string).collect()).collect()

@@ -33,7 +33,7 @@ use sluice_plugin_host::{MapperPlugin, ResourceUsage, Usage};
 use sluice_staging::{
     DirectRecord, Origin, StagedBatch, StagedEntry, StagingArea, StreamName, TRIALS, TrialWorkspace, UploadEntries,
 };
-use sluice_target::{EmbeddedTarget, Target as _};
+use sluice_target::{EmbeddedTarget, TenantScope};
 use target::TrialTarget;
 
 /// Options of a trial.
@@ -127,12 +127,12 @@ fn set_up(
     options: &TrialOptions,
     workspace: &TrialWorkspace,
 ) -> Result<(MigrationContext, Option<Arc<MapperPlugin>>), PipelineError> {
-    let own = EmbeddedTarget::open(&workspace.file(TARGET), &context.config.import)?;
+    let own = Arc::new(EmbeddedTarget::open(&workspace.file(TARGET), &context.config.import, &|_| None)?);
     for plugin in context.plugins.domains() {
         plugin.description.entity_types.iter().try_for_each(|entity_type| own.prepare(entity_type))?;
     }
     let target = TrialTarget {
-        own,
+        own: own.scoped(&TenantScope::of(context.migration.tenant.clone()))?,
         live: context.target.clone(),
         staged: options.sample.is_some().then(|| context.area.clone()),
     };

@@ -6,11 +6,10 @@ use hashbrown::HashSet;
 use uuid::Uuid;
 
 use sluice_contract::{CountGroup, EntityType, LookupAnswer};
-use sluice_model::Name;
 use sluice_staging::StagingArea;
 use sluice_target::{
-    EmbeddedTarget, ImportedRow, NewRow, OwnRow, ReferringRows, RemovedRows, RowProvenance, RowRemoval, StoreCounts,
-    Target, TargetError, TargetFigures, TargetLease, TargetLoad,
+    ImportedRow, NewRow, OwnRow, ReferringRows, RemovedRows, RowProvenance, RowRemoval, StoreCounts, Target,
+    TargetError, TargetFigures, TargetLease, TargetLoad, TenantTarget,
 };
 
 /// A trial's own target over the live one, which it does not change.
@@ -19,8 +18,8 @@ use sluice_target::{
 /// them.
 pub(crate) struct TrialTarget {
     /// Target that stores the trial's records.
-    pub own: EmbeddedTarget,
-    /// The migration's target.
+    pub own: TenantTarget,
+    /// The migration's target, with the rows that its tenant may see.
     pub live: Arc<dyn Target>,
     /// Staged records of the migration, in a trial of a sample. Records of the sample may refer to records outside of
     /// it.
@@ -60,16 +59,16 @@ impl Target for TrialTarget {
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Box<dyn TargetLoad + 'a>, TargetError> {
         let load = self.own.begin(migration, entity_type, cancelled)?;
-        Ok(Box::new(TrialLoad { load, live: &*self.live, migration, entity_type: &entity_type.name }))
+        Ok(Box::new(TrialLoad { load, live: &*self.live, migration, entity_type }))
     }
 
-    fn exist(&self, entity_type: &str, ids: &[[u8; 16]]) -> Result<Vec<bool>, TargetError> {
+    fn exist(&self, entity_type: &EntityType, ids: &[[u8; 16]]) -> Result<Vec<bool>, TargetError> {
         let (own, live) = (self.own.exist(entity_type, ids)?, self.live.exist(entity_type, ids)?);
-        let staged = self.is_staged(entity_type, ids)?;
+        let staged = self.is_staged(&entity_type.name, ids)?;
         Ok(own.iter().zip(&live).zip(&staged).map(|((own, live), staged)| *own || *live || *staged).collect())
     }
 
-    fn foreign(&self, migration: Uuid, entity_type: &str, ids: &[[u8; 16]]) -> Result<Vec<bool>, TargetError> {
+    fn foreign(&self, migration: Uuid, entity_type: &EntityType, ids: &[[u8; 16]]) -> Result<Vec<bool>, TargetError> {
         self.live.foreign(migration, entity_type, ids)
     }
 
@@ -117,8 +116,8 @@ impl Target for TrialTarget {
         self.own.begin_removal(cancelled)
     }
 
-    fn removals(&self) -> Result<u64, TargetError> {
-        self.own.removals()
+    fn lookup_state(&self) -> Result<Vec<u8>, TargetError> {
+        self.live.lookup_state()
     }
 
     fn own_rows(
@@ -158,7 +157,7 @@ struct TrialLoad<'a> {
     load: Box<dyn TargetLoad + 'a>,
     live: &'a dyn Target,
     migration: Uuid,
-    entity_type: &'a Name,
+    entity_type: &'a EntityType,
 }
 
 impl TargetLoad for TrialLoad<'_> {

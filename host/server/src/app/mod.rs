@@ -18,15 +18,15 @@ use std::sync::Arc;
 
 use crate::access::Access;
 use sluice_audit::{AuditEntry, AuditScope};
-use sluice_catalog::{Catalog, Trail, TrailError};
+use sluice_catalog::{Catalog, GrantedTenants, Trail, TrailError};
 use sluice_config::Config;
 use sluice_metrics::Metrics;
-use sluice_model::{Migration, StagingStatus, TransitionRefusal};
+use sluice_model::{Migration, StagingStatus, Tenant, TransitionRefusal};
 use sluice_pipeline::jobs::{Jobs, StartError};
-use sluice_pipeline::{MigrationContext, Platforms};
+use sluice_pipeline::{ConnectedPlatform, MigrationContext, Platforms};
 use sluice_plugin_host::{Usage, WorkerCommand};
 use sluice_staging::{StagingArea, StagingError, StagingRoot};
-use sluice_target::Target;
+use sluice_target::{EmbeddedTarget, TenantScope, TenantTarget};
 use tenant_disk::TenantDisk;
 
 use disk_probe::DiskProbe;
@@ -61,10 +61,10 @@ pub struct App {
     pub store: Arc<Catalog>,
     /// Audit trail.
     pub trail: Arc<Trail>,
-    /// Target that records are imported into.
-    pub target: Arc<dyn Target>,
-    /// Platforms with an API of their own.
-    pub platforms: Platforms,
+    /// Target that records are imported into. [`App::rows_of`] gives access to its rows.
+    target: Arc<EmbeddedTarget>,
+    /// Platforms with an API of their own. [`App::platform_of`] gives those of a tenant.
+    platforms: Platforms,
     /// Authentication of clients.
     pub access: Access,
     /// Server metrics.
@@ -122,6 +122,23 @@ impl App {
         Ok(())
     }
 
+    /// Returns the platforms that the configuration grants to a tenant.
+    pub fn platforms_of(&self, tenant: &Tenant) -> impl Iterator<Item = &Arc<ConnectedPlatform>> {
+        let admits = |name: &str| self.config.platforms.get(name).is_some_and(|config| config.admits(tenant.as_str()));
+        self.platforms.iter().filter(move |(name, _)| admits(name)).map(|(_, platform)| platform)
+    }
+
+    /// Returns the platform with this name, if the configuration grants it to the tenant.
+    pub fn platform_of(&self, tenant: &Tenant, name: &str) -> Option<&Arc<ConnectedPlatform>> {
+        self.platforms_of(tenant).find(|platform| platform.name == *name)
+    }
+
+    /// Returns the rows of the target that a tenant may see: its own, and those that an operator lets it refer to.
+    pub fn rows_of(&self, tenant: &Tenant) -> Result<TenantTarget, StartError> {
+        let GrantedTenants { lenders, borrowers } = self.store.granted_tenants(tenant)?;
+        Ok(self.target.scoped(&TenantScope { tenant: tenant.clone(), lenders, borrowers })?)
+    }
+
     /// Returns the dependencies of work on a migration.
     pub fn migration_context(&self, migration: Migration) -> Result<MigrationContext, StartError> {
         let purged = StartError::Refused(TransitionRefusal::Purged);
@@ -138,8 +155,8 @@ impl App {
             plugins: self.registry.plugins_of(&migration.tenant)?,
             approvals: Some(self.store.clone()),
             store: self.store.clone(),
-            target: self.target.clone(),
-            platform: migration.target.as_deref().and_then(|name| self.platforms.get(name)).cloned(),
+            target: Arc::new(self.rows_of(&migration.tenant)?),
+            platform: migration.target.as_deref().and_then(|name| self.platform_of(&migration.tenant, name)).cloned(),
             area,
             usage: Usage::default(),
             migration,
@@ -157,7 +174,7 @@ impl App {
             return Err("STOPPING");
         }
         self.store.check().map_err(|_| "CATALOGUE_FAILED")?;
-        self.target.progress(uuid::Uuid::nil(), "").map(drop).map_err(|_| "TARGET_FAILED")?;
+        self.target.check().map_err(|_| "TARGET_FAILED")?;
         let (busy, most) = self.registry.workers();
         if busy >= most {
             return Err("WORKERS_BUSY");

@@ -274,8 +274,9 @@ impl PluginRegistry {
     /// Returns the server's limits with the changes of this approval.
     pub fn limits_of(&self, approval: Option<&Approval>) -> PluginLimits {
         let own = &self.config.plugin;
-        // An approval may name a limit of an earlier version. It changes nothing.
-        approval.and_then(|approval| own.with(&approval.limits)).unwrap_or_else(|| own.clone())
+        // An approval may name a limit of an earlier version. It changes nothing. It may be older than a maximum.
+        let lowered = |approval: &Approval| own.with(&self.config.approval.maxima.lower(own, &approval.limits));
+        approval.and_then(lowered).unwrap_or_else(|| own.clone())
     }
 
     /// Returns the plugin of each domain: the plugin that was approved last, or the embedded one.

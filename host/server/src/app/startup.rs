@@ -23,7 +23,7 @@ use sluice_pipeline::jobs::Jobs;
 use sluice_plugin_host::{CodeCache, Engine, EngineOptions, Library};
 use sluice_sqlite as sql;
 use sluice_staging::StagingRoot;
-use sluice_target::{EmbeddedTarget, IdRepair, Target as _};
+use sluice_target::{EmbeddedTarget, IdRepair};
 
 impl App {
     /// Opens the data directory, recovers from a kill of an earlier server, and compiles the plugins.
@@ -66,7 +66,18 @@ impl App {
         let store = Arc::new(Catalog::open(&data_dir.join(CATALOG_FILE))?);
         let registry = PluginRegistry::open(config.clone(), store.clone(), library, &options.mappers)?;
         let platforms = registry.platforms()?;
-        let target = EmbeddedTarget::open(&data_dir.join(TARGET_FILE), &options.config.import)?;
+        for name in
+            options.config.platforms.iter().filter(|(_, platform)| platform.tenants.is_empty()).map(|(name, _)| name)
+        {
+            tracing::warn!(
+                code = "PLATFORM_WITHOUT_TENANT",
+                platform = name,
+                "the configuration grants a platform to no tenant"
+            );
+        }
+        // Earlier versions stored rows without their tenant.
+        let tenant_of = |migration| Some(store.migration(migration).ok()??.tenant);
+        let target = EmbeddedTarget::open(&data_dir.join(TARGET_FILE), &options.config.import, &tenant_of)?;
         for plugin in registry.plugins_of(&Tenant::default_tenant())?.domains() {
             for entity_type in &plugin.description.entity_types {
                 target.prepare(entity_type)?;

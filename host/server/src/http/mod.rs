@@ -24,6 +24,7 @@ mod security_headers;
 mod server;
 mod sources;
 mod streamed;
+mod tenants;
 mod tus;
 mod uploads;
 

@@ -117,6 +117,11 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "DOMAIN_NOT_GRANTED", detail)
     }
 
+    /// Returns a problem with this code and status 403.
+    pub fn forbidden(code: &'static str, detail: impl Into<Message>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, code, detail)
+    }
+
     /// Returns the problem for a client that names another tenant.
     pub fn tenant_not_granted() -> Self {
         let detail = "The client may use its own tenant only.";
@@ -380,6 +385,10 @@ impl From<StartError> for Problem {
                 );
                 Self::conflict(TransitionRefusal::NotValidated.code(), detail)
             }
+            StartError::ValidatedBySameClient => Self::forbidden(
+                "VALIDATED_BY_SAME_CLIENT",
+                "The client that validated the records may not import them. Another client has to start the import.",
+            ),
             StartError::Plugin(failure) => failure.into(),
         }
     }

@@ -15,7 +15,7 @@ use super::auth::tokens;
 use super::problem::Problem;
 use super::{
     audit, codes, connector, jobs, migrations, monitoring, observe, openapi, plugins, records, schemas,
-    security_headers, sources, tus, uploads,
+    security_headers, sources, tenants, tus, uploads,
 };
 use crate::app::AsyncApp;
 
@@ -72,6 +72,8 @@ fn client_routes() -> OpenApiRouter<AsyncApp> {
         .routes(routes!(plugins::approvals::approve, plugins::approvals::revoke))
         .routes(routes!(plugins::plugin_keys::list))
         .routes(routes!(plugins::plugin_keys::add, plugins::plugin_keys::revoke))
+        .routes(routes!(tenants::reference_grants::list))
+        .routes(routes!(tenants::reference_grants::give, tenants::reference_grants::remove))
         .routes(routes!(monitoring::metrics::read))
 }
 

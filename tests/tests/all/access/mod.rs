@@ -1,8 +1,10 @@
-//! Access to the API and to stored data: permissions, domains, labels, tokens, privacy and erasure.
+//! Access to the API and to stored data: permissions, domains, labels, tenants, tokens, privacy and erasure.
 
 mod domains;
 mod erasure;
 mod labels;
 mod privacy;
 mod routes;
+mod tenants;
 mod tokens;
+mod two_clients;

@@ -233,6 +233,10 @@ const ROUTES: &[(&str, &str, [u16; 12])] = &[
     ("get", "/plugin-keys", [401, 403, 200, 200, 200, 403, 200, 200, 200, 200, 200, 200]),
     ("put", "/plugin-keys/{key}", [401, 403, 403, 403, 204, 403, 403, 403, 403, 403, 403, 403]),
     ("delete", "/plugin-keys/{key}", [401, 403, 403, 403, 204, 403, 403, 403, 403, 403, 403, 403]),
+    // Only a client that sees every tenant may name two.
+    ("get", "/reference-grants", [401, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403]),
+    ("put", "/reference-grants/{tenant}/{owner}", [401, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403]),
+    ("delete", "/reference-grants/{tenant}/{owner}", [401, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 403]),
     ("get", "/metrics", [401, 403, 403, 403, 403, 200, 403, 403, 403, 403, 403, 403]),
     // Public routes ignore the token.
     ("get", "/health/live", [200; 12]),
@@ -297,6 +301,8 @@ impl RouteFixture {
             .replace("{number}", "1")
             .replace("{digest}", &self.digest)
             .replace("{code}", "NOT_VALIDATED")
+            .replace("{tenant}", "north")
+            .replace("{owner}", "south")
             .replace("{key}", &"5e".repeat(32))
             .replace("{broker-key}", "north")
             .replace("{label-reference-id}", "3f0e9d4c-5f3b-4c55-9c5b-2f1f4a3b7d10")

@@ -15,6 +15,8 @@ const UNDO: &[&str] = &[
     "ALTER TABLE migrations DROP COLUMN acknowledged",
     "ALTER TABLE issues DROP COLUMN upload",
     "ALTER TABLE issues DROP COLUMN first_line",
+    "ALTER TABLE jobs DROP COLUMN client",
+    "DROP INDEX logs_by_sequence; ALTER TABLE logs DROP COLUMN sequence; DROP TABLE log_numbers",
 ];
 
 /// Changes a backup: its catalogue to one version and its manifest to another, with a signature of the same key.

@@ -57,8 +57,8 @@ async fn imports_each_record_once_although_killed() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("password"), mock_mambu::PASSWORD).unwrap();
     let config = format!(
-        "[http]\nrequests_per_second = 100000\nrequest_burst = 100000\n[platforms.mambu]\nbase_url = \"{}/api\"\n\
-         user = \"{}\"\npassword_file = \"{}\"\ncalls_per_second = 5000\nparallel_calls = 8\nretry_millis = 5\n\
+        "[http]\nrequests_per_second = 100000\nrequest_burst = 100000\n[platforms.mambu]\ntenants = [\"default\"]\n\
+         base_url = \"{}/api\"\nuser = \"{}\"\npassword_file = \"{}\"\ncalls_per_second = 5000\nparallel_calls = 8\nretry_millis = 5\n\
          [platforms.mambu.settings]\nproductKey = \"{PRODUCT_KEY}\"\n",
         mambu.url(),
         mock_mambu::USER,

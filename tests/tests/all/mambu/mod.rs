@@ -5,6 +5,7 @@ mod decisions;
 mod exclusion;
 mod facilities;
 mod faults;
+mod granted;
 mod kills;
 mod pace;
 mod restored;
@@ -21,7 +22,7 @@ use crate::harness::server::{ALL, Migration, Server, start};
 /// Returns the configuration of a mock platform, with short pauses.
 pub fn platform(mambu: &MockServer, change: impl FnOnce(&mut PlatformConfig)) -> PlatformConfig {
     let text = json!({
-        "plugin": "mambu", "base_url": format!("{}/api", mambu.url()), "user": mock_mambu::USER,
+        "plugin": "mambu", "tenants": ["default"], "base_url": format!("{}/api", mambu.url()), "user": mock_mambu::USER,
         "calls_per_second": 5_000, "parallel_calls": 8, "retry_millis": 5, "timeout_seconds": 1,
         "settings": {"productKey": PRODUCT_KEY, "branchKey": BRANCH_KEY, "feeKey": FEE_KEY},
     });

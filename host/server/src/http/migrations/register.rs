@@ -17,7 +17,7 @@ use crate::http::request::extract::{BufferedBody, json};
 use crate::http::request::media::accepts_json;
 use sluice_audit::{Action, AuditScope};
 use sluice_catalog::{LogEntry, PendingCreation, StoredResponse};
-use sluice_model::{DOMAINS, Domain, Level, MigrationOwner, Name, message};
+use sluice_model::{DOMAINS, Domain, Level, MigrationOwner, Name, Tenant, message};
 
 /// A domain's name in the API.
 struct ComponentName;
@@ -57,14 +57,15 @@ pub struct RegistrationRequest {
     label: Option<Uuid>,
 }
 
-/// Returns the configured platform with this name.
-fn known_target(app: &App, target: Option<&str>) -> Result<Option<Name>, Problem> {
+/// Returns the configured platform with this name, if the tenant may use it. To a tenant other platforms do not exist.
+fn known_target(app: &App, tenant: &Tenant, target: Option<&str>) -> Result<Option<Name>, Problem> {
     let Some(target) = target else { return Ok(None) };
-    match app.platforms.get(target) {
+    match app.platform_of(tenant, target) {
         Some(platform) => Ok(Some(platform.name.clone())),
         None => {
-            let names: Vec<&Name> = app.platforms.values().map(|platform| &platform.name).collect();
-            let detail = message!("The server's configuration has no such platform. Platforms: {}.", names);
+            let names: Vec<&Name> = app.platforms_of(tenant).map(|platform| &platform.name).collect();
+            let detail =
+                message!("The server's configuration has no such platform for the tenant. Platforms: {}.", names);
             Err(Problem::unprocessable("UNKNOWN_TARGET", detail))
         }
     }
@@ -96,7 +97,7 @@ pub async fn register(
     let label = caller.label(registration.label)?;
     app.blocking(move |app| {
         let mapper = known_mapper(app, &tenant, registration.mapper.as_deref())?;
-        let target = known_target(app, registration.target.as_deref())?;
+        let target = known_target(app, &tenant, registration.target.as_deref())?;
         let mut request: Vec<&[u8]> = vec![b"registerMigration", tenant.as_str().as_bytes(), &bytes];
         request.extend(label.as_ref().map(|label| &label.as_bytes()[..]));
         idempotency::once(app, &caller.grant().client, &headers, &request, |PendingCreation { id, begun }| {

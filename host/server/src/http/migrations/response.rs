@@ -9,6 +9,7 @@ use crate::http::problem::Problem;
 use sluice_model::{Digest, Grant, ImportStatus, Migration, Name, StagingStatus, TransitionRefusal, Version};
 use sluice_pipeline::jobs::StartError;
 use sluice_staging::StreamName;
+use sluice_target::Target as _;
 
 /// A migration, as far as the client was granted its domains.
 #[derive(Serialize, ToSchema)]
@@ -83,6 +84,7 @@ pub fn migration_response(app: &App, grant: &Grant, migration: Migration) -> Res
         number_of_imported_entities: 0,
     };
     let (mut components, plugins) = (vec![], app.registry.plugins_of(&migration.tenant)?);
+    let rows = app.rows_of(&migration.tenant)?;
     for domain in migration.components.iter().filter(|domain| grant.holds(domain)) {
         let mut figures = MigrationFigures { number_of_staged_entities: 0, number_of_imported_entities: 0, ..total };
         let plugin = plugins.domain(domain.component);
@@ -90,7 +92,7 @@ pub fn migration_response(app: &App, grant: &Grant, migration: Migration) -> Res
             if let Some(area) = &area {
                 figures.number_of_staged_entities += area.count(StreamName::Records(&entity_type.name))?;
             }
-            figures.number_of_imported_entities += app.target.added(migration.reference_id, &entity_type.name)?;
+            figures.number_of_imported_entities += rows.added(migration.reference_id, &entity_type.name)?;
         }
         total.number_of_staged_entities += figures.number_of_staged_entities;
         total.number_of_imported_entities += figures.number_of_imported_entities;

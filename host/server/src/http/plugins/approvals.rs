@@ -15,7 +15,8 @@ use crate::http::problem::Problem;
 use crate::http::request::extract::{BufferedBody, PathParams, json};
 use crate::http::request::media::accepts_json;
 use sluice_audit::{Action, AuditScope};
-use sluice_model::{Approval, LimitOverrides, Permission, RegisteredPlugin, Tenant, World};
+use sluice_config::{FourEyes, LimitMaximum};
+use sluice_model::{Approval, LimitOverrides, Permission, RegisteredPlugin, Tenant, World, message};
 
 /// An approval of a plugin.
 #[derive(Deserialize, ToSchema)]
@@ -89,10 +90,23 @@ pub async fn approve(
     app.blocking(move |app| {
         let plugin = find_plugin(app, &caller, &digest)?;
         let tenant = approval_tenant(&caller, &plugin, new.tenant.as_deref())?;
-        app.config.plugin.with(&new.limits).ok_or_else(unknown_limit)?;
+        let (limits, approval) = (&app.config.plugin, &app.config.approval);
+        limits.with(&new.limits).ok_or_else(unknown_limit)?;
+        if let Some(above) = approval.maxima.above(limits, &new.limits) {
+            return Err(above_maximum(above));
+        }
+        let pusher = plugin.client.as_deref();
+        if approval.needs_two(FourEyes::Plugin) && pusher == Some(caller.grant().client.as_str()) {
+            return Err(Problem::forbidden(
+                "PUSHED_BY_SAME_CLIENT",
+                "The client pushed the plugin. Another client has to approve it.",
+            ));
+        }
         let seen = caller.grant().tenant.as_ref();
         conditional::check(&headers, || inspected_response(app, seen, &plugin))?;
         let approved = caller.entry(Action::PluginApproved).plugins([plugin.digest]).tenant(tenant.as_ref());
+        // The entry names both: the client that pushed the plugin, and the client that approves it.
+        let approved = pusher.map_or(approved.clone(), |pusher| approved.client(pusher));
         app.audit(AuditScope::Server, approved)?;
         app.registry.approve(&Approval {
             digest: plugin.digest,
@@ -106,6 +120,15 @@ pub async fn approve(
         Ok(conditional::show(&HeaderMap::new(), inspected_response(app, seen, &plugin)?))
     })
     .await
+}
+
+fn above_maximum((name, maximum): LimitMaximum) -> Problem {
+    let detail = message!(
+        "The limit {} may be at most {}, which approval.maxima in the server's configuration sets.",
+        name,
+        maximum
+    );
+    Problem::unprocessable("LIMIT_ABOVE_MAXIMUM", detail)
 }
 
 fn unknown_limit() -> Problem {

@@ -1,0 +1,3 @@
+//! Grants of an operator between two tenants.
+
+pub mod reference_grants;
