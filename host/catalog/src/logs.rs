@@ -1,7 +1,7 @@
 //! The log of a migration: entries of a code and safe values, with their time.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -117,7 +117,6 @@ pub(super) fn log(connection: &Connection, migration: Uuid, entry: &LogEntry) ->
             entry.job.map(|job| job.to_string()),
             &*entry.code,
             SafeReport::from(SafeValue::table(entry.figures.iter().cloned())).to_string(),
-            number,
         ],
     )
 }
