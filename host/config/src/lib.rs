@@ -379,6 +379,7 @@ impl Config {
         check_ranges(&approval.maxima.ranges()).context("approval.maxima")?;
         for (name, platform) in platforms {
             check_ranges(&platform.ranges()).with_context(|| format!("platforms.{name}"))?;
+            platform.check_tenants().with_context(|| format!("platforms.{name}"))?;
         }
         Ok(())
     }

@@ -119,6 +119,19 @@ impl PlatformConfig {
         self.tenants.iter().any(|named| named == "*" || named == tenant)
     }
 
+    /// Checks that each tenant has a name that a tenant can have.
+    pub(super) fn check_tenants(&self) -> anyhow::Result<()> {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        for tenant in self.tenants.iter().filter(|tenant| *tenant != "*") {
+            let fits = (1..=63).contains(&tenant.len()) && tenant.bytes().all(plain) && !tenant.starts_with('-');
+            anyhow::ensure!(
+                fits,
+                "tenants has {tenant}: a tenant's name has at most 63 lower-case letters, digits and -; * is every tenant"
+            );
+        }
+        Ok(())
+    }
+
     /// Returns each numeric setting: its name, its value, its minimum and its maximum.
     pub(super) fn ranges(&self) -> [(&'static str, u64, u64, u64); 8] {
         [
@@ -131,5 +144,26 @@ impl PlatformConfig {
             ("page_items", self.page_items, 1, 1_000),
             ("answer_bytes", self.answer_bytes as u64, 1 << 10, 1 << 30),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Config;
+
+    /// The tenants of a platform, and whether the configuration is valid.
+    #[test]
+    fn tenants_are_names() {
+        for (tenants, valid) in [
+            ("[]", true),
+            (r#"["*"]"#, true),
+            (r#"["north", "2-south"]"#, true),
+            (r#"["North"]"#, false),
+            (r#"[""]"#, false),
+        ] {
+            let text = format!("[platforms.mambu]\nbase_url = \"https://example.com\"\ntenants = {tenants}");
+            let config: Config = toml::from_str(&text).unwrap();
+            assert_eq!(config.check().is_ok(), valid, "{tenants}");
+        }
     }
 }

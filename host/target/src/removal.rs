@@ -347,7 +347,7 @@ impl ReferenceSearch<'_> {
                         RemovedRows::OfMigration(_) => of_migration.exists([migration.as_str(), key])?,
                         _ => goes(to, *referred),
                     };
-                    if !refers || (!is_own && shadow.exists([&*key])?) {
+                    if !refers || (!is_own && shadow.exists([key])?) {
                         continue;
                     }
                     let of: Option<String> = row.get(columns.columns.len() + 1)?;
