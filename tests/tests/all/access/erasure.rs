@@ -36,7 +36,7 @@ fn with_copy<T>(
     std::fs::create_dir(held.path().join("migrations")).unwrap();
     copy_all(directory, &held.path().join("migrations").join(&migration.id));
     let keys = Keyring::open(&data.join("keys"), &data.join("master.key")).unwrap();
-    let root = StagingRoot::open(held.path(), Arc::new(keys)).unwrap();
+    let root = StagingRoot::open(held.path(), Arc::new(keys), 100).unwrap();
     look(&*root.area(migration.id.parse().unwrap(), 0)?)
 }
 

@@ -19,7 +19,10 @@ fn server(four_eyes: Vec<FourEyes>) -> &'static Server {
     config.approval.four_eyes = four_eyes;
     config.http.requests_per_second = 1_000_000;
     config.http.request_burst = 1_000_000;
-    Box::leak(Box::new(start(Options { data_dir, config, mappers: vec![] }, std::future::pending()).0))
+    Box::leak(Box::new(
+        start(Options { data_dir, config, mappers: vec![], worker: crate::harness::worker() }, std::future::pending())
+            .0,
+    ))
 }
 
 async fn push(client: &Server) -> String {

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use sluice_config::Config;
-use sluice_model::{Grant, Permission};
+use sluice_model::Permission;
 use sluice_server::app::Options;
 
 use crate::harness::clients::{ClientProperties, token};
@@ -34,9 +34,7 @@ fn assert_refused(answer: &Answer, limit: &str) {
 
 /// Registers a migration of the tenant `south`. Returns its path and a token of the tenant.
 async fn south(server: &'static Server) -> (String, String) {
-    let permissions = vec![Permission::Migrate, Permission::Read];
-    let south = "south".parse().unwrap();
-    let made = ClientProperties { tenant: Some(south), permissions, domains: Grant::all_domains() };
+    let made = ClientProperties { tenant: "south", permission: Permission::Migrate, domains: &[] };
     let token = token(server, made).await;
     let body = json!({"components": ["Counterparties"], "mapper": "berka"});
     let request = server.anonymous(Method::POST, MIGRATIONS).bearer_auth(&token).json(&body);

@@ -32,7 +32,7 @@ async fn a_platform_is_granted_by_name() {
         let granted = tenants.iter().map(|tenant| tenant.to_string()).collect();
         let config = platform(&mock, |platform| platform.tenants = granted);
         let config = Config { platforms: [("mambu".into(), config)].into(), ..Config::default() };
-        begin_with(Options { data_dir: data_dir.clone(), config, mappers: vec![] })
+        begin_with(Options { data_dir: data_dir.clone(), config, mappers: vec![], worker: crate::harness::worker() })
     };
     let north = ClientProperties { tenant: "north", permission: Permission::Migrate, domains: &[] };
     let mut registered = None;

@@ -22,7 +22,7 @@ fn server(change: impl FnOnce(&mut Config)) -> &'static Server {
     let mut config = Config::default();
     change(&mut config);
     let data_dir = tempfile::tempdir().unwrap().keep().join("data");
-    let options = Options { data_dir, config, mappers: vec![] };
+    let options = Options { data_dir, config, mappers: vec![], worker: crate::harness::worker() };
     Box::leak(Box::new(start(options, std::future::pending()).0))
 }
 
@@ -244,7 +244,7 @@ async fn readiness_sees_the_disk() {
     let data_dir = tempfile::tempdir().unwrap().keep().join("data");
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let options = Options { data_dir, config: full, mappers: vec![] };
+    let options = Options { data_dir, config: full, mappers: vec![], worker: crate::harness::worker() };
     tokio::spawn(sluice_server::serve(listener, options, std::future::pending()));
     for (url, path, expected) in [
         (&server.url, "/health/ready", (200, None)),
@@ -299,7 +299,11 @@ async fn the_keys_of_an_issuer_are_bounded() {
     config.access.issuer = Some(sluice_config::Issuer { issuer: "i".into(), audience: "a".into(), jwks_url });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let data_dir = tempfile::tempdir().unwrap().path().join("data");
-    let refused = sluice_server::serve(listener, Options { data_dir, config, mappers: vec![] }, std::future::pending());
+    let refused = sluice_server::serve(
+        listener,
+        Options { data_dir, config, mappers: vec![], worker: crate::harness::worker() },
+        std::future::pending(),
+    );
     let refused = format!("{:#}", refused.await.unwrap_err());
     assert!(refused.contains("access.issuer.jwks_url has to begin with https://"), "{refused}");
 }
