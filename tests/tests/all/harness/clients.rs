@@ -40,7 +40,13 @@ pub async fn session_with(
     permissions: &[Permission],
 ) -> (String, &'static Server) {
     let tenant = tenant.map(|tenant| tenant.parse().unwrap());
-    let new = NewClient { tenant, permissions: permissions.to_vec(), domains: Grant::all_domains(), expires_at: None };
+    let new = NewClient {
+        tenant,
+        permissions: permissions.to_vec(),
+        domains: Grant::all_domains(),
+        label: None,
+        expires_at: None,
+    };
     let (client, credentials) = new.make(jiff::Timestamp::now());
     store(server).add_client(&client).unwrap();
     let revealed = credentials.reveal();
