@@ -20,6 +20,8 @@ pub enum Request<'a> {
     Start {
         /// Maximum stack of a plugin in bytes. All plugins of an engine have the same.
         stack_bytes: u64,
+        /// Id of the server's process. A worker with another parent has outlived its server.
+        server: u32,
     },
     /// Compiles the component whose bytes are the attached file. Answered by [`Reply::Compiled`] or [`Reply::Rejected`].
     Compile {

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
@@ -91,6 +92,8 @@ fn start(command: &WorkerCommand) -> io::Result<Started> {
         .args(&command.arguments)
         .env_clear()
         .current_dir("/")
+        // A terminal's interrupt goes to the server alone, which stops in order.
+        .process_group(0)
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -46,7 +46,7 @@ impl Worker {
         let channel = Channel::new(socket, MAX_REPLY_BYTES);
         let mut worker = Self { child, channel, usable: true, slow: false };
         let deadline = Instant::now() + START_TIME;
-        worker.send(&Request::Start { stack_bytes: stack_bytes as u64 }, None, deadline)?;
+        worker.send(&Request::Start { stack_bytes: stack_bytes as u64, server: std::process::id() }, None, deadline)?;
         match worker.receive(deadline)?.0 {
             Reply::Ready(walls) => Ok((worker, walls)),
             _ => Err(ChannelError::Malformed),

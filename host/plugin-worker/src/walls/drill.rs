@@ -130,7 +130,7 @@ fn an_escaped_plugin_reaches_nothing() {
 #[ignore = "an escaped plugin, which another test starts"]
 fn is_an_escaped_plugin() {
     super::close_descriptors();
-    let walls = super::raise();
+    let walls = super::raise(std::os::unix::process::parent_id());
     let data_bytes = 64 << 20;
     super::limit_resources(&ProcessLimits { data_bytes, address_bytes: data_bytes * 4, file_bytes: data_bytes });
     let missing = if walls.missing.is_empty() { "refused".to_owned() } else { format!("{:?}", walls.missing) };

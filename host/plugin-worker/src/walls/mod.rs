@@ -4,6 +4,7 @@
 //! | wall | holds |
 //! |---|---|
 //! | `descriptors` | no descriptor but the socket to the server |
+//! | `memory` | the kernel ends the process before the server if the machine has no memory left |
 //! | `parent` | the kernel kills the process when the server ends |
 //! | `dumps` | no core dump, no tracing by other processes of the same user |
 //! | `namespaces` | no network, no System V objects of the system |
@@ -63,32 +64,40 @@ pub(crate) fn close_descriptors() {
     }
 }
 
-/// Raises all walls but [`limit_resources`]. Returns those that stand, and those that the kernel does not have.
-pub(crate) fn raise() -> Walls {
+/// Raises all walls but [`limit_resources`]. Returns those that stand, and those that the kernel does not have. `server` is
+/// the id of the server's process.
+pub(crate) fn raise(server: u32) -> Walls {
     let _ = BASELINE.set(memory().unwrap_or_default());
     let mut walls = Walls::default();
     let mut note = |name: &str, raised: Result<(), String>| match raised {
         Ok(()) => walls.standing.push(name.into()),
         Err(reason) => walls.missing.push((name.into(), reason)),
     };
-    note("parent", die_with_parent());
+    note("memory", die_first());
     note("dumps", no_dumps());
     note("namespaces", own_namespaces());
-    note("landlock", no_paths());
     note("capabilities", no_capabilities());
+    // After the changes of credentials, which take the signal away.
+    note("parent", die_with_parent(server));
+    note("landlock", no_paths());
     note("resources", few_descriptors());
     note("seccomp", system_calls::restrict());
     walls
 }
 
 /// Makes the kernel kill this process when the thread of the server that started it ends.
-fn die_with_parent() -> Result<(), String> {
+fn die_with_parent(server: u32) -> Result<(), String> {
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| error.to_string())?;
     // The server may have ended before.
     match getppid() {
-        Some(parent) if !parent.is_init() => Ok(()),
+        Some(parent) if parent.as_raw_nonzero().get().cast_unsigned() == server => Ok(()),
         _ => std::process::exit(1),
     }
+}
+
+/// Makes the kernel end this process before others if the machine has no memory left.
+fn die_first() -> Result<(), String> {
+    std::fs::write("/proc/self/oom_score_adj", "1000").map_err(|error| error.to_string())
 }
 
 fn no_dumps() -> Result<(), String> {
