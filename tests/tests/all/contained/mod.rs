@@ -5,6 +5,7 @@ mod domains;
 mod files;
 mod quotas;
 mod rows;
+mod stop;
 mod work;
 
 pub use sluice_tests::wat::{Shape, component};

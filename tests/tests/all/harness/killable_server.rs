@@ -86,6 +86,25 @@ impl KillableServer {
         }
     }
 
+    /// Asks the server to stop with SIGTERM, and returns true if it ends within this time.
+    pub fn stop(mut self, patience: std::time::Duration) -> bool {
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        let (ended, receive) = std::sync::mpsc::channel();
+        let pid = self.child.id();
+        let waiting = std::thread::spawn(move || {
+            let status = self.child.wait();
+            let _ = ended.send(());
+            status
+        });
+        let in_time = receive.recv_timeout(patience).is_ok();
+        if !in_time {
+            Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap();
+        }
+        waiting.join().unwrap().unwrap();
+        in_time
+    }
+
     /// Kills the server.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
