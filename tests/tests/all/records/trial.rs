@@ -79,7 +79,7 @@ fn rows<T>(database: &rusqlite::Connection, query: &str, read: impl Fn(&rusqlite
 /// Returns all state that a trial may not change: everything but its job, log entries and audit entries.
 fn unchangeable_state(migration: &Migration) -> (BTreeMap<String, Digest>, Vec<String>, Vec<String>) {
     let data_dir = &migration.server.data_dir;
-    let its_own = ["jobs", "logs", "sqlite_sequence", "audit", "audit_heads"];
+    let its_own = ["jobs", "logs", "log_numbers", "sqlite_sequence", "audit", "audit_heads"];
     (tree(&migration.directory()), dump(&data_dir.join(CATALOG_FILE), &its_own), dump(&data_dir.join(TARGET_FILE), &[]))
 }
 
