@@ -73,7 +73,7 @@ CREATE TABLE IF NOT EXISTS migrations (
     mapper TEXT, mapper_digest TEXT,
     registered_at TEXT NOT NULL, staging TEXT NOT NULL, import TEXT NOT NULL,
     validated_version INTEGER, validated_by TEXT, purged_at TEXT, target TEXT,
-    acknowledged INTEGER NOT NULL DEFAULT 0, label TEXT, log_entries INTEGER NOT NULL DEFAULT 0
+    acknowledged INTEGER NOT NULL DEFAULT 0, label TEXT
 );
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, migration TEXT NOT NULL, kind TEXT NOT NULL,
@@ -100,6 +100,7 @@ CREATE TABLE IF NOT EXISTS logs (
     number INTEGER PRIMARY KEY AUTOINCREMENT, migration TEXT NOT NULL, at TEXT NOT NULL, severity TEXT NOT NULL,
     component TEXT, job TEXT, code TEXT NOT NULL, figures TEXT NOT NULL, entry INTEGER NOT NULL DEFAULT 0
 );
+CREATE TABLE IF NOT EXISTS log_numbers (migration TEXT PRIMARY KEY, entries INTEGER NOT NULL) WITHOUT ROWID;
 DROP INDEX IF EXISTS logs_of_migration;
 CREATE INDEX IF NOT EXISTS log_entries_of_migration ON logs (migration, entry);
 CREATE TABLE IF NOT EXISTS clients (

@@ -101,14 +101,14 @@ pub struct LogFilter {
 ///
 /// The migration counts its entries itself: a number of all migrations would tell how much others do.
 pub(super) fn log(connection: &Connection, migration: Uuid, entry: &LogEntry) -> rusqlite::Result<usize> {
-    // The migration counts its entries itself: a number says nothing about other migrations, and none is used again after
-    // a purge.
-    let count = "UPDATE migrations SET log_entries = log_entries + 1 WHERE reference_id = ?";
-    connection.prepare_cached(count)?.execute([migration.to_string()])?;
+    // Each migration counts its own entries: a number says nothing about other migrations, and none is used again after a
+    // purge.
+    let count = "INSERT INTO log_numbers (migration, entries) VALUES (?, 1)
+        ON CONFLICT DO UPDATE SET entries = entries + 1 RETURNING entries";
+    let number: u64 = connection.prepare_cached(count)?.query_row([migration.to_string()], |row| row.get(0))?;
     connection.execute(
         "INSERT INTO logs (migration, at, severity, component, job, code, figures, entry)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,
-             (SELECT coalesce(max(log_entries), 0) FROM migrations WHERE reference_id = ?1))",
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         params![
             migration.to_string(),
             entry.at.to_string(),
@@ -117,6 +117,7 @@ pub(super) fn log(connection: &Connection, migration: Uuid, entry: &LogEntry) ->
             entry.job.map(|job| job.to_string()),
             &*entry.code,
             SafeReport::from(SafeValue::table(entry.figures.iter().cloned())).to_string(),
+            number,
         ],
     )
 }
@@ -187,7 +188,7 @@ impl Catalog {
 
     /// Returns the number of a migration's last log entry, or 0 before the first.
     pub fn last_log(&self, migration: Uuid) -> Result<u64, CatalogError> {
-        let last = "SELECT coalesce(max(log_entries), 0) FROM migrations WHERE reference_id = ?";
+        let last = "SELECT coalesce(max(entries), 0) FROM log_numbers WHERE migration = ?";
         Ok(self.lock().query_row(last, [migration.to_string()], |row| row.get(0))?)
     }
 

@@ -11,11 +11,10 @@ pub(super) const STEPS: &[&str] = &[
     "ALTER TABLE clients ADD COLUMN label TEXT",
     "ALTER TABLE jobs ADD COLUMN domains TEXT",
     // Entries were numbered across all migrations. They keep their numbers, which clients may have received.
-    "ALTER TABLE migrations ADD COLUMN log_entries INTEGER NOT NULL DEFAULT 0;
+    "CREATE TABLE log_numbers (migration TEXT PRIMARY KEY, entries INTEGER NOT NULL) WITHOUT ROWID;
      ALTER TABLE logs ADD COLUMN entry INTEGER NOT NULL DEFAULT 0;
      UPDATE logs SET entry = number;
-     UPDATE migrations SET log_entries =
-         (SELECT coalesce(max(entry), 0) FROM logs WHERE logs.migration = migrations.reference_id)",
+     INSERT INTO log_numbers SELECT migration, max(entry) FROM logs GROUP BY migration",
     "ALTER TABLE jobs ADD COLUMN client TEXT",
 ];
 
@@ -51,7 +50,7 @@ mod tests {
                     ALTER TABLE issues DROP COLUMN upload; ALTER TABLE issues DROP COLUMN first_line;
                     ALTER TABLE jobs DROP COLUMN client;
                     ALTER TABLE migrations DROP COLUMN label; ALTER TABLE clients DROP COLUMN label;
-                    ALTER TABLE jobs DROP COLUMN domains; ALTER TABLE migrations DROP COLUMN log_entries;
+                    ALTER TABLE jobs DROP COLUMN domains; DROP TABLE log_numbers;
                     DROP INDEX log_entries_of_migration; ALTER TABLE logs DROP COLUMN entry;
                     UPDATE sqlite_sequence SET seq = 40 WHERE name = 'logs';
                     INSERT INTO logs (migration, at, severity, code, figures) VALUES ('{id}', '', '', 'OLD', '{}');

@@ -15,8 +15,11 @@ const UNDO: &[&str] = &[
     "ALTER TABLE migrations DROP COLUMN acknowledged",
     "ALTER TABLE issues DROP COLUMN upload",
     "ALTER TABLE issues DROP COLUMN first_line",
+    "ALTER TABLE migrations DROP COLUMN label",
+    "ALTER TABLE clients DROP COLUMN label",
+    "ALTER TABLE jobs DROP COLUMN domains",
+    "DROP TABLE log_numbers; DROP INDEX log_entries_of_migration; ALTER TABLE logs DROP COLUMN entry",
     "ALTER TABLE jobs DROP COLUMN client",
-    "DROP INDEX logs_by_sequence; ALTER TABLE logs DROP COLUMN sequence; DROP TABLE log_numbers",
 ];
 
 /// Changes a backup: its catalogue to one version and its manifest to another, with a signature of the same key.
