@@ -3,10 +3,12 @@
 mod approval;
 mod platform;
 mod plugin;
+mod retention;
 
 pub use approval::{ApprovalConfig, FourEyes, LimitMaximum, PluginMaxima};
 pub use platform::{Flow, PlatformConfig};
 pub use plugin::PluginLimits;
+pub use retention::{Retention, TrialLimits};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -44,24 +46,6 @@ pub struct Config {
     pub trial: TrialLimits,
     /// Platforms with an API of their own, by name. None by default: the server has the embedded platform only.
     pub platforms: BTreeMap<String, PlatformConfig>,
-}
-
-/// Retention of trials and comparisons.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TrialLimits {
-    /// Maximum number of hours for which the server keeps the target of a trial if a client requests it. 168: a week
-    /// for its inspection. The target is not encrypted.
-    pub max_keep_hours: u64,
-    /// Number of hours for which the server keeps the differences of a comparison. The next comparison replaces them.
-    /// 168.
-    pub difference_hours: u64,
-}
-
-impl Default for TrialLimits {
-    fn default() -> Self {
-        Self { max_keep_hours: 168, difference_hours: 168 }
-    }
 }
 
 /// Limits of the audit trail's growth.
@@ -171,24 +155,6 @@ pub struct KeyLocations {
     pub master_key_file: Option<PathBuf>,
     /// Directory of the wrapped keys. `keys` in the data directory.
     pub directory: Option<PathBuf>,
-}
-
-/// Retention of staged records.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Retention {
-    /// Number of days after its import at which the server purges a migration. None: the server deletes no data unless
-    /// the operator configures it.
-    pub days_after_import: Option<u32>,
-    /// Number of seconds between two checks for migrations to purge. 3,600: precise enough for days, and a check costs
-    /// one query.
-    pub check_seconds: u64,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self { days_after_import: None, check_seconds: 3_600 }
-    }
 }
 
 /// Limits of uploads.

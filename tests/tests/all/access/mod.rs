@@ -2,6 +2,7 @@
 
 mod erasure;
 mod privacy;
+mod reference_grants;
 mod routes;
 mod tenants;
 mod tokens;
