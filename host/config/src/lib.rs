@@ -5,6 +5,8 @@ mod approval;
 mod http;
 mod platform;
 mod plugin;
+mod retention;
+mod tenant;
 mod worker;
 
 pub use access::{AccessLimits, Issuer};
@@ -12,6 +14,8 @@ pub use approval::{ApprovalConfig, FourEyes, LimitMaximum, PluginMaxima};
 pub use http::HttpLimits;
 pub use platform::{Flow, PlatformConfig};
 pub use plugin::PluginLimits;
+pub use retention::{Retention, TrialLimits};
+pub use tenant::{StagingLimits, TenantLimits};
 pub use worker::WorkerLimits;
 
 use std::collections::BTreeMap;
@@ -58,24 +62,6 @@ pub struct Config {
     pub platforms: BTreeMap<String, PlatformConfig>,
 }
 
-/// Retention of trials and comparisons.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TrialLimits {
-    /// Maximum number of hours for which the server keeps the target of a trial if a client requests it. 168: a week
-    /// for its inspection. The target is not encrypted.
-    pub max_keep_hours: u64,
-    /// Number of hours for which the server keeps the differences of a comparison. The next comparison replaces them.
-    /// 168.
-    pub difference_hours: u64,
-}
-
-impl Default for TrialLimits {
-    fn default() -> Self {
-        Self { max_keep_hours: 168, difference_hours: 168 }
-    }
-}
-
 /// Limits of the audit trail's growth.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -104,66 +90,6 @@ pub struct KeyLocations {
     pub master_key_file: Option<PathBuf>,
     /// Directory of the wrapped keys. `keys` in the data directory.
     pub directory: Option<PathBuf>,
-}
-
-/// Quotas of each tenant.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TenantLimits {
-    /// Maximum number of uploads that the server works on for one tenant at the same time. 32: each has a thread and some
-    /// megabytes.
-    pub uploads: usize,
-    /// Maximum number of jobs that run for one tenant at the same time. 16: each has some threads.
-    pub jobs: usize,
-    /// Maximum number of plugins that one tenant pushes at the same time. 2: one is inspected while the next one arrives.
-    pub pushes: usize,
-    /// Maximum number of migrations of one tenant that are not purged. 1,000: rehearsals included.
-    pub migrations: u64,
-    /// Maximum number of bytes that one tenant's migrations take on disk. 256 GiB: some hundred million records. The server
-    /// measures at the beginning of each upload, and stops an upload that exceeds the rest.
-    pub disk_bytes: u64,
-}
-
-impl Default for TenantLimits {
-    fn default() -> Self {
-        Self { uploads: 32, jobs: 16, pushes: 2, migrations: 1_000, disk_bytes: 256 << 30 }
-    }
-}
-
-/// Limits of the staging areas' open files.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct StagingLimits {
-    /// Number of seconds after which the server closes the files of a migration that nobody uses. 60: opening them again
-    /// takes milliseconds.
-    pub idle_seconds: u64,
-    /// Maximum number of migrations whose files stay open while nobody uses them. 128: each has about five descriptors, and
-    /// a process usually may have 1,024.
-    pub idle_migrations: usize,
-}
-
-impl Default for StagingLimits {
-    fn default() -> Self {
-        Self { idle_seconds: 60, idle_migrations: 128 }
-    }
-}
-
-/// Retention of staged records.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Retention {
-    /// Number of days after its import at which the server purges a migration. None: the server deletes no data unless
-    /// the operator configures it.
-    pub days_after_import: Option<u32>,
-    /// Number of seconds between two checks for migrations to purge. 3,600: precise enough for days, and a check costs
-    /// one query.
-    pub check_seconds: u64,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self { days_after_import: None, check_seconds: 3_600 }
-    }
 }
 
 /// Limits of uploads.

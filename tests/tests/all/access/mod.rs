@@ -4,6 +4,7 @@ mod domains;
 mod erasure;
 mod labels;
 mod privacy;
+mod reference_grants;
 mod routes;
 mod tenants;
 mod tokens;
