@@ -1,12 +1,28 @@
 //! Totals of jobs: the records that are there, without those that were deleted or replaced.
 
+use std::sync::OnceLock;
+
 use reqwest::Method;
 use serde_json::{Value, json};
+use sluice_config::Config;
+use sluice_server::app::Options;
 
 use crate::harness::killable_server::KillableServer;
 use crate::harness::lender::{Lender, TYPES, put, remove};
-use crate::harness::server::{ALL, Migration, shared};
+use crate::harness::server::{ALL, Migration, Server, start};
 use crate::mambu;
+
+/// Returns a server of these tests alone: a removal of rows makes the validations of all migrations outdated.
+fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        let mut config = Config::default();
+        config.http.requests_per_second = 1_000_000;
+        config.http.request_burst = 1_000_000;
+        let data_dir = tempfile::tempdir().unwrap().keep().join("data");
+        start(Options { data_dir, config, mappers: vec![] }, std::future::pending()).0
+    })
+}
 
 /// A change of staged records before a job.
 #[derive(Clone, Copy, PartialEq)]
@@ -37,7 +53,7 @@ async fn replace_counterparty(migration: &Migration, number: u32, name: &str) {
 /// are replaced.
 #[tokio::test(flavor = "multi_thread")]
 async fn totals_of_records_without_a_mapper() {
-    let migration = shared().register(None, ALL).await;
+    let migration = server().register(None, ALL).await;
     let lender = Lender::of(&migration);
     lender.stage(&migration).await;
     for entity_type in ["debit-mandates", "disbursements"] {
@@ -76,13 +92,13 @@ async fn totals_of_records_without_a_mapper() {
 /// Records of a mapper: three, and a line that is no record. One was replaced, and one was withdrawn with its upload.
 #[tokio::test(flavor = "multi_thread")]
 async fn totals_of_mapped_records() {
-    let migration = shared().register(Some("berka"), ALL).await;
+    let migration = server().register(Some("berka"), ALL).await;
     let client = |id: u64, born: &str| json!({"client_id": id, "birth_number": born}).to_string() + "\n";
     migration.source("client", client(1, "706213") + &client(2, "706213")).await;
     migration.source("client", client(2, "706214") + &client(3, "706213") + "no record\n").await;
     migration.source("client", client(4, "706213")).await;
-    let withdrawn = shared().request(Method::DELETE, &migration.path("/uploads/3"));
-    assert_eq!(shared().send(withdrawn).await.status, 200);
+    let withdrawn = server().request(Method::DELETE, &migration.path("/uploads/3"));
+    assert_eq!(server().send(withdrawn).await.status, 200);
     let none = json!({});
     let digest = migration.get("").await["mapperDigest"].clone();
     let both = json!({"from": digest, "to": digest});
@@ -167,4 +183,5 @@ async fn totals_of_a_killed_import() {
     let rest = server.job(&migration, "import").await;
     assert_eq!(rest["state"], "succeeded", "{rest}");
     assert_eq!((&rest["done"], &rest["total"]), (&json!(15_000 - imported), &json!(15_000 - imported)));
+    server.kill();
 }
