@@ -77,6 +77,7 @@ impl PipelineError {
     /// Returns the stable code of the error.
     pub fn code(&self) -> &'static str {
         match self {
+            PipelineError::Staging(StagingError::QuotaReached) => "DISK_QUOTA",
             PipelineError::Staging(_) => "STAGING_FAILED",
             PipelineError::Store(_) => "CATALOGUE_FAILED",
             PipelineError::Trail(_) => "AUDIT_FAILED",

@@ -318,6 +318,9 @@ impl From<PlatformError> for Problem {
 
 impl From<PipelineError> for Problem {
     fn from(failure: PipelineError) -> Self {
+        if let PipelineError::Staging(StagingError::QuotaReached) = failure {
+            return StagingError::QuotaReached.into();
+        }
         match failure.blame() {
             Blame::Plugin if matches!(failure, PipelineError::NotApproved { .. }) => {
                 Self::conflict(failure.code(), failure.client_message()).blaming(Blame::Plugin)

@@ -212,7 +212,7 @@ fn files_are_private() {
             loosen(&path, if path.is_dir() { 0o755 } else { 0o644 });
         }
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let options = Options { data_dir: data.clone(), ..Options::default() };
+        let options = Options { data_dir: data.clone(), worker: crate::harness::worker(), ..Options::default() };
         std::fs::write(data.join(sluice_data_dir::ADMIN_FILE), credentials(&data)).unwrap();
         let (server, thread) = start(options, async { stopped.await.unwrap_or_default() });
         assert_eq!((mode(&data), open_to_others(&data)), (0o700, vec![]));
