@@ -20,7 +20,7 @@ fn server() -> &'static Server {
         config.http.requests_per_second = 1_000_000;
         config.http.request_burst = 1_000_000;
         let data_dir = tempfile::tempdir().unwrap().keep().join("data");
-        start(Options { data_dir, config, mappers: vec![] }, std::future::pending()).0
+        start(Options { data_dir, config, mappers: vec![], worker: crate::harness::worker() }, std::future::pending()).0
     })
 }
 
