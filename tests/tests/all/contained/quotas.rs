@@ -113,7 +113,7 @@ async fn an_upload_stops_at_the_quota_of_bytes() {
     assert_eq!((&last["problem"]["code"], &last["problem"]["status"]), (&"DISK_QUOTA".into(), &507.into()), "{last}");
     assert!((100..20_000).contains(&saved.len()), "{} results", saved.len());
     let kept = migration.get("/sources").await;
-    assert_eq!(kept["items"][0]["records"], saved.len(), "{kept}");
+    assert_eq!(kept["items"][0]["outcomes"][0]["count"], saved.len(), "{kept}");
 }
 
 /// The files of migrations that nobody uses are closed, so their number does not grow with that of migrations.
