@@ -254,7 +254,8 @@ mod tests {
     fn a_hostile_end_is_refused() {
         use std::io::Write as _;
         let soon = || Some(Instant::now() + Duration::from_millis(20));
-        let cases: &[(&[u8], fn(&ChannelError) -> bool)] = &[
+        type Case = (&'static [u8], fn(&ChannelError) -> bool);
+        let cases: &[Case] = &[
             (b"", |error| matches!(error, ChannelError::TimedOut)),
             (b"\x05\0", |error| matches!(error, ChannelError::TimedOut)),
             (b"\x05\0\0\0\x04te", |error| matches!(error, ChannelError::TimedOut)),
