@@ -122,7 +122,9 @@ fn an_escaped_plugin_reaches_nothing() {
     let expected: usize = ATTEMPTS.iter().map(|(_, attempts)| attempts.len()).sum();
     // Three lines beside those of system calls: the descriptors, memory, and a missing wall.
     assert_eq!(lines.len(), expected + 3, "{text}{}", String::from_utf8_lossy(&tried.stderr));
-    let reached: Vec<&&str> = lines.iter().filter(|line| !line.contains("refused")).collect();
+    // A kernel may lack a wall. Every attempt has to fail nevertheless: most are refused by two walls.
+    let attempts = lines.iter().filter(|line| !line.starts_with("a missing wall"));
+    let reached: Vec<&&str> = attempts.filter(|line| !line.contains("refused")).collect();
     assert!(reached.is_empty(), "{reached:?}");
 }
 
