@@ -1,15 +1,20 @@
 //! A channel: one end of a socket pair that carries messages, each with a file descriptor at most.
 //!
 //! A message is its length as four bytes in little-endian order, and that many bytes of postcard. A descriptor comes with
-//! the first of them.
+//! the first of them. The bytes of a long message are in a file in memory that both sides have: writing and reading it costs
+//! less than a socket. The two sides take turns, so one file serves both directions. Each side reads the file into memory
+//! of its own before it decodes, so the other side cannot change a message that is being decoded.
 
+use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv,
@@ -19,6 +24,12 @@ use serde::{Deserialize, Serialize};
 
 /// Number of bytes of a message's length.
 const HEADER_BYTES: usize = 4;
+
+/// Length in bytes from which a message is written to the shared file.
+const SHARED_BYTES: usize = 8 << 10;
+
+/// Bit of the length of a message whose bytes are in the shared file.
+const SHARED: u32 = 1 << 31;
 
 /// Bytes of a buffer that a channel keeps for the next message. A longer one is released.
 const KEPT_BYTES: usize = 4 << 20;
@@ -58,6 +69,8 @@ pub struct Channel {
     socket: UnixStream,
     /// Maximum length of a received message, in bytes.
     max_bytes: usize,
+    /// File in memory that both sides have.
+    shared: Option<File>,
     outgoing: Vec<u8>,
     incoming: Vec<u8>,
 }
@@ -66,7 +79,23 @@ impl Channel {
     /// Returns the end of a channel over this socket.
     #[must_use]
     pub fn new(socket: UnixStream, max_bytes: usize) -> Self {
-        Self { socket, max_bytes, outgoing: vec![], incoming: vec![] }
+        Self { socket, max_bytes, shared: None, outgoing: vec![], incoming: vec![] }
+    }
+
+    /// Makes the file in memory for long messages. The other side gets it with a message, and calls [`Channel::share`].
+    ///
+    /// # Errors
+    ///
+    /// Fails if the system has no memory or no descriptor left.
+    pub fn make_shared(&mut self) -> std::io::Result<OwnedFd> {
+        let file = memfd_create("sluice", MemfdFlags::CLOEXEC)?;
+        self.shared = Some(file.try_clone()?.into());
+        Ok(file)
+    }
+
+    /// Uses a file in memory for long messages.
+    pub fn share(&mut self, file: OwnedFd) {
+        self.shared = Some(file.into());
     }
 
     /// Sets the maximum length of received messages, in bytes.
@@ -95,9 +124,18 @@ impl Channel {
         buffer.clear();
         buffer.extend_from_slice(&[0; HEADER_BYTES]);
         let mut buffer = postcard::to_extend(message, buffer).map_err(|_| ChannelError::Malformed)?;
-        let length = u32::try_from(buffer.len() - HEADER_BYTES).map_err(|_| ChannelError::TooLong(buffer.len()))?;
-        buffer[..HEADER_BYTES].copy_from_slice(&length.to_le_bytes());
-        let sent = self.send_bytes(&buffer, file, deadline);
+        let length = u32::try_from(buffer.len() - HEADER_BYTES).ok().filter(|length| length & SHARED == 0);
+        let length = length.ok_or(ChannelError::TooLong(buffer.len()))?;
+        let sent = match &self.shared {
+            Some(shared) if buffer.len() >= SHARED_BYTES => {
+                shared.write_all_at(&buffer[HEADER_BYTES..], 0).map_err(ChannelError::System)?;
+                self.send_bytes(&(length | SHARED).to_le_bytes(), file, deadline)
+            }
+            _ => {
+                buffer[..HEADER_BYTES].copy_from_slice(&length.to_le_bytes());
+                self.send_bytes(&buffer, file, deadline)
+            }
+        };
         buffer.truncate(0);
         if buffer.capacity() <= KEPT_BYTES {
             self.outgoing = buffer;
@@ -165,13 +203,23 @@ impl Channel {
                 }
             }
         }
-        let length = u32::from_le_bytes(header) as usize;
+        let header = u32::from_le_bytes(header);
+        let length = (header & !SHARED) as usize;
         if length > self.max_bytes {
             return Err(ChannelError::TooLong(length));
         }
         let mut buffer = std::mem::take(&mut self.incoming);
         buffer.resize(length, 0);
         let mut filled = 0;
+        if header & SHARED != 0 {
+            let shared = self.shared.as_ref().ok_or(ChannelError::Malformed)?;
+            // A file that is shorter than the other side says is no message.
+            shared.read_exact_at(&mut buffer, 0).map_err(|_| ChannelError::Malformed)?;
+            if length > KEPT_BYTES {
+                shared.set_len(0).map_err(ChannelError::System)?;
+            }
+            filled = length;
+        }
         while filled < length {
             match recv(&self.socket, &mut buffer[filled..], RecvFlags::DONTWAIT) {
                 Ok((0, _)) => return Err(ChannelError::Closed),
@@ -231,21 +279,32 @@ mod tests {
 
     #[test]
     fn messages_and_files_arrive() {
+        messages_arrive(pair(10 << 20));
         let (mut one, mut other) = pair(10 << 20);
+        other.share(one.make_shared().unwrap());
+        messages_arrive((one, other));
+    }
+
+    fn messages_arrive((mut one, mut other): (Channel, Channel)) {
+        let (turn, turns) = std::sync::mpsc::channel();
         let texts = ["", "short", &"long ".repeat(1_000_000)];
         std::thread::scope(|scope| {
-            scope.spawn(|| {
+            scope.spawn(move || {
                 for text in texts {
                     let file = SharedBytes::new(text.as_bytes()).unwrap();
                     one.send(&text, Some(file.as_fd()), None).unwrap();
+                    turns.recv().unwrap();
                     one.send(&text, None, None).unwrap();
+                    turns.recv().unwrap();
                 }
             });
             for text in texts {
                 let (received, file) = other.receive::<String>(None).unwrap();
+                turn.send(()).unwrap();
                 let file = SharedBytes::accept(file.unwrap(), u64::MAX).unwrap();
                 assert!(received == text && file.read().unwrap() == text.as_bytes());
                 assert!(matches!(other.receive::<String>(None), Ok((received, None)) if received == text));
+                turn.send(()).unwrap();
             }
         });
     }
@@ -259,6 +318,7 @@ mod tests {
             (b"", |error| matches!(error, ChannelError::TimedOut)),
             (b"\x05\0", |error| matches!(error, ChannelError::TimedOut)),
             (b"\x05\0\0\0\x04te", |error| matches!(error, ChannelError::TimedOut)),
+            (b"\x05\0\0\x80", |error| matches!(error, ChannelError::Malformed)),
             (b"\xff\xff\xff\xff", |error| matches!(error, ChannelError::TooLong(_))),
             (b"\x05\0\0\0\x09text", |error| matches!(error, ChannelError::Malformed)),
             (b"\x05\0\0\0\x04te\xfft", |error| matches!(error, ChannelError::Malformed)),

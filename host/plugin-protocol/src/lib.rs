@@ -16,7 +16,7 @@ mod shared_bytes;
 pub use channel::{Channel, ChannelError};
 pub use message::{
     CallFailure, CallRequest, CallResult, CallReturn, CallValue, CompiledComponent, Description, InspectedComponent,
-    LookupRequest, PluginCall, PluginWorld, ProcessLimits, Rejection, Reply, Request, Walls, WireLogEntry,
+    LookupRequest, PluginCall, PluginWorld, ProcessLimits, Rejection, Reply, Request, Walls, WireIds, WireLogEntry,
     WireLookupAnswer, WireLookupRefusal,
 };
 pub use shared_bytes::SharedBytes;

@@ -177,11 +177,29 @@ pub enum LookupRequest {
     /// `source-lookup.find`: source, field and keys.
     Find(String, String, Batch),
     /// `record-lookup.exist`: entity type and ids.
-    Exist(String, Vec<[u8; 16]>),
+    Exist(String, WireIds),
     /// `record-lookup.read`: entity type and ids.
-    Read(String, Vec<[u8; 16]>),
+    Read(String, WireIds),
     /// `record-lookup.referring`: entity type, field and ids.
-    Referring(String, String, Vec<[u8; 16]>),
+    Referring(String, String, WireIds),
+}
+
+/// Ids of 16 bytes, end to end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireIds(#[serde(with = "serde_bytes")] Vec<u8>);
+
+impl From<Vec<u8>> for WireIds {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl WireIds {
+    /// Returns the complete ids.
+    #[must_use]
+    pub fn ids(&self) -> Vec<[u8; 16]> {
+        self.0.as_chunks().0.to_vec()
+    }
 }
 
 /// Answer to a lookup: records, each with the index of its key, or for `exist` a byte for each id in `records.bytes`.

@@ -24,7 +24,10 @@ pub fn run() -> ExitCode {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else { return ExitCode::FAILURE };
     let _entered = runtime.enter();
     let mut channel = Channel::new(UnixStream::from(socket), MAX_REQUEST_BYTES);
-    let Ok((Request::Start { stack_bytes, server }, _)) = channel.receive(None) else { return ExitCode::FAILURE };
+    let Ok((Request::Start { stack_bytes, server }, Some(shared))) = channel.receive(None) else {
+        return ExitCode::FAILURE;
+    };
+    channel.share(shared);
     // The pool opens a file of the kernel, so it is made before the walls.
     let engines = Engines::new(usize::try_from(stack_bytes).unwrap_or(usize::MAX));
     let walls = walls::raise(server);

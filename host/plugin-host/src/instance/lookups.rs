@@ -7,7 +7,7 @@ use sluice_contract::output_validation::unpack;
 use sluice_contract::wire::Batch;
 use sluice_contract::{LookupAnswer, LookupRefusal, RecordLookup, SourceLookup};
 use sluice_model::Code;
-use sluice_plugin_protocol::{ChannelError, LookupRequest, WireLookupAnswer, WireLookupRefusal};
+use sluice_plugin_protocol::{ChannelError, LookupRequest, WireIds, WireLookupAnswer, WireLookupRefusal};
 
 /// Lookups of an instance.
 #[derive(Clone)]
@@ -39,14 +39,14 @@ impl Lookups {
                 sources.find(source, field, &keys.ok_or(ChannelError::Malformed)?, most)
             }
             (Self::Records(records), LookupRequest::Exist(entity_type, ids)) => {
-                let places = records.exist(entity_type, within(ids, limits)?);
+                let places = records.exist(entity_type, &within(ids, limits)?);
                 places.map(|bytes| LookupAnswer { bytes, ..LookupAnswer::default() })
             }
             (Self::Records(records), LookupRequest::Read(entity_type, ids)) => {
-                records.read(entity_type, within(ids, limits)?, most)
+                records.read(entity_type, &within(ids, limits)?, most)
             }
             (Self::Records(records), LookupRequest::Referring(entity_type, field, ids)) => {
-                records.referring(entity_type, field, within(ids, limits)?, most)
+                records.referring(entity_type, field, &within(ids, limits)?, most)
             }
             _ => Err(LookupRefusal::UnknownName),
         };
@@ -65,6 +65,7 @@ impl Lookups {
     }
 }
 
-fn within<'i>(ids: &'i [[u8; 16]], limits: &PluginLimits) -> Result<&'i [[u8; 16]], ChannelError> {
+fn within(ids: &WireIds, limits: &PluginLimits) -> Result<Vec<[u8; 16]>, ChannelError> {
+    let ids = ids.ids();
     if ids.len() <= limits.lookup_keys { Ok(ids) } else { Err(ChannelError::Malformed) }
 }

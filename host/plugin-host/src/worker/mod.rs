@@ -3,7 +3,7 @@
 pub(crate) mod launcher;
 pub(crate) mod pool;
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -43,10 +43,12 @@ pub(crate) struct Worker {
 impl Worker {
     /// Sets a started process up. Returns it with its walls.
     pub fn set_up((child, socket): Started, stack_bytes: usize) -> Result<(Self, Walls), ChannelError> {
-        let channel = Channel::new(socket, MAX_REPLY_BYTES);
+        let mut channel = Channel::new(socket, MAX_REPLY_BYTES);
+        let shared = channel.make_shared().map_err(ChannelError::System)?;
         let mut worker = Self { child, channel, usable: true, slow: false };
         let deadline = Instant::now() + START_TIME;
-        worker.send(&Request::Start { stack_bytes: stack_bytes as u64, server: std::process::id() }, None, deadline)?;
+        let request = Request::Start { stack_bytes: stack_bytes as u64, server: std::process::id() };
+        worker.send(&request, Some(shared.as_fd()), deadline)?;
         match worker.receive(deadline)?.0 {
             Reply::Ready(walls) => Ok((worker, walls)),
             _ => Err(ChannelError::Malformed),

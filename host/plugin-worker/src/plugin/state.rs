@@ -20,7 +20,7 @@ use sluice_contract::output_validation::unpack;
 use sluice_contract::wire::Batch;
 use sluice_model::Level;
 use sluice_plugin_protocol::{
-    Channel, LookupRequest, Reply, Request, WireLogEntry, WireLookupAnswer, WireLookupRefusal,
+    Channel, LookupRequest, Reply, Request, WireIds, WireLogEntry, WireLookupAnswer, WireLookupRefusal,
 };
 
 /// State of a store.
@@ -129,12 +129,9 @@ impl StoreState {
         Ok(types::Found { records: types::Batch { bytes: records.bytes, ends: records.ends }, answers })
     }
 
-    /// Splits the ids of a lookup. Fails if there are too many.
-    fn ids(&self, ids: &[u8]) -> Result<Vec<[u8; 16]>, LookupError> {
-        if ids.len() > self.bounds.lookup_keys * 16 {
-            return Err(LookupError::TooManyKeys);
-        }
-        Ok(ids.chunks_exact(16).map(|id| id.try_into().expect("16 bytes")).collect())
+    /// Checks the number of ids of a lookup.
+    fn ids(&self, ids: Vec<u8>) -> Result<WireIds, LookupError> {
+        if ids.len() > self.bounds.lookup_keys * 16 { Err(LookupError::TooManyKeys) } else { Ok(ids.into()) }
     }
 }
 
@@ -155,13 +152,13 @@ impl source_lookup::Host for StoreState {
 impl record_lookup::Host for StoreState {
     fn exist(&mut self, entity_type: String, ids: Vec<u8>) -> Result<Result<Vec<u8>, LookupError>> {
         self.count_call()?;
-        let ids = self.ids(&ids);
+        let ids = self.ids(ids);
         Ok(ids.and_then(|ids| self.ask(LookupRequest::Exist(entity_type, ids))).map(|answer| answer.records.bytes))
     }
 
     fn read(&mut self, entity_type: String, ids: Vec<u8>) -> Result<Result<types::Found, LookupError>> {
         self.count_call()?;
-        let ids = self.ids(&ids);
+        let ids = self.ids(ids);
         Ok(ids.and_then(|ids| self.find(LookupRequest::Read(entity_type, ids))))
     }
 
@@ -172,7 +169,7 @@ impl record_lookup::Host for StoreState {
         ids: Vec<u8>,
     ) -> Result<Result<types::Found, LookupError>> {
         self.count_call()?;
-        let ids = self.ids(&ids);
+        let ids = self.ids(ids);
         Ok(ids.and_then(|ids| self.find(LookupRequest::Referring(entity_type, field, ids))))
     }
 }
