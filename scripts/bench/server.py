@@ -19,6 +19,7 @@ COMPONENTS = ["Counterparties", "Collaterals", "FinancingSolutions", "FinancingE
 #: Configuration with limits for a single busy client, higher than the defaults.
 CONFIG = (
     "[http]\nrequests_per_second = 100000\nrequest_burst = 100000\nconcurrent_requests = 4096\nconnections = 4096\n"
+    "[tenant]\nuploads = 4096\njobs = 4096\nmigrations = 1000000\n"
 )
 
 #: Maximum bytes of a read from a response.

@@ -7,13 +7,9 @@ from pathlib import Path
 
 from server import MIGRATIONS
 
-import oracle
 from client import (
     ConnectionLost,
-    JobFailed,
-    MissingResults,
     RequestRejected,
-    Stalled,
     UploadBody,
     UploadStopped,
     Workload,
@@ -83,36 +79,15 @@ class CrowdTurn(Turn):
                 else:
                     dataset, reference = datasets.get(40, number % 2)
                     samples.append((Workload(dataset, workload_rng), reference))
-                    work = (self.run_sample, (server, samples[-1][0]))
+                    work = (self.run_workload, (server, samples[-1][0], "in a crowd"))
                 threads.append(threading.Thread(target=work[0], args=work[1], daemon=True))
             rng.shuffle(threads)
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
-            for workload, reference in samples:
-                if not workload.is_done():
-                    continue
-                for kind, message in oracle.reconcile(oracle.Observation.read(server, workload), workload, reference):
-                    self.add_finding(kind, f"in a crowd: {message}")
-                self.report.add("migrations brought to verified counts")
-                self.report.add("records sent", workload.sent)
-                self.report.add("results acknowledged", workload.results)
-            duplicates = oracle.repeated_rows(server.target)
-            if duplicates:
-                self.add_finding(
-                    "duplicated", f"{duplicates} rows of the target have a reference id that another row has"
-                )
+            self.reconcile_all(server, [sample for sample in samples if sample[0].is_done()], "in a crowd")
             self.report.add("migrations with hostile plugins", MIGRATION_COUNT - len(samples))
-
-    def run_sample(self, server, workload):
-        """Runs a migration with the sample mapper to its end."""
-        try:
-            workload.run(server)
-        except (Stalled, MissingResults, RequestRejected, UploadStopped, JobFailed, ConnectionLost) as failure:
-            self.add_finding(
-                "stuck" if isinstance(failure, Stalled) else "wrong", f"in a crowd, {workload.step}: {failure}"
-            )
 
     def run_hostile(self, server, name, digest, rng):
         """Uploads records through a hostile mapper. Each record must have a result and must be kept."""

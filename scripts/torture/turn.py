@@ -115,6 +115,28 @@ class Turn:
         self.report.add("records sent", workload.sent)
         self.report.add("results acknowledged", workload.results)
 
+    def run_workload(self, server, workload, context):
+        """Runs a migration to its end. Records a finding and returns false if it does not reach it."""
+        try:
+            workload.run(server)
+            return True
+        except (Stalled, MissingResults, *REPORTED_FAILURES) as failure:
+            kind = "stuck" if isinstance(failure, Stalled) else "wrong"
+            self.add_finding(kind, f"{context}, {workload.step}: {failure}")
+            return False
+
+    def reconcile_all(self, server, samples, context):
+        """Reconciles migrations that have ended with their references, and looks for repeated rows in the target."""
+        for workload, reference in samples:
+            for kind, message in oracle.reconcile(oracle.Observation.read(server, workload), workload, reference):
+                self.add_finding(kind, f"{context}: {message}")
+            self.report.add("migrations brought to verified counts")
+            self.report.add("records sent", workload.sent)
+            self.report.add("results acknowledged", workload.results)
+        duplicates = oracle.repeated_rows(server.target)
+        if duplicates:
+            self.add_finding("duplicated", f"{duplicates} rows of the target have a reference id that another row has")
+
     def recover(self, workload, reference, when):
         """Starts a server on the data directory, checks durability, and finishes the migration."""
         server = self.start_server()

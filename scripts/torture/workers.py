@@ -6,8 +6,7 @@ import signal
 import threading
 from pathlib import Path
 
-import oracle
-from client import ConnectionLost, JobFailed, MissingResults, RequestRejected, Stalled, UploadStopped, Workload
+from client import Workload
 from kills import draw_size
 from server_process import ServerProcess
 from turn import Turn
@@ -66,7 +65,7 @@ class WorkersTurn(Turn):
                 workload = Workload(dataset, random.Random(rng.random()))
                 killer = WorkerKiller(server, random.Random(rng.random()))
                 killer.start()
-                completed = self.run_workload(server, workload)
+                completed = self.run_workload(server, workload, "with killed workers")
                 killer.stopped.set()
                 killer.join()
                 killed += killer.killed
@@ -74,27 +73,7 @@ class WorkersTurn(Turn):
                 if not completed:
                     return
                 samples.append((workload, reference))
-            for workload, reference in samples:
-                for kind, message in oracle.reconcile(oracle.Observation.read(server, workload), workload, reference):
-                    self.add_finding(kind, f"with killed workers: {message}")
-                self.report.add("migrations brought to verified counts")
-                self.report.add("records sent", workload.sent)
-                self.report.add("results acknowledged", workload.results)
-            duplicates = oracle.repeated_rows(server.target)
-            if duplicates:
-                self.add_finding(
-                    "duplicated", f"{duplicates} rows of the target have a reference id that another row has"
-                )
-
-    def run_workload(self, server, workload):
-        """Runs a migration to its end. Returns false after a finding."""
-        try:
-            workload.run(server)
-            return True
-        except (Stalled, MissingResults, RequestRejected, UploadStopped, JobFailed, ConnectionLost) as failure:
-            kind = "stuck" if isinstance(failure, Stalled) else "wrong"
-            self.add_finding(kind, f"with killed workers, {workload.step}: {failure}")
-            return False
+            self.reconcile_all(server, samples, "with killed workers")
 
 
 def run(report, workspace, datasets, seed, turns, out_of_time, only=None):
