@@ -274,6 +274,13 @@ mod tests {
     use sluice_keys::Signer;
     use sluice_model::{Actor, DOMAINS, Tenant};
 
+    /// Returns a job of the whole migration that has just begun.
+    fn running(id: Uuid, migration: Uuid, kind: JobKind) -> Job {
+        let (state, started_at) = (JobState::Running, Timestamp::UNIX_EPOCH);
+        let (done, total) = (0, 0);
+        Job { id, migration, kind, domains: None, state, started_at, finished_at: None, done, total, result: None }
+    }
+
     /// A job that cannot be stored has not begun: the status of its migration is unchanged, and the trail has no entry.
     #[test]
     fn begins_atomically() {
@@ -288,19 +295,8 @@ mod tests {
         catalog.transition(migration, MigrationEvent::Changed).unwrap();
         let status = || catalog.migration(migration).unwrap().unwrap().status;
         let before = status();
-        let (id, kind, state) = (Uuid::now_v7(), JobKind::Validate, JobState::Running);
-        let job = Job {
-            id,
-            migration,
-            kind,
-            domains: None,
-            state,
-            started_at: now,
-            finished_at: None,
-            done: 0,
-            total: 0,
-            result: None,
-        };
+        let (id, kind) = (Uuid::now_v7(), JobKind::Validate);
+        let job = running(id, migration, kind);
         let started = AuditEntry::new(Actor::Server, Action::JobStarted).job(id, kind);
         let refusal = "CREATE TRIGGER full BEFORE INSERT ON jobs BEGIN SELECT RAISE(ABORT, 'full'); END";
         catalog.lock().execute_batch(refusal).unwrap();
@@ -324,19 +320,8 @@ mod tests {
         let registered = catalog.register(uuid::Uuid::new_v4(), tenant, vec![&DOMAINS[0]], None, None, now);
         let migration = registered.unwrap().reference_id;
         catalog.transition(migration, MigrationEvent::Changed).unwrap();
-        let (id, kind, state) = (Uuid::now_v7(), JobKind::Counts, JobState::Running);
-        let job = Job {
-            id,
-            migration,
-            kind,
-            domains: None,
-            state,
-            started_at: now,
-            finished_at: None,
-            done: 0,
-            total: 0,
-            result: None,
-        };
+        let (id, kind) = (Uuid::now_v7(), JobKind::Counts);
+        let job = running(id, migration, kind);
         let entry = || AuditEntry::new(Actor::Server, Action::JobStarted).job(id, kind);
         trail.begin_job(&job, MigrationEvent::CountsStart, &entry()).unwrap();
         catalog.save_progress(&[(id, 7, 9)]).unwrap();

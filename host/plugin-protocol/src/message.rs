@@ -25,8 +25,6 @@ pub enum Request<'a> {
     },
     /// Compiles the component whose bytes are the attached file. Answered by [`Reply::Compiled`] or [`Reply::Rejected`].
     Compile {
-        /// Limits of the component's file.
-        limits: PluginLimits,
         /// Limits of this process while it compiles.
         process: ProcessLimits,
     },
@@ -91,7 +89,7 @@ pub enum PluginCall {
 }
 
 /// Limits of a worker's process. The worker sets them before it reads the file that comes with them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ProcessLimits {
     /// Maximum of writable private memory, in bytes, beyond what the process has.
     pub data_bytes: u64,
@@ -132,9 +130,7 @@ pub struct Walls {
 /// A compiled component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompiledComponent {
-    /// True if it fits the pool of memories. Otherwise `Some` reason stands in `not_pooled`.
-    pub pooled: bool,
-    /// Reason why it does not fit the pool.
+    /// Reason why it does not fit the pool of memories. `None` if it does.
     pub not_pooled: Option<String>,
     /// Names, as its file states them.
     pub inspected: InspectedComponent,

@@ -56,9 +56,9 @@ impl PluginServer {
     fn handle_next(&mut self) -> Result<(), ChannelError> {
         let (request, file) = self.channel().receive::<Request<'static>>(None)?;
         let (reply, code) = match request {
-            Request::Compile { limits, process } => {
+            Request::Compile { process } => {
                 walls::limit_resources(&process);
-                let compiled = read(file).and_then(|bytes| compile(&mut self.engines, &bytes, &limits));
+                let compiled = read(file).and_then(|bytes| compile(&mut self.engines, &bytes));
                 match compiled.and_then(|(code, compiled)| Ok((shared(&code)?, compiled))) {
                     Ok((code, compiled)) => (Reply::Compiled(compiled), Some(code)),
                     Err(reason) => (Reply::Rejected(Rejection::Component(reason)), None),

@@ -119,7 +119,7 @@ mod tests {
     use sluice_plugin_protocol::InspectedComponent;
 
     fn component() -> CompiledComponent {
-        CompiledComponent { pooled: true, not_pooled: None, inspected: InspectedComponent::default() }
+        CompiledComponent { not_pooled: None, inspected: InspectedComponent::default() }
     }
 
     fn cache(folder: &std::path::Path, key: u8, max_bytes: u64) -> CodeCache {
@@ -147,7 +147,7 @@ mod tests {
         std::fs::copy(&own, folder.path().join(file_name(&place(owners[2], one)))).unwrap();
         assert_eq!(cache.read(owners[2], one), None);
         let mut bytes = std::fs::read(&own).unwrap();
-        bytes[40] ^= 1;
+        *bytes.last_mut().unwrap() ^= 1;
         std::fs::write(&own, bytes).unwrap();
         assert_eq!(cache.read(owners[1], one), None);
     }

@@ -140,7 +140,7 @@ impl Engine {
         let permit = self.pool.permit(owner)?;
         let mut lease = permit.with(self.pool.start()?)?;
         let deadline = Instant::now() + Duration::from_secs(limits.compile_seconds);
-        let request = Request::Compile { limits: self.limits.clone(), process };
+        let request = Request::Compile { process };
         let mut attempt = 1;
         let reply = loop {
             let worker = lease.worker();
@@ -206,7 +206,7 @@ impl Engine {
         limits: &PluginLimits,
     ) -> Result<Result<WorkerLease<'_>, Rejection>, PluginError> {
         let process = self.process_limits(code, limits);
-        let key = WorkerKey::new(tenant, digest, world, &process);
+        let key = WorkerKey { tenant: tenant.cloned(), digest, world, limits: process };
         let mut rejection = None;
         let leased = self.pool.lease(key, |worker| {
             let rejected = self.load(worker, world, code, process)?;
@@ -229,7 +229,7 @@ impl Engine {
         process: ProcessLimits,
     ) -> Result<Option<Rejection>, WorkerError> {
         let deadline = Instant::now() + Duration::from_secs(self.pool.limits().compile_seconds);
-        let request = Request::Load { world, pooled: code.component.pooled, process };
+        let request = Request::Load { world, pooled: code.component.not_pooled.is_none(), process };
         let sent = worker.send(&request, Some(code.code.as_fd()), deadline);
         match sent.and_then(|()| worker.receive(deadline)) {
             Ok((Reply::Loaded, _)) => Ok(None),

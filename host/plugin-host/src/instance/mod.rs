@@ -139,13 +139,14 @@ impl PluginInstance {
         });
         let mut unavailable = None;
         let returned = self.exchange(worker, &request, deadline, &mut unavailable);
-        let (result, memory_bytes) = match returned {
-            Ok(CallReturn { result, logs, dropped_logs, memory_bytes, not_instantiated }) => {
-                if let (true, Err(failure)) = (not_instantiated, &result) {
-                    let (plugin, code) = (self.title.clone(), failure.cause.code());
-                    return Err(CallError::Fatal(PluginError::NotInstantiated { plugin, code }));
-                }
-                let result = match result {
+        let (mut log, mut memory_bytes) = (None, 0);
+        let result = match returned {
+            Ok(CallReturn { result: Err(failure), not_instantiated: true, .. }) => {
+                let (plugin, code) = (self.title.clone(), failure.cause.code());
+                return Err(CallError::Fatal(PluginError::NotInstantiated { plugin, code }));
+            }
+            Ok(returned) => {
+                let result = match returned.result {
                     Err(failure) => Err((failure.cause, failure.message)),
                     Ok(value) => check(value, part.len()).unwrap_or_else(|| {
                         worker.distrust();
@@ -153,8 +154,9 @@ impl PluginInstance {
                     }),
                 };
                 // The log of a part that failed is discarded, because its halves log again.
-                let log = (result.is_ok() || part.len() == 1).then_some((logs, dropped_logs));
-                (result.map_err(|failure| (failure, log.clone())).map(|value| (value, log)), memory_bytes)
+                log = (result.is_ok() || part.len() == 1).then_some((returned.logs, returned.dropped_logs));
+                memory_bytes = returned.memory_bytes.min(limits.memory_bytes as u64);
+                result
             }
             Err(error) => {
                 worker.distrust();
@@ -163,16 +165,11 @@ impl PluginInstance {
                     ChannelError::TooLong(_) => Cause::TooMuchOutput,
                     ChannelError::Closed | ChannelError::Malformed | ChannelError::System(_) => Cause::WorkerDied,
                 };
-                (Err(((cause, message_of(cause, millis)), None)), 0)
+                Err((cause, message_of(cause, millis)))
             }
         };
         drop(lease);
-        let memory_bytes = memory_bytes.min(limits.memory_bytes as u64);
         self.usage.with(self.plugin.digest, |used| used.spend(began.elapsed(), memory_bytes));
-        let (result, log) = match result {
-            Ok((value, log)) => (Ok(value), log),
-            Err((failure, log)) => (Err(failure), log),
-        };
         if let Some((logs, dropped)) = log {
             self.take_logs(logs, dropped, part);
         }
@@ -270,12 +267,8 @@ pub(crate) fn described<C>(
             Ok((Reply::Rejected(Rejection::Component(reason)), _)) => return Err(refused(reason)),
             Ok(_) => return Err(PluginError::Engine("a plugin worker answered something else".into())),
             // The system may end a process by chance.
-            Err(ChannelError::Closed) if attempt < ATTEMPTS => {
-                worker.distrust();
-                attempt += 1;
-            }
+            Err(ChannelError::Closed) if attempt < ATTEMPTS => attempt += 1,
             Err(error) => {
-                worker.distrust();
                 let cause = if matches!(error, ChannelError::TimedOut) { Cause::TimedOut } else { Cause::WorkerDied };
                 let message = message_of(cause, limits.batch_millis);
                 return Err(refused(format!("it broke when asked to describe itself ({}): {message}", cause.code())));

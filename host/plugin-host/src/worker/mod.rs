@@ -3,7 +3,7 @@
 pub(crate) mod launcher;
 pub(crate) mod pool;
 
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -68,7 +68,14 @@ impl Worker {
     }
 
     /// Receives a reply, and its file if it has one.
-    pub fn receive(&mut self, deadline: Instant) -> Result<(Reply, Option<std::os::fd::OwnedFd>), ChannelError> {
+    pub fn receive(&mut self, deadline: Instant) -> Result<(Reply, Option<OwnedFd>), ChannelError> {
+        let received = self.demote_if_slow(deadline).and_then(|()| self.channel.receive(Some(deadline)));
+        self.usable &= received.is_ok();
+        received
+    }
+
+    /// Waits until a reply begins to arrive. Meanwhile gives the worker less priority once it has computed for long.
+    fn demote_if_slow(&mut self, deadline: Instant) -> Result<(), ChannelError> {
         let mut before = None;
         while !self.slow {
             let check = Instant::now() + SLOW_CHECK;
@@ -82,9 +89,7 @@ impl Worker {
                 let _ = setpriority_process(Some(self.pid()), SLOW_PRIORITY);
             }
         }
-        let received = self.channel.receive(Some(deadline));
-        self.usable &= received.is_ok();
-        received
+        Ok(())
     }
 
     /// Returns the time that the worker's first thread has spent on a processor. Zero if the system does not say.

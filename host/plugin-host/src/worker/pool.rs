@@ -24,15 +24,7 @@ pub(crate) struct WorkerKey {
     /// World of the plugin.
     pub world: PluginWorld,
     /// Limits of the process.
-    pub limits: (u64, u64, u64),
-}
-
-impl WorkerKey {
-    /// Returns the key for a plugin and a tenant.
-    pub fn new(tenant: Option<&Tenant>, digest: Digest, world: PluginWorld, limits: &ProcessLimits) -> Self {
-        let limits = (limits.data_bytes, limits.address_bytes, limits.file_bytes);
-        Self { tenant: tenant.cloned(), digest, world, limits }
-    }
+    pub limits: ProcessLimits,
 }
 
 /// A pool of workers.

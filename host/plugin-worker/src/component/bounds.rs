@@ -2,7 +2,6 @@
 //!
 //! Only lengths and counts are checked. The compiler refuses malformed files.
 
-use sluice_config::PluginLimits;
 use wasmparser::{ConstExpr, DataKind, Element, ElementItems, ElementKind, Operator, Parser, Payload};
 
 /// Maximum number of functions in all modules. A Python guest has about 20,000. Compiling 100,000 empty functions takes 3 s
@@ -47,11 +46,7 @@ const INSTANCES: u8 = 5;
 const HEADER_BYTES: usize = 8;
 
 /// Checks that a file is within the bounds. Otherwise returns the bound that it exceeds.
-pub(crate) fn check(bytes: &[u8], limits: &PluginLimits) -> Result<(), String> {
-    if bytes.len() > limits.file_bytes {
-        let (is, most) = (bytes.len(), limits.file_bytes);
-        return Err(format!("it has {is} bytes, {most} are allowed (plugin.file_bytes): strip its debugging sections"));
-    }
+pub(crate) fn check(bytes: &[u8]) -> Result<(), String> {
     ComponentMeasure::default().component(bytes, 0).map(drop)
 }
 

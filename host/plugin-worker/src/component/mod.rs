@@ -8,19 +8,14 @@ pub(crate) mod toolchain;
 use wasmtime::component::Component;
 
 use crate::engine::Engines;
-use sluice_config::PluginLimits;
 use sluice_plugin_protocol::{CompiledComponent, InspectedComponent};
 
 /// Maximum number of exports and of imports that are returned. A component of the contract has some dozens.
 const MAX_NAMES: usize = 1_000;
 
 /// Compiles a component. Returns its code, and what its file says about itself; otherwise the reason why it is refused.
-pub(crate) fn compile(
-    engines: &mut Engines,
-    bytes: &[u8],
-    limits: &PluginLimits,
-) -> Result<(Vec<u8>, CompiledComponent), String> {
-    bounds::check(bytes, limits)?;
+pub(crate) fn compile(engines: &mut Engines, bytes: &[u8]) -> Result<(Vec<u8>, CompiledComponent), String> {
+    bounds::check(bytes)?;
     let pooled = engines
         .pooled()
         .and_then(|engine| Component::new(&engine.wasmtime, bytes).map_err(|error| format!("{error:#}")));
@@ -39,7 +34,7 @@ pub(crate) fn compile(
         imports: ty.imports(engine).map(|(name, _)| name.to_owned()).take(MAX_NAMES).collect(),
         toolchain: toolchain::toolchain(bytes),
     };
-    Ok((code, CompiledComponent { pooled: not_pooled.is_none(), not_pooled, inspected }))
+    Ok((code, CompiledComponent { not_pooled, inspected }))
 }
 
 /// Loads compiled code. Fails if it was compiled for another engine, or is damaged.

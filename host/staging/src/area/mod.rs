@@ -141,7 +141,7 @@ impl StagingArea {
 
     /// Returns the number of bytes of the journal.
     pub fn bytes(&self) -> Result<u64, StagingError> {
-        self.read_inner()?.journal.bytes()
+        Ok(self.read_inner()?.journal.bytes())
     }
 
     /// Sets the number of bytes of the journal beyond which nothing is staged. One batch may exceed it.

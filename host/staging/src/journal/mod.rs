@@ -68,6 +68,8 @@ pub(crate) struct Journal {
     dir: Dir,
     sealer: Arc<Sealer>,
     segments: Vec<Arc<File>>,
+    /// Length of all segments but the last.
+    earlier: u64,
     /// Length of the last segment.
     length: u64,
     /// Version up to which everything is known to be on disk.
@@ -116,10 +118,11 @@ impl Journal {
         mut block: impl FnMut(&BlockHeader, BlockRef, &dyn Fn() -> Result<Block, StagingError>) -> Result<(), StagingError>,
     ) -> Result<Self, StagingError> {
         let names = segment_names(&dir)?;
-        let mut journal = Self { dir, sealer, segments: vec![], length: 0, durable: AtomicU64::new(0) };
+        let mut journal = Self { dir, sealer, segments: vec![], earlier: 0, length: 0, durable: AtomicU64::new(0) };
         let last = names.len().saturating_sub(1);
         for (number, name) in names.iter().enumerate() {
             check_segment_name(name, number)?;
+            journal.earlier += journal.length;
             let file = journal.dir.open_with(name, OpenOptions::new().read(true).write(true))?.into_std();
             journal.segments.push(Arc::new(file));
             let file = journal.segments[number].clone();
@@ -148,10 +151,8 @@ impl Journal {
     }
 
     /// Returns the number of bytes of all segments.
-    pub fn bytes(&self) -> Result<u64, StagingError> {
-        let earlier = self.segments.iter().rev().skip(1);
-        let lengths = earlier.map(|segment| Ok(segment.metadata()?.len())).sum::<io::Result<u64>>()?;
-        Ok(lengths + self.length)
+    pub fn bytes(&self) -> u64 {
+        self.earlier + self.length
     }
 
     /// Appends a group and returns the positions of its blocks. The group is durable once the file returned by
@@ -187,6 +188,7 @@ impl Journal {
         // The file's name must be as durable as its content.
         sync_dir(&self.dir)?;
         self.segments.push(Arc::new(file));
+        self.earlier += self.length;
         self.length = 0;
         Ok(())
     }
